@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * defer_drop: destruction off the caller's path.
+ *
+ * A drop is an object and the function that destroys it. Any thread pushes drops; one background
+ * worker runs the destructors. A push costs the same whatever the object is, it does not enter the
+ * kernel in the steady state, and the number of objects waiting to be destroyed is bounded.
+ *
+ *     defer_drop(tree, tree_free);      instead of tree_free(tree), on the hot path
+ *     defer_drop_flush();               where everything dropped so far must be gone
+ *
+ * That is the whole library for most programs: it starts itself at the first push and drains what is
+ * left at exit. A reader who wants no more can stop after the first section below.
+ *
+ * What holds for every call:
+ *
+ * - Results are 0 or a negative errno value. errno itself is not touched on success.
+ * - A push that answers an error has not taken the object: it is still the caller's, and its
+ *   destructor has not run and will not.
+ * - Drops of one thread, pushed to one queue, are destroyed in its order. Across threads nothing is
+ *   promised, even where the threads synchronise with each other.
+ * - What a thread did before its push is visible to the destructor. What destructors did is visible
+ *   after a flush, a wait or a poll that answered 0 for them.
+ * - Nothing here is async-signal-safe. No call is a cancellation point (pthreads(7)).
+ * - A destructor must return: it may not longjmp away, throw or end its thread.
+ * - All times are nanoseconds of CLOCK_MONOTONIC. A timeout lies in 0..DEFER_DROP_TIMEOUT_MAX or is
+ *   DEFER_DROP_FOREVER; anything between the two overflows and answers -EOVERFLOW.
+ */
+#ifndef DEFER_DROP_H
+#define DEFER_DROP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define DEFER_DROP_VERSION_MAJOR 0
+#define DEFER_DROP_VERSION_MINOR 1
+#define DEFER_DROP_VERSION_PATCH 0
+#define DEFER_DROP_VERSION                                                                         \
+	(DEFER_DROP_VERSION_MAJOR * 10000 + DEFER_DROP_VERSION_MINOR * 100 +                       \
+		DEFER_DROP_VERSION_PATCH)
+
+#if defined(__GNUC__)
+#define DEFER_DROP_API __attribute__((visibility("default")))
+#else
+#define DEFER_DROP_API
+#endif
+
+/* Wait as long as it takes. */
+#define DEFER_DROP_FOREVER UINT64_MAX
+/* The longest finite timeout: 2^62 ns, about 146 years. */
+#define DEFER_DROP_TIMEOUT_MAX (UINT64_C(1) << 62)
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- The short calls: one queue for the whole process --------------------------------------- */
+
+/* Destroys an object. Runs on the worker thread, with all signals blocked. */
+typedef void (*defer_drop_fn)(void *object);
+
+/*
+ * Hands an object over, to be destroyed by destroy(object) in the background.
+ *
+ * object: passed on as it is, NULL too.
+ * Threads: any, at any time, beside every other call; also from a destructor (a nested drop, which
+ *   runs on the worker soon after the destructor that made it and never waits), from destructors of
+ *   thread-specific data, and from atexit handlers.
+ * Blocks: only while the thread's ring is full, for as long as that lasts. The first push of a
+ *   thread takes a lock for a moment to find its lane; the first push after a quiet spell makes
+ *   one system call to wake the worker; the first push of the process starts it.
+ * Errors (the object is still the caller's):
+ *   -EINVAL     destroy is NULL
+ *   -ESHUTDOWN  the queue was shut down, by a call or by exit
+ *   -EAGAIN     the ring is full and the worker thread cannot be started (pthread_create(3))
+ *   -ENOMEM     nested drops only: no memory to remember it
+ * Ordering: the push happens before its destructor.
+ */
+DEFER_DROP_API int defer_drop(void *object, defer_drop_fn destroy);
+
+/*
+ * As defer_drop, but never waits for room.
+ *
+ * Errors, beside those of defer_drop: -EAGAIN where the ring is full.
+ */
+DEFER_DROP_API int defer_drop_try(void *object, defer_drop_fn destroy);
+
+/*
+ * As defer_drop, but waits for room at most so long. A timeout of 0 looks once.
+ *
+ * Errors, beside those of defer_drop:
+ *   -ETIMEDOUT  the ring was full all the while
+ *   -EOVERFLOW  timeout_ns lies above DEFER_DROP_TIMEOUT_MAX and is not DEFER_DROP_FOREVER
+ */
+DEFER_DROP_API int defer_drop_timed(void *object, defer_drop_fn destroy, uint64_t timeout_ns);
+
+/*
+ * Waits until every drop pushed before this call has been destroyed, nested drops included.
+ *
+ * "Before" is what happened before this call: the caller's own pushes, and those of threads that the
+ * caller synchronised with. Later pushes do not prolong it.
+ *
+ * Threads: any, beside every other call.
+ * Blocks: until those destructors have returned.
+ * Errors:
+ *   -EDEADLK    called by a destructor
+ *   -ESHUTDOWN  the queue was shut down; the shutdown's report tells what was left
+ *   -EAGAIN     drops are pending and the worker thread cannot be started
+ * Ordering: everything those destructors did is visible after 0.
+ */
+DEFER_DROP_API int defer_drop_flush(void);
+
+/*
+ * As defer_drop_flush, but waits at most so long. A timeout of 0 looks once.
+ *
+ * Errors, beside those of defer_drop_flush:
+ *   -ETIMEDOUT  some are still pending; nothing was lost
+ *   -EOVERFLOW  as for defer_drop_timed
+ */
+DEFER_DROP_API int defer_drop_flush_timed(uint64_t timeout_ns);
+
+/*
+ * Closes the default queue, destroys everything that was pushed, and ends the worker.
+ *
+ * The same as defer_drop_queue_shutdown on the default queue, draining, with no report. Calling it is
+ * optional: at exit the configured policy (by default, to drain) runs by itself.
+ */
+DEFER_DROP_API int defer_drop_shutdown(void);
+
+/* ---- Configuration -------------------------------------------------------------------------- */
+
+/* Who runs the destructors of a queue. */
+enum defer_drop_runner {
+	DEFER_DROP_RUNNER_DEFAULT = 0, /* the worker */
+	DEFER_DROP_RUNNER_WORKER = 1,  /* a thread of the queue's own */
+	DEFER_DROP_RUNNER_CALLER = 2,  /* whoever calls drain, flush, wait or shutdown */
+};
+
+/* What becomes of the drops that are pending when the process exits. */
+enum defer_drop_at_exit {
+	DEFER_DROP_AT_EXIT_DEFAULT = 0, /* drain */
+	DEFER_DROP_AT_EXIT_DRAIN = 1,   /* destroy all */
+	DEFER_DROP_AT_EXIT_TIMED = 2,   /* destroy for at most exit_timeout_ns; say on stderr what is left */
+	DEFER_DROP_AT_EXIT_ABANDON = 3, /* destroy nothing more: the kernel takes the memory back */
+};
+
+/* What becomes, in a forked child, of the drops that were pending in the parent. */
+enum defer_drop_at_fork {
+	DEFER_DROP_AT_FORK_DEFAULT = 0, /* empty */
+	DEFER_DROP_AT_FORK_EMPTY = 1,   /* they are the parent's: the child starts with none */
+	DEFER_DROP_AT_FORK_KEEP = 2,    /* the child destroys its copies too */
+};
+
+/* How the kernel schedules the worker (sched(7)). */
+enum defer_drop_scheduling {
+	DEFER_DROP_SCHEDULING_DEFAULT = 0, /* as the thread that starts it */
+	DEFER_DROP_SCHEDULING_OTHER = 1,
+	DEFER_DROP_SCHEDULING_BATCH = 2,
+	DEFER_DROP_SCHEDULING_IDLE = 3,
+	DEFER_DROP_SCHEDULING_FIFO = 4, /* with scheduling_priority; needs CAP_SYS_NICE */
+	DEFER_DROP_SCHEDULING_RR = 5,   /* likewise */
+};
+
+/* max_lanes: no lanes of their own for threads, all push to the shared lane. */
+#define DEFER_DROP_NO_LANES UINT32_MAX
+/* quiet_spell_ns: the worker never goes to deep sleep; it naps. */
+#define DEFER_DROP_NEVER UINT64_MAX
+
+/*
+ * How a queue is set up. Begin with DEFER_DROP_CONFIG_INIT; a field left 0 means the built-in value,
+ * given in brackets.
+ *
+ * The struct grows at its end: size tells the library which of its versions the caller was compiled
+ * with, and fields it does not have mean their built-in value.
+ */
+struct defer_drop_config {
+	size_t size; /* sizeof(struct defer_drop_config) */
+
+	uint32_t queue_size; /* drops per lane, a power of two in 2..16777216
+			      * [Meson option queue_size] */
+	uint32_t max_lanes;  /* lanes owned by a thread each, 1..1024, or DEFER_DROP_NO_LANES. Threads
+			      * beyond that share one lane. [Meson option max_lanes] */
+
+	const char *worker_name; /* 1 to 15 bytes (pthread_setname_np(3)) ["defer_drop"] */
+	const char *cpus;        /* CPUs the worker may run on, as "0-3,6" [those of the starter] */
+
+	uint32_t scheduling;          /* enum defer_drop_scheduling */
+	uint32_t scheduling_priority; /* 1..99, with FIFO and RR only */
+	int32_t niceness;             /* -20..19, added to nothing: the worker's own [the starter's] */
+
+	uint32_t runner;  /* enum defer_drop_runner */
+	uint32_t at_exit; /* enum defer_drop_at_exit */
+	uint32_t at_fork; /* enum defer_drop_at_fork */
+
+	uint64_t exit_timeout_ns;  /* 1..DEFER_DROP_TIMEOUT_MAX, with DEFER_DROP_AT_EXIT_TIMED only */
+	uint64_t stack_size_bytes; /* of the worker, at least PTHREAD_STACK_MIN, at most 2^32 [the
+				    * system's] */
+	uint64_t quiet_spell_ns;   /* without drops for so long, the worker sleeps until it is woken:
+				    * 1000000..DEFER_DROP_TIMEOUT_MAX or DEFER_DROP_NEVER
+				    * [100000000, 100 ms] */
+	uint64_t longest_nap_ns;   /* until then it looks at least this often:
+				    * 1000..1000000000 [1000000, 1 ms] */
+};
+
+#define DEFER_DROP_CONFIG_INIT                                                                     \
+	{                                                                                          \
+		sizeof(struct defer_drop_config), 0, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0   \
+	}
+
+/*
+ * Sets the default queue up and starts its worker. Optional, before the first use.
+ *
+ * config: NULL means all built-in values. The environment variable DEFER_DROP_OPTIONS, as in
+ *   "queue_size=8192,at_exit=abandon", overrides it, whether this is called or not: names are those
+ *   of the fields, choices are written as worker, caller, drain, timed, abandon, empty, keep, other,
+ *   batch, idle, fifo, rr, never and none. A wrong name or value is reported once on stderr with
+ *   what is accepted, and leaves the value as it was. It is ignored in set-user-ID programs
+ *   (secure_getenv(3)).
+ * Threads: any. Asking again for the values in force answers 0.
+ * Blocks: until the worker runs.
+ * Errors (nothing was changed):
+ *   -EINVAL     a field is out of its range, or cpus names no CPU that exists
+ *   -E2BIG      config is of a later version and uses what this library does not know
+ *   -EALREADY   the queue is in use with other values
+ *   -EAGAIN, -EPERM  the worker cannot be started, or not so (pthread_create(3), setpriority(2))
+ *   -ENOMEM     no memory for the rings
+ *   -ESHUTDOWN  the queue was shut down
+ */
+DEFER_DROP_API int defer_drop_start(const struct defer_drop_config *config);
+
+/* ---- Queues: lanes, one worker (or a caller who drains), limits ------------------------------ */
+
+struct defer_drop_queue; /* opaque */
+
+/*
+ * The default queue, for the calls below. Never NULL, never freed.
+ */
+DEFER_DROP_API struct defer_drop_queue *defer_drop_queue_default(void);
+
+/*
+ * Makes a queue beside the default one, and starts its worker unless runner says the caller drains.
+ *
+ * queue: where to put it; untouched on error.
+ * config: as for defer_drop_start; DEFER_DROP_OPTIONS does not apply.
+ * Threads: any.
+ * Blocks: until the worker runs.
+ * Errors: as defer_drop_start, except -EALREADY and -ESHUTDOWN; -EINVAL also where queue is NULL.
+ */
+DEFER_DROP_API int defer_drop_queue_create(
+	struct defer_drop_queue **queue, const struct defer_drop_config *config);
+
+/*
+ * Gives a queue's memory back. It must have been shut down, and no other call on it may be running
+ * or follow; threads that pushed to it may live on. The default queue is never freed.
+ *
+ * Errors (nothing was changed):
+ *   -EINVAL   queue is NULL or the default one
+ *   -EBUSY    it has not been shut down
+ */
+DEFER_DROP_API int defer_drop_queue_free(struct defer_drop_queue *queue);
+
+/*
+ * defer_drop, defer_drop_try, defer_drop_timed, to a queue.
+ *
+ * Where the caller drains, a waiting push waits for somebody to drain: a program of one thread
+ * uses try.
+ *
+ * Errors: as the short calls; -EINVAL also where queue is NULL.
+ */
+DEFER_DROP_API int defer_drop_queue_push(
+	struct defer_drop_queue *queue, void *object, defer_drop_fn destroy);
+DEFER_DROP_API int defer_drop_queue_push_try(
+	struct defer_drop_queue *queue, void *object, defer_drop_fn destroy);
+DEFER_DROP_API int defer_drop_queue_push_timed(
+	struct defer_drop_queue *queue, void *object, defer_drop_fn destroy, uint64_t timeout_ns);
+
+/*
+ * As defer_drop_flush_timed, on a queue. Where the caller drains, this call drains.
+ *
+ * Errors: as defer_drop_flush_timed; -EINVAL also where queue is NULL.
+ */
+DEFER_DROP_API int defer_drop_queue_flush(struct defer_drop_queue *queue, uint64_t timeout_ns);
+
+/* What a drain did. */
+struct defer_drop_drained {
+	uint64_t ran_total; /* drops destroyed by this call, nested ones not counted */
+	uint64_t remaining; /* drops pending when it returned */
+};
+
+/*
+ * Runs destructors on the calling thread, within a budget. For queues that the caller drains.
+ *
+ * max_drops: stop after so many; 0 runs none.
+ * budget_ns: start no further destructor once so much time has passed. A timeout as above.
+ * drained: what was done, also on -EBUSY; may be NULL.
+ * Threads: any, one at a time.
+ * Blocks: for what the destructors take; never for another thread.
+ * Errors:
+ *   -EINVAL     queue is NULL, or has a worker
+ *   -EBUSY      another thread is draining it
+ *   -EDEADLK    called by a destructor that the queue runs
+ *   -EOVERFLOW  as for defer_drop_timed
+ *   -ESHUTDOWN  the queue was shut down
+ */
+DEFER_DROP_API int defer_drop_queue_drain(struct defer_drop_queue *queue, uint64_t max_drops,
+	uint64_t budget_ns, struct defer_drop_drained *drained);
+
+/* How a shutdown treats what is pending. */
+enum defer_drop_shutdown_mode {
+	DEFER_DROP_SHUTDOWN_DRAIN = 0,   /* destroy all */
+	DEFER_DROP_SHUTDOWN_TIMED = 1,   /* start no further destructor after timeout_ns */
+	DEFER_DROP_SHUTDOWN_ABANDON = 2, /* start no further destructor */
+};
+
+/* What became of a queue's drops, over its whole life. */
+struct defer_drop_report {
+	uint64_t destroyed_total;
+	uint64_t left_total; /* accepted and abandoned; their objects leak */
+};
+
+/*
+ * Closes a queue, deals with what is pending, and joins the worker. Idempotent.
+ *
+ * Every push that answers 0 is either destroyed or counted as left; every other answers -ESHUTDOWN
+ * and keeps its object. Concurrent and later callers all wait for the end and get the same report;
+ * the strictest of their modes wins.
+ *
+ * mode: enum defer_drop_shutdown_mode. timeout_ns: with DEFER_DROP_SHUTDOWN_TIMED, else 0.
+ * report: may be NULL.
+ * Threads: any.
+ * Blocks: until the destructors that are still to run, and the one that is running, have returned.
+ * Errors:
+ *   -EINVAL     queue is NULL, mode is unknown, or timeout_ns is given where it means nothing
+ *   -EOVERFLOW  as for defer_drop_timed
+ *   -EDEADLK    called by a destructor that the queue runs
+ *   -ETIMEDOUT  mode was timed and some drops were left; the queue is shut down all the same
+ * Ordering: everything the destructors did is visible afterwards.
+ */
+DEFER_DROP_API int defer_drop_queue_shutdown(struct defer_drop_queue *queue, uint32_t mode,
+	uint64_t timeout_ns, struct defer_drop_report *report);
+
+/*
+ * The configuration in force, every built-in value filled in.
+ *
+ * config: its size field says how much to fill in. Strings live as long as the queue.
+ * Errors: -EINVAL where queue or config is NULL or config->size is smaller than the first version's.
+ */
+DEFER_DROP_API int defer_drop_queue_config(
+	struct defer_drop_queue *queue, struct defer_drop_config *config);
+
+/* ---- Tickets: "this drop" -------------------------------------------------------------------- */
+
+/*
+ * Names a drop, or everything a thread has pushed up to a point. A value: copy it freely. Good until
+ * its queue is freed; not good in a forked child.
+ */
+struct defer_drop_ticket {
+	struct defer_drop_queue *queue;
+	uint64_t position;
+	uint32_t lane;
+	uint32_t generation;
+};
+
+/*
+ * A push that returns the drop's ticket.
+ *
+ * timeout_ns: how long to wait for room; 0 looks once.
+ * ticket: filled in on success only.
+ * Errors: as defer_drop_timed; -EINVAL also where queue or ticket is NULL.
+ *   A nested drop's ticket is that of the drop whose destructor made it.
+ */
+DEFER_DROP_API int defer_drop_queue_push_ticket(struct defer_drop_queue *queue, void *object,
+	defer_drop_fn destroy, uint64_t timeout_ns, struct defer_drop_ticket *ticket);
+
+/*
+ * A ticket for everything that the calling thread has pushed to a queue so far: a flush that does not
+ * block, for event loops. Where the thread pushes to the shared lane it covers that whole lane.
+ *
+ * Errors: -EINVAL where queue or ticket is NULL; -EDEADLK where called by a destructor that the
+ *   queue runs, since its own ticket cannot be done before it returns.
+ */
+DEFER_DROP_API int defer_drop_queue_ticket(
+	struct defer_drop_queue *queue, struct defer_drop_ticket *ticket);
+
+/*
+ * Has it been destroyed?
+ *
+ * Returns 0 where it has, and
+ *   -EINPROGRESS  not yet
+ *   -ESHUTDOWN    never: the queue was shut down before its turn came
+ *   -ESTALE       the ticket is from before a fork
+ *   -EINVAL       ticket is NULL or not one that a push filled in
+ * Blocks: never. Ordering: what the destructor did is visible after 0.
+ */
+DEFER_DROP_API int defer_drop_ticket_poll(const struct defer_drop_ticket *ticket);
+
+/*
+ * Waits until it has been destroyed. Where the caller drains, this call drains.
+ *
+ * Errors: as defer_drop_ticket_poll except -EINPROGRESS, and
+ *   -ETIMEDOUT  not yet; a timeout of 0 looks once
+ *   -EOVERFLOW  as for defer_drop_timed
+ *   -EDEADLK    called by a destructor that the queue runs
+ *   -EAGAIN     the worker thread cannot be started
+ */
+DEFER_DROP_API int defer_drop_ticket_wait(
+	const struct defer_drop_ticket *ticket, uint64_t timeout_ns);
+
+/*
+ * Adds 1 to an eventfd(2) when it has been destroyed or abandoned; at once where it has been already.
+ *
+ * eventfd: the library keeps a duplicate until then, so that the caller may close its own.
+ * Errors (the eventfd will not be signalled):
+ *   -ESTALE, -EINVAL  as defer_drop_ticket_poll
+ *   -EBADF, -EMFILE   eventfd cannot be duplicated (dup(2))
+ *   -ENOMEM           no memory to remember it
+ */
+DEFER_DROP_API int defer_drop_ticket_notify(const struct defer_drop_ticket *ticket, int eventfd);
+
+/* ---- Statistics ------------------------------------------------------------------------------ */
+
+/*
+ * Counters since the queue began (in a forked child: since the fork). Taken without locks while the
+ * queue runs, each is exact and they are read one after the other; once nobody pushes and a flush has
+ * returned they agree: pushed = destroyed + abandoned + backlog.
+ */
+struct defer_drop_stats {
+	size_t size; /* sizeof(struct defer_drop_stats), set by the caller */
+
+	uint64_t pushed_total;    /* accepted, nested included */
+	uint64_t destroyed_total; /* destructors returned, nested included */
+	uint64_t refused_total;   /* pushes answered -EAGAIN, -ETIMEDOUT or -ESHUTDOWN */
+	uint64_t abandoned_total; /* accepted, never to be destroyed */
+	uint64_t nested_total;    /* pushed by destructors; of a queue, 0 for a lane */
+
+	uint64_t waits_total;   /* pushes that found their ring full and waited */
+	uint64_t wait_ns_total; /* time they spent so */
+
+	uint64_t wakes_total;       /* of a queue: calls that woke the worker, by pushes and waits */
+	uint64_t naps_total;        /* of a queue: short timed sleeps of the worker */
+	uint64_t deep_sleeps_total; /* of a queue: sleeps until woken */
+
+	uint64_t backlog;         /* pending now */
+	uint64_t highest_backlog; /* most pending that the worker saw at a look; it looks each time it
+				   * has emptied a lane or taken its turn's share from one */
+	uint32_t lanes;           /* of a queue: lanes in existence, the shared one included */
+};
+
+#define DEFER_DROP_STATS_INIT                                                                      \
+	{                                                                                          \
+		sizeof(struct defer_drop_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0             \
+	}
+
+/*
+ * Statistics of a queue.
+ *
+ * Threads: any. Blocks: never.
+ * Errors: -EINVAL where queue or stats is NULL or stats->size is smaller than the first version's.
+ */
+DEFER_DROP_API int defer_drop_queue_stats(
+	struct defer_drop_queue *queue, struct defer_drop_stats *stats);
+
+/*
+ * Statistics of one lane: 0 is the shared one, then those owned by threads in order of making.
+ *
+ * Errors: as defer_drop_queue_stats; -ENOENT where there is no such lane.
+ */
+DEFER_DROP_API int defer_drop_queue_lane_stats(
+	struct defer_drop_queue *queue, uint32_t lane, struct defer_drop_stats *stats);
+
+/*
+ * The version of the library that runs, comparable with DEFER_DROP_VERSION.
+ */
+DEFER_DROP_API uint32_t defer_drop_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

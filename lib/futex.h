@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The system calls beneath sleeping and waking: futex(2) and membarrier(2).
+ */
+#ifndef DD_FUTEX_H
+#define DD_FUTEX_H
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <stdbool.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "atomic.h"
+#include "deadline.h"
+
+/*
+ * Sleeps while *word is expected, until woken or the deadline. May return early for no reason: the
+ * caller looks again. Returns 0 or -ETIMEDOUT.
+ */
+static inline int dd_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, uint64_t deadline_ns)
+{
+	struct timespec at = dd_deadline_timespec(deadline_ns);
+	/* FUTEX_WAIT_BITSET takes an absolute time of CLOCK_MONOTONIC; FUTEX_WAIT a span. */
+	long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected,
+		deadline_ns == DEFER_DROP_FOREVER ? NULL : &at, NULL, FUTEX_BITSET_MATCH_ANY);
+
+	return result < 0 && errno == ETIMEDOUT ? -ETIMEDOUT : 0;
+}
+
+static inline void dd_futex_wake(_Atomic(uint32_t) *word, int sleepers)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, sleepers, NULL, NULL, 0);
+}
+
+/* True where this process may use dd_membarrier from now on. */
+static inline bool dd_membarrier_register(void)
+{
+	long commands = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+
+	return commands > 0 && (commands & MEMBARRIER_CMD_PRIVATE_EXPEDITED) &&
+	       !syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+}
+
+/*
+ * A full fence on every running thread of this process. Once registered it fails only for want of a
+ * few bytes in the kernel, for a moment.
+ */
+static inline void dd_membarrier(void)
+{
+	while (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0))
+		usleep(100);
+}
+
+#endif

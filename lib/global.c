@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The default queue: it exists without being made, sets itself up at its first use, and is never
+ * freed.
+ *
+ * Edges:
+ *   OPEN  open_default: is_open, release -> dd_queue_open: is_open, acquire
+ *         carries the queue as it was set up
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "push.h"
+#include "registry.h"
+#include "worker.h"
+
+/*
+ * The default queue and the ring of its shared lane take no memory until they are used, and none has
+ * to be found then: a push never fails for want of it.
+ */
+static struct defer_drop_queue the_queue;
+static struct dd_slot the_slots[DD_QUEUE_SIZE];
+
+static _Atomic(bool) is_open;
+
+/* ---- Opening --------------------------------------------------------------------------------- */
+
+static void report(const char *option, const char *accepted)
+{
+	fprintf(stderr, "defer_drop: DEFER_DROP_OPTIONS: %s: want %s\n", option, accepted);
+}
+
+static void ignore(const char *option, const char *accepted)
+{
+	(void)option;
+	(void)accepted;
+}
+
+/* What is asked for, overridden by the environment. */
+static int make_config(const struct defer_drop_config *asked, struct dd_config *config,
+	void (*tell)(const char *option, const char *accepted))
+{
+	const char *options = secure_getenv("DEFER_DROP_OPTIONS");
+	int result = dd_config_make(asked, config);
+
+	if (!result && options)
+		dd_config_override(config, options, tell);
+	return result;
+}
+
+/* The slots that are always there serve every ring that they are large enough for. */
+static int init(const struct dd_config *config)
+{
+	return dd_queue_init(
+		&the_queue, config, config->queue_size <= DD_QUEUE_SIZE ? the_slots : NULL);
+}
+
+/* Under the registry's lock. A first push, which nobody asked about sizes, makes do with less. */
+static int open_lazily(void)
+{
+	struct dd_config config;
+	int result = make_config(NULL, &config, report);
+
+	if (!result)
+		result = init(&config);
+	if (result == -ENOMEM) {
+		report("queue_size", "a size that there is memory for");
+		config.queue_size = DD_QUEUE_SIZE;
+		result = init(&config);
+	}
+	return result;
+}
+
+/* Under the registry's lock. Changes nothing on error. */
+static int open_strictly(const struct defer_drop_config *asked)
+{
+	struct dd_config config;
+	int result = make_config(asked, &config, report);
+
+	if (!result)
+		result = init(&config);
+	if (!result)
+		result = dd_worker_start(&the_queue, true);
+	if (result && the_queue.shared_slots)
+		dd_slots_unmap(the_queue.shared_slots, the_queue.order);
+	if (result)
+		memset(&the_queue, 0, sizeof the_queue);
+	return result;
+}
+
+static void set_open(void)
+{
+	dd_registry_add(&the_queue);
+	/* OPEN->: without release a push could use a queue that is half set up. */
+	atomic_store_explicit(&is_open, true, memory_order_release);
+}
+
+static bool has_opened(void)
+{
+	/* ->OPEN */
+	return atomic_load_explicit(&is_open, memory_order_acquire);
+}
+
+int dd_queue_open(struct defer_drop_queue *queue)
+{
+	int result = 0;
+
+	if (queue != &the_queue || has_opened())
+		return 0;
+	dd_registry_lock();
+	if (!has_opened()) {
+		result = open_lazily();
+		if (!result)
+			set_open();
+	}
+	dd_registry_unlock();
+	return result;
+}
+
+static int start_opened(const struct defer_drop_config *asked)
+{
+	struct dd_config config;
+	int result = make_config(asked, &config, ignore);
+
+	if (result)
+		return result;
+	if (dd_queue_state(&the_queue) != DD_OPEN)
+		return -ESHUTDOWN;
+	if (!dd_config_is_equal(&config, &the_queue.config))
+		return -EALREADY;
+	return dd_worker_start(&the_queue, true);
+}
+
+int defer_drop_start(const struct defer_drop_config *asked)
+{
+	bool was_open;
+	int result = 0;
+
+	dd_registry_lock();
+	was_open = has_opened();
+	if (!was_open) {
+		result = open_strictly(asked);
+		if (!result)
+			set_open();
+	}
+	dd_registry_unlock();
+	return was_open ? start_opened(asked) : result;
+}
+
+struct defer_drop_queue *defer_drop_queue_default(void)
+{
+	return &the_queue;
+}
+
+/* ---- The short calls ------------------------------------------------------------------------- */
+
+int defer_drop(void *object, defer_drop_fn destroy)
+{
+	return dd_push(dd_self.lane, &the_queue, object, destroy, DEFER_DROP_FOREVER);
+}
+
+int defer_drop_try(void *object, defer_drop_fn destroy)
+{
+	return dd_push(dd_self.lane, &the_queue, object, destroy, DD_TRY);
+}
+
+int defer_drop_timed(void *object, defer_drop_fn destroy, uint64_t timeout_ns)
+{
+	int result = dd_timeout_check(timeout_ns);
+
+	return result ? result
+		      : dd_push(dd_self.lane, &the_queue, object, destroy, timeout_ns);
+}
+
+int defer_drop_flush(void)
+{
+	return defer_drop_queue_flush(&the_queue, DEFER_DROP_FOREVER);
+}
+
+int defer_drop_flush_timed(uint64_t timeout_ns)
+{
+	return defer_drop_queue_flush(&the_queue, timeout_ns);
+}
+
+int defer_drop_shutdown(void)
+{
+	return defer_drop_queue_shutdown(&the_queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL);
+}
+
+uint32_t defer_drop_version(void)
+{
+	return DEFER_DROP_VERSION;
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "lane.h"
+
+#include <limits.h>
+#include <pthread.h>
+#include <sys/mman.h>
+
+#include "queue.h"
+#include "registry.h"
+
+struct dd_lane dd_unattached;
+_Thread_local struct dd_thread dd_self = {.lane = &dd_unattached};
+
+static pthread_once_t farewell_once = PTHREAD_ONCE_INIT;
+static pthread_key_t farewell_key;
+static bool farewell_works; /* set once */
+
+/* ---- Memory ---------------------------------------------------------------------------------- */
+
+static void *map(size_t bytes)
+{
+	void *memory = mmap(
+		NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+struct dd_slot *dd_slots_map(uint64_t order)
+{
+	return map(sizeof(struct dd_slot) << order);
+}
+
+void dd_slots_unmap(struct dd_slot *slots, uint64_t order)
+{
+	munmap(slots, sizeof(struct dd_slot) << order);
+}
+
+void dd_lane_init(struct dd_lane *lane, struct defer_drop_queue *queue, struct dd_slot *zeroed)
+{
+	dd_ring_init(&lane->ring, zeroed, queue->order);
+	lane->queue = queue;
+	lane->first = dd_ring_first(queue->order);
+	atomic_store_explicit(&lane->alarm, lane->first + DD_NO_ALARM, memory_order_relaxed);
+}
+
+/* A lane and its slots in one mapping. NULL where there is no memory. */
+static struct dd_lane *map_lane(struct defer_drop_queue *queue)
+{
+	size_t bytes = sizeof(struct dd_lane) + (sizeof(struct dd_slot) << queue->order);
+	struct dd_lane *lane = map(bytes);
+
+	if (!lane)
+		return NULL;
+	dd_lane_init(lane, queue, (struct dd_slot *)(lane + 1));
+	lane->mapped_bytes = bytes;
+	return lane;
+}
+
+/* ---- Attaching and leaving ------------------------------------------------------------------- */
+
+static void give_lanes_back(struct dd_thread *self)
+{
+	dd_registry_lock();
+	for (unsigned i = 0; i < DD_TENANCIES; i++) {
+		struct dd_tenancy *tenancy = &self->tenancies[i];
+		struct dd_lane *lane = tenancy->lane;
+
+		if (!atomic_load_explicit(&tenancy->queue_id, memory_order_relaxed))
+			continue;
+		if (!lane->is_shared) {
+			lane->tenancy = NULL;
+			lane->next_free = lane->queue->free_lanes;
+			lane->queue->free_lanes = lane;
+		}
+		atomic_store_explicit(&tenancy->queue_id, 0, memory_order_relaxed);
+	}
+	dd_registry_unlock();
+	self->lane = &dd_unattached;
+	self->is_leaving = true;
+}
+
+/*
+ * Runs when a thread ends, among the destructors of other thread-specific data, which may still
+ * push. So it asks to be called again, and gives the lanes back in the last round.
+ */
+static void farewell(void *self)
+{
+	if (++dd_self.farewells < PTHREAD_DESTRUCTOR_ITERATIONS &&
+		!pthread_setspecific(farewell_key, self))
+		return;
+	give_lanes_back(self);
+}
+
+static void make_farewell_key(void)
+{
+	farewell_works = !pthread_key_create(&farewell_key, farewell);
+}
+
+/* Can this thread be relied on to give a lane back? */
+static bool will_say_farewell(void)
+{
+	pthread_once(&farewell_once, make_farewell_key);
+	return farewell_works && !pthread_setspecific(farewell_key, &dd_self);
+}
+
+/* An unused lane of its own for this thread, or NULL. Under the registry's lock. */
+static struct dd_lane *own_lane(struct defer_drop_queue *queue)
+{
+	uint32_t count = atomic_load_explicit(&queue->lane_count, memory_order_relaxed);
+	struct dd_lane *lane = queue->free_lanes;
+
+	if (lane) {
+		queue->free_lanes = lane->next_free;
+		return lane;
+	}
+	if (count > queue->config.max_lanes)
+		return NULL;
+	lane = map_lane(queue);
+	if (!lane)
+		return NULL;
+	lane->index = count;
+	queue->lanes[count] = lane;
+	/* LANES->: without release the consumer could see the count before the lane. */
+	atomic_store_explicit(&queue->lane_count, count + 1, memory_order_release);
+	return lane;
+}
+
+static struct dd_tenancy *free_tenancy(void)
+{
+	for (unsigned i = 0; i < DD_TENANCIES; i++)
+		if (!atomic_load_explicit(&dd_self.tenancies[i].queue_id, memory_order_relaxed))
+			return &dd_self.tenancies[i];
+	return NULL;
+}
+
+static struct dd_lane *attach(struct defer_drop_queue *queue)
+{
+	struct dd_tenancy *tenancy = free_tenancy();
+	struct dd_lane *lane = NULL;
+
+	/* Once on the shared lane of a queue, always: or a thread's order would be lost. */
+	if (!tenancy)
+		dd_self.has_overflowed = true;
+	if (dd_self.is_leaving || dd_self.has_overflowed)
+		return &queue->shared;
+	dd_registry_lock();
+	if (will_say_farewell())
+		lane = own_lane(queue);
+	if (lane)
+		lane->tenancy = tenancy;
+	else
+		lane = &queue->shared;
+	tenancy->lane = lane;
+	atomic_store_explicit(&tenancy->queue_id, queue->id, memory_order_relaxed);
+	dd_registry_unlock();
+	return lane;
+}
+
+struct dd_lane *dd_lane_known(struct defer_drop_queue *queue)
+{
+	for (unsigned i = 0; i < DD_TENANCIES; i++) {
+		struct dd_tenancy *tenancy = &dd_self.tenancies[i];
+
+		/* Relaxed is enough: only this thread gives it a value, and whoever frees the
+		 * queue may not do so beside a push to it. */
+		if (atomic_load_explicit(&tenancy->queue_id, memory_order_relaxed) == queue->id)
+			return tenancy->lane;
+	}
+	return NULL;
+}
+
+struct dd_lane *dd_lane_of(struct defer_drop_queue *queue)
+{
+	struct dd_lane *lane = dd_lane_known(queue);
+
+	if (!lane)
+		lane = attach(queue);
+	if (queue == defer_drop_queue_default() && !lane->is_shared)
+		dd_self.lane = lane;
+	return lane;
+}
+
+/* ---- The end of a queue, and of its threads -------------------------------------------------- */
+
+void dd_lanes_unmap(struct defer_drop_queue *queue)
+{
+	uint32_t count = atomic_load_explicit(&queue->lane_count, memory_order_relaxed);
+
+	for (uint32_t i = 1; i < count; i++) {
+		struct dd_lane *lane = queue->lanes[i];
+
+		if (lane->tenancy)
+			atomic_store_explicit(&lane->tenancy->queue_id, 0, memory_order_relaxed);
+		munmap(lane, lane->mapped_bytes);
+	}
+}
+
+static bool is_mine(const struct dd_tenancy *tenancy)
+{
+	return tenancy >= dd_self.tenancies && tenancy < dd_self.tenancies + DD_TENANCIES;
+}
+
+static void survive(struct dd_lane *lane, bool is_kept)
+{
+	dd_ring_survive(&lane->ring, is_kept);
+	lane->first = lane->ring.cursor;
+	atomic_store_explicit(&lane->alarm, lane->first + DD_NO_ALARM, memory_order_relaxed);
+	atomic_store_explicit(&lane->refused_total, 0, memory_order_relaxed);
+	atomic_store_explicit(&lane->retracted_total, 0, memory_order_relaxed);
+	atomic_store_explicit(&lane->waits_total, 0, memory_order_relaxed);
+	atomic_store_explicit(&lane->wait_ns_total, 0, memory_order_relaxed);
+	atomic_store_explicit(&lane->skipped_total, 0, memory_order_relaxed);
+	atomic_store_explicit(&lane->abandoned_total, 0, memory_order_relaxed);
+	atomic_store_explicit(&lane->highest_backlog, 0, memory_order_relaxed);
+}
+
+void dd_lanes_survive(struct defer_drop_queue *queue, bool is_kept)
+{
+	uint32_t count = atomic_load_explicit(&queue->lane_count, memory_order_relaxed);
+
+	survive(&queue->shared, is_kept);
+	queue->free_lanes = NULL;
+	for (uint32_t i = count; --i > 0;) {
+		struct dd_lane *lane = queue->lanes[i];
+
+		survive(lane, is_kept);
+		if (is_mine(lane->tenancy))
+			continue;
+		lane->tenancy = NULL;
+		lane->next_free = queue->free_lanes;
+		queue->free_lanes = lane;
+	}
+}

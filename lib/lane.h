@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Lanes: a ring, and who pushes to it.
+ *
+ * A thread's first push to a queue finds it a lane, which it keeps: one of its own while there are
+ * any, else the shared one. It gives its own back when it ends, with whatever is still in it; the
+ * next owner goes on behind those drops. Who owns which lane is decided under the registry's lock,
+ * which also hands the producer's side of the ring from one owner to the next.
+ */
+#ifndef DD_LANE_H
+#define DD_LANE_H
+
+#include "park.h"
+
+#define DD_MAX_LANES 1024
+
+/* Queues in which one thread can have a lane of its own at a time; in others it uses the shared. */
+#define DD_TENANCIES 8
+
+/* A thread's lane in one queue. */
+struct dd_tenancy {
+	_Atomic(uint64_t) queue_id; /* 0: none. Written under the registry's lock */
+	struct dd_lane *lane;       /* written and read by the thread */
+};
+
+struct dd_lane {
+	struct dd_ring ring;
+
+	/* Written by waiters, read by the consumer after each drop: see wait.h. */
+	alignas(DD_LINE) _Atomic(uint64_t) alarm;
+	/* Counters off the fast path; any producer writes. */
+	_Atomic(uint64_t) refused_total;
+	_Atomic(uint64_t) retracted_total; /* of positions claimed in a shared ring */
+	_Atomic(uint64_t) waits_total;
+	_Atomic(uint64_t) wait_ns_total;
+	/* Written by the consumer. */
+	_Atomic(uint64_t) skipped_total; /* positions passed at the end with nothing in them */
+	_Atomic(uint64_t) abandoned_total;
+	_Atomic(uint64_t) highest_backlog;
+
+	/* Set once. */
+	alignas(DD_LINE) struct defer_drop_queue *queue;
+	uint64_t mapped_bytes;
+	uint32_t index;
+	bool is_shared;
+
+	uint64_t first; /* position at which counting began: set at birth and in a forked child */
+
+	/* Under the registry's lock. */
+	struct dd_tenancy *tenancy; /* NULL: nobody's */
+	struct dd_lane *next_free;
+};
+
+/* A stack of the queues whose destructors a thread is running, innermost first. */
+struct dd_running {
+	struct defer_drop_queue *queue;
+	struct dd_running *outer;
+};
+
+/* What the library knows of a thread. */
+struct dd_thread {
+	struct dd_lane *lane; /* in the default queue; dd_unattached before the first push */
+	struct dd_tenancy tenancies[DD_TENANCIES];
+	struct dd_running *running;
+	uint32_t farewells;        /* times that thread-specific data was destroyed */
+	bool is_leaving;           /* its lanes are given back: it uses the shared ones */
+	bool has_overflowed;       /* more queues than tenancies: further ones use the shared lane */
+};
+
+/* A lane that is always at its limit, so that a push by a new thread leaves the fast path. */
+extern struct dd_lane dd_unattached;
+extern _Thread_local struct dd_thread dd_self __attribute__((tls_model("initial-exec")));
+
+/* Makes a lane over zeroed slots. */
+void dd_lane_init(struct dd_lane *lane, struct defer_drop_queue *queue, struct dd_slot *zeroed);
+
+/* The calling thread's lane in this queue; found or made at its first push. Never NULL. */
+struct dd_lane *dd_lane_of(struct defer_drop_queue *queue);
+
+/* The calling thread's lane, if it has pushed to this queue; else NULL. */
+struct dd_lane *dd_lane_known(struct defer_drop_queue *queue);
+
+/* Takes the lanes of a queue away from their owners and unmaps them. Nobody uses the queue. */
+void dd_lanes_unmap(struct defer_drop_queue *queue);
+
+/* In a forked child: lanes whose owners are no more become free. Under the registry's lock. */
+void dd_lanes_survive(struct defer_drop_queue *queue, bool is_kept);
+
+/* Slots for a ring: zeroed, in memory that costs nothing until it is written. NULL on failure. */
+struct dd_slot *dd_slots_map(uint64_t order);
+void dd_slots_unmap(struct dd_slot *slots, uint64_t order);
+
+/* Is the calling thread inside a destructor that this queue runs? */
+static inline bool dd_is_running(const struct defer_drop_queue *queue)
+{
+	for (const struct dd_running *at = dd_self.running; at; at = at->outer)
+		if (at->queue == queue)
+			return true;
+	return false;
+}
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The fast path of a push: all of what the caller pays in the steady state.
+ */
+#ifndef DD_PUSH_H
+#define DD_PUSH_H
+
+#include "queue.h"
+
+/* Pushes to a lane of the calling thread's own, or leaves it to the slow path. */
+static inline int dd_push(struct dd_lane *lane, struct defer_drop_queue *queue, void *object,
+	defer_drop_fn destroy, uint64_t timeout_ns)
+{
+	struct dd_ring *ring = &lane->ring;
+	uint64_t at = dd_ring_tail(ring);
+
+	/* A shared lane, and that of a thread without one, is always at its limit. */
+	if (dd_unlikely(dd_ring_is_at_limit(ring, at) || !destroy))
+		return dd_queue_push(queue, object, destroy, timeout_ns, NULL);
+	dd_ring_publish_owned(ring, at, object, destroy);
+	if (dd_unlikely(dd_heed(&queue->park.attention)))
+		return dd_queue_push_settle(lane, at, destroy);
+	dd_ring_advance(ring, at);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,720 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Push off the fast path, flush, drain, shutdown.
+ */
+#define _GNU_SOURCE
+#include "queue.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "push.h"
+#include "registry.h"
+#include "worker.h"
+
+/* Looks at head before a push parks: about as long as one wake of a thread takes. */
+#define ROOM_SPINS 100
+
+/* ---- Making room ----------------------------------------------------------------------------- */
+
+static int refuse(struct dd_lane *lane, int error)
+{
+	dd_add_shared(&lane->refused_total, 1);
+	return error;
+}
+
+static bool is_closed(struct defer_drop_queue *queue)
+{
+	return atomic_load_explicit(&queue->park.attention, memory_order_relaxed) & DD_CLOSED;
+}
+
+/* Is there room at this position? Cuts the worker's nap short where the backlog has grown. */
+static bool has_room(struct dd_lane *lane, uint64_t at)
+{
+	struct dd_park *park = &lane->queue->park;
+	uint64_t capacity = dd_ring_capacity(&lane->ring);
+	uint64_t backlog = lane->is_shared ? dd_ring_room(&lane->ring, at)
+					   : dd_ring_room_owned(&lane->ring, at);
+
+	if (backlog >= capacity / 4 && dd_bell_is_napping(&park->bell) &&
+		dd_bell_ring(&park->bell))
+		dd_add_shared(&lane->queue->wakes_total, 1);
+	return backlog < capacity;
+}
+
+static bool has_room_soon(struct dd_lane *lane, uint64_t at)
+{
+	for (unsigned i = 0; i < ROOM_SPINS; i++) {
+		dd_relax();
+		if (has_room(lane, at))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Waits until there is room at this position: until the drop one lap before it has been destroyed.
+ * Returns 0, -ETIMEDOUT, -ESHUTDOWN.
+ */
+static int wait_for_room(struct dd_lane *lane, uint64_t at, uint64_t deadline_ns)
+{
+	uint64_t since_ns = dd_now_ns();
+	int result = 0;
+
+	if (!has_room_soon(lane, at))
+		result = dd_wait(lane, at + 1 - dd_ring_capacity(&lane->ring), deadline_ns);
+	dd_add_shared(&lane->waits_total, 1);
+	dd_add_shared(&lane->wait_ns_total, dd_now_ns() - since_ns);
+	return result;
+}
+
+/* What a push does about a ring that is full: whether it may wait, and until when. */
+static int may_wait(struct dd_lane *lane, uint64_t timeout_ns, uint64_t *deadline_ns)
+{
+	if (is_closed(lane->queue))
+		return -ESHUTDOWN;
+	if (timeout_ns == DD_TRY)
+		return -EAGAIN;
+	if (!timeout_ns)
+		return -ETIMEDOUT;
+	*deadline_ns = dd_deadline_after(timeout_ns);
+	return dd_worker_ensure(lane->queue);
+}
+
+/* ---- Push ------------------------------------------------------------------------------------ */
+
+/* Attention was set when this thread had published: takes the drop back, or wakes the worker. */
+static bool settle(struct dd_lane *lane, uint64_t at, defer_drop_fn destroy)
+{
+	struct defer_drop_queue *queue = lane->queue;
+	uint32_t bits = dd_settle(&queue->park.attention);
+
+	if ((bits & DD_CLOSED) && dd_ring_retract(&lane->ring, at, destroy))
+		return false;
+	if ((bits & DD_ASLEEP) && dd_rouse(&queue->park.attention))
+		dd_worker_wake(queue);
+	return true;
+}
+
+int dd_queue_push_settle(struct dd_lane *lane, uint64_t at, defer_drop_fn destroy)
+{
+	/* The tail first: waking may start a thread, and then flush must find the drop. */
+	dd_ring_advance(&lane->ring, at);
+	if (settle(lane, at, destroy))
+		return 0;
+	/* Back to where it was: nobody but us goes by our tail for more than a number. */
+	dd_ring_advance(&lane->ring, at - 1);
+	return refuse(lane, -ESHUTDOWN);
+}
+
+static int push_owned(struct dd_lane *lane, void *object, defer_drop_fn destroy,
+	uint64_t timeout_ns, uint64_t *at)
+{
+	uint64_t deadline_ns;
+	int result = 0;
+
+	*at = dd_ring_tail(&lane->ring);
+	if (dd_ring_is_at_limit(&lane->ring, *at) && !has_room(lane, *at)) {
+		result = may_wait(lane, timeout_ns, &deadline_ns);
+		if (!result)
+			result = wait_for_room(lane, *at, deadline_ns);
+		if (result)
+			return refuse(lane, result);
+		has_room(lane, *at); /* moves the limit, so that the next push is fast */
+	}
+	dd_ring_publish_owned(&lane->ring, *at, object, destroy);
+	if (dd_heed(&lane->queue->park.attention))
+		return dd_queue_push_settle(lane, *at, destroy);
+	dd_ring_advance(&lane->ring, *at);
+	return 0;
+}
+
+/*
+ * Claims a position in the shared lane that has room. Who waits for ever claims first and waits with
+ * the claim, first come first served; who may have to give up claims only where there is room.
+ */
+static int claim_shared(struct dd_lane *lane, uint64_t timeout_ns, uint64_t *at)
+{
+	struct dd_ring *ring = &lane->ring;
+	uint64_t deadline_ns = DEFER_DROP_FOREVER;
+	int result = 0;
+
+	while (timeout_ns != DEFER_DROP_FOREVER) {
+		if (dd_ring_claim_try(ring, at))
+			return 0;
+		if (deadline_ns == DEFER_DROP_FOREVER)
+			result = may_wait(lane, timeout_ns, &deadline_ns);
+		if (!result)
+			result = wait_for_room(lane, *at, deadline_ns);
+		if (result)
+			return result;
+	}
+	if (!dd_ring_has_room(ring, dd_ring_tail(ring)))
+		result = may_wait(lane, timeout_ns, &deadline_ns);
+	if (result)
+		return result;
+	*at = dd_ring_claim(ring);
+	if (!dd_ring_has_room(ring, *at))
+		result = wait_for_room(lane, *at, DEFER_DROP_FOREVER);
+	if (result)
+		dd_add_shared(&lane->retracted_total, 1);
+	return result;
+}
+
+static int push_shared(struct dd_lane *lane, void *object, defer_drop_fn destroy,
+	uint64_t timeout_ns, uint64_t *at)
+{
+	int result = is_closed(lane->queue) ? -ESHUTDOWN : claim_shared(lane, timeout_ns, at);
+
+	if (result)
+		return refuse(lane, result);
+	dd_ring_publish(&lane->ring, *at, object, destroy);
+	if (!dd_heed(&lane->queue->park.attention) || settle(lane, *at, destroy))
+		return 0;
+	dd_add_shared(&lane->retracted_total, 1);
+	return refuse(lane, -ESHUTDOWN);
+}
+
+static void fill_ticket(struct defer_drop_ticket *ticket, struct dd_lane *lane, uint64_t position)
+{
+	*ticket = (struct defer_drop_ticket){
+		.queue = lane->queue,
+		.position = position,
+		.lane = lane->index,
+		.generation = lane->queue->generation,
+	};
+}
+
+static int push_nested(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy,
+	struct defer_drop_ticket *ticket)
+{
+	int result = dd_nested_push(&queue->nested, object, destroy);
+
+	if (result)
+		return result;
+	dd_count(&queue->nested_total);
+	if (ticket)
+		fill_ticket(ticket, queue->running_lane,
+			dd_plain_load(&queue->running_lane->ring.cursor));
+	return 0;
+}
+
+int dd_queue_push(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy,
+	uint64_t timeout_ns, struct defer_drop_ticket *ticket)
+{
+	struct dd_lane *lane;
+	uint64_t at;
+	int result;
+
+	if (!destroy)
+		return -EINVAL;
+	if (dd_is_running(queue))
+		return push_nested(queue, object, destroy, ticket);
+	result = dd_queue_open(queue);
+	if (result)
+		return result;
+	lane = dd_lane_of(queue);
+	if (lane->is_shared)
+		result = push_shared(lane, object, destroy, timeout_ns, &at);
+	else
+		result = push_owned(lane, object, destroy, timeout_ns, &at);
+	if (!result && ticket)
+		fill_ticket(ticket, lane, at + 1);
+	return result;
+}
+
+static int push(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy,
+	uint64_t timeout_ns)
+{
+	struct dd_lane *lane;
+
+	if (!queue)
+		return -EINVAL;
+	lane = dd_lane_known(queue);
+	if (lane && !lane->is_shared)
+		return dd_push(lane, queue, object, destroy, timeout_ns);
+	return dd_queue_push(queue, object, destroy, timeout_ns, NULL);
+}
+
+int defer_drop_queue_push(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy)
+{
+	return push(queue, object, destroy, DEFER_DROP_FOREVER);
+}
+
+int defer_drop_queue_push_try(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy)
+{
+	return push(queue, object, destroy, DD_TRY);
+}
+
+int defer_drop_queue_push_timed(struct defer_drop_queue *queue, void *object,
+	defer_drop_fn destroy, uint64_t timeout_ns)
+{
+	int result = dd_timeout_check(timeout_ns);
+
+	return result ? result : push(queue, object, destroy, timeout_ns);
+}
+
+int defer_drop_queue_push_ticket(struct defer_drop_queue *queue, void *object,
+	defer_drop_fn destroy, uint64_t timeout_ns, struct defer_drop_ticket *ticket)
+{
+	int result = queue && ticket ? dd_timeout_check(timeout_ns) : -EINVAL;
+
+	return result ? result : dd_queue_push(queue, object, destroy, timeout_ns, ticket);
+}
+
+int defer_drop_queue_ticket(struct defer_drop_queue *queue, struct defer_drop_ticket *ticket)
+{
+	struct dd_lane *lane;
+
+	if (!queue || !ticket)
+		return -EINVAL;
+	if (dd_is_running(queue))
+		return -EDEADLK;
+	dd_queue_open(queue);
+	/* A thread that has not pushed, or is leaving, has at most pushed to the shared lane. */
+	lane = dd_lane_known(queue);
+	if (!lane)
+		lane = &queue->shared;
+	fill_ticket(ticket, lane, dd_ring_tail(&lane->ring));
+	return 0;
+}
+
+/* ---- Waiting and draining -------------------------------------------------------------------- */
+
+/* Becomes the consumer of a queue without a worker, waiting for who is. 0 or -ETIMEDOUT. */
+static int enter_consumer(
+	struct defer_drop_queue *queue, struct dd_running *frame, uint64_t deadline_ns)
+{
+	struct timespec at = dd_deadline_timespec(deadline_ns);
+
+	if (deadline_ns == DEFER_DROP_FOREVER)
+		pthread_mutex_lock(&queue->consumer);
+	else if (pthread_mutex_clocklock(&queue->consumer, CLOCK_MONOTONIC, &at))
+		return -ETIMEDOUT;
+	dd_running_enter(frame, queue);
+	return 0;
+}
+
+static void leave_consumer(struct defer_drop_queue *queue, const struct dd_running *frame)
+{
+	dd_running_leave(frame);
+	pthread_mutex_unlock(&queue->consumer);
+}
+
+/* Runs destructors on this thread until the position has passed. */
+static int drain_to(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns)
+{
+	struct defer_drop_queue *queue = lane->queue;
+	struct dd_running frame;
+	int result = enter_consumer(queue, &frame, deadline_ns);
+
+	if (result)
+		return result;
+	while (!dd_ring_is_past(&lane->ring, position)) {
+		if (dd_queue_state(queue) != DD_OPEN)
+			result = -ESHUTDOWN;
+		else if (dd_deadline_has_come(deadline_ns))
+			result = -ETIMEDOUT;
+		if (result)
+			break;
+		if (!dd_worker_turn(lane, 1, deadline_ns))
+			sched_yield(); /* claimed, and about to be published */
+	}
+	leave_consumer(queue, &frame);
+	return result;
+}
+
+static int wait_until(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns)
+{
+	struct defer_drop_queue *queue = lane->queue;
+	int result;
+
+	if (dd_ring_is_past(&lane->ring, position))
+		return 0;
+	if (dd_queue_state(queue) >= DD_FINISHED)
+		return -ESHUTDOWN;
+	if (dd_deadline_has_come(deadline_ns))
+		return -ETIMEDOUT;
+	if (queue->config.runner == DEFER_DROP_RUNNER_CALLER)
+		return drain_to(lane, position, deadline_ns);
+	result = dd_worker_ensure(queue);
+	return result ? result : dd_wait(lane, position, deadline_ns);
+}
+
+int dd_queue_wait(struct dd_lane *lane, uint64_t position, uint64_t timeout_ns)
+{
+	return wait_until(lane, position, dd_deadline_after(timeout_ns));
+}
+
+int defer_drop_queue_flush(struct defer_drop_queue *queue, uint64_t timeout_ns)
+{
+	uint64_t tails[1 + DD_MAX_LANES];
+	uint64_t deadline_ns;
+	uint32_t count;
+	int result = queue ? dd_timeout_check(timeout_ns) : -EINVAL;
+
+	if (!result && dd_is_running(queue))
+		result = -EDEADLK;
+	if (!result && dd_queue_state(queue) >= DD_FINISHED)
+		result = -ESHUTDOWN;
+	if (result)
+		return result;
+	deadline_ns = dd_deadline_after(timeout_ns);
+	count = dd_queue_lanes(queue);
+	for (uint32_t i = 0; i < count; i++)
+		tails[i] = dd_ring_tail(&queue->lanes[i]->ring);
+	for (uint32_t i = 0; i < count && !result; i++)
+		result = wait_until(queue->lanes[i], tails[i], deadline_ns);
+	return result;
+}
+
+static void count_remaining(struct defer_drop_queue *queue, struct defer_drop_drained *drained)
+{
+	struct defer_drop_stats stats = {.size = sizeof stats};
+
+	defer_drop_queue_stats(queue, &stats);
+	drained->remaining = stats.backlog;
+}
+
+static int drain(struct defer_drop_queue *queue, uint64_t max_drops, uint64_t deadline_ns,
+	uint64_t *ran_total)
+{
+	struct dd_running frame;
+	uint64_t ran;
+
+	if (pthread_mutex_trylock(&queue->consumer))
+		return -EBUSY;
+	dd_running_enter(&frame, queue);
+	dd_worker_look(queue);
+	do {
+		ran = dd_worker_round(queue, max_drops - *ran_total, deadline_ns);
+		*ran_total += ran;
+	} while (ran && *ran_total < max_drops && !dd_deadline_has_come(deadline_ns));
+	leave_consumer(queue, &frame);
+	return 0;
+}
+
+int defer_drop_queue_drain(struct defer_drop_queue *queue, uint64_t max_drops, uint64_t budget_ns,
+	struct defer_drop_drained *drained)
+{
+	struct defer_drop_drained ignored;
+	int result = dd_timeout_check(budget_ns);
+
+	if (queue && !result)
+		result = dd_queue_open(queue);
+	if (!queue || queue->config.runner != DEFER_DROP_RUNNER_CALLER)
+		return -EINVAL;
+	if (!result && dd_is_running(queue))
+		result = -EDEADLK;
+	if (!result && dd_queue_state(queue) != DD_OPEN)
+		result = -ESHUTDOWN;
+	if (result)
+		return result;
+	drained = drained ? drained : &ignored;
+	drained->ran_total = 0;
+	result = drain(queue, max_drops, dd_deadline_after(budget_ns), &drained->ran_total);
+	count_remaining(queue, drained);
+	return result;
+}
+
+/* ---- Shutdown -------------------------------------------------------------------------------- */
+
+static void make_earlier(_Atomic(uint64_t) *deadline_ns, uint64_t wanted_ns)
+{
+	uint64_t before = dd_read(deadline_ns);
+
+	while (wanted_ns < before && !atomic_compare_exchange_weak_explicit(deadline_ns, &before,
+					     wanted_ns, memory_order_relaxed, memory_order_relaxed))
+		;
+}
+
+/*
+ * Asks the consumer to close the queue. True where there is none and the caller, the first to ask,
+ * must be it.
+ */
+static bool begin_closing(struct defer_drop_queue *queue, uint64_t drain_until_ns)
+{
+	bool is_consumer = false;
+
+	make_earlier(&queue->drain_until_ns, drain_until_ns);
+	pthread_mutex_lock(&queue->control);
+	if (dd_queue_state(queue) == DD_OPEN) {
+		is_consumer = !atomic_load_explicit(&queue->has_thread, memory_order_relaxed);
+		dd_queue_set_state(queue, DD_CLOSING);
+	}
+	pthread_mutex_unlock(&queue->control);
+	dd_bell_ring(&queue->park.bell);
+	return is_consumer;
+}
+
+static void finish_here(struct defer_drop_queue *queue)
+{
+	struct dd_running frame;
+
+	enter_consumer(queue, &frame, DEFER_DROP_FOREVER);
+	dd_worker_finish(queue);
+	leave_consumer(queue, &frame);
+}
+
+/* Waits until the state is reached. 0 or -ETIMEDOUT. */
+static int wait_for_state(
+	struct defer_drop_queue *queue, enum dd_state wanted, uint64_t deadline_ns)
+{
+	uint32_t state;
+
+	while ((state = dd_queue_state(queue)) < wanted)
+		if (dd_futex_wait(&queue->state, state, deadline_ns) == -ETIMEDOUT)
+			return -ETIMEDOUT;
+	return 0;
+}
+
+/* One caller joins the worker; all wait until that is done. */
+static void join(struct defer_drop_queue *queue)
+{
+	bool is_joiner;
+
+	pthread_mutex_lock(&queue->control);
+	is_joiner = !queue->has_joiner;
+	queue->has_joiner = true;
+	pthread_mutex_unlock(&queue->control);
+	if (is_joiner) {
+		if (atomic_load_explicit(&queue->has_thread, memory_order_relaxed))
+			pthread_join(queue->thread, NULL);
+		dd_queue_set_state(queue, DD_JOINED);
+	}
+	wait_for_state(queue, DD_JOINED, DEFER_DROP_FOREVER);
+}
+
+static void fill_report(struct defer_drop_queue *queue, struct defer_drop_report *report)
+{
+	struct defer_drop_stats stats = {.size = sizeof stats};
+
+	defer_drop_queue_stats(queue, &stats);
+	report->destroyed_total = stats.destroyed_total;
+	report->left_total = stats.abandoned_total;
+}
+
+static void shut_down(struct defer_drop_queue *queue, uint64_t drain_until_ns)
+{
+	if (begin_closing(queue, drain_until_ns))
+		finish_here(queue);
+	wait_for_state(queue, DD_FINISHED, DEFER_DROP_FOREVER);
+	join(queue);
+}
+
+int defer_drop_queue_shutdown(struct defer_drop_queue *queue, uint32_t mode, uint64_t timeout_ns,
+	struct defer_drop_report *report)
+{
+	struct defer_drop_report ignored;
+	uint64_t drain_until_ns = DEFER_DROP_FOREVER;
+	int result = dd_timeout_check(timeout_ns);
+
+	if (!queue || mode > DEFER_DROP_SHUTDOWN_ABANDON ||
+		(timeout_ns && mode != DEFER_DROP_SHUTDOWN_TIMED))
+		return -EINVAL;
+	if (!result && dd_is_running(queue))
+		result = -EDEADLK;
+	if (!result)
+		result = dd_queue_open(queue);
+	if (result && result != -ESHUTDOWN)
+		return result;
+	if (mode == DEFER_DROP_SHUTDOWN_TIMED)
+		drain_until_ns = dd_deadline_after(timeout_ns);
+	else if (mode == DEFER_DROP_SHUTDOWN_ABANDON)
+		drain_until_ns = 0;
+	shut_down(queue, drain_until_ns);
+	report = report ? report : &ignored;
+	fill_report(queue, report);
+	return mode == DEFER_DROP_SHUTDOWN_TIMED && report->left_total ? -ETIMEDOUT : 0;
+}
+
+uint64_t dd_queue_exit(struct defer_drop_queue *queue)
+{
+	struct defer_drop_stats stats = {.size = sizeof stats};
+	uint64_t until_ns = DEFER_DROP_FOREVER;
+
+	if (queue->config.at_exit == DEFER_DROP_AT_EXIT_ABANDON)
+		until_ns = 0;
+	else if (queue->config.at_exit == DEFER_DROP_AT_EXIT_TIMED)
+		until_ns = dd_deadline_after(queue->config.exit_timeout_ns);
+	if (dd_is_running(queue)) {
+		/* A destructor called exit: this thread is the consumer, and finishes here. */
+		begin_closing(queue, until_ns);
+		dd_worker_finish(queue);
+	} else if (queue->config.at_exit != DEFER_DROP_AT_EXIT_TIMED) {
+		shut_down(queue, until_ns);
+	} else if (begin_closing(queue, until_ns)) {
+		finish_here(queue);
+	} else {
+		/* Not even a destructor that does not return holds the process up. */
+		wait_for_state(queue, DD_FINISHED, until_ns);
+	}
+	defer_drop_queue_stats(queue, &stats);
+	return stats.pushed_total - stats.destroyed_total;
+}
+
+/* ---- Making and freeing ---------------------------------------------------------------------- */
+
+static uint64_t order_of(uint32_t queue_size)
+{
+	return (uint64_t)__builtin_ctz(queue_size);
+}
+
+int dd_queue_init(
+	struct defer_drop_queue *queue, const struct dd_config *config, struct dd_slot *slots)
+{
+	static _Atomic(uint64_t) ids;
+	uint32_t attention = 0;
+
+	queue->order = order_of(config->queue_size);
+	if (!slots) {
+		slots = queue->shared_slots = dd_slots_map(queue->order);
+		if (!slots)
+			return -ENOMEM;
+	}
+	queue->config = *config;
+	queue->is_fenced = !dd_membarrier_register();
+	if (queue->is_fenced)
+		attention |= DD_FENCED;
+	if (config->runner == DEFER_DROP_RUNNER_WORKER)
+		attention |= DD_ASLEEP; /* until the first push starts the worker */
+	atomic_store_explicit(&queue->park.attention, attention, memory_order_relaxed);
+	atomic_store_explicit(&queue->drain_until_ns, DEFER_DROP_FOREVER, memory_order_relaxed);
+	pthread_mutex_init(&queue->waiters.lock, NULL);
+	pthread_mutex_init(&queue->consumer, NULL);
+	pthread_mutex_init(&queue->control, NULL);
+	dd_lane_init(&queue->shared, queue, slots);
+	queue->shared.is_shared = true;
+	queue->lanes[0] = &queue->shared;
+	atomic_store_explicit(&queue->lane_count, 1, memory_order_relaxed);
+	queue->id = atomic_fetch_add_explicit(&ids, 1, memory_order_relaxed) + 1;
+	return 0;
+}
+
+static void unmap(struct defer_drop_queue *queue)
+{
+	if (queue->shared_slots)
+		dd_slots_unmap(queue->shared_slots, queue->order);
+	munmap(queue, sizeof *queue);
+}
+
+int defer_drop_queue_create(
+	struct defer_drop_queue **queue, const struct defer_drop_config *asked)
+{
+	struct defer_drop_queue *made;
+	struct dd_config config;
+	int result = queue ? dd_config_make(asked, &config) : -EINVAL;
+
+	if (result)
+		return result;
+	/* Mapped, not allocated: lanes that are never made cost nothing. */
+	made = mmap(NULL, sizeof *made, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (made == MAP_FAILED)
+		return -ENOMEM;
+	result = dd_queue_init(made, &config, NULL);
+	if (!result)
+		result = dd_worker_start(made, true);
+	if (result) {
+		unmap(made);
+		return result;
+	}
+	dd_registry_lock();
+	dd_registry_add(made);
+	dd_registry_unlock();
+	*queue = made;
+	return 0;
+}
+
+int defer_drop_queue_free(struct defer_drop_queue *queue)
+{
+	if (!queue || queue == defer_drop_queue_default())
+		return -EINVAL;
+	if (dd_queue_state(queue) != DD_JOINED)
+		return -EBUSY;
+	dd_registry_remove(queue);
+	unmap(queue);
+	return 0;
+}
+
+int defer_drop_queue_config(struct defer_drop_queue *queue, struct defer_drop_config *config)
+{
+	if (!queue || !config)
+		return -EINVAL;
+	dd_queue_open(queue); /* its values hold after a shutdown too */
+	return dd_config_show(&queue->config, config);
+}
+
+/* ---- fork ------------------------------------------------------------------------------------ */
+
+void dd_queue_lock_all(struct defer_drop_queue *queue)
+{
+	pthread_mutex_lock(&queue->control);
+	pthread_mutex_lock(&queue->waiters.lock);
+}
+
+void dd_queue_unlock_all(struct defer_drop_queue *queue)
+{
+	pthread_mutex_unlock(&queue->waiters.lock);
+	pthread_mutex_unlock(&queue->control);
+}
+
+/* The thread that forked is this queue's worker, inside a destructor, and goes on as such. */
+static bool is_own_worker(struct defer_drop_queue *queue)
+{
+	return atomic_load_explicit(&queue->has_thread, memory_order_relaxed) &&
+	       pthread_equal(queue->thread, pthread_self());
+}
+
+/* A consumer that is gone may have been in the middle of its list: then it is left as it is. */
+static void survive_nested(struct defer_drop_queue *queue, bool is_kept)
+{
+	if (!dd_is_running(queue))
+		queue->nested = (struct dd_nested){NULL, NULL};
+	else if (!is_kept)
+		dd_nested_clear(&queue->nested);
+	atomic_store_explicit(&queue->nested_total, 0, memory_order_relaxed);
+	atomic_store_explicit(&queue->nested_destroyed_total, 0, memory_order_relaxed);
+	atomic_store_explicit(&queue->nested_abandoned_total, 0, memory_order_relaxed);
+}
+
+/* What the parent had begun to shut down is shut down in the child. */
+static void survive_state(struct defer_drop_queue *queue)
+{
+	uint32_t attention = 0;
+
+	if (dd_queue_state(queue) != DD_OPEN) {
+		atomic_store_explicit(&queue->state, DD_JOINED, memory_order_relaxed);
+		attention |= DD_CLOSED;
+	}
+	queue->is_fenced = !dd_membarrier_register();
+	if (queue->is_fenced)
+		attention |= DD_FENCED;
+	if (queue->config.runner == DEFER_DROP_RUNNER_WORKER && !is_own_worker(queue)) {
+		atomic_store_explicit(&queue->has_thread, false, memory_order_relaxed);
+		attention |= DD_ASLEEP;
+	}
+	atomic_store_explicit(&queue->park.attention, attention, memory_order_relaxed);
+	atomic_store_explicit(&queue->park.bell, DD_BELL_AWAKE, memory_order_relaxed);
+}
+
+void dd_queue_survive(struct defer_drop_queue *queue)
+{
+	bool is_kept = queue->config.at_fork == DEFER_DROP_AT_FORK_KEEP;
+
+	/* Locked by this thread, which has another number here: made anew, not unlocked. */
+	pthread_mutex_init(&queue->control, NULL);
+	pthread_mutex_init(&queue->waiters.lock, NULL);
+	if (!dd_is_running(queue))
+		pthread_mutex_init(&queue->consumer, NULL);
+	queue->generation++;
+	dd_wait_forget(queue);
+	survive_nested(queue, is_kept);
+	survive_state(queue);
+	dd_lanes_survive(queue, is_kept && dd_queue_state(queue) == DD_OPEN);
+	atomic_store_explicit(&queue->wakes_total, 0, memory_order_relaxed);
+	atomic_store_explicit(&queue->naps_total, 0, memory_order_relaxed);
+	atomic_store_explicit(&queue->deep_sleeps_total, 0, memory_order_relaxed);
+	atomic_store_explicit(&queue->highest_backlog, 0, memory_order_relaxed);
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A queue: lanes, one consumer, limits, and its life from open to joined.
+ *
+ * state:
+ *   OPEN -> CLOSING       the first shutdown, under control
+ *   CLOSING -> FINISHED   the consumer, when nothing is left to run
+ *   FINISHED -> JOINED    the shutdown that joined the worker, or had none to join
+ *   OPEN -> FINISHED      cannot happen: pushes would be lost unseen
+ *
+ * Edges:
+ *   LANES   own_lane: lane_count, release -> dd_queue_lanes: lane_count, acquire
+ *           carries the lane that was added
+ *   STATE   set_state: state, release -> dd_queue_state: state, acquire
+ *           carries the deadline of a shutdown, and at the end the final counters
+ *   THREAD  dd_worker_start: has_thread, release -> dd_worker_ensure: has_thread, acquire
+ *           carries nothing yet: keeps starting and ringing in order
+ */
+#ifndef DD_QUEUE_H
+#define DD_QUEUE_H
+
+#include <pthread.h>
+
+#include "config.h"
+#include "lane.h"
+#include "nested.h"
+#include "wait.h"
+
+/* Beside the public timeouts: look once, and answer -EAGAIN instead of -ETIMEDOUT. */
+#define DD_TRY (DEFER_DROP_FOREVER - 1)
+
+enum dd_state {
+	DD_OPEN,
+	DD_CLOSING,
+	DD_FINISHED,
+	DD_JOINED,
+};
+
+struct defer_drop_queue {
+	struct dd_park park;
+
+	/* The consumer's: it writes, statistics read. */
+	alignas(DD_LINE) _Atomic(uint64_t) nested_total;
+	_Atomic(uint64_t) nested_destroyed_total;
+	_Atomic(uint64_t) nested_abandoned_total;
+	_Atomic(uint64_t) naps_total;
+	_Atomic(uint64_t) deep_sleeps_total;
+	_Atomic(uint64_t) highest_backlog;
+	struct dd_nested nested;
+	struct dd_lane *running_lane; /* whose drop is being destroyed, for tickets of nested drops */
+
+	/* Read by the consumer after each drop; written when the queue closes. */
+	alignas(DD_LINE) _Atomic(uint32_t) state; /* enum dd_state, and a futex word */
+	_Atomic(uint64_t) drain_until_ns;         /* only ever made earlier */
+	_Atomic(uint32_t) lane_count;             /* the shared one included; only grows */
+	bool is_fenced;                           /* set once, like the five below */
+	uint64_t id;                              /* of all queues ever, or 0: not set up yet */
+	uint64_t order;
+	struct dd_slot *shared_slots; /* to be unmapped, or NULL */
+	struct dd_config config;
+	uint32_t generation; /* forks that it went through */
+
+	alignas(DD_LINE) _Atomic(uint64_t) wakes_total; /* any thread */
+	struct dd_waiters waiters;
+
+	/* Held by whoever drains a queue without a worker. */
+	pthread_mutex_t consumer;
+
+	/* Under control. */
+	pthread_mutex_t control;
+	_Atomic(bool) has_thread;
+	bool has_joiner;
+	bool has_reported; /* that the worker cannot be started */
+	pthread_t thread;
+	_Atomic(uint32_t) boot; /* enum dd_boot: a futex word */
+	int boot_result;
+	bool is_boot_strict;
+
+	/* Under the registry's lock. */
+	struct defer_drop_queue *next;
+	struct dd_lane *free_lanes;
+	bool has_seen_exit;
+
+	struct dd_lane shared;
+	struct dd_lane *lanes[1 + DD_MAX_LANES]; /* lanes[0] is the shared one */
+};
+
+/*
+ * Sets a zeroed queue up. slots: for the shared lane, or NULL to map them. Returns 0 or -ENOMEM.
+ */
+int dd_queue_init(
+	struct defer_drop_queue *queue, const struct dd_config *config, struct dd_slot *slots);
+
+/* A push that left the fast path. timeout_ns: as public, or DD_TRY. ticket: may be NULL. */
+int dd_queue_push(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy,
+	uint64_t timeout_ns, struct defer_drop_ticket *ticket);
+
+/* The rest of a push that published in its own lane and found attention set. */
+int dd_queue_push_settle(struct dd_lane *lane, uint64_t at, defer_drop_fn destroy);
+
+/* Waits for a position, as flush and tickets do. */
+int dd_queue_wait(struct dd_lane *lane, uint64_t position, uint64_t timeout_ns);
+
+/* For the registry. dd_queue_exit returns how many drops were left. */
+void dd_queue_lock_all(struct defer_drop_queue *queue);
+void dd_queue_unlock_all(struct defer_drop_queue *queue);
+void dd_queue_survive(struct defer_drop_queue *queue);
+uint64_t dd_queue_exit(struct defer_drop_queue *queue);
+
+/* Makes sure that the default queue is set up, whichever queue it is asked for. */
+int dd_queue_open(struct defer_drop_queue *queue);
+
+static inline uint32_t dd_queue_state(struct defer_drop_queue *queue)
+{
+	/* ->STATE: without acquire a shutdown's deadline and the final counters could be stale. */
+	return atomic_load_explicit(&queue->state, memory_order_acquire);
+}
+
+static inline void dd_queue_set_state(struct defer_drop_queue *queue, enum dd_state state)
+{
+	/* STATE->: without release it could be seen before what led to it. */
+	atomic_store_explicit(&queue->state, state, memory_order_release);
+	dd_futex_wake(&queue->state, INT_MAX);
+}
+
+static inline uint32_t dd_queue_lanes(struct defer_drop_queue *queue)
+{
+	/* ->LANES: without acquire the newest lane could be read before it was stored. */
+	return atomic_load_explicit(&queue->lane_count, memory_order_acquire);
+}
+
+static inline uint64_t dd_read(_Atomic(uint64_t) *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* To a counter that one thread writes and any may read. */
+static inline void dd_add(_Atomic(uint64_t) *counter, uint64_t count)
+{
+	atomic_store_explicit(counter, dd_read(counter) + count, memory_order_relaxed);
+}
+
+static inline void dd_count(_Atomic(uint64_t) *counter)
+{
+	dd_add(counter, 1);
+}
+
+/* To a counter that many threads write. */
+static inline void dd_add_shared(_Atomic(uint64_t) *counter, uint64_t count)
+{
+	atomic_fetch_add_explicit(counter, count, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+#include "registry.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "queue.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static bool has_hooks; /* under the lock */
+static struct defer_drop_queue *queues; /* newest first */
+
+void dd_registry_lock(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+void dd_registry_unlock(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+/* ---- fork ------------------------------------------------------------------------------------ */
+
+static void before_fork(void)
+{
+	dd_registry_lock();
+	for (struct defer_drop_queue *at = queues; at; at = at->next)
+		dd_queue_lock_all(at);
+}
+
+static void after_fork_in_parent(void)
+{
+	for (struct defer_drop_queue *at = queues; at; at = at->next)
+		dd_queue_unlock_all(at);
+	dd_registry_unlock();
+}
+
+static void after_fork_in_child(void)
+{
+	for (struct defer_drop_queue *at = queues; at; at = at->next)
+		dd_queue_survive(at);
+	pthread_mutex_init(&lock, NULL);
+}
+
+/* ---- exit ------------------------------------------------------------------------------------ */
+
+/* Takes the newest queue that still has to be dealt with; the default one comes last. */
+static struct defer_drop_queue *next_to_exit(void)
+{
+	struct defer_drop_queue *found = NULL;
+
+	dd_registry_lock();
+	for (struct defer_drop_queue *at = queues; at; at = at->next) {
+		if (at->has_seen_exit)
+			continue;
+		found = at;
+		if (at != defer_drop_queue_default())
+			break;
+	}
+	if (found)
+		found->has_seen_exit = true;
+	dd_registry_unlock();
+	return found;
+}
+
+static void at_exit(void)
+{
+	struct defer_drop_queue *queue;
+
+	while ((queue = next_to_exit())) {
+		uint64_t left = dd_queue_exit(queue);
+
+		if (left && queue->config.at_exit == DEFER_DROP_AT_EXIT_TIMED)
+			fprintf(stderr, "defer_drop: %s: exit leaves %llu drops undestroyed\n",
+				queue->config.worker_name, (unsigned long long)left);
+	}
+}
+
+/* ---- The list -------------------------------------------------------------------------------- */
+
+static void set_hooks(void)
+{
+	pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+	atexit(at_exit);
+}
+
+void dd_registry_add(struct defer_drop_queue *queue)
+{
+	if (!has_hooks)
+		set_hooks();
+	has_hooks = true;
+	queue->next = queues;
+	queues = queue;
+}
+
+void dd_registry_remove(struct defer_drop_queue *queue)
+{
+	dd_registry_lock();
+	for (struct defer_drop_queue **at = &queues; *at; at = &(*at)->next) {
+		if (*at != queue)
+			continue;
+		*at = queue->next;
+		break;
+	}
+	dd_lanes_unmap(queue);
+	dd_registry_unlock();
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * All queues of the process: what happens to them at fork and at exit. Its lock also decides who owns
+ * which lane.
+ *
+ * Locks are taken in this order: registry, a queue's control, a queue's waiters. fork() takes all of
+ * them, so that none is held by a thread that the child does not have; so none is held while a
+ * destructor runs, or while anything is waited for.
+ */
+#ifndef DD_REGISTRY_H
+#define DD_REGISTRY_H
+
+#include "defer_drop.h"
+
+void dd_registry_lock(void);
+void dd_registry_unlock(void);
+
+/* Under the lock. The first to be added sets the handlers for fork and exit. */
+void dd_registry_add(struct defer_drop_queue *queue);
+/* Not under the lock. Unmaps the lanes as well, so that no thread gives one back afterwards. */
+void dd_registry_remove(struct defer_drop_queue *queue);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Statistics, from positions and counters that others write. What is destroyed is read before what
+ * is pushed, so that the difference is never negative for being read late.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "queue.h"
+
+static uint64_t difference(uint64_t more, uint64_t less)
+{
+	return dd_is_before(more, less) ? 0 : more - less;
+}
+
+static void add_lane(struct dd_lane *lane, struct defer_drop_stats *stats)
+{
+	uint64_t skipped = dd_read(&lane->skipped_total);
+	uint64_t head = atomic_load_explicit(&lane->ring.head, memory_order_acquire);
+	uint64_t destroyed = head - lane->first - skipped;
+	uint64_t pushed;
+
+	stats->abandoned_total += dd_read(&lane->abandoned_total);
+	pushed = dd_ring_tail(&lane->ring) - lane->first - dd_read(&lane->retracted_total);
+	/* An owner publishes before it moves the tail. */
+	stats->pushed_total += pushed < destroyed ? destroyed : pushed;
+	stats->destroyed_total += destroyed;
+	stats->refused_total += dd_read(&lane->refused_total);
+	stats->waits_total += dd_read(&lane->waits_total);
+	stats->wait_ns_total += dd_read(&lane->wait_ns_total);
+}
+
+static void add_nested(struct defer_drop_queue *queue, struct defer_drop_stats *stats)
+{
+	stats->destroyed_total += dd_read(&queue->nested_destroyed_total);
+	stats->abandoned_total += dd_read(&queue->nested_abandoned_total);
+	stats->nested_total = dd_read(&queue->nested_total);
+	stats->pushed_total += stats->nested_total;
+}
+
+static int give(struct defer_drop_stats *stats, struct defer_drop_stats *to)
+{
+	if (to->size < offsetof(struct defer_drop_stats, destroyed_total))
+		return -EINVAL;
+	stats->backlog =
+		difference(stats->pushed_total, stats->destroyed_total + stats->abandoned_total);
+	if (stats->highest_backlog < stats->backlog)
+		stats->highest_backlog = stats->backlog;
+	stats->size = to->size;
+	memcpy(to, stats, to->size < sizeof *stats ? to->size : sizeof *stats);
+	return 0;
+}
+
+int defer_drop_queue_stats(struct defer_drop_queue *queue, struct defer_drop_stats *to)
+{
+	struct defer_drop_stats stats = {0};
+
+	if (!queue || !to)
+		return -EINVAL;
+	stats.lanes = dd_queue_lanes(queue);
+	for (uint32_t i = 0; i < stats.lanes; i++)
+		add_lane(queue->lanes[i], &stats);
+	add_nested(queue, &stats);
+	stats.wakes_total = dd_read(&queue->wakes_total);
+	stats.naps_total = dd_read(&queue->naps_total);
+	stats.deep_sleeps_total = dd_read(&queue->deep_sleeps_total);
+	stats.highest_backlog = dd_read(&queue->highest_backlog);
+	return give(&stats, to);
+}
+
+int defer_drop_queue_lane_stats(
+	struct defer_drop_queue *queue, uint32_t lane, struct defer_drop_stats *to)
+{
+	struct defer_drop_stats stats = {0};
+
+	if (!queue || !to)
+		return -EINVAL;
+	if (lane >= dd_queue_lanes(queue))
+		return -ENOENT;
+	add_lane(queue->lanes[lane], &stats);
+	stats.highest_backlog = dd_read(&queue->lanes[lane]->highest_backlog);
+	return give(&stats, to);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Tickets: a lane and a position, and whether it has passed.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "queue.h"
+
+/* Finds the lane of a ticket. Returns 0, -EINVAL or -ESTALE. */
+static int lane_of(const struct defer_drop_ticket *ticket, struct dd_lane **lane)
+{
+	if (!ticket || !ticket->queue || ticket->lane >= dd_queue_lanes(ticket->queue))
+		return -EINVAL;
+	if (ticket->generation != ticket->queue->generation)
+		return -ESTALE;
+	*lane = ticket->queue->lanes[ticket->lane];
+	return 0;
+}
+
+int defer_drop_ticket_poll(const struct defer_drop_ticket *ticket)
+{
+	struct dd_lane *lane;
+	int result = lane_of(ticket, &lane);
+	bool is_finished;
+
+	if (result)
+		return result;
+	/* In this order: what is not past once the queue has finished will never be. */
+	is_finished = dd_queue_state(lane->queue) >= DD_FINISHED;
+	if (dd_ring_is_past(&lane->ring, ticket->position))
+		return 0;
+	return is_finished ? -ESHUTDOWN : -EINPROGRESS;
+}
+
+int defer_drop_ticket_wait(const struct defer_drop_ticket *ticket, uint64_t timeout_ns)
+{
+	struct dd_lane *lane;
+	int result = lane_of(ticket, &lane);
+
+	if (!result)
+		result = dd_timeout_check(timeout_ns);
+	if (!result && dd_is_running(lane->queue))
+		result = -EDEADLK;
+	return result ? result : dd_queue_wait(lane, ticket->position, timeout_ns);
+}
+
+int defer_drop_ticket_notify(const struct defer_drop_ticket *ticket, int eventfd)
+{
+	struct dd_lane *lane;
+	int result = lane_of(ticket, &lane);
+	int own;
+
+	if (result)
+		return result;
+	own = fcntl(eventfd, F_DUPFD_CLOEXEC, 0);
+	if (own < 0)
+		return -errno;
+	result = dd_wait_notify(lane, ticket->position, own);
+	if (result)
+		close(own);
+	return result;
+}

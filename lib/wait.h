@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Waiting for a position: by a flush, a ticket, or a push that needs room. All three wait for the
+ * head of one lane to pass a position; they stand in one list per queue, under a mutex, and each lane
+ * has an *alarm*: the first position that anyone waits for in it. The consumer compares the alarm
+ * after each drop, and takes the mutex only when it is due. So a waiter is woken as soon as its
+ * position has passed, neither later nor for nothing.
+ *
+ * A waiter announces its alarm as park.h says, and then looks at head; the consumer publishes head
+ * and then heeds the alarm.
+ *
+ * Edges:
+ *   ALARM   raise: alarm, release -> is_due: alarm, acquire (only where FENCED; otherwise the
+ *           announcement is a membarrier)
+ *           at least one sees the other: the consumer the alarm, or the waiter the head
+ *   WOKEN   wake: waiter.woken, release -> wait: waiter.woken, acquire
+ *           after it, nobody but the waiter touches its memory
+ */
+#ifndef DD_WAIT_H
+#define DD_WAIT_H
+
+#include <pthread.h>
+
+#include "lane.h"
+
+/* From a lane's first position to an alarm that is never due: 2^62 drops away. */
+#define DD_NO_ALARM (UINT64_C(1) << 62)
+
+struct dd_waiter;
+
+struct dd_waiters {
+	pthread_mutex_t lock;
+	struct dd_waiter *first;
+};
+
+/*
+ * Waits until the drops before position have been destroyed. The consumer must exist. Returns 0,
+ * -ETIMEDOUT, or -ESHUTDOWN where that will never be.
+ */
+int dd_wait(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns);
+
+/* The same without waiting: an eventfd, which is the library's, is signalled and closed then. */
+int dd_wait_notify(struct dd_lane *lane, uint64_t position, int eventfd);
+
+/* By the consumer: wakes the waiters of this lane whose position has passed. */
+void dd_wait_wake(struct dd_lane *lane);
+
+/* By the consumer, when it has finished: wakes all. */
+void dd_wait_release(struct defer_drop_queue *queue);
+
+/* In a forked child: whoever waited was in the parent. */
+void dd_wait_forget(struct defer_drop_queue *queue);
+
+/* By the consumer, after each drop. */
+static inline bool dd_alarm_is_due(struct dd_lane *lane, bool is_fenced)
+{
+	uint64_t alarm;
+
+	atomic_signal_fence(memory_order_seq_cst);
+	/* ->ALARM: where FENCED, the read-modify-write comes before raise's, which then sees our
+	 * head, or after it. */
+	if (dd_unlikely(is_fenced))
+		alarm = atomic_fetch_add_explicit(&lane->alarm, 0, memory_order_acq_rel);
+	else
+		alarm = atomic_load_explicit(&lane->alarm, memory_order_relaxed);
+	return !dd_is_before(dd_plain_load(&lane->ring.cursor), alarm);
+}
+
+#endif

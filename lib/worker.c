@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The drain loop.
+ *
+ * The worker goes round the lanes and takes a bounded number of drops from each, so that one hot lane
+ * starves nobody. After each destructor it runs the drops which that one made, publishes the lane's
+ * position, and looks whether anyone waits for it.
+ *
+ * A round that finds nothing is followed by rest, in three depths:
+ *   pause  a few microseconds of spinning away from the slots: polled without pause, the line under
+ *          the cursor goes back and forth with each push
+ *   nap    a timed sleep that doubles from DD_SHORTEST_NAP_NS to the longest; nobody needs to end it,
+ *          but who waits, and a producer that is a quarter of its ring ahead, does
+ *   sleep  after the quiet spell, until woken: announced, then one more round, then the futex
+ */
+#define _GNU_SOURCE
+#include "worker.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+/* Drops taken from a lane in a turn: some 10 us of cheap destructors. */
+#define DD_TURN 1024
+
+/* Spins of one pause, each about 20 ns where it was measured, and pauses before a nap. */
+#define DD_PAUSE_SPINS 64
+#define DD_PAUSES      8
+
+#define DD_SHORTEST_NAP_NS UINT64_C(50000)
+
+enum dd_boot {
+	DD_BOOT_PENDING,
+	DD_BOOT_DONE,
+};
+
+/* How long the worker has found nothing. */
+struct rest {
+	unsigned pauses;
+	uint64_t nap_ns;
+	uint64_t quiet_since_ns; /* 0: it has not napped since it last found something */
+	bool has_slept;          /* since the last round */
+};
+
+/* ---- One drop -------------------------------------------------------------------------------- */
+
+static bool is_closing_expired(struct defer_drop_queue *queue)
+{
+	return dd_unlikely(dd_queue_state(queue) != DD_OPEN) &&
+	       dd_deadline_has_come(dd_read(&queue->drain_until_ns));
+}
+
+/* Runs the nested drops, and those they make; order is first-in first-out. */
+static void run_nested(struct defer_drop_queue *queue)
+{
+	struct dd_drop drop;
+
+	while (dd_nested_take(&queue->nested, &drop)) {
+		if (is_closing_expired(queue)) {
+			dd_count(&queue->nested_abandoned_total);
+			continue;
+		}
+		drop.destroy(drop.object);
+		dd_count(&queue->nested_destroyed_total);
+	}
+}
+
+static void run(struct dd_lane *lane, const struct dd_drop *drop)
+{
+	struct defer_drop_queue *queue = lane->queue;
+
+	queue->running_lane = lane;
+	drop->destroy(drop->object);
+	if (dd_unlikely(!dd_nested_is_empty(&queue->nested)))
+		run_nested(queue);
+	dd_ring_done(&lane->ring);
+	if (dd_unlikely(dd_alarm_is_due(lane, queue->is_fenced)))
+		dd_wait_wake(lane);
+}
+
+/* ---- Turns and rounds ------------------------------------------------------------------------ */
+
+uint64_t dd_worker_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
+{
+	struct defer_drop_queue *queue = lane->queue;
+	struct dd_drop drop;
+	uint64_t ran = 0;
+
+	while (ran < most && dd_queue_state(queue) == DD_OPEN &&
+		!dd_deadline_has_come(deadline_ns) && dd_ring_take(&lane->ring, &drop)) {
+		run(lane, &drop);
+		ran++;
+	}
+	return ran;
+}
+
+/* The backlog of a lane now. It reads the producers' line, which costs them a miss. */
+static uint64_t look_at_backlog(struct dd_lane *lane)
+{
+	uint64_t tail = dd_ring_tail(&lane->ring);
+	uint64_t cursor = dd_plain_load(&lane->ring.cursor);
+
+	/* An owner publishes before it moves the tail. */
+	uint64_t backlog = dd_is_before(tail, cursor) ? 0 : tail - cursor;
+
+	if (backlog > dd_read(&lane->highest_backlog))
+		atomic_store_explicit(&lane->highest_backlog, backlog, memory_order_relaxed);
+	return backlog;
+}
+
+void dd_worker_look(struct defer_drop_queue *queue)
+{
+	uint32_t count = dd_queue_lanes(queue);
+	uint64_t backlog = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		backlog += look_at_backlog(queue->lanes[i]);
+	if (backlog > dd_read(&queue->highest_backlog))
+		atomic_store_explicit(&queue->highest_backlog, backlog, memory_order_relaxed);
+}
+
+uint64_t dd_worker_round(struct defer_drop_queue *queue, uint64_t most, uint64_t deadline_ns)
+{
+	uint32_t count = dd_queue_lanes(queue);
+	uint64_t ran = 0;
+
+	for (uint32_t i = 0; i < count && ran < most; i++) {
+		uint64_t turn = most - ran < DD_TURN ? most - ran : DD_TURN;
+
+		ran += dd_worker_turn(queue->lanes[i], turn, deadline_ns);
+	}
+	return ran;
+}
+
+/* ---- The end --------------------------------------------------------------------------------- */
+
+/*
+ * Takes what is left in a lane, contested by producers that saw CLOSED: at most a ring's worth, since
+ * whoever did not see it had room. A position claimed but not published is passed over: its producer
+ * will see CLOSED and take the drop back.
+ */
+static void finish_lane(struct dd_lane *lane)
+{
+	struct defer_drop_queue *queue = lane->queue;
+	uint64_t capacity = dd_ring_capacity(&lane->ring);
+	uint64_t gap = 0;
+
+	for (uint64_t i = 0; i < capacity; i++) {
+		struct dd_drop drop;
+
+		if (!lane->is_shared && !dd_ring_is_published(&lane->ring, lane->ring.cursor))
+			return; /* an owned ring has no gaps */
+		if (!dd_ring_take_contested(&lane->ring, &drop)) {
+			gap++;
+		} else if (is_closing_expired(queue)) {
+			dd_count(&lane->abandoned_total); /* head stays: it is never done */
+		} else {
+			dd_add(&lane->skipped_total, gap);
+			gap = 0;
+			run(lane, &drop);
+		}
+	}
+}
+
+void dd_worker_finish(struct defer_drop_queue *queue)
+{
+	uint32_t count;
+
+	dd_announce(&queue->park.attention, DD_CLOSED);
+	run_nested(queue); /* none, unless a destructor ended the process */
+	count = dd_queue_lanes(queue);
+	for (uint32_t i = 0; i < count; i++)
+		finish_lane(queue->lanes[i]);
+	dd_nested_clear(&queue->nested);
+	dd_queue_set_state(queue, DD_FINISHED);
+	dd_wait_release(queue);
+}
+
+/* ---- Rest ------------------------------------------------------------------------------------ */
+
+static void pause_away(void)
+{
+	for (unsigned i = 0; i < DD_PAUSE_SPINS; i++)
+		dd_relax();
+}
+
+static bool has_any_published(struct defer_drop_queue *queue)
+{
+	uint32_t count = dd_queue_lanes(queue);
+
+	for (uint32_t i = 0; i < count; i++)
+		if (dd_ring_is_published(&queue->lanes[i]->ring, queue->lanes[i]->ring.cursor))
+			return true;
+	return false;
+}
+
+static void deep_sleep(struct defer_drop_queue *queue)
+{
+	dd_announce(&queue->park.attention, DD_ASLEEP);
+	if (!has_any_published(queue) && dd_queue_state(queue) == DD_OPEN &&
+		dd_bell_rest(&queue->park.bell, DEFER_DROP_FOREVER))
+		dd_count(&queue->deep_sleeps_total);
+	dd_rouse(&queue->park.attention);
+}
+
+static void nap(struct defer_drop_queue *queue, struct rest *rest, uint64_t now_ns)
+{
+	uint64_t longest_ns = queue->config.longest_nap_ns;
+
+	if (rest->nap_ns > longest_ns)
+		rest->nap_ns = longest_ns;
+	if (dd_bell_rest(&queue->park.bell, now_ns + rest->nap_ns))
+		dd_count(&queue->naps_total);
+	rest->nap_ns *= 2;
+}
+
+static void take_rest(struct defer_drop_queue *queue, struct rest *rest)
+{
+	uint64_t now_ns;
+
+	if (rest->pauses < DD_PAUSES) {
+		rest->pauses++;
+		pause_away();
+		return;
+	}
+	now_ns = dd_now_ns();
+	if (!rest->quiet_since_ns) {
+		rest->quiet_since_ns = now_ns;
+		rest->nap_ns = DD_SHORTEST_NAP_NS;
+	}
+	/* A nap longer than what is left of the quiet spell would prolong it. */
+	if (now_ns - rest->quiet_since_ns >= queue->config.quiet_spell_ns)
+		deep_sleep(queue);
+	else
+		nap(queue, rest, now_ns);
+	rest->has_slept = true;
+}
+
+/* ---- The thread ------------------------------------------------------------------------------ */
+
+static void drain_until_closed(struct defer_drop_queue *queue)
+{
+	struct rest rest = {0};
+
+	while (dd_queue_state(queue) == DD_OPEN) {
+		uint64_t ran;
+
+		if (rest.has_slept)
+			dd_worker_look(queue);
+		rest.has_slept = false;
+		ran = dd_worker_round(queue, UINT64_MAX, DEFER_DROP_FOREVER);
+		if (!ran) {
+			take_rest(queue, &rest);
+			continue;
+		}
+		if (ran >= DD_TURN)
+			dd_worker_look(queue);
+		rest = (struct rest){0};
+	}
+}
+
+/* Reports to the starter how the thread came up. False where it is not wanted then. */
+static bool boot(struct defer_drop_queue *queue)
+{
+	int niceness = queue->config.niceness;
+	int result = 0;
+
+	pthread_setname_np(pthread_self(), queue->config.worker_name);
+	/* Linux: who = 0 is the calling thread. */
+	if (niceness && setpriority(PRIO_PROCESS, 0, niceness))
+		result = -errno;
+	if (result && !queue->is_boot_strict)
+		fprintf(stderr, "defer_drop: %s: niceness=%d: %s; it runs without\n",
+			queue->config.worker_name, niceness, strerror(-result));
+	queue->boot_result = result;
+	result = queue->is_boot_strict ? result : 0;
+	atomic_store_explicit(&queue->boot, DD_BOOT_DONE, memory_order_release);
+	dd_futex_wake(&queue->boot, 1);
+	return !result;
+}
+
+static void *worker(void *argument)
+{
+	struct defer_drop_queue *queue = argument;
+	struct dd_running frame;
+
+	if (!boot(queue))
+		return NULL;
+	dd_running_enter(&frame, queue);
+	drain_until_closed(queue);
+	/* A destructor may have ended the queue with the process. */
+	if (dd_queue_state(queue) == DD_CLOSING)
+		dd_worker_finish(queue);
+	dd_running_leave(&frame);
+	return NULL;
+}
+
+/* ---- Starting and waking --------------------------------------------------------------------- */
+
+static int set_attributes(const struct dd_config *config, pthread_attr_t *attributes)
+{
+	struct sched_param param = {.sched_priority = (int)config->scheduling_priority};
+	cpu_set_t cpus;
+	int error = 0;
+
+	if (config->stack_size_bytes)
+		error = pthread_attr_setstacksize(attributes, config->stack_size_bytes);
+	if (!error && config->cpus[0]) {
+		dd_cpus_parse(config->cpus, &cpus);
+		error = pthread_attr_setaffinity_np(attributes, sizeof cpus, &cpus);
+	}
+	if (!error && config->scheduling) {
+		error = pthread_attr_setinheritsched(attributes, PTHREAD_EXPLICIT_SCHED);
+		if (!error)
+			error = pthread_attr_setschedpolicy(attributes, dd_config_policy(config));
+		if (!error)
+			error = pthread_attr_setschedparam(attributes, &param);
+	}
+	return error;
+}
+
+/* Signals are blocked here, so that the worker never runs with one unblocked. */
+static int create_thread(struct defer_drop_queue *queue)
+{
+	pthread_attr_t attributes;
+	sigset_t all;
+	sigset_t before;
+	int error = pthread_attr_init(&attributes);
+
+	if (error)
+		return -error;
+	error = set_attributes(&queue->config, &attributes);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (!error)
+		error = pthread_create(&queue->thread, &attributes, worker, queue);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attributes);
+	return -error;
+}
+
+/* Under control. Waits for the worker only where the start is strict. */
+static int start_thread(struct defer_drop_queue *queue, bool is_strict)
+{
+	int result;
+
+	queue->is_boot_strict = is_strict;
+	atomic_store_explicit(&queue->boot, DD_BOOT_PENDING, memory_order_relaxed);
+	/* Before the thread may sleep, so that it is the only one to set it again. */
+	dd_rouse(&queue->park.attention);
+	result = create_thread(queue);
+	if (!result && is_strict) {
+		while (atomic_load_explicit(&queue->boot, memory_order_acquire) == DD_BOOT_PENDING)
+			dd_futex_wait(&queue->boot, DD_BOOT_PENDING, DEFER_DROP_FOREVER);
+		result = queue->boot_result;
+		if (result)
+			pthread_join(queue->thread, NULL);
+	}
+	if (result) {
+		/* The next push, wait or flush tries again. */
+		atomic_fetch_or_explicit(&queue->park.attention, DD_ASLEEP, memory_order_acq_rel);
+		return result;
+	}
+	/* THREAD->: see queue.h. */
+	atomic_store_explicit(&queue->has_thread, true, memory_order_release);
+	return 0;
+}
+
+int dd_worker_start(struct defer_drop_queue *queue, bool is_strict)
+{
+	int result = 0;
+
+	if (queue->config.runner == DEFER_DROP_RUNNER_CALLER)
+		return 0;
+	pthread_mutex_lock(&queue->control);
+	if (!atomic_load_explicit(&queue->has_thread, memory_order_relaxed) &&
+		dd_queue_state(queue) == DD_OPEN)
+		result = start_thread(queue, is_strict);
+	if (result && !is_strict && !queue->has_reported) {
+		queue->has_reported = true;
+		fprintf(stderr, "defer_drop: %s: cannot start the worker: %s\n",
+			queue->config.worker_name, strerror(-result));
+	}
+	pthread_mutex_unlock(&queue->control);
+	return result;
+}
+
+int dd_worker_ensure(struct defer_drop_queue *queue)
+{
+	/* ->THREAD: see queue.h. */
+	if (atomic_load_explicit(&queue->has_thread, memory_order_acquire))
+		return 0;
+	return dd_worker_start(queue, false);
+}
+
+void dd_worker_wake(struct defer_drop_queue *queue)
+{
+	/* A failure leaves ASLEEP set for the next push. A worker just started may sleep already. */
+	if (dd_worker_ensure(queue))
+		return;
+	if (dd_bell_ring(&queue->park.bell))
+		dd_add_shared(&queue->wakes_total, 1);
+}

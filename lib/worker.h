@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The consumer of a queue: a thread of its own, or whoever drains it.
+ */
+#ifndef DD_WORKER_H
+#define DD_WORKER_H
+
+#include "queue.h"
+
+/*
+ * Starts the worker unless it runs. is_strict: wait until it runs as configured, or fail. Returns 0,
+ * also for a queue that has no worker or is closed; or pthread_create's or setpriority's error.
+ */
+int dd_worker_start(struct defer_drop_queue *queue, bool is_strict);
+
+/* The same, without a lock where it runs already. */
+int dd_worker_ensure(struct defer_drop_queue *queue);
+
+/* Wakes the worker, or starts it, for a producer that cleared ASLEEP. */
+void dd_worker_wake(struct defer_drop_queue *queue);
+
+/* One turn at a lane: runs at most so many drops, none after the deadline. Returns how many. */
+uint64_t dd_worker_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns);
+
+/* One round of all lanes: at most so many drops altogether. Returns how many. */
+uint64_t dd_worker_round(struct defer_drop_queue *queue, uint64_t most, uint64_t deadline_ns);
+
+/* Looks at the backlog of all lanes, for the statistics. By the consumer, now and then. */
+void dd_worker_look(struct defer_drop_queue *queue);
+
+/* Closes the queue, by its consumer: runs or abandons what is left, and finishes. */
+void dd_worker_finish(struct defer_drop_queue *queue);
+
+/* Becoming and ceasing to be the thread that runs a queue's destructors. */
+static inline void dd_running_enter(struct dd_running *frame, struct defer_drop_queue *queue)
+{
+	frame->queue = queue;
+	frame->outer = dd_self.running;
+	dd_self.running = frame;
+}
+
+static inline void dd_running_leave(const struct dd_running *frame)
+{
+	dd_self.running = frame->outer;
+}
+
+#endif

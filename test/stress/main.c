@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * stress SCENARIO [PRODUCERS [SECONDS [SEED]]]
+ */
+#include "stress.h"
+
+#include <inttypes.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static uint64_t seed;
+static const char *scenario_name;
+
+static const struct {
+	const char *name;
+	scenario_fn run;
+} scenarios[] = {
+	{"burst", scenario_burst},
+	{"churn", scenario_churn},
+	{"flush", scenario_flush},
+	{"fork", scenario_fork},
+	{"nested", scenario_nested},
+	{"shutdown", scenario_shutdown},
+	{"slow", scenario_slow},
+	{"ticket", scenario_ticket},
+};
+
+#define SCENARIOS (sizeof scenarios / sizeof scenarios[0])
+
+_Noreturn void fail(const char *file, int line, const char *claim)
+{
+	fprintf(stderr, "%s:%d: not true: %s\nagain with: stress %s, seed %" PRIu64 "\n", file, line,
+		claim, scenario_name, seed);
+	abort();
+}
+
+/* ---- Numbers --------------------------------------------------------------------------------- */
+
+/* splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014. */
+uint64_t next_random(uint64_t *state)
+{
+	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+
+	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return z ^ (z >> 31);
+}
+
+uint64_t below(uint64_t *state, uint64_t bound)
+{
+	return next_random(state) % bound;
+}
+
+uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* ---- Drops that are counted ------------------------------------------------------------------ */
+
+struct object {
+	struct producer *producer;
+	uint64_t sequence;
+};
+
+static void destroy_nested(void *memory)
+{
+	free(memory);
+}
+
+static void destroy(void *memory)
+{
+	struct object *object = memory;
+	struct producer *producer = object->producer;
+
+	CHECK(object->sequence > producer->last);
+	CHECK(producer->is_gap_allowed || object->sequence == producer->last + 1);
+	producer->last = object->sequence;
+	producer->destroyed++;
+	for (unsigned i = 0; i < producer->nests; i++) {
+		void *nested = malloc(1);
+
+		CHECK(!defer_drop_queue_push(producer->queue, nested, destroy_nested));
+	}
+	free(object);
+}
+
+int push_one(struct producer *producer)
+{
+	struct object *object = malloc(sizeof *object);
+	int result;
+
+	*object = (struct object){producer, producer->accepted + 1};
+	switch (below(&producer->random, 4)) {
+	case 0:
+		result = defer_drop_queue_push_try(producer->queue, object, destroy);
+		CHECK(!result || result == -EAGAIN || result == -ESHUTDOWN);
+		break;
+	case 1:
+		result = defer_drop_queue_push_timed(producer->queue, object, destroy,
+			below(&producer->random, 200000));
+		CHECK(!result || result == -ETIMEDOUT || result == -ESHUTDOWN);
+		break;
+	default:
+		result = defer_drop_queue_push(producer->queue, object, destroy);
+		CHECK(!result || result == -ESHUTDOWN);
+	}
+	if (!result) {
+		producer->accepted++;
+		return 0;
+	}
+	CHECK(object->producer == producer && object->sequence == producer->accepted + 1);
+	producer->refused++;
+	free(object);
+	return result;
+}
+
+struct defer_drop_queue *make_queue(struct stress *stress, uint32_t runner)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	struct defer_drop_queue *queue;
+
+	config.queue_size = 2u << below(&stress->random, 3);
+	config.max_lanes = (uint32_t)below(&stress->random, stress->producers + 1);
+	if (!config.max_lanes)
+		config.max_lanes = DEFER_DROP_NO_LANES;
+	config.quiet_spell_ns = 1000000;
+	config.longest_nap_ns = 1000 + below(&stress->random, 200000);
+	config.runner = runner;
+	CHECK(!defer_drop_queue_create(&queue, &config));
+	return queue;
+}
+
+void start_producers(struct stress *stress, struct producer *producers, unsigned count,
+	struct defer_drop_queue *queue, void *(*run)(void *))
+{
+	for (unsigned i = 0; i < count; i++) {
+		producers[i].queue = queue;
+		producers[i].random = next_random(&stress->random);
+		CHECK(!pthread_create(&producers[i].thread, NULL, run, &producers[i]));
+	}
+}
+
+void join_producers(struct producer *producers, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		CHECK(!pthread_join(producers[i].thread, NULL));
+}
+
+void check_all_destroyed(struct defer_drop_queue *queue, struct producer *producers, unsigned count)
+{
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+	uint64_t accepted = 0;
+	uint64_t refused = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		CHECK(producers[i].destroyed == producers[i].accepted);
+		accepted += producers[i].accepted * (1 + producers[i].nests);
+		refused += producers[i].refused;
+	}
+	CHECK(!defer_drop_queue_stats(queue, &stats));
+	CHECK(stats.pushed_total == accepted);
+	CHECK(stats.destroyed_total == accepted);
+	CHECK(stats.refused_total == refused);
+	CHECK(!stats.abandoned_total && !stats.backlog);
+}
+
+void end_queue(struct defer_drop_queue *queue, struct producer *producers, unsigned count)
+{
+	struct defer_drop_report report;
+
+	CHECK(!defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, &report));
+	CHECK(!report.left_total);
+	check_all_destroyed(queue, producers, count);
+	CHECK(!defer_drop_queue_free(queue));
+}
+
+/* ---- main ------------------------------------------------------------------------------------ */
+
+static scenario_fn find_scenario(const char *name)
+{
+	for (unsigned i = 0; i < SCENARIOS; i++)
+		if (!strcmp(scenarios[i].name, name))
+			return scenarios[i].run;
+	fprintf(stderr, "stress: %s: want one of:", name);
+	for (unsigned i = 0; i < SCENARIOS; i++)
+		fprintf(stderr, " %s", scenarios[i].name);
+	fprintf(stderr, "\n");
+	exit(2);
+}
+
+static uint64_t number(const char *what, const char *text, uint64_t least, uint64_t most)
+{
+	char *end;
+	unsigned long long value = strtoull(text, &end, 10);
+
+	if (*end || end == text || value < least || value > most) {
+		fprintf(stderr, "stress: %s %s: want %" PRIu64 "..%" PRIu64 "\n", what, text, least,
+			most);
+		exit(2);
+	}
+	return value;
+}
+
+int main(int count, char **arguments)
+{
+	struct stress stress = {.producers = 8};
+	uint64_t seconds = 2;
+	uint64_t rounds = 0;
+	scenario_fn run;
+
+	if (count < 2 || count > 5) {
+		fprintf(stderr, "usage: stress SCENARIO [PRODUCERS [SECONDS [SEED]]]\n");
+		return 2;
+	}
+	scenario_name = arguments[1];
+	run = find_scenario(scenario_name);
+	seed = now_ns() ^ (uint64_t)getpid() << 32;
+	if (count > 2)
+		stress.producers = (unsigned)number("PRODUCERS", arguments[2], 1, MAX_PRODUCERS);
+	if (count > 3)
+		seconds = number("SECONDS", arguments[3], 0, 86400);
+	if (count > 4)
+		seed = number("SEED", arguments[4], 0, UINT64_MAX);
+	stress.random = seed;
+	stress.until_ns = now_ns() + seconds * 1000000000u;
+	do {
+		run(&stress);
+		rounds++;
+	} while (now_ns() < stress.until_ns);
+	printf("%s: %u producers, %" PRIu64 " rounds, seed %" PRIu64 "\n", scenario_name,
+		stress.producers, rounds, seed);
+	return 0;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the stress scenarios share: producers whose drops are counted and kept in order, random
+ * numbers from a printed seed, and a failure that says where and with which seed.
+ *
+ * A stress program has a plain main, so that it runs under ThreadSanitizer too.
+ */
+#ifndef STRESS_H
+#define STRESS_H
+
+#include <defer_drop.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define MAX_PRODUCERS 64
+
+/* A thread that pushes. Plain fields on purpose: the library's edges must order them. */
+struct producer {
+	struct defer_drop_queue *queue;
+	uint64_t random;
+	uint64_t accepted; /* by the thread */
+	uint64_t refused;  /* by the thread */
+	uint64_t destroyed; /* by the consumer, and read by others after a flush */
+	bool is_gap_allowed; /* drops may be abandoned: then only the order is checked */
+	uint64_t last;       /* sequence number of the last one destroyed, from 1 */
+	unsigned nests;      /* each drop makes so many more, in its destructor */
+	pthread_t thread;
+};
+
+/* What a scenario is given. */
+struct stress {
+	uint64_t random;
+	unsigned producers;
+	uint64_t until_ns; /* CLOCK_MONOTONIC */
+};
+
+/* One round of a scenario; it is called again until the time is over. */
+typedef void (*scenario_fn)(struct stress *stress);
+
+void scenario_burst(struct stress *stress);
+void scenario_churn(struct stress *stress);
+void scenario_flush(struct stress *stress);
+void scenario_fork(struct stress *stress);
+void scenario_nested(struct stress *stress);
+void scenario_shutdown(struct stress *stress);
+void scenario_slow(struct stress *stress);
+void scenario_ticket(struct stress *stress);
+
+#define CHECK(claim)                                                                               \
+	do {                                                                                       \
+		if (!(claim))                                                                      \
+			fail(__FILE__, __LINE__, #claim);                                          \
+	} while (0)
+
+_Noreturn void fail(const char *file, int line, const char *claim);
+
+uint64_t next_random(uint64_t *state);
+/* Below a bound. */
+uint64_t below(uint64_t *state, uint64_t bound);
+uint64_t now_ns(void);
+
+/* A queue with a tiny ring, few lanes and short quiet spells, by chance. */
+struct defer_drop_queue *make_queue(struct stress *stress, uint32_t runner);
+
+/* Pushes one drop by a random one of the calls. Returns its result. */
+int push_one(struct producer *producer);
+
+/* Starts producers that run a function, with this queue; waits for them. */
+void start_producers(struct stress *stress, struct producer *producers, unsigned count,
+	struct defer_drop_queue *queue, void *(*run)(void *));
+void join_producers(struct producer *producers, unsigned count);
+
+/* Everything that was accepted has been destroyed, and the statistics say so. */
+void check_all_destroyed(struct defer_drop_queue *queue, struct producer *producers, unsigned count);
+
+/* Shuts down by draining, checks, frees. */
+void end_queue(struct defer_drop_queue *queue, struct producer *producers, unsigned count);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Tickets are polled, waited for and heard of by eventfd while others push; once one is done, what it
+ * stands for has been destroyed.
+ */
+#include "stress.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static void hear_of(const struct defer_drop_ticket *ticket)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+	struct pollfd readable = {.fd = fd, .events = POLLIN};
+	uint64_t count = 0;
+
+	CHECK(fd >= 0);
+	CHECK(!defer_drop_ticket_notify(ticket, fd));
+	CHECK(poll(&readable, 1, -1) == 1);
+	CHECK(read(fd, &count, sizeof count) == sizeof count && count == 1);
+	close(fd);
+}
+
+static void *run(void *argument)
+{
+	struct producer *producer = argument;
+
+	for (unsigned i = 0; i < 200; i++) {
+		struct defer_drop_ticket ticket;
+		int result;
+
+		push_one(producer);
+		CHECK(!defer_drop_queue_ticket(producer->queue, &ticket));
+		switch (below(&producer->random, 8)) {
+		case 0:
+			CHECK(!defer_drop_ticket_wait(&ticket, DEFER_DROP_FOREVER));
+			break;
+		case 1:
+			hear_of(&ticket);
+			break;
+		case 2:
+			result = defer_drop_ticket_wait(&ticket, below(&producer->random, 50000));
+			CHECK(!result || result == -ETIMEDOUT);
+			break;
+		default:
+			break;
+		}
+		result = defer_drop_ticket_poll(&ticket);
+		CHECK(!result || result == -EINPROGRESS);
+		if (!result)
+			CHECK(producer->destroyed == producer->accepted);
+	}
+	return NULL;
+}
+
+void scenario_ticket(struct stress *stress)
+{
+	struct producer producers[MAX_PRODUCERS] = {0};
+	struct defer_drop_queue *queue = make_queue(stress, DEFER_DROP_RUNNER_WORKER);
+
+	start_producers(stress, producers, stress->producers, queue, run);
+	join_producers(producers, stress->producers);
+	end_queue(queue, producers, stress->producers);
+}
