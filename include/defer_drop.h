@@ -71,7 +71,7 @@ typedef void (*defer_drop_fn)(void *object);
  *   one system call to wake the worker; the first push of the process starts it.
  * Errors (the object is still the caller's):
  *   -EINVAL     destroy is NULL
- *   -ESHUTDOWN  the queue was shut down, by a call or by exit
+ *   -ESHUTDOWN  the queue was shut down, by a call or by exit; so it is for every later push
  *   -EAGAIN     the ring is full and the worker thread cannot be started (pthread_create(3))
  *   -ENOMEM     nested drops only: no memory to remember it
  * Ordering: the push happens before its destructor.

@@ -35,6 +35,35 @@ static inline void dd_futex_wake(_Atomic(uint32_t) *word, int sleepers)
 	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, sleepers, NULL, NULL, 0);
 }
 
+/*
+ * A lock that can be waited for until a deadline of CLOCK_MONOTONIC, which ThreadSanitizer can follow
+ * (it does not know pthread_mutex_clocklock(3)). 0 is free, 1 taken, 2 taken and waited for.
+ */
+static inline bool dd_seat_try(_Atomic(uint32_t) *seat)
+{
+	uint32_t is_free = 0;
+
+	return atomic_compare_exchange_strong_explicit(
+		seat, &is_free, 1, memory_order_acquire, memory_order_relaxed);
+}
+
+/* Returns 0 or -ETIMEDOUT. */
+static inline int dd_seat_take(_Atomic(uint32_t) *seat, uint64_t deadline_ns)
+{
+	if (dd_seat_try(seat))
+		return 0;
+	while (atomic_exchange_explicit(seat, 2, memory_order_acquire))
+		if (dd_futex_wait(seat, 2, deadline_ns) == -ETIMEDOUT)
+			return -ETIMEDOUT;
+	return 0;
+}
+
+static inline void dd_seat_leave(_Atomic(uint32_t) *seat)
+{
+	if (atomic_exchange_explicit(seat, 0, memory_order_release) == 2)
+		dd_futex_wake(seat, 1);
+}
+
 /* True where this process may use dd_membarrier from now on. */
 static inline bool dd_membarrier_register(void)
 {

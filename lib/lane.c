@@ -82,11 +82,12 @@ static void give_lanes_back(struct dd_thread *self)
 
 /*
  * Runs when a thread ends, among the destructors of other thread-specific data, which may still
- * push. So it asks to be called again, and gives the lanes back in the last round.
+ * push. So it asks to be called again, and gives the lanes back in the last round but one: in the last,
+ * ThreadSanitizer has already ended the thread for itself.
  */
 static void farewell(void *self)
 {
-	if (++dd_self.farewells < PTHREAD_DESTRUCTOR_ITERATIONS &&
+	if (++dd_self.farewells < PTHREAD_DESTRUCTOR_ITERATIONS - 1 &&
 		!pthread_setspecific(farewell_key, self))
 		return;
 	give_lanes_back(self);

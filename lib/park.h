@@ -31,7 +31,7 @@
  *   WAKE    ring: bell, release -> answer, rest: bell, acquire
  *           carries what the one who rang wants seen: a wish to close, an alarm, a drop
  *   CLOSE   announce: attention, acq_rel -> settle: attention, acquire
- *           carries the consumer's resolve to contest what it takes (RETRACT)
+ *           carries contested_from: from there on the consumer takes what it takes by RETRACT
  */
 #ifndef DD_PARK_H
 #define DD_PARK_H
@@ -69,8 +69,7 @@ static inline uint32_t dd_heed(_Atomic(uint32_t) *attention)
 /* What a producer for which heed was not 0 looks at next. */
 static inline uint32_t dd_settle(_Atomic(uint32_t) *attention)
 {
-	/* ->CLOSE: without acquire its try to take the drop back could come before the consumer's
-	 * resolve. The read-modify-write, where FENCED, orders it after the announcement or makes
+	/* ->CLOSE: without acquire the producer could miss that its drop was taken before. The read-modify-write, where FENCED, orders it after the announcement or makes
 	 * the announcement see the publish. */
 	return atomic_fetch_or_explicit(attention, 0, memory_order_acq_rel);
 }
@@ -78,7 +77,7 @@ static inline uint32_t dd_settle(_Atomic(uint32_t) *attention)
 /* Sets bits so that every publish by a producer that does not heed them is visible to the caller. */
 static inline void dd_announce(_Atomic(uint32_t) *attention, uint32_t bits)
 {
-	/* CLOSE->: without release a producer could see CLOSED before the consumer has resolved. */
+	/* CLOSE->: without release a producer could see CLOSED before contested_from. */
 	if (!(atomic_fetch_or_explicit(attention, bits, memory_order_acq_rel) & DD_FENCED))
 		dd_membarrier();
 }

@@ -104,8 +104,8 @@ int dd_queue_push_settle(struct dd_lane *lane, uint64_t at, defer_drop_fn destro
 	dd_ring_advance(&lane->ring, at);
 	if (settle(lane, at, destroy))
 		return 0;
-	/* Back to where it was: nobody but us goes by our tail for more than a number. */
-	dd_ring_advance(&lane->ring, at - 1);
+	/* Back to where it was, and at the limit: from now on every push looks at CLOSED first. */
+	dd_ring_withdraw(&lane->ring, at);
 	return refuse(lane, -ESHUTDOWN);
 }
 
@@ -113,8 +113,10 @@ static int push_owned(struct dd_lane *lane, void *object, defer_drop_fn destroy,
 	uint64_t timeout_ns, uint64_t *at)
 {
 	uint64_t deadline_ns;
-	int result = 0;
+	int result;
 
+	if (is_closed(lane->queue))
+		return refuse(lane, -ESHUTDOWN);
 	*at = dd_ring_tail(&lane->ring);
 	if (dd_ring_is_at_limit(&lane->ring, *at) && !has_room(lane, *at)) {
 		result = may_wait(lane, timeout_ns, &deadline_ns);
@@ -129,6 +131,13 @@ static int push_owned(struct dd_lane *lane, void *object, defer_drop_fn destroy,
 		return dd_queue_push_settle(lane, *at, destroy);
 	dd_ring_advance(&lane->ring, *at);
 	return 0;
+}
+
+/* Gives up a position that was claimed in the shared lane: on a closed queue nobody minds the gap. */
+static int disclaim(struct dd_lane *lane)
+{
+	dd_add_shared(&lane->retracted_total, 1);
+	return -ESHUTDOWN;
 }
 
 /*
@@ -156,11 +165,9 @@ static int claim_shared(struct dd_lane *lane, uint64_t timeout_ns, uint64_t *at)
 	if (result)
 		return result;
 	*at = dd_ring_claim(ring);
-	if (!dd_ring_has_room(ring, *at))
-		result = wait_for_room(lane, *at, DEFER_DROP_FOREVER);
-	if (result)
-		dd_add_shared(&lane->retracted_total, 1);
-	return result;
+	if (!dd_ring_has_room(ring, *at) && wait_for_room(lane, *at, DEFER_DROP_FOREVER))
+		return disclaim(lane);
+	return 0;
 }
 
 static int push_shared(struct dd_lane *lane, void *object, defer_drop_fn destroy,
@@ -170,11 +177,17 @@ static int push_shared(struct dd_lane *lane, void *object, defer_drop_fn destroy
 
 	if (result)
 		return refuse(lane, result);
+	/*
+	 * The closing consumer moves head past positions that were claimed but not published, which
+	 * makes room in slots that may yet be filled by those who claimed them. Whoever found that
+	 * room sees CLOSED here, by DONE, and must leave the slot alone.
+	 */
+	if (is_closed(lane->queue))
+		return refuse(lane, disclaim(lane));
 	dd_ring_publish(&lane->ring, *at, object, destroy);
 	if (!dd_heed(&lane->queue->park.attention) || settle(lane, *at, destroy))
 		return 0;
-	dd_add_shared(&lane->retracted_total, 1);
-	return refuse(lane, -ESHUTDOWN);
+	return refuse(lane, disclaim(lane));
 }
 
 static void fill_ticket(struct defer_drop_ticket *ticket, struct dd_lane *lane, uint64_t position)
@@ -287,20 +300,17 @@ int defer_drop_queue_ticket(struct defer_drop_queue *queue, struct defer_drop_ti
 static int enter_consumer(
 	struct defer_drop_queue *queue, struct dd_running *frame, uint64_t deadline_ns)
 {
-	struct timespec at = dd_deadline_timespec(deadline_ns);
+	int result = dd_seat_take(&queue->consumer_seat, deadline_ns);
 
-	if (deadline_ns == DEFER_DROP_FOREVER)
-		pthread_mutex_lock(&queue->consumer);
-	else if (pthread_mutex_clocklock(&queue->consumer, CLOCK_MONOTONIC, &at))
-		return -ETIMEDOUT;
-	dd_running_enter(frame, queue);
-	return 0;
+	if (!result)
+		dd_running_enter(frame, queue);
+	return result;
 }
 
 static void leave_consumer(struct defer_drop_queue *queue, const struct dd_running *frame)
 {
 	dd_running_leave(frame);
-	pthread_mutex_unlock(&queue->consumer);
+	dd_seat_leave(&queue->consumer_seat);
 }
 
 /* Runs destructors on this thread until the position has passed. */
@@ -384,7 +394,7 @@ static int drain(struct defer_drop_queue *queue, uint64_t max_drops, uint64_t de
 	struct dd_running frame;
 	uint64_t ran;
 
-	if (pthread_mutex_trylock(&queue->consumer))
+	if (!dd_seat_try(&queue->consumer_seat))
 		return -EBUSY;
 	dd_running_enter(&frame, queue);
 	dd_worker_look(queue);
@@ -540,8 +550,10 @@ uint64_t dd_queue_exit(struct defer_drop_queue *queue)
 	else if (queue->config.at_exit == DEFER_DROP_AT_EXIT_TIMED)
 		until_ns = dd_deadline_after(queue->config.exit_timeout_ns);
 	if (dd_is_running(queue)) {
-		/* A destructor called exit: this thread is the consumer, and finishes here. */
+		/* A destructor called exit: this thread is the consumer, and finishes here. The
+		 * drop that it was destroying counts as destroyed. */
 		begin_closing(queue, until_ns);
+		dd_ring_done(&queue->running_lane->ring);
 		dd_worker_finish(queue);
 	} else if (queue->config.at_exit != DEFER_DROP_AT_EXIT_TIMED) {
 		shut_down(queue, until_ns);
@@ -583,7 +595,6 @@ int dd_queue_init(
 	atomic_store_explicit(&queue->park.attention, attention, memory_order_relaxed);
 	atomic_store_explicit(&queue->drain_until_ns, DEFER_DROP_FOREVER, memory_order_relaxed);
 	pthread_mutex_init(&queue->waiters.lock, NULL);
-	pthread_mutex_init(&queue->consumer, NULL);
 	pthread_mutex_init(&queue->control, NULL);
 	dd_lane_init(&queue->shared, queue, slots);
 	queue->shared.is_shared = true;
@@ -707,7 +718,7 @@ void dd_queue_survive(struct defer_drop_queue *queue)
 	pthread_mutex_init(&queue->control, NULL);
 	pthread_mutex_init(&queue->waiters.lock, NULL);
 	if (!dd_is_running(queue))
-		pthread_mutex_init(&queue->consumer, NULL);
+		atomic_store_explicit(&queue->consumer_seat, 0, memory_order_relaxed);
 	queue->generation++;
 	dd_wait_forget(queue);
 	survive_nested(queue, is_kept);

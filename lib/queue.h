@@ -64,7 +64,7 @@ struct defer_drop_queue {
 	struct dd_waiters waiters;
 
 	/* Held by whoever drains a queue without a worker. */
-	pthread_mutex_t consumer;
+	_Atomic(uint32_t) consumer_seat;
 
 	/* Under control. */
 	pthread_mutex_t control;

@@ -68,6 +68,7 @@ struct dd_ring {
 	/* The consumer's line: it writes; producers read head when they reach their limit. */
 	alignas(DD_LINE) _Atomic(uint64_t) head; /* drops before it have been destroyed */
 	DD_PLAIN(uint64_t) cursor;               /* drops before it have been taken */
+	DD_PLAIN(uint64_t) contested_from;       /* drops before it were taken while it was open */
 	struct dd_slot *taken_from;              /* = slots, = mask, = order: set once */
 	uint64_t taken_mask;
 	uint64_t taken_order;
@@ -99,6 +100,7 @@ static inline void dd_ring_init(struct dd_ring *ring, struct dd_slot *zeroed, ui
 	ring->order = ring->taken_order = order;
 	dd_plain_store(&ring->lap, 0);
 	dd_plain_store(&ring->cursor, first);
+	dd_plain_store(&ring->contested_from, first);
 	atomic_store_explicit(&ring->tail, first, memory_order_relaxed);
 	atomic_store_explicit(&ring->limit, first, memory_order_relaxed);
 	atomic_store_explicit(&ring->head, first, memory_order_relaxed);
@@ -219,15 +221,25 @@ static inline void dd_ring_advance(struct dd_ring *ring, uint64_t at)
 	atomic_store_explicit(&ring->tail, at + 1, memory_order_relaxed);
 }
 
+/* Owned: moves the tail back to what was taken back, and the limit with it. */
+static inline void dd_ring_withdraw(struct dd_ring *ring, uint64_t at)
+{
+	atomic_store_explicit(&ring->tail, at, memory_order_relaxed);
+	atomic_store_explicit(&ring->limit, at, memory_order_relaxed);
+}
+
 /*
  * On a closed ring: takes a published drop back. False where the consumer has taken it, or will.
- * Only a producer that saw CLOSED after it published may ask.
+ * Only a producer that saw CLOSED after it published may ask: CLOSE carries contested_from.
  */
 static inline bool dd_ring_retract(struct dd_ring *ring, uint64_t at, defer_drop_fn destroy)
 {
 	uint64_t lap = dd_lap(at, ring->order);
 	uint64_t published = (uint64_t)(uintptr_t)destroy | lap;
 
+	/* While the ring was open, what was taken stayed in its slot as it was. */
+	if (dd_is_before(at, dd_plain_load(&ring->contested_from)))
+		return false;
 	/* RETRACT<->: one of the two changes the slot, and the other sees it. */
 	return atomic_compare_exchange_strong_explicit(&ring->slots[at & ring->mask].destroy,
 		&published, lap ^ DD_LAP_BIT, memory_order_acq_rel, memory_order_relaxed);
@@ -258,6 +270,12 @@ static inline bool dd_ring_take(struct dd_ring *ring, struct dd_drop *drop)
 	drop->destroy = (defer_drop_fn)(uintptr_t)(destroy & ~DD_LAP_BIT);
 	dd_plain_store(&ring->cursor, at + 1);
 	return true;
+}
+
+/* From the cursor on, takes will be contested. Before the ring is announced to be closed. */
+static inline void dd_ring_contest(struct dd_ring *ring)
+{
+	dd_plain_store(&ring->contested_from, dd_plain_load(&ring->cursor));
 }
 
 /*

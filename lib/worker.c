@@ -166,11 +166,13 @@ static void finish_lane(struct dd_lane *lane)
 
 void dd_worker_finish(struct defer_drop_queue *queue)
 {
-	uint32_t count;
+	uint32_t count = dd_queue_lanes(queue);
 
+	for (uint32_t i = 0; i < count; i++)
+		dd_ring_contest(&queue->lanes[i]->ring);
 	dd_announce(&queue->park.attention, DD_CLOSED);
 	run_nested(queue); /* none, unless a destructor ended the process */
-	count = dd_queue_lanes(queue);
+	count = dd_queue_lanes(queue); /* those added meanwhile: nothing was taken from them */
 	for (uint32_t i = 0; i < count; i++)
 		finish_lane(queue->lanes[i]);
 	dd_nested_clear(&queue->nested);

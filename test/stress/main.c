@@ -68,6 +68,7 @@ uint64_t now_ns(void)
 struct object {
 	struct producer *producer;
 	uint64_t sequence;
+	struct object *next; /* of those that the producer keeps */
 };
 
 static void destroy_nested(void *memory)
@@ -89,7 +90,8 @@ static void destroy(void *memory)
 
 		CHECK(!defer_drop_queue_push(producer->queue, nested, destroy_nested));
 	}
-	free(object);
+	if (!producer->is_gap_allowed)
+		free(object);
 }
 
 int push_one(struct producer *producer)
@@ -97,7 +99,7 @@ int push_one(struct producer *producer)
 	struct object *object = malloc(sizeof *object);
 	int result;
 
-	*object = (struct object){producer, producer->accepted + 1};
+	*object = (struct object){producer, producer->accepted + 1, producer->objects};
 	switch (below(&producer->random, 4)) {
 	case 0:
 		result = defer_drop_queue_push_try(producer->queue, object, destroy);
@@ -114,6 +116,8 @@ int push_one(struct producer *producer)
 	}
 	if (!result) {
 		producer->accepted++;
+		if (producer->is_gap_allowed)
+			producer->objects = object;
 		return 0;
 	}
 	CHECK(object->producer == producer && object->sequence == producer->accepted + 1);
@@ -170,6 +174,18 @@ void check_all_destroyed(struct defer_drop_queue *queue, struct producer *produc
 	CHECK(stats.destroyed_total == accepted);
 	CHECK(stats.refused_total == refused);
 	CHECK(!stats.abandoned_total && !stats.backlog);
+}
+
+void free_objects(struct producer *producers, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		while (producers[i].objects) {
+			struct object *object = producers[i].objects;
+
+			producers[i].objects = object->next;
+			free(object);
+		}
+	}
 }
 
 void end_queue(struct defer_drop_queue *queue, struct producer *producers, unsigned count)

@@ -73,4 +73,5 @@ void scenario_shutdown(struct stress *stress)
 	CHECK(!defer_drop_queue_stats(queue, &stats));
 	CHECK(stats.pushed_total == accepted && stats.refused_total == refused);
 	CHECK(!defer_drop_queue_free(queue));
+	free_objects(producers, stress->producers);
 }

@@ -23,7 +23,9 @@ struct producer {
 	uint64_t accepted; /* by the thread */
 	uint64_t refused;  /* by the thread */
 	uint64_t destroyed; /* by the consumer, and read by others after a flush */
-	bool is_gap_allowed; /* drops may be abandoned: then only the order is checked */
+	bool is_gap_allowed; /* drops may be abandoned: then only the order is checked, and the
+			      * objects live until free_objects */
+	struct object *objects;
 	uint64_t last;       /* sequence number of the last one destroyed, from 1 */
 	unsigned nests;      /* each drop makes so many more, in its destructor */
 	pthread_t thread;
@@ -74,6 +76,9 @@ void join_producers(struct producer *producers, unsigned count);
 
 /* Everything that was accepted has been destroyed, and the statistics say so. */
 void check_all_destroyed(struct defer_drop_queue *queue, struct producer *producers, unsigned count);
+
+/* Frees what was abandoned, and what was not, of producers that allow gaps. */
+void free_objects(struct producer *producers, unsigned count);
 
 /* Shuts down by draining, checks, frees. */
 void end_queue(struct defer_drop_queue *queue, struct producer *producers, unsigned count);
