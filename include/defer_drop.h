@@ -14,14 +14,15 @@
  *
  * What holds for every call:
  *
- * - Results are 0 or a negative errno value. errno itself is not touched on success.
+ * - Results are 0 or a negative errno value. errno itself means nothing after a call.
  * - A push that answers an error has not taken the object: it is still the caller's, and its
  *   destructor has not run and will not.
  * - Drops of one thread, pushed to one queue, are destroyed in its order. Across threads nothing is
  *   promised, even where the threads synchronise with each other.
  * - What a thread did before its push is visible to the destructor. What destructors did is visible
  *   after a flush, a wait or a poll that answered 0 for them.
- * - Nothing here is async-signal-safe. No call is a cancellation point (pthreads(7)).
+ * - Nothing here is async-signal-safe, and nothing may be called by the handlers of
+ *   pthread_atfork(3). No call is a cancellation point (pthreads(7)).
  * - A destructor must return: it may not longjmp away, throw or end its thread.
  * - All times are nanoseconds of CLOCK_MONOTONIC. A timeout lies in 0..DEFER_DROP_TIMEOUT_MAX or is
  *   DEFER_DROP_FOREVER; anything between the two overflows and answers -EOVERFLOW.
@@ -66,9 +67,11 @@ typedef void (*defer_drop_fn)(void *object);
  * Threads: any, at any time, beside every other call; also from a destructor (a nested drop, which
  *   runs on the worker soon after the destructor that made it and never waits), from destructors of
  *   thread-specific data, and from atexit handlers.
- * Blocks: only while the thread's ring is full, for as long as that lasts. The first push of a
- *   thread takes a lock for a moment to find its lane; the first push after a quiet spell makes
- *   one system call to wake the worker; the first push of the process starts it.
+ * Blocks: only while the thread's ring is full, for as long as that lasts; and, in a thread that
+ *   ends, from destructors of thread-specific data, until what it pushed before is destroyed. The
+ *   first push of a thread takes a lock to find its lane, which fork(2) and defer_drop_start hold
+ *   for a while; the first push after a quiet spell makes one system call to wake the worker; the
+ *   first push of the process starts it.
  * Errors (the object is still the caller's):
  *   -EINVAL     destroy is NULL
  *   -ESHUTDOWN  the queue was shut down, by a call or by exit; so it is for every later push
@@ -81,7 +84,7 @@ DEFER_DROP_API int defer_drop(void *object, defer_drop_fn destroy);
 /*
  * As defer_drop, but never waits for room.
  *
- * Errors, beside those of defer_drop: -EAGAIN where the ring is full.
+ * Errors, beside those of defer_drop: -EAGAIN where it would have to wait.
  */
 DEFER_DROP_API int defer_drop_try(void *object, defer_drop_fn destroy);
 
@@ -89,7 +92,7 @@ DEFER_DROP_API int defer_drop_try(void *object, defer_drop_fn destroy);
  * As defer_drop, but waits for room at most so long. A timeout of 0 looks once.
  *
  * Errors, beside those of defer_drop:
- *   -ETIMEDOUT  the ring was full all the while
+ *   -ETIMEDOUT  there was no room all the while
  *   -EOVERFLOW  timeout_ns lies above DEFER_DROP_TIMEOUT_MAX and is not DEFER_DROP_FOREVER
  */
 DEFER_DROP_API int defer_drop_timed(void *object, defer_drop_fn destroy, uint64_t timeout_ns);
@@ -141,7 +144,7 @@ enum defer_drop_at_exit {
 	DEFER_DROP_AT_EXIT_DEFAULT = 0, /* drain */
 	DEFER_DROP_AT_EXIT_DRAIN = 1,   /* destroy all */
 	DEFER_DROP_AT_EXIT_TIMED = 2,   /* destroy for at most exit_timeout_ns; say on stderr what is left */
-	DEFER_DROP_AT_EXIT_ABANDON = 3, /* destroy nothing more: the kernel takes the memory back */
+	DEFER_DROP_AT_EXIT_ABANDON = 3, /* wait for the destructor that is running, and no more */
 };
 
 /* What becomes, in a forked child, of the drops that were pending in the parent. */
@@ -153,7 +156,9 @@ enum defer_drop_at_fork {
 
 /* How the kernel schedules the worker (sched(7)). */
 enum defer_drop_scheduling {
-	DEFER_DROP_SCHEDULING_DEFAULT = 0, /* as the thread that starts it */
+	DEFER_DROP_SCHEDULING_DEFAULT = 0, /* as the thread that starts it; but BATCH where that is
+					    * OTHER, so that the worker does not take the CPU from
+					    * who wakes it */
 	DEFER_DROP_SCHEDULING_OTHER = 1,
 	DEFER_DROP_SCHEDULING_BATCH = 2,
 	DEFER_DROP_SCHEDULING_IDLE = 3,
@@ -186,15 +191,14 @@ struct defer_drop_config {
 
 	uint32_t scheduling;          /* enum defer_drop_scheduling */
 	uint32_t scheduling_priority; /* 1..99, with FIFO and RR only */
-	int32_t niceness;             /* -20..19, added to nothing: the worker's own [the starter's] */
+	int32_t niceness;             /* -20..19, the worker's own; 0 means the starter's */
 
 	uint32_t runner;  /* enum defer_drop_runner */
 	uint32_t at_exit; /* enum defer_drop_at_exit */
 	uint32_t at_fork; /* enum defer_drop_at_fork */
 
 	uint64_t exit_timeout_ns;  /* 1..DEFER_DROP_TIMEOUT_MAX, with DEFER_DROP_AT_EXIT_TIMED only */
-	uint64_t stack_size_bytes; /* of the worker, at least PTHREAD_STACK_MIN, at most 2^32 [the
-				    * system's] */
+	uint64_t stack_size_bytes; /* of the worker: PTHREAD_STACK_MIN..4294967296 [the system's] */
 	uint64_t quiet_spell_ns;   /* without drops for so long, the worker sleeps until it is woken:
 				    * 1000000..DEFER_DROP_TIMEOUT_MAX or DEFER_DROP_NEVER
 				    * [100000000, 100 ms] */
@@ -208,21 +212,26 @@ struct defer_drop_config {
 	}
 
 /*
- * Sets the default queue up and starts its worker. Optional, before the first use.
+ * Sets the default queue up and starts its worker. Optional, before the first use: a queue that sets
+ * itself up has the built-in values, and a worker that does without cpus, scheduling or niceness where
+ * they cannot be had, and says so on stderr.
  *
  * config: NULL means all built-in values. The environment variable DEFER_DROP_OPTIONS, as in
  *   "queue_size=8192,at_exit=abandon", overrides it, whether this is called or not: names are those
  *   of the fields, choices are written as worker, caller, drain, timed, abandon, empty, keep, other,
- *   batch, idle, fifo, rr, never and none. A wrong name or value is reported once on stderr with
- *   what is accepted, and leaves the value as it was. It is ignored in set-user-ID programs
- *   (secure_getenv(3)).
+ *   batch, idle, fifo, rr, never and none. A wrong name or value is reported on stderr with what is
+ *   accepted, when the queue is set up, and leaves the value as it was. It is ignored in set-user-ID
+ *   programs (secure_getenv(3)).
  * Threads: any. Asking again for the values in force answers 0.
  * Blocks: until the worker runs.
  * Errors (nothing was changed):
- *   -EINVAL     a field is out of its range, or cpus names no CPU that exists
+ *   -EINVAL     a field is out of its range, cpus names no CPU that exists, or size is smaller than
+ *               that of the struct's first version
  *   -E2BIG      config is of a later version and uses what this library does not know
  *   -EALREADY   the queue is in use with other values
- *   -EAGAIN, -EPERM  the worker cannot be started, or not so (pthread_create(3), setpriority(2))
+ *   -EAGAIN, -EPERM, -EACCES  the worker cannot be started, or not so (pthread_create(3),
+ *               sched_setscheduler(2), setpriority(2)); -EINVAL where cpus names only CPUs that are
+ *               offline or not ours
  *   -ENOMEM     no memory for the rings
  *   -ESHUTDOWN  the queue was shut down
  */
@@ -277,7 +286,9 @@ DEFER_DROP_API int defer_drop_queue_push_timed(
 /*
  * As defer_drop_flush_timed, on a queue. Where the caller drains, this call drains.
  *
- * Errors: as defer_drop_flush_timed; -EINVAL also where queue is NULL.
+ * Errors: as defer_drop_flush_timed, and
+ *   -EINVAL  queue is NULL
+ *   -ESTALE  the caller drains, a destructor forked, and this is the child
  */
 DEFER_DROP_API int defer_drop_queue_flush(struct defer_drop_queue *queue, uint64_t timeout_ns);
 
@@ -315,7 +326,7 @@ enum defer_drop_shutdown_mode {
 /* What became of a queue's drops, over its whole life. */
 struct defer_drop_report {
 	uint64_t destroyed_total;
-	uint64_t left_total; /* accepted and abandoned; their objects leak */
+	uint64_t left_total; /* accepted and abandoned, nested ones included; their objects leak */
 };
 
 /*
@@ -343,7 +354,8 @@ DEFER_DROP_API int defer_drop_queue_shutdown(struct defer_drop_queue *queue, uin
  * The configuration in force, every built-in value filled in.
  *
  * config: its size field says how much to fill in. Strings live as long as the queue.
- * Errors: -EINVAL where queue or config is NULL or config->size is smaller than the first version's.
+ * Errors: -EINVAL where queue or config is NULL or config->size is smaller than the first version's;
+ *   -ENOMEM where the default queue was not used yet and cannot be set up.
  */
 DEFER_DROP_API int defer_drop_queue_config(
 	struct defer_drop_queue *queue, struct defer_drop_config *config);
@@ -376,8 +388,10 @@ DEFER_DROP_API int defer_drop_queue_push_ticket(struct defer_drop_queue *queue, 
  * A ticket for everything that the calling thread has pushed to a queue so far: a flush that does not
  * block, for event loops. Where the thread pushes to the shared lane it covers that whole lane.
  *
- * Errors: -EINVAL where queue or ticket is NULL; -EDEADLK where called by a destructor that the
- *   queue runs, since its own ticket cannot be done before it returns.
+ * Errors:
+ *   -EINVAL   queue or ticket is NULL
+ *   -EDEADLK  called by a destructor that the queue runs: its own drop cannot be done before it
+ *             returns
  */
 DEFER_DROP_API int defer_drop_queue_ticket(
 	struct defer_drop_queue *queue, struct defer_drop_ticket *ticket);
@@ -402,6 +416,7 @@ DEFER_DROP_API int defer_drop_ticket_poll(const struct defer_drop_ticket *ticket
  *   -EOVERFLOW  as for defer_drop_timed
  *   -EDEADLK    called by a destructor that the queue runs
  *   -EAGAIN     the worker thread cannot be started
+ *   -ESTALE     also where the caller drains, a destructor forked, and this is the child
  */
 DEFER_DROP_API int defer_drop_ticket_wait(
 	const struct defer_drop_ticket *ticket, uint64_t timeout_ns);
@@ -409,10 +424,12 @@ DEFER_DROP_API int defer_drop_ticket_wait(
 /*
  * Adds 1 to an eventfd(2) when it has been destroyed or abandoned; at once where it has been already.
  *
- * eventfd: the library keeps a duplicate until then, so that the caller may close its own.
+ * eventfd: the library keeps a duplicate until then, so that the caller may close its own. Whether it
+ *   is an eventfd is not checked: 8 bytes are written to whatever it is, if it can take them at once.
  * Errors (the eventfd will not be signalled):
  *   -ESTALE, -EINVAL  as defer_drop_ticket_poll
  *   -EBADF, -EMFILE   eventfd cannot be duplicated (dup(2))
+ *   -EAGAIN           the worker thread cannot be started
  *   -ENOMEM           no memory to remember it
  */
 DEFER_DROP_API int defer_drop_ticket_notify(const struct defer_drop_ticket *ticket, int eventfd);
@@ -422,7 +439,8 @@ DEFER_DROP_API int defer_drop_ticket_notify(const struct defer_drop_ticket *tick
 /*
  * Counters since the queue began (in a forked child: since the fork). Taken without locks while the
  * queue runs, each is exact and they are read one after the other; once nobody pushes and a flush has
- * returned they agree: pushed = destroyed + abandoned + backlog.
+ * returned they agree: pushed = destroyed + abandoned + backlog. A push that waits for ever for room in
+ * the shared lane counts as pushed, since it has its place in it.
  */
 struct defer_drop_stats {
 	size_t size; /* sizeof(struct defer_drop_stats), set by the caller */
@@ -433,16 +451,16 @@ struct defer_drop_stats {
 	uint64_t abandoned_total; /* accepted, never to be destroyed */
 	uint64_t nested_total;    /* pushed by destructors; of a queue, 0 for a lane */
 
-	uint64_t waits_total;   /* pushes that found their ring full and waited */
-	uint64_t wait_ns_total; /* time they spent so */
+	uint64_t waits_total;   /* times that a push found its ring full and waited */
+	uint64_t wait_ns_total; /* time spent so */
 
 	uint64_t wakes_total;       /* of a queue: calls that woke the worker, by pushes and waits */
 	uint64_t naps_total;        /* of a queue: short timed sleeps of the worker */
 	uint64_t deep_sleeps_total; /* of a queue: sleeps until woken */
 
 	uint64_t backlog;         /* pending now */
-	uint64_t highest_backlog; /* most pending that the worker saw at a look; it looks each time it
-				   * has emptied a lane or taken its turn's share from one */
+	uint64_t highest_backlog; /* most pending that was seen at a look; the worker looks when it wakes
+				   * up and when much was pending, a caller each time it drains */
 	uint32_t lanes;           /* of a queue: lanes in existence, the shared one included */
 };
 

@@ -9,11 +9,15 @@
 #include <unistd.h>
 
 #include "deadline.h"
-#include "lane.h"
 
 _Static_assert(DD_QUEUE_SIZE >= 2 && DD_QUEUE_SIZE <= DD_MAX_QUEUE_SIZE &&
 		       !(DD_QUEUE_SIZE & (DD_QUEUE_SIZE - 1)),
 	"Meson option queue_size");
+
+/* Of the first version of the struct, to which later ones add. */
+#define DD_CONFIG_SIZE_0 88
+
+_Static_assert(sizeof(struct defer_drop_config) == DD_CONFIG_SIZE_0, "defer_drop_config");
 
 /* ---- Checks ---------------------------------------------------------------------------------- */
 
@@ -119,6 +123,8 @@ static bool set_max_lanes(struct dd_config *config, uint64_t value)
 static bool set_scheduling(struct dd_config *config, uint64_t value)
 {
 	config->scheduling = (uint32_t)value;
+	if (!is_realtime(config))
+		config->scheduling_priority = 0; /* so that the environment can undo one */
 	return value <= DEFER_DROP_SCHEDULING_RR;
 }
 
@@ -145,6 +151,8 @@ static bool set_runner(struct dd_config *config, uint64_t value)
 static bool set_at_exit(struct dd_config *config, uint64_t value)
 {
 	config->at_exit = (uint32_t)value;
+	if (value != DEFER_DROP_AT_EXIT_TIMED)
+		config->exit_timeout_ns = 0; /* likewise */
 	return value <= DEFER_DROP_AT_EXIT_ABANDON;
 }
 
@@ -215,7 +223,7 @@ static int copy_versioned(const struct defer_drop_config *asked, struct defer_dr
 	const unsigned char *bytes = (const unsigned char *)asked;
 
 	memset(copy, 0, sizeof *copy);
-	if (asked->size < offsetof(struct defer_drop_config, max_lanes))
+	if (asked->size < DD_CONFIG_SIZE_0)
 		return -EINVAL;
 	for (size_t i = sizeof *copy; i < asked->size; i++)
 		if (bytes[i])
@@ -282,7 +290,7 @@ int dd_config_show(const struct dd_config *config, struct defer_drop_config *to)
 		.longest_nap_ns = config->longest_nap_ns,
 	};
 
-	if (to->size < offsetof(struct defer_drop_config, max_lanes))
+	if (to->size < DD_CONFIG_SIZE_0)
 		return -EINVAL;
 	memcpy(to, &all, to->size < sizeof all ? to->size : sizeof all);
 	return 0;
@@ -372,7 +380,8 @@ static bool parse_value(const struct option *option, const char *text, uint64_t 
 	if (!isdigit((unsigned char)text[0]) && !(text[0] == '-' && option->set == set_niceness))
 		return false;
 	errno = 0;
-	*value = text[0] == '-' ? (uint64_t)strtoll(text, &end, 10) : strtoull(text, &end, 10);
+	*value = option->set == set_niceness ? (uint64_t)strtoll(text, &end, 10)
+					     : strtoull(text, &end, 10);
 	/* The values that words stand for are not taken as numbers. */
 	return !errno && !*end && !(option->choices && *value >= DEFER_DROP_NO_LANES &&
 					  (option->choices == none || *value == DEFER_DROP_NEVER));

@@ -13,6 +13,7 @@
 #include "defer_drop.h"
 
 #define DD_MAX_QUEUE_SIZE (UINT32_C(1) << 24)
+#define DD_MAX_LANES      1024
 #define DD_NAME_BYTES     16 /* with the final 0: the kernel's limit for a thread's name */
 #define DD_CPUS_BYTES     256
 

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -43,6 +44,7 @@ static inline bool dd_seat_try(_Atomic(uint32_t) *seat)
 {
 	uint32_t is_free = 0;
 
+	/* ->SEAT: see queue.h. */
 	return atomic_compare_exchange_strong_explicit(
 		seat, &is_free, 1, memory_order_acquire, memory_order_relaxed);
 }
@@ -52,6 +54,7 @@ static inline int dd_seat_take(_Atomic(uint32_t) *seat, uint64_t deadline_ns)
 {
 	if (dd_seat_try(seat))
 		return 0;
+	/* ->SEAT */
 	while (atomic_exchange_explicit(seat, 2, memory_order_acquire))
 		if (dd_futex_wait(seat, 2, deadline_ns) == -ETIMEDOUT)
 			return -ETIMEDOUT;
@@ -60,6 +63,7 @@ static inline int dd_seat_take(_Atomic(uint32_t) *seat, uint64_t deadline_ns)
 
 static inline void dd_seat_leave(_Atomic(uint32_t) *seat)
 {
+	/* SEAT->: see queue.h. */
 	if (atomic_exchange_explicit(seat, 0, memory_order_release) == 2)
 		dd_futex_wake(seat, 1);
 }
@@ -80,7 +84,7 @@ static inline bool dd_membarrier_register(void)
 static inline void dd_membarrier(void)
 {
 	while (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0))
-		usleep(100);
+		sched_yield();
 }
 
 #endif

@@ -9,12 +9,12 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "push.h"
 #include "registry.h"
+#include "report.h"
 #include "worker.h"
 
 /*
@@ -30,7 +30,7 @@ static _Atomic(bool) is_open;
 
 static void report(const char *option, const char *accepted)
 {
-	fprintf(stderr, "defer_drop: DEFER_DROP_OPTIONS: %s: want %s\n", option, accepted);
+	dd_report("DEFER_DROP_OPTIONS: %s: want %s", option, accepted);
 }
 
 static void ignore(const char *option, const char *accepted)
@@ -85,7 +85,7 @@ static int open_strictly(const struct defer_drop_config *asked)
 	if (!result)
 		result = dd_worker_start(&the_queue, true);
 	if (result && the_queue.shared_slots)
-		dd_slots_unmap(the_queue.shared_slots, the_queue.order);
+		dd_slots_unmap(the_queue.shared_slots, the_queue.config.queue_size);
 	if (result)
 		memset(&the_queue, 0, sizeof the_queue);
 	return result;
@@ -102,6 +102,11 @@ static bool has_opened(void)
 {
 	/* ->OPEN */
 	return atomic_load_explicit(&is_open, memory_order_acquire);
+}
+
+bool dd_queue_has_opened(const struct defer_drop_queue *queue)
+{
+	return queue != &the_queue || has_opened();
 }
 
 int dd_queue_open(struct defer_drop_queue *queue)

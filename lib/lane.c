@@ -26,71 +26,70 @@ static void *map(size_t bytes)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
-struct dd_slot *dd_slots_map(uint64_t order)
+struct dd_slot *dd_slots_map(uint64_t capacity)
 {
-	return map(sizeof(struct dd_slot) << order);
+	return map(sizeof(struct dd_slot) * capacity);
 }
 
-void dd_slots_unmap(struct dd_slot *slots, uint64_t order)
+void dd_slots_unmap(struct dd_slot *slots, uint64_t capacity)
 {
-	munmap(slots, sizeof(struct dd_slot) << order);
+	munmap(slots, sizeof(struct dd_slot) * capacity);
 }
 
-void dd_lane_init(struct dd_lane *lane, struct defer_drop_queue *queue, struct dd_slot *zeroed)
+void dd_lane_init(struct dd_lane *lane, struct defer_drop_queue *queue, struct dd_slot *zeroed,
+	bool is_shared)
 {
-	dd_ring_init(&lane->ring, zeroed, queue->order);
+	uint64_t capacity = queue->config.queue_size;
+
+	dd_ring_init(&lane->ring, zeroed, capacity, is_shared);
 	lane->queue = queue;
-	lane->first = dd_ring_first(queue->order);
+	lane->is_shared = is_shared;
+	lane->first = dd_ring_first(capacity);
 	atomic_store_explicit(&lane->alarm, lane->first + DD_NO_ALARM, memory_order_relaxed);
 }
 
 /* A lane and its slots in one mapping. NULL where there is no memory. */
 static struct dd_lane *map_lane(struct defer_drop_queue *queue)
 {
-	size_t bytes = sizeof(struct dd_lane) + (sizeof(struct dd_slot) << queue->order);
+	size_t bytes = sizeof(struct dd_lane) + sizeof(struct dd_slot) * queue->config.queue_size;
 	struct dd_lane *lane = map(bytes);
 
 	if (!lane)
 		return NULL;
-	dd_lane_init(lane, queue, (struct dd_slot *)(lane + 1));
+	dd_lane_init(lane, queue, (struct dd_slot *)(lane + 1), false);
 	lane->mapped_bytes = bytes;
 	return lane;
 }
 
 /* ---- Attaching and leaving ------------------------------------------------------------------- */
 
-static void give_lanes_back(struct dd_thread *self)
+static void give_back(struct dd_tenancy *tenancy)
 {
-	dd_registry_lock();
-	for (unsigned i = 0; i < DD_TENANCIES; i++) {
-		struct dd_tenancy *tenancy = &self->tenancies[i];
-		struct dd_lane *lane = tenancy->lane;
+	struct defer_drop_queue *queue = dd_registry_find(tenancy->queue_id);
+	struct dd_lane *lane = tenancy->lane;
 
-		if (!atomic_load_explicit(&tenancy->queue_id, memory_order_relaxed))
-			continue;
-		if (!lane->is_shared) {
-			lane->tenancy = NULL;
-			lane->next_free = lane->queue->free_lanes;
-			lane->queue->free_lanes = lane;
-		}
-		atomic_store_explicit(&tenancy->queue_id, 0, memory_order_relaxed);
-	}
-	dd_registry_unlock();
-	self->lane = &dd_unattached;
-	self->is_leaving = true;
+	if (!queue || lane->is_shared)
+		return;
+	tenancy->left_at = dd_ring_own_tail(&lane->ring);
+	lane->next_free = queue->free_lanes;
+	queue->free_lanes = lane;
 }
 
 /*
- * Runs when a thread ends, among the destructors of other thread-specific data, which may still
- * push. So it asks to be called again, and gives the lanes back in the last round but one: in the last,
- * ThreadSanitizer has already ended the thread for itself.
+ * Runs when a thread ends, among the destructors of other thread-specific data, which may still push:
+ * to the shared lane, once what the thread has left in its own is destroyed. A thread whose first push
+ * of all comes from the very last of them is not heard of again, and its lane stays unused.
  */
 static void farewell(void *self)
 {
-	if (++dd_self.farewells < PTHREAD_DESTRUCTOR_ITERATIONS - 1 &&
-		!pthread_setspecific(farewell_key, self))
-		return;
-	give_lanes_back(self);
+	(void)self;
+	dd_registry_lock();
+	for (unsigned i = 0; i < DD_TENANCIES; i++)
+		if (dd_self.tenancies[i].lane && !dd_self.is_leaving)
+			give_back(&dd_self.tenancies[i]);
+	dd_registry_unlock();
+	dd_self.lane = &dd_unattached;
+	dd_self.is_leaving = true;
 }
 
 static void make_farewell_key(void)
@@ -127,14 +126,19 @@ static struct dd_lane *own_lane(struct defer_drop_queue *queue)
 	return lane;
 }
 
+/* One that is unused, or whose queue is no more. Under the registry's lock. */
 static struct dd_tenancy *free_tenancy(void)
 {
-	for (unsigned i = 0; i < DD_TENANCIES; i++)
-		if (!atomic_load_explicit(&dd_self.tenancies[i].queue_id, memory_order_relaxed))
-			return &dd_self.tenancies[i];
+	for (unsigned i = 0; i < DD_TENANCIES; i++) {
+		struct dd_tenancy *tenancy = &dd_self.tenancies[i];
+
+		if (!tenancy->lane || !dd_registry_find(tenancy->queue_id))
+			return tenancy;
+	}
 	return NULL;
 }
 
+/* Under the registry's lock. */
 static struct dd_lane *attach(struct defer_drop_queue *queue)
 {
 	struct dd_tenancy *tenancy = free_tenancy();
@@ -143,40 +147,42 @@ static struct dd_lane *attach(struct defer_drop_queue *queue)
 	/* Once on the shared lane of a queue, always: or a thread's order would be lost. */
 	if (!tenancy)
 		dd_self.has_overflowed = true;
-	if (dd_self.is_leaving || dd_self.has_overflowed)
+	if (dd_self.has_overflowed)
 		return &queue->shared;
-	dd_registry_lock();
 	if (will_say_farewell())
 		lane = own_lane(queue);
-	if (lane)
-		lane->tenancy = tenancy;
-	else
-		lane = &queue->shared;
-	tenancy->lane = lane;
-	atomic_store_explicit(&tenancy->queue_id, queue->id, memory_order_relaxed);
-	dd_registry_unlock();
-	return lane;
+	*tenancy = (struct dd_tenancy){
+		.queue_id = queue->id,
+		.lane = lane ? lane : &queue->shared,
+	};
+	return tenancy->lane;
 }
 
-struct dd_lane *dd_lane_known(struct defer_drop_queue *queue)
+struct dd_tenancy *dd_tenancy_of(const struct defer_drop_queue *queue)
 {
 	for (unsigned i = 0; i < DD_TENANCIES; i++) {
 		struct dd_tenancy *tenancy = &dd_self.tenancies[i];
 
-		/* Relaxed is enough: only this thread gives it a value, and whoever frees the
-		 * queue may not do so beside a push to it. */
-		if (atomic_load_explicit(&tenancy->queue_id, memory_order_relaxed) == queue->id)
-			return tenancy->lane;
+		if (tenancy->queue_id == queue->id && tenancy->lane)
+			return tenancy;
 	}
 	return NULL;
 }
 
 struct dd_lane *dd_lane_of(struct defer_drop_queue *queue)
 {
-	struct dd_lane *lane = dd_lane_known(queue);
+	struct dd_tenancy *tenancy = dd_tenancy_of(queue);
+	struct dd_lane *lane;
 
-	if (!lane)
+	if (dd_self.is_leaving)
+		return &queue->shared;
+	if (tenancy) {
+		lane = tenancy->lane;
+	} else {
+		dd_registry_lock();
 		lane = attach(queue);
+		dd_registry_unlock();
+	}
 	if (queue == defer_drop_queue_default() && !lane->is_shared)
 		dd_self.lane = lane;
 	return lane;
@@ -191,21 +197,24 @@ void dd_lanes_unmap(struct defer_drop_queue *queue)
 	for (uint32_t i = 1; i < count; i++) {
 		struct dd_lane *lane = queue->lanes[i];
 
-		if (lane->tenancy)
-			atomic_store_explicit(&lane->tenancy->queue_id, 0, memory_order_relaxed);
 		munmap(lane, lane->mapped_bytes);
 	}
 }
 
-static bool is_mine(const struct dd_tenancy *tenancy)
+static bool is_mine(const struct dd_lane *lane)
 {
-	return tenancy >= dd_self.tenancies && tenancy < dd_self.tenancies + DD_TENANCIES;
+	const struct dd_tenancy *tenancy = dd_tenancy_of(lane->queue);
+
+	return tenancy && tenancy->lane == lane && !dd_self.is_leaving;
 }
 
 static void survive(struct dd_lane *lane, bool is_kept)
 {
-	dd_ring_survive(&lane->ring, is_kept);
-	lane->first = lane->ring.cursor;
+	bool is_running = lane->queue->running_lane == lane && dd_is_running(lane->queue);
+
+	dd_ring_survive(&lane->ring, is_kept, is_running);
+	lane->first = dd_read(&lane->ring.head);
+	dd_wait_forget(lane);
 	atomic_store_explicit(&lane->alarm, lane->first + DD_NO_ALARM, memory_order_relaxed);
 	atomic_store_explicit(&lane->refused_total, 0, memory_order_relaxed);
 	atomic_store_explicit(&lane->retracted_total, 0, memory_order_relaxed);
@@ -226,9 +235,8 @@ void dd_lanes_survive(struct defer_drop_queue *queue, bool is_kept)
 		struct dd_lane *lane = queue->lanes[i];
 
 		survive(lane, is_kept);
-		if (is_mine(lane->tenancy))
+		if (is_mine(lane))
 			continue;
-		lane->tenancy = NULL;
 		lane->next_free = queue->free_lanes;
 		queue->free_lanes = lane;
 	}

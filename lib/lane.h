@@ -12,15 +12,17 @@
 
 #include "park.h"
 
-#define DD_MAX_LANES 1024
-
 /* Queues in which one thread can have a lane of its own at a time; in others it uses the shared. */
 #define DD_TENANCIES 8
 
-/* A thread's lane in one queue. */
+/*
+ * A thread's lane in one queue, its own business alone. It may outlive the queue: then no queue has
+ * this id any more, and the lane is not to be touched.
+ */
 struct dd_tenancy {
-	_Atomic(uint64_t) queue_id; /* 0: none. Written under the registry's lock */
-	struct dd_lane *lane;       /* written and read by the thread */
+	uint64_t queue_id;
+	struct dd_lane *lane; /* NULL: this tenancy is unused */
+	uint64_t left_at;     /* once the thread is leaving: its drops in this lane end here */
 };
 
 struct dd_lane {
@@ -28,6 +30,8 @@ struct dd_lane {
 
 	/* Written by waiters, read by the consumer after each drop: see wait.h. */
 	alignas(DD_LINE) _Atomic(uint64_t) alarm;
+	struct dd_waiter *first_waiter; /* under the waiters' lock, like the next */
+	struct dd_waiter *last_waiter;
 	/* Counters off the fast path; any producer writes. */
 	_Atomic(uint64_t) refused_total;
 	_Atomic(uint64_t) retracted_total; /* of positions claimed in a shared ring */
@@ -47,7 +51,6 @@ struct dd_lane {
 	uint64_t first; /* position at which counting began: set at birth and in a forked child */
 
 	/* Under the registry's lock. */
-	struct dd_tenancy *tenancy; /* NULL: nobody's */
 	struct dd_lane *next_free;
 };
 
@@ -55,6 +58,7 @@ struct dd_lane {
 struct dd_running {
 	struct defer_drop_queue *queue;
 	struct dd_running *outer;
+	struct dd_lane *lane; /* the thread's in the default queue, put aside */
 };
 
 /* What the library knows of a thread. */
@@ -62,9 +66,8 @@ struct dd_thread {
 	struct dd_lane *lane; /* in the default queue; dd_unattached before the first push */
 	struct dd_tenancy tenancies[DD_TENANCIES];
 	struct dd_running *running;
-	uint32_t farewells;        /* times that thread-specific data was destroyed */
-	bool is_leaving;           /* its lanes are given back: it uses the shared ones */
-	bool has_overflowed;       /* more queues than tenancies: further ones use the shared lane */
+	bool is_leaving;     /* its lanes are given back: it uses the shared ones */
+	bool has_overflowed; /* more queues than tenancies: further ones use the shared lane */
 };
 
 /* A lane that is always at its limit, so that a push by a new thread leaves the fast path. */
@@ -72,23 +75,24 @@ extern struct dd_lane dd_unattached;
 extern _Thread_local struct dd_thread dd_self __attribute__((tls_model("initial-exec")));
 
 /* Makes a lane over zeroed slots. */
-void dd_lane_init(struct dd_lane *lane, struct defer_drop_queue *queue, struct dd_slot *zeroed);
+void dd_lane_init(struct dd_lane *lane, struct defer_drop_queue *queue, struct dd_slot *zeroed,
+	bool is_shared);
 
 /* The calling thread's lane in this queue; found or made at its first push. Never NULL. */
 struct dd_lane *dd_lane_of(struct defer_drop_queue *queue);
 
-/* The calling thread's lane, if it has pushed to this queue; else NULL. */
-struct dd_lane *dd_lane_known(struct defer_drop_queue *queue);
+/* What the calling thread has of this queue, if it has pushed to it; else NULL. */
+struct dd_tenancy *dd_tenancy_of(const struct defer_drop_queue *queue);
 
-/* Takes the lanes of a queue away from their owners and unmaps them. Nobody uses the queue. */
+/* Unmaps the lanes of a queue that nobody uses. */
 void dd_lanes_unmap(struct defer_drop_queue *queue);
 
 /* In a forked child: lanes whose owners are no more become free. Under the registry's lock. */
 void dd_lanes_survive(struct defer_drop_queue *queue, bool is_kept);
 
 /* Slots for a ring: zeroed, in memory that costs nothing until it is written. NULL on failure. */
-struct dd_slot *dd_slots_map(uint64_t order);
-void dd_slots_unmap(struct dd_slot *slots, uint64_t order);
+struct dd_slot *dd_slots_map(uint64_t capacity);
+void dd_slots_unmap(struct dd_slot *slots, uint64_t capacity);
 
 /* Is the calling thread inside a destructor that this queue runs? */
 static inline bool dd_is_running(const struct defer_drop_queue *queue)

@@ -7,21 +7,28 @@
 
 #include "queue.h"
 
+/* Pushes at the tail of the thread's own lane, which has room. */
+static inline int dd_push_at(struct dd_lane *lane, struct defer_drop_queue *queue, uint64_t at,
+	void *object, defer_drop_fn destroy)
+{
+	dd_ring_publish(&lane->ring, at, object, destroy);
+	if (dd_unlikely(dd_heed(&queue->park.attention)))
+		return dd_queue_push_settle(lane, at, destroy);
+	dd_ring_advance(&lane->ring, at);
+	return 0;
+}
+
 /* Pushes to a lane of the calling thread's own, or leaves it to the slow path. */
 static inline int dd_push(struct dd_lane *lane, struct defer_drop_queue *queue, void *object,
 	defer_drop_fn destroy, uint64_t timeout_ns)
 {
 	struct dd_ring *ring = &lane->ring;
-	uint64_t at = dd_ring_tail(ring);
+	uint64_t at = dd_ring_own_tail(ring);
 
 	/* A shared lane, and that of a thread without one, is always at its limit. */
 	if (dd_unlikely(dd_ring_is_at_limit(ring, at) || !destroy))
 		return dd_queue_push(queue, object, destroy, timeout_ns, NULL);
-	dd_ring_publish_owned(ring, at, object, destroy);
-	if (dd_unlikely(dd_heed(&queue->park.attention)))
-		return dd_queue_push_settle(lane, at, destroy);
-	dd_ring_advance(ring, at);
-	return 0;
+	return dd_push_at(lane, queue, at, object, destroy);
 }
 
 #endif

@@ -25,11 +25,6 @@ static int refuse(struct dd_lane *lane, int error)
 	return error;
 }
 
-static bool is_closed(struct defer_drop_queue *queue)
-{
-	return atomic_load_explicit(&queue->park.attention, memory_order_relaxed) & DD_CLOSED;
-}
-
 /* Is there room at this position? Cuts the worker's nap short where the backlog has grown. */
 static bool has_room(struct dd_lane *lane, uint64_t at)
 {
@@ -73,7 +68,7 @@ static int wait_for_room(struct dd_lane *lane, uint64_t at, uint64_t deadline_ns
 /* What a push does about a ring that is full: whether it may wait, and until when. */
 static int may_wait(struct dd_lane *lane, uint64_t timeout_ns, uint64_t *deadline_ns)
 {
-	if (is_closed(lane->queue))
+	if (dd_is_closed(lane->queue))
 		return -ESHUTDOWN;
 	if (timeout_ns == DD_TRY)
 		return -EAGAIN;
@@ -115,9 +110,9 @@ static int push_owned(struct dd_lane *lane, void *object, defer_drop_fn destroy,
 	uint64_t deadline_ns;
 	int result;
 
-	if (is_closed(lane->queue))
+	if (dd_is_closed(lane->queue))
 		return refuse(lane, -ESHUTDOWN);
-	*at = dd_ring_tail(&lane->ring);
+	*at = dd_ring_own_tail(&lane->ring);
 	if (dd_ring_is_at_limit(&lane->ring, *at) && !has_room(lane, *at)) {
 		result = may_wait(lane, timeout_ns, &deadline_ns);
 		if (!result)
@@ -126,11 +121,7 @@ static int push_owned(struct dd_lane *lane, void *object, defer_drop_fn destroy,
 			return refuse(lane, result);
 		has_room(lane, *at); /* moves the limit, so that the next push is fast */
 	}
-	dd_ring_publish_owned(&lane->ring, *at, object, destroy);
-	if (dd_heed(&lane->queue->park.attention))
-		return dd_queue_push_settle(lane, *at, destroy);
-	dd_ring_advance(&lane->ring, *at);
-	return 0;
+	return dd_push_at(lane, lane->queue, *at, object, destroy);
 }
 
 /* Gives up a position that was claimed in the shared lane: on a closed queue nobody minds the gap. */
@@ -140,28 +131,34 @@ static int disclaim(struct dd_lane *lane)
 	return -ESHUTDOWN;
 }
 
-/*
- * Claims a position in the shared lane that has room. Who waits for ever claims first and waits with
- * the claim, first come first served; who may have to give up claims only where there is room.
- */
-static int claim_shared(struct dd_lane *lane, uint64_t timeout_ns, uint64_t *at)
+/* Claims a position in the shared lane, if there is room at one before the time is over. */
+static int claim_or_give_up(struct dd_lane *lane, uint64_t timeout_ns, uint64_t *at)
+{
+	uint64_t deadline_ns;
+	int result;
+
+	if (dd_ring_claim_try(&lane->ring, at))
+		return 0;
+	result = may_wait(lane, timeout_ns, &deadline_ns);
+	while (!result) {
+		result = wait_for_room(lane, *at, deadline_ns);
+		if (!result && dd_ring_claim_try(&lane->ring, at))
+			return 0;
+		if (!result && dd_deadline_has_come(deadline_ns))
+			result = -ETIMEDOUT;
+	}
+	return result;
+}
+
+/* Claims the next position in the shared lane and waits with the claim: first come, first served. */
+static int claim_and_wait(struct dd_lane *lane, uint64_t *at)
 {
 	struct dd_ring *ring = &lane->ring;
-	uint64_t deadline_ns = DEFER_DROP_FOREVER;
+	uint64_t deadline_ns;
 	int result = 0;
 
-	while (timeout_ns != DEFER_DROP_FOREVER) {
-		if (dd_ring_claim_try(ring, at))
-			return 0;
-		if (deadline_ns == DEFER_DROP_FOREVER)
-			result = may_wait(lane, timeout_ns, &deadline_ns);
-		if (!result)
-			result = wait_for_room(lane, *at, deadline_ns);
-		if (result)
-			return result;
-	}
-	if (!dd_ring_has_room(ring, dd_ring_tail(ring)))
-		result = may_wait(lane, timeout_ns, &deadline_ns);
+	if (!dd_ring_has_room(ring, atomic_load_explicit(&ring->tail, memory_order_relaxed)))
+		result = may_wait(lane, DEFER_DROP_FOREVER, &deadline_ns);
 	if (result)
 		return result;
 	*at = dd_ring_claim(ring);
@@ -170,10 +167,19 @@ static int claim_shared(struct dd_lane *lane, uint64_t timeout_ns, uint64_t *at)
 	return 0;
 }
 
+static int claim_shared(struct dd_lane *lane, uint64_t timeout_ns, uint64_t *at)
+{
+	if (dd_is_closed(lane->queue))
+		return -ESHUTDOWN;
+	if (timeout_ns == DEFER_DROP_FOREVER)
+		return claim_and_wait(lane, at);
+	return claim_or_give_up(lane, timeout_ns, at);
+}
+
 static int push_shared(struct dd_lane *lane, void *object, defer_drop_fn destroy,
 	uint64_t timeout_ns, uint64_t *at)
 {
-	int result = is_closed(lane->queue) ? -ESHUTDOWN : claim_shared(lane, timeout_ns, at);
+	int result = claim_shared(lane, timeout_ns, at);
 
 	if (result)
 		return refuse(lane, result);
@@ -182,12 +188,28 @@ static int push_shared(struct dd_lane *lane, void *object, defer_drop_fn destroy
 	 * makes room in slots that may yet be filled by those who claimed them. Whoever found that
 	 * room sees CLOSED here, by DONE, and must leave the slot alone.
 	 */
-	if (is_closed(lane->queue))
+	if (dd_is_closed(lane->queue))
 		return refuse(lane, disclaim(lane));
 	dd_ring_publish(&lane->ring, *at, object, destroy);
 	if (!dd_heed(&lane->queue->park.attention) || settle(lane, *at, destroy))
 		return 0;
 	return refuse(lane, disclaim(lane));
+}
+
+/*
+ * A thread that has given its lane back pushes to the shared one; for the sake of its order, not
+ * before what it left in its own is destroyed.
+ */
+static int follow_own_lane(struct defer_drop_queue *queue, uint64_t timeout_ns)
+{
+	struct dd_tenancy *tenancy = dd_tenancy_of(queue);
+	int result;
+
+	if (!tenancy || tenancy->lane->is_shared)
+		return 0;
+	result = dd_queue_wait(
+		tenancy->lane, tenancy->left_at, timeout_ns == DD_TRY ? 0 : timeout_ns);
+	return result == -ETIMEDOUT && timeout_ns == DD_TRY ? -EAGAIN : result;
 }
 
 static void fill_ticket(struct defer_drop_ticket *ticket, struct dd_lane *lane, uint64_t position)
@@ -229,6 +251,10 @@ int dd_queue_push(struct defer_drop_queue *queue, void *object, defer_drop_fn de
 	if (result)
 		return result;
 	lane = dd_lane_of(queue);
+	if (dd_self.is_leaving)
+		result = follow_own_lane(queue, timeout_ns);
+	if (result)
+		return refuse(lane, result);
 	if (lane->is_shared)
 		result = push_shared(lane, object, destroy, timeout_ns, &at);
 	else
@@ -241,13 +267,13 @@ int dd_queue_push(struct defer_drop_queue *queue, void *object, defer_drop_fn de
 static int push(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy,
 	uint64_t timeout_ns)
 {
-	struct dd_lane *lane;
+	struct dd_tenancy *tenancy;
 
 	if (!queue)
 		return -EINVAL;
-	lane = dd_lane_known(queue);
-	if (lane && !lane->is_shared)
-		return dd_push(lane, queue, object, destroy, timeout_ns);
+	tenancy = dd_tenancy_of(queue);
+	if (tenancy && !tenancy->lane->is_shared && !dd_self.running && !dd_self.is_leaving)
+		return dd_push(tenancy->lane, queue, object, destroy, timeout_ns);
 	return dd_queue_push(queue, object, destroy, timeout_ns, NULL);
 }
 
@@ -279,16 +305,22 @@ int defer_drop_queue_push_ticket(struct defer_drop_queue *queue, void *object,
 
 int defer_drop_queue_ticket(struct defer_drop_queue *queue, struct defer_drop_ticket *ticket)
 {
+	struct dd_tenancy *tenancy;
 	struct dd_lane *lane;
+	int result;
 
 	if (!queue || !ticket)
 		return -EINVAL;
 	if (dd_is_running(queue))
 		return -EDEADLK;
-	dd_queue_open(queue);
-	/* A thread that has not pushed, or is leaving, has at most pushed to the shared lane. */
-	lane = dd_lane_known(queue);
-	if (!lane)
+	result = dd_queue_open(queue);
+	if (result)
+		return result;
+	/* One that is leaving waits for its own lane before it pushes to the shared. */
+	tenancy = dd_tenancy_of(queue);
+	lane = tenancy ? tenancy->lane : &queue->shared;
+	if (dd_self.is_leaving && !lane->is_shared &&
+		dd_ring_is_past(&lane->ring, tenancy->left_at))
 		lane = &queue->shared;
 	fill_ticket(ticket, lane, dd_ring_tail(&lane->ring));
 	return 0;
@@ -313,23 +345,27 @@ static void leave_consumer(struct defer_drop_queue *queue, const struct dd_runni
 	dd_seat_leave(&queue->consumer_seat);
 }
 
-/* Runs destructors on this thread until the position has passed. */
+/*
+ * Runs destructors on this thread until the position has passed. Returns 0, -ETIMEDOUT, -ESTALE where
+ * one of them has forked and this is the child, or -EINPROGRESS where another thread closes the queue.
+ */
 static int drain_to(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns)
 {
 	struct defer_drop_queue *queue = lane->queue;
+	uint32_t generation = queue->generation;
 	struct dd_running frame;
 	int result = enter_consumer(queue, &frame, deadline_ns);
 
 	if (result)
 		return result;
-	while (!dd_ring_is_past(&lane->ring, position)) {
-		if (dd_queue_state(queue) != DD_OPEN)
-			result = -ESHUTDOWN;
+	while (!result && !dd_ring_is_past(&lane->ring, position)) {
+		if (queue->generation != generation)
+			result = -ESTALE;
+		else if (dd_queue_state(queue) != DD_OPEN)
+			result = -EINPROGRESS;
 		else if (dd_deadline_has_come(deadline_ns))
 			result = -ETIMEDOUT;
-		if (result)
-			break;
-		if (!dd_worker_turn(lane, 1, deadline_ns))
+		else if (!dd_worker_turn(lane, 1, deadline_ns))
 			sched_yield(); /* claimed, and about to be published */
 	}
 	leave_consumer(queue, &frame);
@@ -339,16 +375,17 @@ static int drain_to(struct dd_lane *lane, uint64_t position, uint64_t deadline_n
 static int wait_until(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns)
 {
 	struct defer_drop_queue *queue = lane->queue;
-	int result;
+	int result = dd_wait_poll(lane, position);
 
-	if (dd_ring_is_past(&lane->ring, position))
-		return 0;
-	if (dd_queue_state(queue) >= DD_FINISHED)
-		return -ESHUTDOWN;
+	if (result != -EINPROGRESS)
+		return result;
 	if (dd_deadline_has_come(deadline_ns))
 		return -ETIMEDOUT;
-	if (queue->config.runner == DEFER_DROP_RUNNER_CALLER)
-		return drain_to(lane, position, deadline_ns);
+	if (queue->config.runner == DEFER_DROP_RUNNER_CALLER) {
+		result = drain_to(lane, position, deadline_ns);
+		if (result != -EINPROGRESS)
+			return result;
+	}
 	result = dd_worker_ensure(queue);
 	return result ? result : dd_wait(lane, position, deadline_ns);
 }
@@ -365,12 +402,12 @@ int defer_drop_queue_flush(struct defer_drop_queue *queue, uint64_t timeout_ns)
 	uint32_t count;
 	int result = queue ? dd_timeout_check(timeout_ns) : -EINVAL;
 
-	if (!result && dd_is_running(queue))
-		result = -EDEADLK;
-	if (!result && dd_queue_state(queue) >= DD_FINISHED)
-		result = -ESHUTDOWN;
-	if (result)
+	if (result || !dd_queue_has_opened(queue))
 		return result;
+	if (dd_is_running(queue))
+		return -EDEADLK;
+	if (dd_queue_state(queue) >= DD_FINISHED)
+		return -ESHUTDOWN;
 	deadline_ns = dd_deadline_after(timeout_ns);
 	count = dd_queue_lanes(queue);
 	for (uint32_t i = 0; i < count; i++)
@@ -459,11 +496,13 @@ static bool begin_closing(struct defer_drop_queue *queue, uint64_t drain_until_n
 	return is_consumer;
 }
 
-static void finish_here(struct defer_drop_queue *queue)
+/* Waits for who is draining, but not beyond the deadline: then nobody finishes the queue. */
+static void finish_here(struct defer_drop_queue *queue, uint64_t deadline_ns)
 {
 	struct dd_running frame;
 
-	enter_consumer(queue, &frame, DEFER_DROP_FOREVER);
+	if (enter_consumer(queue, &frame, deadline_ns))
+		return;
 	dd_worker_finish(queue);
 	leave_consumer(queue, &frame);
 }
@@ -491,7 +530,7 @@ static void join(struct defer_drop_queue *queue)
 	pthread_mutex_unlock(&queue->control);
 	if (is_joiner) {
 		if (atomic_load_explicit(&queue->has_thread, memory_order_relaxed))
-			pthread_join(queue->thread, NULL);
+			dd_join(queue->thread);
 		dd_queue_set_state(queue, DD_JOINED);
 	}
 	wait_for_state(queue, DD_JOINED, DEFER_DROP_FOREVER);
@@ -509,7 +548,7 @@ static void fill_report(struct defer_drop_queue *queue, struct defer_drop_report
 static void shut_down(struct defer_drop_queue *queue, uint64_t drain_until_ns)
 {
 	if (begin_closing(queue, drain_until_ns))
-		finish_here(queue);
+		finish_here(queue, DEFER_DROP_FOREVER);
 	wait_for_state(queue, DD_FINISHED, DEFER_DROP_FOREVER);
 	join(queue);
 }
@@ -554,11 +593,12 @@ uint64_t dd_queue_exit(struct defer_drop_queue *queue)
 		 * drop that it was destroying counts as destroyed. */
 		begin_closing(queue, until_ns);
 		dd_ring_done(&queue->running_lane->ring);
+		dd_ring_recycle(&queue->running_lane->ring);
 		dd_worker_finish(queue);
 	} else if (queue->config.at_exit != DEFER_DROP_AT_EXIT_TIMED) {
 		shut_down(queue, until_ns);
 	} else if (begin_closing(queue, until_ns)) {
-		finish_here(queue);
+		finish_here(queue, until_ns);
 	} else {
 		/* Not even a destructor that does not return holds the process up. */
 		wait_for_state(queue, DD_FINISHED, until_ns);
@@ -569,20 +609,13 @@ uint64_t dd_queue_exit(struct defer_drop_queue *queue)
 
 /* ---- Making and freeing ---------------------------------------------------------------------- */
 
-static uint64_t order_of(uint32_t queue_size)
-{
-	return (uint64_t)__builtin_ctz(queue_size);
-}
-
 int dd_queue_init(
 	struct defer_drop_queue *queue, const struct dd_config *config, struct dd_slot *slots)
 {
-	static _Atomic(uint64_t) ids;
 	uint32_t attention = 0;
 
-	queue->order = order_of(config->queue_size);
 	if (!slots) {
-		slots = queue->shared_slots = dd_slots_map(queue->order);
+		slots = queue->shared_slots = dd_slots_map(config->queue_size);
 		if (!slots)
 			return -ENOMEM;
 	}
@@ -594,26 +627,25 @@ int dd_queue_init(
 		attention |= DD_ASLEEP; /* until the first push starts the worker */
 	atomic_store_explicit(&queue->park.attention, attention, memory_order_relaxed);
 	atomic_store_explicit(&queue->drain_until_ns, DEFER_DROP_FOREVER, memory_order_relaxed);
-	pthread_mutex_init(&queue->waiters.lock, NULL);
+	pthread_mutex_init(&queue->waiters_lock, NULL);
 	pthread_mutex_init(&queue->control, NULL);
-	dd_lane_init(&queue->shared, queue, slots);
-	queue->shared.is_shared = true;
+	dd_lane_init(&queue->shared, queue, slots, true);
 	queue->lanes[0] = &queue->shared;
 	atomic_store_explicit(&queue->lane_count, 1, memory_order_relaxed);
-	queue->id = atomic_fetch_add_explicit(&ids, 1, memory_order_relaxed) + 1;
 	return 0;
 }
 
 static void unmap(struct defer_drop_queue *queue)
 {
 	if (queue->shared_slots)
-		dd_slots_unmap(queue->shared_slots, queue->order);
+		dd_slots_unmap(queue->shared_slots, queue->config.queue_size);
 	munmap(queue, sizeof *queue);
 }
 
 int defer_drop_queue_create(
 	struct defer_drop_queue **queue, const struct defer_drop_config *asked)
 {
+	static _Atomic(uint64_t) ids = 1; /* 0 is the default queue's */
 	struct defer_drop_queue *made;
 	struct dd_config config;
 	int result = queue ? dd_config_make(asked, &config) : -EINVAL;
@@ -624,6 +656,7 @@ int defer_drop_queue_create(
 	made = mmap(NULL, sizeof *made, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (made == MAP_FAILED)
 		return -ENOMEM;
+	made->id = atomic_fetch_add_explicit(&ids, 1, memory_order_relaxed);
 	result = dd_queue_init(made, &config, NULL);
 	if (!result)
 		result = dd_worker_start(made, true);
@@ -644,17 +677,21 @@ int defer_drop_queue_free(struct defer_drop_queue *queue)
 		return -EINVAL;
 	if (dd_queue_state(queue) != DD_JOINED)
 		return -EBUSY;
-	dd_registry_remove(queue);
-	unmap(queue);
+	if (dd_registry_remove(queue)) {
+		dd_lanes_unmap(queue);
+		unmap(queue);
+	}
 	return 0;
 }
 
 int defer_drop_queue_config(struct defer_drop_queue *queue, struct defer_drop_config *config)
 {
+	int result;
+
 	if (!queue || !config)
 		return -EINVAL;
-	dd_queue_open(queue); /* its values hold after a shutdown too */
-	return dd_config_show(&queue->config, config);
+	result = dd_queue_open(queue);
+	return result ? result : dd_config_show(&queue->config, config);
 }
 
 /* ---- fork ------------------------------------------------------------------------------------ */
@@ -662,12 +699,12 @@ int defer_drop_queue_config(struct defer_drop_queue *queue, struct defer_drop_co
 void dd_queue_lock_all(struct defer_drop_queue *queue)
 {
 	pthread_mutex_lock(&queue->control);
-	pthread_mutex_lock(&queue->waiters.lock);
+	pthread_mutex_lock(&queue->waiters_lock);
 }
 
 void dd_queue_unlock_all(struct defer_drop_queue *queue)
 {
-	pthread_mutex_unlock(&queue->waiters.lock);
+	pthread_mutex_unlock(&queue->waiters_lock);
 	pthread_mutex_unlock(&queue->control);
 }
 
@@ -716,11 +753,10 @@ void dd_queue_survive(struct defer_drop_queue *queue)
 
 	/* Locked by this thread, which has another number here: made anew, not unlocked. */
 	pthread_mutex_init(&queue->control, NULL);
-	pthread_mutex_init(&queue->waiters.lock, NULL);
+	pthread_mutex_init(&queue->waiters_lock, NULL);
 	if (!dd_is_running(queue))
 		atomic_store_explicit(&queue->consumer_seat, 0, memory_order_relaxed);
 	queue->generation++;
-	dd_wait_forget(queue);
 	survive_nested(queue, is_kept);
 	survive_state(queue);
 	dd_lanes_survive(queue, is_kept && dd_queue_state(queue) == DD_OPEN);

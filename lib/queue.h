@@ -13,8 +13,10 @@
  *           carries the lane that was added
  *   STATE   set_state: state, release -> dd_queue_state: state, acquire
  *           carries the deadline of a shutdown, and at the end the final counters
- *   THREAD  dd_worker_start: has_thread, release -> dd_worker_ensure: has_thread, acquire
- *           carries nothing yet: keeps starting and ringing in order
+ *   SEAT    dd_seat_leave: consumer_seat, release -> dd_seat_try, take: consumer_seat, acquire
+ *           carries all that is the consumer's, from one caller who drains to the next
+ *   BOOT    boot: boot, release -> start_thread: boot, acquire
+ *           carries boot_result
  */
 #ifndef DD_QUEUE_H
 #define DD_QUEUE_H
@@ -48,20 +50,20 @@ struct defer_drop_queue {
 	_Atomic(uint64_t) highest_backlog;
 	struct dd_nested nested;
 	struct dd_lane *running_lane; /* whose drop is being destroyed, for tickets of nested drops */
+	uint32_t next_lane;           /* at which a round begins, so that short ones starve none */
 
 	/* Read by the consumer after each drop; written when the queue closes. */
 	alignas(DD_LINE) _Atomic(uint32_t) state; /* enum dd_state, and a futex word */
 	_Atomic(uint64_t) drain_until_ns;         /* only ever made earlier */
 	_Atomic(uint32_t) lane_count;             /* the shared one included; only grows */
-	bool is_fenced;                           /* set once, like the five below */
-	uint64_t id;                              /* of all queues ever, or 0: not set up yet */
-	uint64_t order;
+	bool is_fenced;                           /* set once, like the four below */
+	uint64_t id;                              /* never used again; the default queue's is 0 */
 	struct dd_slot *shared_slots; /* to be unmapped, or NULL */
 	struct dd_config config;
 	uint32_t generation; /* forks that it went through */
 
 	alignas(DD_LINE) _Atomic(uint64_t) wakes_total; /* any thread */
-	struct dd_waiters waiters;
+	pthread_mutex_t waiters_lock;
 
 	/* Held by whoever drains a queue without a worker. */
 	_Atomic(uint32_t) consumer_seat;
@@ -107,13 +109,22 @@ void dd_queue_unlock_all(struct defer_drop_queue *queue);
 void dd_queue_survive(struct defer_drop_queue *queue);
 uint64_t dd_queue_exit(struct defer_drop_queue *queue);
 
-/* Makes sure that the default queue is set up, whichever queue it is asked for. */
+/* Sets the default queue up, if it is asked for that and it was not. */
 int dd_queue_open(struct defer_drop_queue *queue);
+
+/* False for a default queue that was not used yet: there is nothing in it to look at. */
+bool dd_queue_has_opened(const struct defer_drop_queue *queue);
 
 static inline uint32_t dd_queue_state(struct defer_drop_queue *queue)
 {
 	/* ->STATE: without acquire a shutdown's deadline and the final counters could be stale. */
 	return atomic_load_explicit(&queue->state, memory_order_acquire);
+}
+
+/* Has the consumer announced that it takes no more? */
+static inline bool dd_is_closed(struct defer_drop_queue *queue)
+{
+	return atomic_load_explicit(&queue->park.attention, memory_order_relaxed) & DD_CLOSED;
 }
 
 static inline void dd_queue_set_state(struct defer_drop_queue *queue, enum dd_state state)
@@ -127,6 +138,16 @@ static inline uint32_t dd_queue_lanes(struct defer_drop_queue *queue)
 {
 	/* ->LANES: without acquire the newest lane could be read before it was stored. */
 	return atomic_load_explicit(&queue->lane_count, memory_order_acquire);
+}
+
+/* pthread_join(3), but no cancellation point. */
+static inline void dd_join(pthread_t thread)
+{
+	int state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	pthread_join(thread, NULL);
+	pthread_setcancelstate(state, NULL);
 }
 
 static inline uint64_t dd_read(_Atomic(uint64_t) *counter)

@@ -2,10 +2,10 @@
 #include "registry.h"
 
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "queue.h"
+#include "report.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool has_hooks; /* under the lock */
@@ -73,7 +73,7 @@ static void at_exit(void)
 		uint64_t left = dd_queue_exit(queue);
 
 		if (left && queue->config.at_exit == DEFER_DROP_AT_EXIT_TIMED)
-			fprintf(stderr, "defer_drop: %s: exit leaves %llu drops undestroyed\n",
+			dd_report("%s: exit leaves %llu drops undestroyed",
 				queue->config.worker_name, (unsigned long long)left);
 	}
 }
@@ -82,8 +82,8 @@ static void at_exit(void)
 
 static void set_hooks(void)
 {
-	pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
-	atexit(at_exit);
+	if (pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) || atexit(at_exit))
+		dd_report("no memory to hear of fork and exit");
 }
 
 void dd_registry_add(struct defer_drop_queue *queue)
@@ -95,15 +95,26 @@ void dd_registry_add(struct defer_drop_queue *queue)
 	queues = queue;
 }
 
-void dd_registry_remove(struct defer_drop_queue *queue)
+bool dd_registry_remove(struct defer_drop_queue *queue)
 {
+	bool is_ours;
+
 	dd_registry_lock();
+	is_ours = !queue->has_seen_exit;
 	for (struct defer_drop_queue **at = &queues; *at; at = &(*at)->next) {
 		if (*at != queue)
 			continue;
 		*at = queue->next;
 		break;
 	}
-	dd_lanes_unmap(queue);
 	dd_registry_unlock();
+	return is_ours;
+}
+
+struct defer_drop_queue *dd_registry_find(uint64_t id)
+{
+	for (struct defer_drop_queue *at = queues; at; at = at->next)
+		if (at->id == id)
+			return at;
+	return NULL;
 }

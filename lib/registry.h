@@ -10,6 +10,8 @@
 #ifndef DD_REGISTRY_H
 #define DD_REGISTRY_H
 
+#include <stdbool.h>
+
 #include "defer_drop.h"
 
 void dd_registry_lock(void);
@@ -17,7 +19,9 @@ void dd_registry_unlock(void);
 
 /* Under the lock. The first to be added sets the handlers for fork and exit. */
 void dd_registry_add(struct defer_drop_queue *queue);
-/* Not under the lock. Unmaps the lanes as well, so that no thread gives one back afterwards. */
-void dd_registry_remove(struct defer_drop_queue *queue);
+/* Not under the lock. False where exit has the queue in hand: then its memory must stay. */
+bool dd_registry_remove(struct defer_drop_queue *queue);
+/* Under the lock: the queue with this id, or NULL. */
+struct defer_drop_queue *dd_registry_find(uint64_t id);
 
 #endif

@@ -8,16 +8,31 @@
 
 #include "queue.h"
 
+/* Of the first version of the struct, to which later ones add. */
+#define DD_STATS_SIZE_0 112
+
+_Static_assert(sizeof(struct defer_drop_stats) == DD_STATS_SIZE_0, "defer_drop_stats");
+
 static uint64_t difference(uint64_t more, uint64_t less)
 {
 	return dd_is_before(more, less) ? 0 : more - less;
 }
 
+/* The position before which all is destroyed: head, and up to a batch more. */
+static uint64_t done_position(struct dd_lane *lane)
+{
+	uint64_t tail = dd_ring_tail(&lane->ring);
+	uint64_t at = dd_read(&lane->ring.head);
+
+	while (dd_is_before(at, tail) && dd_ring_is_past(&lane->ring, at + 1))
+		at++;
+	return at;
+}
+
 static void add_lane(struct dd_lane *lane, struct defer_drop_stats *stats)
 {
-	uint64_t skipped = dd_read(&lane->skipped_total);
-	uint64_t head = atomic_load_explicit(&lane->ring.head, memory_order_acquire);
-	uint64_t destroyed = head - lane->first - skipped;
+	uint64_t done = done_position(lane) - lane->first;
+	uint64_t destroyed = difference(done, dd_read(&lane->skipped_total));
 	uint64_t pushed;
 
 	stats->abandoned_total += dd_read(&lane->abandoned_total);
@@ -40,7 +55,7 @@ static void add_nested(struct defer_drop_queue *queue, struct defer_drop_stats *
 
 static int give(struct defer_drop_stats *stats, struct defer_drop_stats *to)
 {
-	if (to->size < offsetof(struct defer_drop_stats, destroyed_total))
+	if (to->size < DD_STATS_SIZE_0)
 		return -EINVAL;
 	stats->backlog =
 		difference(stats->pushed_total, stats->destroyed_total + stats->abandoned_total);
@@ -57,6 +72,8 @@ int defer_drop_queue_stats(struct defer_drop_queue *queue, struct defer_drop_sta
 
 	if (!queue || !to)
 		return -EINVAL;
+	if (!dd_queue_has_opened(queue))
+		return give(&stats, to);
 	stats.lanes = dd_queue_lanes(queue);
 	for (uint32_t i = 0; i < stats.lanes; i++)
 		add_lane(queue->lanes[i], &stats);
@@ -75,7 +92,7 @@ int defer_drop_queue_lane_stats(
 
 	if (!queue || !to)
 		return -EINVAL;
-	if (lane >= dd_queue_lanes(queue))
+	if (!dd_queue_has_opened(queue) || lane >= dd_queue_lanes(queue))
 		return -ENOENT;
 	add_lane(queue->lanes[lane], &stats);
 	stats.highest_backlog = dd_read(&queue->lanes[lane]->highest_backlog);

@@ -7,12 +7,13 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "queue.h"
+#include "worker.h"
 
 /* Finds the lane of a ticket. Returns 0, -EINVAL or -ESTALE. */
 static int lane_of(const struct defer_drop_ticket *ticket, struct dd_lane **lane)
 {
-	if (!ticket || !ticket->queue || ticket->lane >= dd_queue_lanes(ticket->queue))
+	if (!ticket || !ticket->queue || !dd_queue_has_opened(ticket->queue) ||
+		ticket->lane >= dd_queue_lanes(ticket->queue))
 		return -EINVAL;
 	if (ticket->generation != ticket->queue->generation)
 		return -ESTALE;
@@ -24,15 +25,8 @@ int defer_drop_ticket_poll(const struct defer_drop_ticket *ticket)
 {
 	struct dd_lane *lane;
 	int result = lane_of(ticket, &lane);
-	bool is_finished;
 
-	if (result)
-		return result;
-	/* In this order: what is not past once the queue has finished will never be. */
-	is_finished = dd_queue_state(lane->queue) >= DD_FINISHED;
-	if (dd_ring_is_past(&lane->ring, ticket->position))
-		return 0;
-	return is_finished ? -ESHUTDOWN : -EINPROGRESS;
+	return result ? result : dd_wait_poll(lane, ticket->position);
 }
 
 int defer_drop_ticket_wait(const struct defer_drop_ticket *ticket, uint64_t timeout_ns)
@@ -53,6 +47,8 @@ int defer_drop_ticket_notify(const struct defer_drop_ticket *ticket, int eventfd
 	int result = lane_of(ticket, &lane);
 	int own;
 
+	if (!result)
+		result = dd_worker_ensure(lane->queue);
 	if (result)
 		return result;
 	own = fcntl(eventfd, F_DUPFD_CLOEXEC, 0);

@@ -15,47 +15,80 @@ struct dd_waiter {
 	int eventfd;             /* or -1 */
 };
 
-/* ---- The list, under its lock ---------------------------------------------------------------- */
+/* ---- The lists, under the lock --------------------------------------------------------------- */
 
 /* Sets a lane's alarm to the first position that anyone waits for. */
-static void raise_alarm(struct dd_waiters *waiters, struct dd_lane *lane)
+static void raise_alarm(struct dd_lane *lane)
 {
-	uint64_t alarm = dd_plain_load(&lane->first) + DD_NO_ALARM;
+	const struct dd_waiter *first = lane->first_waiter;
+	uint64_t alarm = first ? first->position : lane->first + DD_NO_ALARM;
 
-	for (struct dd_waiter *at = waiters->first; at; at = at->next)
-		if (at->lane == lane && dd_is_before(at->position, alarm))
-			alarm = at->position;
 	/* ALARM->: where FENCED; see is_due. */
 	atomic_exchange_explicit(&lane->alarm, alarm, memory_order_acq_rel);
 }
 
-static void unlink_waiter(struct dd_waiters *waiters, struct dd_waiter *waiter)
+/* By position, after those that wait for the same. Nearly always that is at the end. */
+static void link_waiter(struct dd_waiter *waiter)
 {
-	for (struct dd_waiter **at = &waiters->first; *at; at = &(*at)->next) {
-		if (*at != waiter)
+	struct dd_lane *lane = waiter->lane;
+	struct dd_waiter **at = &lane->first_waiter;
+
+	if (lane->last_waiter && !dd_is_before(waiter->position, lane->last_waiter->position))
+		at = &lane->last_waiter->next;
+	while (*at && !dd_is_before(waiter->position, (*at)->position))
+		at = &(*at)->next;
+	waiter->next = *at;
+	*at = waiter;
+	if (!waiter->next)
+		lane->last_waiter = waiter;
+}
+
+static void unlink_first(struct dd_lane *lane)
+{
+	lane->first_waiter = lane->first_waiter->next;
+	if (!lane->first_waiter)
+		lane->last_waiter = NULL;
+}
+
+/* A waiter that may have been woken, and so be in the list no more. */
+static void unlink_waiter(struct dd_waiter *waiter)
+{
+	struct dd_lane *lane = waiter->lane;
+	struct dd_waiter *before = NULL;
+
+	for (struct dd_waiter *at = lane->first_waiter; at; before = at, at = at->next) {
+		if (at != waiter)
 			continue;
-		*at = waiter->next;
+		if (before)
+			before->next = at->next;
+		else
+			lane->first_waiter = at->next;
+		if (!at->next)
+			lane->last_waiter = before;
 		return;
 	}
 }
 
 /* Adds a waiter. False, and nothing done, where the consumer has finished. */
-static bool enlist(struct defer_drop_queue *queue, struct dd_waiter *waiter)
+static bool enlist(struct dd_waiter *waiter)
 {
-	struct dd_waiters *waiters = &queue->waiters;
+	struct defer_drop_queue *queue = waiter->lane->queue;
 	bool is_open;
 
-	pthread_mutex_lock(&waiters->lock);
+	pthread_mutex_lock(&queue->waiters_lock);
 	is_open = dd_queue_state(queue) < DD_FINISHED;
 	if (is_open) {
-		waiter->next = waiters->first;
-		waiters->first = waiter;
-		raise_alarm(waiters, waiter->lane);
+		link_waiter(waiter);
+		raise_alarm(waiter->lane);
 	}
-	pthread_mutex_unlock(&waiters->lock);
-	if (is_open && !queue->is_fenced)
+	pthread_mutex_unlock(&queue->waiters_lock);
+	if (!is_open)
+		return false;
+	if (!queue->is_fenced)
 		dd_membarrier();
-	return is_open;
+	if (dd_bell_ring(&queue->park.bell))
+		dd_add_shared(&queue->wakes_total, 1);
+	return true;
 }
 
 /*
@@ -71,11 +104,21 @@ static void signal_eventfd(int eventfd)
 		return; /* no eventfd then: there is nobody left to tell */
 }
 
+/* poll, write and close are cancellation points, and we hold a lock. */
+static void signal_and_close(int eventfd)
+{
+	int state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	signal_eventfd(eventfd);
+	close(eventfd);
+	pthread_setcancelstate(state, NULL);
+}
+
 static void dismiss(struct dd_waiter *waiter)
 {
 	if (waiter->eventfd >= 0) {
-		signal_eventfd(waiter->eventfd);
-		close(waiter->eventfd);
+		signal_and_close(waiter->eventfd);
 		free(waiter);
 		return;
 	}
@@ -87,29 +130,37 @@ static void dismiss(struct dd_waiter *waiter)
 
 /* ---- By waiters ------------------------------------------------------------------------------ */
 
-static int outcome(struct dd_lane *lane, uint64_t position)
+int dd_wait_poll(struct dd_lane *lane, uint64_t position)
 {
+	/* In this order: what is not past once the queue has finished will never be. */
+	bool is_finished = dd_queue_state(lane->queue) >= DD_FINISHED;
+
 	if (dd_ring_is_past(&lane->ring, position))
 		return 0;
-	return dd_queue_state(lane->queue) < DD_FINISHED ? -ETIMEDOUT : -ESHUTDOWN;
+	return is_finished ? -ESHUTDOWN : -EINPROGRESS;
+}
+
+static int outcome(struct dd_lane *lane, uint64_t position)
+{
+	int result = dd_wait_poll(lane, position);
+
+	return result == -EINPROGRESS ? -ETIMEDOUT : result;
 }
 
 int dd_wait(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns)
 {
-	struct defer_drop_queue *queue = lane->queue;
+	pthread_mutex_t *lock = &lane->queue->waiters_lock;
 	struct dd_waiter self = {.lane = lane, .position = position, .eventfd = -1};
 
-	if (!enlist(queue, &self))
+	if (!enlist(&self))
 		return outcome(lane, position);
-	if (dd_bell_ring(&queue->park.bell))
-		dd_add_shared(&queue->wakes_total, 1);
 	/* ->WOKEN: without acquire our stack could be reused under the consumer. */
 	while (!atomic_load_explicit(&self.woken, memory_order_acquire)) {
 		if (dd_ring_is_past(&lane->ring, position) ||
 			dd_futex_wait(&self.woken, 0, deadline_ns) == -ETIMEDOUT) {
-			pthread_mutex_lock(&queue->waiters.lock);
-			unlink_waiter(&queue->waiters, &self);
-			pthread_mutex_unlock(&queue->waiters.lock);
+			pthread_mutex_lock(lock);
+			unlink_waiter(&self);
+			pthread_mutex_unlock(lock);
 			break;
 		}
 	}
@@ -118,13 +169,12 @@ int dd_wait(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns)
 
 int dd_wait_notify(struct dd_lane *lane, uint64_t position, int eventfd)
 {
-	struct defer_drop_queue *queue = lane->queue;
 	struct dd_waiter *waiter = malloc(sizeof *waiter);
 
 	if (!waiter)
 		return -ENOMEM;
 	*waiter = (struct dd_waiter){.lane = lane, .position = position, .eventfd = eventfd};
-	if (!enlist(queue, waiter))
+	if (!enlist(waiter))
 		dismiss(waiter);
 	else if (dd_ring_is_past(&lane->ring, position))
 		dd_wait_wake(lane); /* it passed before the consumer could see the alarm */
@@ -133,47 +183,47 @@ int dd_wait_notify(struct dd_lane *lane, uint64_t position, int eventfd)
 
 /* ---- By the consumer ------------------------------------------------------------------------- */
 
-/* Takes those who need wait no longer off the list and dismisses them. */
-static void dismiss_if(struct dd_waiters *waiters, struct dd_lane *lane, bool is_finished)
-{
-	struct dd_waiter **at = &waiters->first;
-
-	while (*at) {
-		struct dd_waiter *waiter = *at;
-
-		if (is_finished || (waiter->lane == lane &&
-					   dd_ring_is_past(&lane->ring, waiter->position))) {
-			*at = waiter->next;
-			dismiss(waiter);
-		} else {
-			at = &waiter->next;
-		}
-	}
-}
-
 void dd_wait_wake(struct dd_lane *lane)
 {
-	struct dd_waiters *waiters = &lane->queue->waiters;
+	pthread_mutex_t *lock = &lane->queue->waiters_lock;
 
-	pthread_mutex_lock(&waiters->lock);
-	dismiss_if(waiters, lane, false);
-	raise_alarm(waiters, lane);
-	pthread_mutex_unlock(&waiters->lock);
+	pthread_mutex_lock(lock);
+	while (lane->first_waiter && dd_ring_is_past(&lane->ring, lane->first_waiter->position)) {
+		struct dd_waiter *waiter = lane->first_waiter;
+
+		unlink_first(lane);
+		dismiss(waiter);
+	}
+	raise_alarm(lane);
+	pthread_mutex_unlock(lock);
+}
+
+static void release_lane(struct dd_lane *lane)
+{
+	while (lane->first_waiter) {
+		struct dd_waiter *waiter = lane->first_waiter;
+
+		unlink_first(lane);
+		dismiss(waiter);
+	}
 }
 
 void dd_wait_release(struct defer_drop_queue *queue)
 {
-	pthread_mutex_lock(&queue->waiters.lock);
-	dismiss_if(&queue->waiters, NULL, true);
-	pthread_mutex_unlock(&queue->waiters.lock);
+	uint32_t count = dd_queue_lanes(queue);
+
+	pthread_mutex_lock(&queue->waiters_lock);
+	for (uint32_t i = 0; i < count; i++)
+		release_lane(queue->lanes[i]);
+	pthread_mutex_unlock(&queue->waiters_lock);
 }
 
-void dd_wait_forget(struct defer_drop_queue *queue)
+void dd_wait_forget(struct dd_lane *lane)
 {
-	while (queue->waiters.first) {
-		struct dd_waiter *waiter = queue->waiters.first;
+	while (lane->first_waiter) {
+		struct dd_waiter *waiter = lane->first_waiter;
 
-		queue->waiters.first = waiter->next;
+		unlink_first(lane);
 		if (waiter->eventfd >= 0) { /* the others lie on stacks of the parent's threads */
 			close(waiter->eventfd);
 			free(waiter);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Waiting for a position: by a flush, a ticket, or a push that needs room. All three wait for the
- * head of one lane to pass a position; they stand in one list per queue, under a mutex, and each lane
- * has an *alarm*: the first position that anyone waits for in it. The consumer compares the alarm
+ * Waiting for a position: by a flush, a ticket, or a push that needs room. All three wait for one
+ * lane to pass a position; they stand in a list of that lane, by position, under a mutex of the queue,
+ * and the lane has an *alarm*: the first position in the list. The consumer compares the alarm
  * after each drop, and takes the mutex only when it is due. So a waiter is woken as soon as its
  * position has passed, neither later nor for nothing.
  *
- * A waiter announces its alarm as park.h says, and then looks at head; the consumer publishes head
- * and then heeds the alarm.
+ * A waiter announces its alarm as park.h says, and then looks whether the position has passed; the
+ * consumer says what it has done and then heeds the alarm.
  *
  * Edges:
  *   ALARM   raise: alarm, release -> is_due: alarm, acquire (only where FENCED; otherwise the
@@ -26,17 +26,13 @@
 /* From a lane's first position to an alarm that is never due: 2^62 drops away. */
 #define DD_NO_ALARM (UINT64_C(1) << 62)
 
-struct dd_waiter;
-
-struct dd_waiters {
-	pthread_mutex_t lock;
-	struct dd_waiter *first;
-};
-
 /*
- * Waits until the drops before position have been destroyed. The consumer must exist. Returns 0,
- * -ETIMEDOUT, or -ESHUTDOWN where that will never be.
+ * Have the drops before position been destroyed? Returns 0, -EINPROGRESS, or -ESHUTDOWN where that
+ * will never be.
  */
+int dd_wait_poll(struct dd_lane *lane, uint64_t position);
+
+/* The same, but waits. The consumer must exist. Returns 0, -ETIMEDOUT or -ESHUTDOWN. */
 int dd_wait(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns);
 
 /* The same without waiting: an eventfd, which is the library's, is signalled and closed then. */
@@ -49,7 +45,7 @@ void dd_wait_wake(struct dd_lane *lane);
 void dd_wait_release(struct defer_drop_queue *queue);
 
 /* In a forked child: whoever waited was in the parent. */
-void dd_wait_forget(struct defer_drop_queue *queue);
+void dd_wait_forget(struct dd_lane *lane);
 
 /* By the consumer, after each drop. */
 static inline bool dd_alarm_is_due(struct dd_lane *lane, bool is_fenced)

@@ -6,11 +6,12 @@
  * starves nobody. After each destructor it runs the drops which that one made, publishes the lane's
  * position, and looks whether anyone waits for it.
  *
- * A round that finds nothing is followed by rest, in three depths:
- *   pause  a few microseconds of spinning away from the slots: polled without pause, the line under
- *          the cursor goes back and forth with each push
- *   nap    a timed sleep that doubles from DD_SHORTEST_NAP_NS to the longest; nobody needs to end it,
- *          but who waits, and a producer that is a quarter of its ring ahead, does
+ * A round that finds little is followed by rest, in three depths:
+ *   pause  a few microseconds of spinning away from the slots: a consumer on the heels of a producer
+ *          takes the line from it that it writes to, with each push
+ *   nap    a timed sleep of DD_SHORTEST_NAP_NS, which doubles up to the longest while nothing comes;
+ *          nobody needs to end it, but who waits, and a producer that is a quarter of its ring ahead,
+ *          does
  *   sleep  after the quiet spell, until woken: announced, then one more round, then the futex
  */
 #define _GNU_SOURCE
@@ -18,15 +19,19 @@
 
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+
+#include "report.h"
 
 /* Drops taken from a lane in a turn: some 10 us of cheap destructors. */
 #define DD_TURN 1024
 
-/* Spins of one pause, each about 20 ns where it was measured, and pauses before a nap. */
-#define DD_PAUSE_SPINS 64
+/* Drops found in a round that are worth to look again at once: with fewer, let more gather. */
+#define DD_PLENTY 64
+
+/* Spins of one pause, each some 20 ns where it was measured, and pauses before a nap. */
+#define DD_PAUSE_SPINS 200
 #define DD_PAUSES      8
 
 #define DD_SHORTEST_NAP_NS UINT64_C(50000)
@@ -36,11 +41,11 @@ enum dd_boot {
 	DD_BOOT_DONE,
 };
 
-/* How long the worker has found nothing. */
+/* How long the worker has found little, or nothing. */
 struct rest {
 	unsigned pauses;
 	uint64_t nap_ns;
-	uint64_t quiet_since_ns; /* 0: it has not napped since it last found something */
+	uint64_t quiet_since_ns; /* 0: it has found something since it last napped */
 	bool has_slept;          /* since the last round */
 };
 
@@ -76,8 +81,10 @@ static void run(struct dd_lane *lane, const struct dd_drop *drop)
 	if (dd_unlikely(!dd_nested_is_empty(&queue->nested)))
 		run_nested(queue);
 	dd_ring_done(&lane->ring);
-	if (dd_unlikely(dd_alarm_is_due(lane, queue->is_fenced)))
+	if (dd_unlikely(dd_alarm_is_due(lane, queue->is_fenced))) {
+		dd_ring_recycle(&lane->ring); /* a push that waited gets all the room there is */
 		dd_wait_wake(lane);
+	}
 }
 
 /* ---- Turns and rounds ------------------------------------------------------------------------ */
@@ -93,6 +100,8 @@ uint64_t dd_worker_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_n
 		run(lane, &drop);
 		ran++;
 	}
+	if (ran)
+		dd_ring_recycle(&lane->ring);
 	return ran;
 }
 
@@ -124,13 +133,16 @@ void dd_worker_look(struct defer_drop_queue *queue)
 uint64_t dd_worker_round(struct defer_drop_queue *queue, uint64_t most, uint64_t deadline_ns)
 {
 	uint32_t count = dd_queue_lanes(queue);
+	uint32_t at = queue->next_lane;
 	uint64_t ran = 0;
 
 	for (uint32_t i = 0; i < count && ran < most; i++) {
 		uint64_t turn = most - ran < DD_TURN ? most - ran : DD_TURN;
 
-		ran += dd_worker_turn(queue->lanes[i], turn, deadline_ns);
+		at = at < count ? at : 0;
+		ran += dd_worker_turn(queue->lanes[at++], turn, deadline_ns);
 	}
+	queue->next_lane = at;
 	return ran;
 }
 
@@ -150,7 +162,7 @@ static void finish_lane(struct dd_lane *lane)
 	for (uint64_t i = 0; i < capacity; i++) {
 		struct dd_drop drop;
 
-		if (!lane->is_shared && !dd_ring_is_published(&lane->ring, lane->ring.cursor))
+		if (!lane->is_shared && !dd_ring_is_published(&lane->ring))
 			return; /* an owned ring has no gaps */
 		if (!dd_ring_take_contested(&lane->ring, &drop)) {
 			gap++;
@@ -164,19 +176,30 @@ static void finish_lane(struct dd_lane *lane)
 	}
 }
 
-void dd_worker_finish(struct defer_drop_queue *queue)
+static void announce_closed(struct defer_drop_queue *queue)
 {
 	uint32_t count = dd_queue_lanes(queue);
 
+	/* Lanes that are added from now on have had nothing taken from them. */
 	for (uint32_t i = 0; i < count; i++)
 		dd_ring_contest(&queue->lanes[i]->ring);
 	dd_announce(&queue->park.attention, DD_CLOSED);
+}
+
+/* Once; or again inside itself, where a destructor that it runs ends the process. */
+void dd_worker_finish(struct defer_drop_queue *queue)
+{
+	uint32_t count;
+
+	if (!dd_is_closed(queue))
+		announce_closed(queue);
 	run_nested(queue); /* none, unless a destructor ended the process */
-	count = dd_queue_lanes(queue); /* those added meanwhile: nothing was taken from them */
+	count = dd_queue_lanes(queue);
 	for (uint32_t i = 0; i < count; i++)
 		finish_lane(queue->lanes[i]);
 	dd_nested_clear(&queue->nested);
-	dd_queue_set_state(queue, DD_FINISHED);
+	if (dd_queue_state(queue) < DD_FINISHED) /* a forked child is beyond that */
+		dd_queue_set_state(queue, DD_FINISHED);
 	dd_wait_release(queue);
 }
 
@@ -193,7 +216,7 @@ static bool has_any_published(struct defer_drop_queue *queue)
 	uint32_t count = dd_queue_lanes(queue);
 
 	for (uint32_t i = 0; i < count; i++)
-		if (dd_ring_is_published(&queue->lanes[i]->ring, queue->lanes[i]->ring.cursor))
+		if (dd_ring_is_published(&queue->lanes[i]->ring))
 			return true;
 	return false;
 }
@@ -201,25 +224,30 @@ static bool has_any_published(struct defer_drop_queue *queue)
 static void deep_sleep(struct defer_drop_queue *queue)
 {
 	dd_announce(&queue->park.attention, DD_ASLEEP);
-	if (!has_any_published(queue) && dd_queue_state(queue) == DD_OPEN &&
-		dd_bell_rest(&queue->park.bell, DEFER_DROP_FOREVER))
+	if (!has_any_published(queue) && dd_queue_state(queue) == DD_OPEN) {
 		dd_count(&queue->deep_sleeps_total);
+		dd_bell_rest(&queue->park.bell, DEFER_DROP_FOREVER);
+	}
 	dd_rouse(&queue->park.attention);
 }
 
-static void nap(struct defer_drop_queue *queue, struct rest *rest, uint64_t now_ns)
+static uint64_t least(uint64_t a, uint64_t b)
 {
-	uint64_t longest_ns = queue->config.longest_nap_ns;
+	return a < b ? a : b;
+}
 
-	if (rest->nap_ns > longest_ns)
-		rest->nap_ns = longest_ns;
-	if (dd_bell_rest(&queue->park.bell, now_ns + rest->nap_ns))
+static void nap(struct defer_drop_queue *queue, struct rest *rest, uint64_t left_ns)
+{
+	uint64_t nap_ns = least(rest->nap_ns, queue->config.longest_nap_ns);
+
+	if (dd_bell_rest(&queue->park.bell, dd_now_ns() + least(nap_ns, left_ns)))
 		dd_count(&queue->naps_total);
-	rest->nap_ns *= 2;
+	rest->nap_ns = nap_ns * 2;
 }
 
 static void take_rest(struct defer_drop_queue *queue, struct rest *rest)
 {
+	uint64_t quiet_ns;
 	uint64_t now_ns;
 
 	if (rest->pauses < DD_PAUSES) {
@@ -232,11 +260,11 @@ static void take_rest(struct defer_drop_queue *queue, struct rest *rest)
 		rest->quiet_since_ns = now_ns;
 		rest->nap_ns = DD_SHORTEST_NAP_NS;
 	}
-	/* A nap longer than what is left of the quiet spell would prolong it. */
-	if (now_ns - rest->quiet_since_ns >= queue->config.quiet_spell_ns)
+	quiet_ns = now_ns - rest->quiet_since_ns;
+	if (quiet_ns >= queue->config.quiet_spell_ns)
 		deep_sleep(queue);
 	else
-		nap(queue, rest, now_ns);
+		nap(queue, rest, queue->config.quiet_spell_ns - quiet_ns);
 	rest->has_slept = true;
 }
 
@@ -253,34 +281,58 @@ static void drain_until_closed(struct defer_drop_queue *queue)
 			dd_worker_look(queue);
 		rest.has_slept = false;
 		ran = dd_worker_round(queue, UINT64_MAX, DEFER_DROP_FOREVER);
-		if (!ran) {
-			take_rest(queue, &rest);
-			continue;
-		}
 		if (ran >= DD_TURN)
 			dd_worker_look(queue);
-		rest = (struct rest){0};
+		if (ran)
+			rest.quiet_since_ns = 0;
+		if (ran < DD_PLENTY)
+			take_rest(queue, &rest);
+		else
+			rest.pauses = 0;
 	}
+}
+
+/*
+ * What pthread_attr_setschedpolicy(3) does not take. By default the worker is a batch thread where it
+ * would be an ordinary one: or the kernel may let it preempt the very thread that wakes it.
+ */
+static int set_scheduling(const struct dd_config *config)
+{
+	struct sched_param param = {0};
+	int policy = SCHED_BATCH;
+
+	if (config->scheduling)
+		policy = dd_config_policy(config);
+	else if (sched_getscheduler(0) != SCHED_OTHER)
+		return 0;
+	if (policy != SCHED_BATCH && policy != SCHED_IDLE)
+		return 0;
+	/* Linux: 0 is the calling thread, here and below. */
+	return sched_setscheduler(0, policy, &param) ? -errno : 0;
+}
+
+static int set_niceness(const struct dd_config *config)
+{
+	return config->niceness && setpriority(PRIO_PROCESS, 0, config->niceness) ? -errno : 0;
 }
 
 /* Reports to the starter how the thread came up. False where it is not wanted then. */
 static bool boot(struct defer_drop_queue *queue)
 {
-	int niceness = queue->config.niceness;
-	int result = 0;
+	bool is_strict = queue->is_boot_strict;
+	int result = set_scheduling(&queue->config);
 
 	pthread_setname_np(pthread_self(), queue->config.worker_name);
-	/* Linux: who = 0 is the calling thread. */
-	if (niceness && setpriority(PRIO_PROCESS, 0, niceness))
-		result = -errno;
-	if (result && !queue->is_boot_strict)
-		fprintf(stderr, "defer_drop: %s: niceness=%d: %s; it runs without\n",
-			queue->config.worker_name, niceness, strerror(-result));
+	if (!result)
+		result = set_niceness(&queue->config);
+	if (result && !is_strict)
+		dd_report("%s: scheduling, niceness: %s; the worker runs without",
+			queue->config.worker_name, strerror(-result));
 	queue->boot_result = result;
-	result = queue->is_boot_strict ? result : 0;
+	/* BOOT->: without release the starter could miss the result. */
 	atomic_store_explicit(&queue->boot, DD_BOOT_DONE, memory_order_release);
 	dd_futex_wake(&queue->boot, 1);
-	return !result;
+	return !result || !is_strict;
 }
 
 static void *worker(void *argument)
@@ -301,30 +353,39 @@ static void *worker(void *argument)
 
 /* ---- Starting and waking --------------------------------------------------------------------- */
 
-static int set_attributes(const struct dd_config *config, pthread_attr_t *attributes)
+static int set_policy(const struct dd_config *config, pthread_attr_t *attributes)
 {
 	struct sched_param param = {.sched_priority = (int)config->scheduling_priority};
+	int policy = config->scheduling ? dd_config_policy(config) : SCHED_BATCH;
+	int error;
+
+	if (policy == SCHED_BATCH || policy == SCHED_IDLE)
+		return 0; /* see set_scheduling */
+	error = pthread_attr_setinheritsched(attributes, PTHREAD_EXPLICIT_SCHED);
+	if (!error)
+		error = pthread_attr_setschedpolicy(attributes, policy);
+	return error ? error : pthread_attr_setschedparam(attributes, &param);
+}
+
+static int set_attributes(
+	const struct dd_config *config, pthread_attr_t *attributes, bool is_as_configured)
+{
 	cpu_set_t cpus;
 	int error = 0;
 
 	if (config->stack_size_bytes)
 		error = pthread_attr_setstacksize(attributes, config->stack_size_bytes);
-	if (!error && config->cpus[0]) {
+	if (error || !is_as_configured)
+		return error;
+	if (config->cpus[0]) {
 		dd_cpus_parse(config->cpus, &cpus);
 		error = pthread_attr_setaffinity_np(attributes, sizeof cpus, &cpus);
 	}
-	if (!error && config->scheduling) {
-		error = pthread_attr_setinheritsched(attributes, PTHREAD_EXPLICIT_SCHED);
-		if (!error)
-			error = pthread_attr_setschedpolicy(attributes, dd_config_policy(config));
-		if (!error)
-			error = pthread_attr_setschedparam(attributes, &param);
-	}
-	return error;
+	return error ? error : set_policy(config, attributes);
 }
 
 /* Signals are blocked here, so that the worker never runs with one unblocked. */
-static int create_thread(struct defer_drop_queue *queue)
+static int create_thread(struct defer_drop_queue *queue, bool is_as_configured)
 {
 	pthread_attr_t attributes;
 	sigset_t all;
@@ -333,7 +394,7 @@ static int create_thread(struct defer_drop_queue *queue)
 
 	if (error)
 		return -error;
-	error = set_attributes(&queue->config, &attributes);
+	error = set_attributes(&queue->config, &attributes, is_as_configured);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	if (!error)
@@ -341,6 +402,32 @@ static int create_thread(struct defer_drop_queue *queue)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attributes);
 	return -error;
+}
+
+static int wait_for_boot(struct defer_drop_queue *queue)
+{
+	/* ->BOOT: without acquire the result could be that of another start. */
+	while (atomic_load_explicit(&queue->boot, memory_order_acquire) == DD_BOOT_PENDING)
+		dd_futex_wait(&queue->boot, DD_BOOT_PENDING, DEFER_DROP_FOREVER);
+	if (queue->boot_result)
+		dd_join(queue->thread);
+	return queue->boot_result;
+}
+
+/* Nobody asked for this start: what cannot be had is done without, and said once. */
+static int create_thread_somehow(struct defer_drop_queue *queue)
+{
+	int result = create_thread(queue, true);
+	int first = result;
+
+	if (result)
+		result = create_thread(queue, false);
+	if (first && !queue->has_reported)
+		dd_report("%s: cannot start the worker%s: %s", queue->config.worker_name,
+			result ? "" : " as configured, it runs without cpus and scheduling",
+			strerror(-first));
+	queue->has_reported = queue->has_reported || first;
+	return result ? -EAGAIN : 0;
 }
 
 /* Under control. Waits for the worker only where the start is strict. */
@@ -352,21 +439,15 @@ static int start_thread(struct defer_drop_queue *queue, bool is_strict)
 	atomic_store_explicit(&queue->boot, DD_BOOT_PENDING, memory_order_relaxed);
 	/* Before the thread may sleep, so that it is the only one to set it again. */
 	dd_rouse(&queue->park.attention);
-	result = create_thread(queue);
-	if (!result && is_strict) {
-		while (atomic_load_explicit(&queue->boot, memory_order_acquire) == DD_BOOT_PENDING)
-			dd_futex_wait(&queue->boot, DD_BOOT_PENDING, DEFER_DROP_FOREVER);
-		result = queue->boot_result;
-		if (result)
-			pthread_join(queue->thread, NULL);
-	}
+	result = is_strict ? create_thread(queue, true) : create_thread_somehow(queue);
+	if (!result && is_strict)
+		result = wait_for_boot(queue);
 	if (result) {
 		/* The next push, wait or flush tries again. */
 		atomic_fetch_or_explicit(&queue->park.attention, DD_ASLEEP, memory_order_acq_rel);
 		return result;
 	}
-	/* THREAD->: see queue.h. */
-	atomic_store_explicit(&queue->has_thread, true, memory_order_release);
+	atomic_store_explicit(&queue->has_thread, true, memory_order_relaxed);
 	return 0;
 }
 
@@ -380,19 +461,14 @@ int dd_worker_start(struct defer_drop_queue *queue, bool is_strict)
 	if (!atomic_load_explicit(&queue->has_thread, memory_order_relaxed) &&
 		dd_queue_state(queue) == DD_OPEN)
 		result = start_thread(queue, is_strict);
-	if (result && !is_strict && !queue->has_reported) {
-		queue->has_reported = true;
-		fprintf(stderr, "defer_drop: %s: cannot start the worker: %s\n",
-			queue->config.worker_name, strerror(-result));
-	}
 	pthread_mutex_unlock(&queue->control);
 	return result;
 }
 
 int dd_worker_ensure(struct defer_drop_queue *queue)
 {
-	/* ->THREAD: see queue.h. */
-	if (atomic_load_explicit(&queue->has_thread, memory_order_acquire))
+	/* Relaxed is enough: it only spares the lock. */
+	if (atomic_load_explicit(&queue->has_thread, memory_order_relaxed))
 		return 0;
 	return dd_worker_start(queue, false);
 }

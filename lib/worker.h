@@ -8,8 +8,9 @@
 #include "queue.h"
 
 /*
- * Starts the worker unless it runs. is_strict: wait until it runs as configured, or fail. Returns 0,
- * also for a queue that has no worker or is closed; or pthread_create's or setpriority's error.
+ * Starts the worker unless it runs. is_strict: wait until it runs as configured, or fail, with the
+ * error of pthread_create, sched_setscheduler or setpriority. Otherwise it runs as well as it can, or
+ * the answer is -EAGAIN. Returns 0 also for a queue that has no worker or is closed.
  */
 int dd_worker_start(struct defer_drop_queue *queue, bool is_strict);
 
@@ -36,12 +37,16 @@ static inline void dd_running_enter(struct dd_running *frame, struct defer_drop_
 {
 	frame->queue = queue;
 	frame->outer = dd_self.running;
+	/* A push from a destructor must leave the fast path: it may be nested. */
+	frame->lane = dd_self.lane;
+	dd_self.lane = &dd_unattached;
 	dd_self.running = frame;
 }
 
 static inline void dd_running_leave(const struct dd_running *frame)
 {
 	dd_self.running = frame->outer;
+	dd_self.lane = frame->lane;
 }
 
 #endif

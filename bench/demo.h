@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The demo: what defer_drop does to the caller's time, on two workloads.
+ *
+ *     demo_input.c    lines of text to make an index from
+ *     demo_index.c    a search index of millions of nodes, replaced again and again
+ *     demo_strings.c  a vector of millions of strings, destroyed in five ways
+ *     demo_print.c    the figures, for people and for programs
+ *     demo.c          options, and one after the other
+ */
+#ifndef DEMO_H
+#define DEMO_H
+
+#include <defer_drop.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MAX_ROUNDS 1000
+
+/* Exit statuses, beside 0. */
+enum {
+	EXIT_NOT_DESTROYED = 1,
+	EXIT_CANNOT_RUN = 2, /* usage, input, memory, threads */
+};
+
+struct settings {
+	uint64_t nodes;   /* at least so many in the index */
+	uint64_t strings; /* in the vector */
+	unsigned rounds;  /* of everything that is timed */
+	bool is_json;
+	char **paths; /* to read, NULL after the last */
+};
+
+/* ---- Shared by all (demo.c) ------------------------------------------------------------------ */
+
+/* One figure for each round. */
+struct samples {
+	uint64_t ns[MAX_ROUNDS];
+	unsigned count;
+	unsigned preempted; /* rounds in which the kernel gave the CPU to another thread */
+};
+
+void samples_add(struct samples *samples, uint64_t ns);
+/* All three are 0 where there are no samples. */
+uint64_t samples_median(const struct samples *samples);
+uint64_t samples_least(const struct samples *samples);
+uint64_t samples_most(const struct samples *samples);
+
+uint64_t now_ns(void);
+
+/* Times what the calling thread does, and notes where it lost its CPU meanwhile. */
+struct watch {
+	uint64_t preemptions;
+	uint64_t start_ns;
+};
+
+struct watch watch_start(void);
+void watch_stop(const struct watch *watch, struct samples *samples);
+
+/* Ends the program with one line on stderr. error: an errno value to explain it, or 0. */
+_Noreturn void fail(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* malloc(3) that ends the program where there is no memory. */
+void *allocate(size_t bytes);
+
+/* Replaces the line of progress on stderr; nothing where stderr is no terminal. */
+void progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void progress_clear(void);
+
+/* Hands an object to the default queue's worker, as it is done in earnest. */
+void drop(void *object, defer_drop_fn destroy);
+void flush(void);
+void read_stats(struct defer_drop_stats *stats);
+
+/* ---- Input (demo_input.c) -------------------------------------------------------------------- */
+
+struct input {
+	const char *source;
+	char *text;     /* all lines, without what ended them */
+	size_t *starts; /* of each line in text; one more: the end of the last */
+	size_t bytes;
+	size_t lines;
+	size_t files;    /* read line by line */
+	size_t folders;  /* walked */
+	size_t left_out; /* folders below them that could not be read */
+	size_t text_room;
+	size_t starts_room;
+};
+
+/* Reads the paths; without any, the package lists of this machine, or else the names below /usr. */
+void input_read(struct input *input, char **paths);
+void input_free(struct input *input);
+
+/* ---- The index (demo_index.c) ---------------------------------------------------------------- */
+
+struct index_figures {
+	uint64_t nodes; /* in one index, all kinds */
+	uint64_t names;
+	uint64_t letters;
+	uint64_t postings;
+	uint64_t passes; /* over the input, the last one perhaps not to its end */
+	struct samples build;
+	struct samples in_place;
+	struct samples dropped;
+	struct samples worker; /* in the destructor of what was dropped */
+	unsigned woken;        /* rounds in which the drop had to wake the worker */
+	uint64_t created;      /* nodes, in all rounds */
+	uint64_t destroyed;
+	struct defer_drop_stats stats;
+};
+
+void index_measure(
+	struct index_figures *figures, const struct input *input, const struct settings *settings);
+
+/* ---- The strings (demo_strings.c) ------------------------------------------------------------ */
+
+enum way {
+	WAY_IN_PLACE,
+	WAY_THREAD,
+	WAY_CALLER,
+	WAY_ASLEEP,
+	WAY_AWAKE,
+	WAYS,
+};
+
+struct way_figures {
+	struct samples caller; /* until the caller can go on */
+	struct samples gone;   /* until everything is destroyed */
+	unsigned woken;        /* rounds in which the drop had to wake the worker */
+};
+
+struct strings_figures {
+	struct way_figures ways[WAYS];
+	struct samples build;
+	struct samples drain; /* of the queue that the caller drains */
+	uint64_t created;     /* strings, in all rounds */
+	uint64_t destroyed;
+	struct defer_drop_stats stats;
+};
+
+void strings_measure(struct strings_figures *figures, const struct settings *settings);
+
+/* ---- Figures (demo_print.c) ------------------------------------------------------------------ */
+
+struct machine {
+	char cpu[128];
+	char kernel[256];
+	long cpus;
+	uint64_t timer_ns;               /* between two looks at the clock, one after the other */
+	struct defer_drop_config config; /* of the default queue */
+};
+
+void machine_look(struct machine *machine);
+
+bool is_all_destroyed(uint64_t created, uint64_t destroyed, const struct defer_drop_stats *stats);
+
+void print_machine(const struct machine *machine, const struct settings *settings);
+void print_index(const struct index_figures *figures, const struct input *input);
+void print_strings(const struct strings_figures *figures, const struct settings *settings);
+void print_json(const struct machine *machine, const struct settings *settings,
+	const struct input *input, const struct index_figures *index,
+	const struct strings_figures *strings);
+
+#endif

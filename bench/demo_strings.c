@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A vector of strings, each allocated by itself: the workload with which Rust's crates for deferred
+ * drops introduce themselves. The same vector is destroyed in place, by a thread made for it,
+ * through a queue that the caller drains, and by the worker: once where it was asleep, since
+ * building takes longer than its quiet spell, and once where it had something to do a moment
+ * before.
+ */
+#include "demo.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* The digits of the largest uint64_t, and the end. */
+#define STRING_BYTES 21
+
+/* Longer than that, the worker is not waited for to fall asleep. */
+#define LONGEST_QUIET_NS UINT64_C(1000000000)
+/* Beyond the quiet spell and a nap: for a busy machine. */
+#define QUIET_SLACK_NS UINT64_C(20000000)
+
+struct vector {
+	uint64_t count;
+	char *strings[];
+};
+
+/* Plain on purpose: written by who destroys, read by the caller after a join or a flush. */
+static uint64_t destroyed_total;
+
+/* When the worker was last seen at work. */
+static uint64_t worked_at_ns;
+
+/* ---- The vector ------------------------------------------------------------------------------ */
+
+/* A number in decimal. snprintf(3) would take most of the building's time. */
+static char *make_string(uint64_t number)
+{
+	char digits[STRING_BYTES];
+	char *at = digits + sizeof digits;
+	size_t bytes;
+	char *string;
+
+	*--at = '\0';
+	do
+		*--at = (char)('0' + number % 10);
+	while (number /= 10);
+	bytes = (size_t)(digits + sizeof digits - at);
+	string = allocate(bytes);
+	memcpy(string, at, bytes);
+	return string;
+}
+
+static struct vector *build(struct strings_figures *figures, uint64_t count)
+{
+	uint64_t start_ns = now_ns();
+	struct vector *vector = allocate(sizeof *vector + count * sizeof vector->strings[0]);
+
+	vector->count = count;
+	for (uint64_t i = 0; i < count; i++)
+		vector->strings[i] = make_string(i);
+	samples_add(&figures->build, now_ns() - start_ns);
+	figures->created += count;
+	return vector;
+}
+
+static void free_vector(void *object)
+{
+	struct vector *vector = object;
+
+	for (uint64_t i = 0; i < vector->count; i++)
+		free(vector->strings[i]);
+	destroyed_total += vector->count;
+	free(vector);
+}
+
+/* ---- The ways -------------------------------------------------------------------------------- */
+
+static void in_place(struct strings_figures *figures, struct vector *vector)
+{
+	struct way_figures *way = &figures->ways[WAY_IN_PLACE];
+	struct watch watch = watch_start();
+
+	free_vector(vector);
+	watch_stop(&watch, &way->caller);
+	samples_add(&way->gone, now_ns() - watch.start_ns);
+}
+
+static void *run_free_vector(void *object)
+{
+	free_vector(object);
+	return NULL;
+}
+
+/* Joined, so that the end can be timed; who detached it would spend the same until here. */
+static void by_thread(struct strings_figures *figures, struct vector *vector)
+{
+	struct way_figures *way = &figures->ways[WAY_THREAD];
+	pthread_t thread;
+	struct watch watch = watch_start();
+	int error = pthread_create(&thread, NULL, run_free_vector, vector);
+
+	watch_stop(&watch, &way->caller);
+	if (error)
+		fail(error, "pthread_create");
+	pthread_join(thread, NULL);
+	samples_add(&way->gone, now_ns() - watch.start_ns);
+}
+
+static void by_caller(
+	struct strings_figures *figures, struct vector *vector, struct defer_drop_queue *queue)
+{
+	struct way_figures *way = &figures->ways[WAY_CALLER];
+	struct defer_drop_drained drained;
+	struct watch watch = watch_start();
+	uint64_t drain_from_ns;
+	int result = defer_drop_queue_push_try(queue, vector, free_vector);
+
+	watch_stop(&watch, &way->caller);
+	drain_from_ns = now_ns();
+	if (result)
+		fail(-result, "defer_drop_queue_push_try");
+	do {
+		result = defer_drop_queue_drain(queue, UINT64_MAX, DEFER_DROP_FOREVER, &drained);
+		if (result)
+			fail(-result, "defer_drop_queue_drain");
+	} while (drained.remaining);
+	samples_add(&way->gone, now_ns() - watch.start_ns);
+	samples_add(&figures->drain, now_ns() - drain_from_ns);
+}
+
+static uint64_t wakes_total(void)
+{
+	struct defer_drop_stats stats;
+
+	read_stats(&stats);
+	return stats.wakes_total;
+}
+
+static void by_worker(struct way_figures *way, struct vector *vector, uint64_t wakes_before)
+{
+	struct watch watch = watch_start();
+
+	drop(vector, free_vector);
+	watch_stop(&watch, &way->caller);
+	/* Before the flush, which may wake the worker too. */
+	way->woken += wakes_total() != wakes_before;
+	flush();
+	worked_at_ns = now_ns();
+	samples_add(&way->gone, worked_at_ns - watch.start_ns);
+}
+
+/* ---- Asleep and awake ------------------------------------------------------------------------ */
+
+/* A vector of a few strings is built before the quiet spell is over. */
+static void wait_for_sleep(const struct defer_drop_config *config)
+{
+	uint64_t quiet_ns = config->quiet_spell_ns + config->longest_nap_ns + QUIET_SLACK_NS;
+	uint64_t passed_ns = now_ns() - worked_at_ns;
+	uint64_t left_ns = passed_ns < quiet_ns ? quiet_ns - passed_ns : 0;
+	struct timespec left = {
+		(time_t)(left_ns / 1000000000u),
+		(long)(left_ns % 1000000000u),
+	};
+
+	if (config->quiet_spell_ns > LONGEST_QUIET_NS)
+		return;
+	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR)
+		;
+}
+
+static void by_worker_asleep(struct strings_figures *figures, const struct settings *settings,
+	const struct defer_drop_config *config)
+{
+	/* Before the building: read just before the drop, they would warm its cache lines up. */
+	uint64_t wakes_before = wakes_total();
+	struct vector *vector = build(figures, settings->strings);
+
+	wait_for_sleep(config);
+	by_worker(&figures->ways[WAY_ASLEEP], vector, wakes_before);
+}
+
+static void do_nothing(void *object)
+{
+	(void)object;
+}
+
+static void by_worker_awake(struct strings_figures *figures, const struct settings *settings)
+{
+	struct vector *vector = build(figures, settings->strings);
+
+	drop(NULL, do_nothing);
+	flush();
+	by_worker(&figures->ways[WAY_AWAKE], vector, wakes_total());
+}
+
+/* ---- All ------------------------------------------------------------------------------------- */
+
+static void measure_round(struct strings_figures *figures, const struct settings *settings,
+	const struct defer_drop_config *config, struct defer_drop_queue *queue)
+{
+	in_place(figures, build(figures, settings->strings));
+	by_thread(figures, build(figures, settings->strings));
+	by_caller(figures, build(figures, settings->strings), queue);
+	by_worker_asleep(figures, settings, config);
+	by_worker_awake(figures, settings);
+}
+
+void strings_measure(struct strings_figures *figures, const struct settings *settings)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	struct defer_drop_queue *queue;
+	int result;
+
+	*figures = (struct strings_figures){0};
+	config.runner = DEFER_DROP_RUNNER_CALLER;
+	result = defer_drop_queue_create(&queue, &config);
+	if (result)
+		fail(-result, "defer_drop_queue_create");
+	defer_drop_queue_config(defer_drop_queue_default(), &config);
+	worked_at_ns = now_ns();
+	for (unsigned round = 1; round <= settings->rounds; round++) {
+		progress("strings: round %u of %u", round, settings->rounds);
+		measure_round(figures, settings, &config, queue);
+	}
+	progress_clear();
+	defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL);
+	defer_drop_queue_free(queue);
+	figures->destroyed = destroyed_total;
+	read_stats(&figures->stats);
+}

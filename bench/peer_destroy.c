@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+#include "peer.h"
+
+void peer_destroy(void *object)
+{
+	(void)object;
+}

@@ -1,0 +1,36 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""edges.py FOLDER: the tables of edges at the heads of the files agree with the marks in the code.
+
+Every edge in a table has its release end marked NAME->: and its acquire end ->NAME: somewhere in the
+folder (or both as NAME<->:, where one operation is both), and every mark belongs to a table.
+"""
+import pathlib
+import re
+import sys
+
+folder = pathlib.Path(sys.argv[1])
+tables = {}
+marks = {}
+for path in sorted(folder.glob("*.[ch]")):
+    text = path.read_text()
+    head, _, body = text.partition("*/")
+    if "Edges:" in head:
+        for name in re.findall(r"^ \*   ([A-Z]+) ", head.partition("Edges:")[2], re.M):
+            tables[name] = path.name
+    for before, name, after in re.findall(r"(->|\b)([A-Z]{3,})(<->|->|\b)", body):
+        if before == "->":
+            marks.setdefault(name, set()).add("acquire")
+        if after == "->":
+            marks.setdefault(name, set()).add("release")
+        if after == "<->":
+            marks.setdefault(name, set()).update(("acquire", "release"))
+
+failures = [f"{name}: marked, but in no table" for name in marks if name not in tables]
+for name, path in tables.items():
+    for end in {"acquire", "release"} - marks.get(name, set()):
+        failures.append(f"{name}: in the table of {path}, but its {end} end is not marked")
+if not tables:
+    failures.append("no table found")
+print("\n".join(failures) or f"{len(tables)} edges, each marked at both ends")
+sys.exit(bool(failures))

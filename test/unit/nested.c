@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The list of nested drops.
+ */
+#include "unit.h"
+
+#include "nested.h"
+
+TestSuite(nested, .timeout = 60);
+
+static void push(struct dd_nested *nested, uintptr_t value)
+{
+	answers(0, dd_nested_push(nested, number(value), note));
+}
+
+static void assert_takes(struct dd_nested *nested, uintptr_t value)
+{
+	struct dd_drop drop = {0};
+
+	cr_assert(dd_nested_take(nested, &drop));
+	cr_assert_eq(drop.object, number(value));
+	cr_assert_eq(drop.destroy, note);
+}
+
+Test(nested, an_empty_list_gives_nothing)
+{
+	struct dd_nested nested = {0};
+	struct dd_drop drop = {number(7), note};
+
+	cr_assert(dd_nested_is_empty(&nested));
+	cr_assert_not(dd_nested_take(&nested, &drop));
+	cr_assert_eq(drop.object, number(7));
+	dd_nested_clear(&nested);
+	cr_assert(dd_nested_is_empty(&nested));
+}
+
+Test(nested, first_in_is_first_out_over_many_chunks)
+{
+	const unsigned counts[] = {1, DD_CHUNK_DROPS - 1, DD_CHUNK_DROPS, DD_CHUNK_DROPS + 1,
+		2 * DD_CHUNK_DROPS, 10000};
+	struct dd_nested nested = {0};
+
+	for (unsigned i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+		for (uintptr_t at = 0; at < counts[i]; at++)
+			push(&nested, at);
+		for (uintptr_t at = 0; at < counts[i]; at++) {
+			cr_assert_not(dd_nested_is_empty(&nested));
+			assert_takes(&nested, at);
+		}
+		cr_assert(dd_nested_is_empty(&nested));
+	}
+	dd_nested_clear(&nested);
+}
+
+Test(nested, a_list_that_is_pushed_to_while_it_is_taken_from_keeps_its_order)
+{
+	struct dd_nested nested = {0};
+	uintptr_t pushed = 0;
+
+	for (uintptr_t taken = 0; taken < 5000; taken++) {
+		while (pushed < 2 * taken + 1)
+			push(&nested, pushed++);
+		assert_takes(&nested, taken);
+	}
+	dd_nested_clear(&nested);
+}
+
+Test(nested, a_chain_needs_no_memory_after_the_first)
+{
+	struct dd_nested nested = {0};
+	struct dd_chunk *first;
+
+	push(&nested, 0);
+	first = nested.first;
+	for (uintptr_t i = 0; i < 3 * DD_CHUNK_DROPS; i++) {
+		assert_takes(&nested, i);
+		push(&nested, i + 1);
+		cr_assert_eq(nested.first, first);
+		cr_assert_null(first->next);
+	}
+	dd_nested_clear(&nested);
+}
+
+Test(nested, what_was_cleared_is_forgotten_and_may_be_used_again)
+{
+	struct dd_nested nested = {0};
+	struct dd_drop drop;
+
+	for (uintptr_t i = 0; i < 3 * DD_CHUNK_DROPS; i++)
+		push(&nested, i);
+	dd_nested_clear(&nested);
+	cr_assert_not(dd_nested_take(&nested, &drop));
+	push(&nested, 9);
+	assert_takes(&nested, 9);
+	dd_nested_clear(&nested);
+}
+
+/* ---- Without memory -------------------------------------------------------------------------- */
+
+struct block {
+	struct block *next;
+};
+
+static struct defer_drop_queue *queue;
+static int results[3];
+
+/* A destructor that takes all memory that malloc would give, drops, and gives it back. */
+static void drop_without_memory(void *object)
+{
+	struct block *first = NULL;
+
+	(void)object;
+	limit_memory(1 << 20);
+	for (size_t bytes = 1 << 20; bytes >= sizeof *first; bytes /= 2) {
+		struct block *block;
+
+		while ((block = malloc(bytes))) {
+			block->next = first;
+			first = block;
+		}
+	}
+	results[0] = defer_drop_queue_push(queue, NULL, forbidden);
+	results[1] = defer_drop_queue_push_try(queue, NULL, forbidden);
+	while (first) {
+		struct block *next = first->next;
+
+		free(first);
+		first = next;
+	}
+	unlimit_memory();
+	results[2] = defer_drop_queue_push(queue, number(0), note);
+}
+
+static void assert_enomem(uint32_t runner)
+{
+	struct defer_drop_stats stats;
+
+	queue = make_queue(runner, 8, DEFER_DROP_NO_LANES);
+	atomic_store(&seen_count, 0);
+	answers(0, defer_drop_queue_push(queue, NULL, drop_without_memory));
+	answers(0, defer_drop_queue_flush(queue, DEFER_DROP_FOREVER));
+	answers(-ENOMEM, results[0]);
+	answers(-ENOMEM, results[1]);
+	answers(0, results[2]);
+	assert_seen(0, 1);
+	cr_assert_eq(atomic_load(&forbidden_count), 0);
+	stats = stats_of(queue);
+	cr_assert_eq(stats.pushed_total, 2);
+	cr_assert_eq(stats.destroyed_total, 2);
+	cr_assert_eq(stats.nested_total, 1);
+	end_queue(queue);
+}
+
+Test(nested, without_memory_a_nested_drop_answers_enomem_and_stays_the_callers,
+	.disabled = HAS_SANITIZER)
+{
+	assert_enomem(DEFER_DROP_RUNNER_WORKER);
+	assert_enomem(DEFER_DROP_RUNNER_CALLER);
+}

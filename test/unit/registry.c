@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * All queues of the process: fork. (Their end at exit is in global.c.)
+ */
+#include "unit.h"
+
+#define FOREVER DEFER_DROP_FOREVER
+
+TestSuite(registry, .timeout = 60);
+
+/* Counters that parent and child share. */
+static atomic_uint *in_parent;
+static atomic_uint *in_child;
+
+static void share_counters(void)
+{
+	in_parent = share(4096);
+	in_child = in_parent + 16;
+}
+
+static struct defer_drop_queue *make_for_fork(uint32_t runner, uint32_t at_fork, uint32_t lanes)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	struct defer_drop_queue *queue;
+
+	config.runner = runner;
+	config.at_fork = at_fork;
+	config.queue_size = 16;
+	config.max_lanes = lanes;
+	config.quiet_spell_ns = 1000000;
+	answers(0, defer_drop_queue_create(&queue, &config));
+	return queue;
+}
+
+/* In a child: leaves with this status unless the claim holds. Past the exit handlers. */
+#define claim_or_exit(status, claim)                                                               \
+	do {                                                                                       \
+		if (!(claim))                                                                      \
+			_exit(status);                                                             \
+	} while (0)
+
+static pid_t process;
+
+/* Counts for the process that runs it. */
+static void count_here(void *object)
+{
+	(void)object;
+	atomic_fetch_add(getpid() == process ? in_parent : in_child, 1);
+}
+
+static void begin(void)
+{
+	process = getpid();
+	share_counters();
+}
+
+static void assert_counts(unsigned parent, unsigned child)
+{
+	cr_assert_eq(atomic_load(in_parent), parent, "%u in the parent", atomic_load(in_parent));
+	cr_assert_eq(atomic_load(in_child), child, "%u in the child", atomic_load(in_child));
+}
+
+/* ---- Policies -------------------------------------------------------------------------------- */
+
+/* Ten drops are pending at the fork; the child makes three more, and leaves by exit or a flush. */
+static void fork_with_ten(uint32_t runner, uint32_t at_fork, uint32_t lanes, bool is_flushed)
+{
+	struct defer_drop_queue *queue = make_for_fork(runner, at_fork, lanes);
+	struct gate gate;
+	pid_t child;
+
+	if (runner == DEFER_DROP_RUNNER_WORKER)
+		hold_up(queue, &gate);
+	for (unsigned i = 0; i < 10; i++)
+		answers(0, defer_drop_queue_push(queue, NULL, count_here));
+	child = fork();
+	if (!child) {
+		for (unsigned i = 0; i < 3; i++)
+			claim_or_exit(1, !defer_drop_queue_push(queue, NULL, count_here));
+		if (!is_flushed)
+			exit(0);
+		claim_or_exit(2, !defer_drop_queue_flush(queue, FOREVER));
+		_exit(0);
+	}
+	cr_assert_eq(status_of(child), 0);
+	if (runner == DEFER_DROP_RUNNER_WORKER)
+		let_go(&gate);
+	end_queue(queue);
+}
+
+static void fork_all_ways(uint32_t at_fork, unsigned kept)
+{
+	const uint32_t runners[] = {DEFER_DROP_RUNNER_WORKER, DEFER_DROP_RUNNER_CALLER};
+	const uint32_t lanes[] = {0, DEFER_DROP_NO_LANES};
+
+	for (unsigned i = 0; i < 8; i++) {
+		begin();
+		fork_with_ten(runners[i & 1], at_fork, lanes[(i >> 1) & 1], i >> 2);
+		assert_counts(10, 3 + kept);
+	}
+}
+
+Test(registry, a_child_begins_with_none_of_the_parents_drops)
+{
+	fork_all_ways(DEFER_DROP_AT_FORK_EMPTY, 0);
+}
+
+Test(registry, by_default_a_child_begins_with_none)
+{
+	fork_all_ways(DEFER_DROP_AT_FORK_DEFAULT, 0);
+}
+
+Test(registry, a_child_that_keeps_destroys_its_copies_too)
+{
+	fork_all_ways(DEFER_DROP_AT_FORK_KEEP, 10);
+}
+
+Test(registry, a_child_that_keeps_and_does_nothing_destroys_at_exit)
+{
+	struct defer_drop_queue *queue;
+	pid_t child;
+
+	begin();
+	queue = make_for_fork(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_KEEP, 0);
+	for (unsigned i = 0; i < 10; i++)
+		answers(0, defer_drop_queue_push(queue, NULL, count_here));
+	child = fork();
+	if (!child)
+		exit(0);
+	cr_assert_eq(status_of(child), 0);
+	end_queue(queue);
+	assert_counts(10, 10);
+}
+
+static struct defer_drop_queue *nest;
+
+static void nest_here(void *object)
+{
+	count_here(object);
+	if (defer_drop_queue_push(nest, object, count_here))
+		_exit(9);
+}
+
+/* The child pushes so many more first: then it has its lane at hand when it drains at exit. */
+static void keep_what_nests(unsigned more)
+{
+	pid_t child;
+
+	begin();
+	nest = make_for_fork(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_KEEP, 0);
+	answers(0, defer_drop_queue_push(nest, NULL, nest_here));
+	child = fork();
+	if (!child) {
+		for (unsigned i = 0; i < more; i++)
+			claim_or_exit(1, !defer_drop_queue_push(nest, NULL, count_here));
+		exit(0);
+	}
+	cr_assert_eq(status_of(child), 0, "a nested drop was refused at exit");
+	answers(0, defer_drop_queue_flush(nest, FOREVER));
+	end_queue(nest);
+	assert_counts(2, 2 + more);
+}
+
+Test(registry, a_child_that_keeps_destroys_what_its_copies_drop)
+{
+	keep_what_nests(0);
+	keep_what_nests(1);
+}
+
+Test(registry, kept_drops_stay_in_their_order)
+{
+	struct defer_drop_queue *queue =
+		make_for_fork(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_KEEP, 0);
+	pid_t child;
+
+	for (uintptr_t i = 0; i < 16; i++)
+		answers(0, defer_drop_queue_push(queue, number(i), note));
+	answers(0, defer_drop_queue_drain(queue, 5, FOREVER, NULL));
+	child = fork();
+	if (!child) {
+		for (uintptr_t i = 16; i < 21; i++)
+			claim_or_exit(1, !defer_drop_queue_push_try(queue, number(i), note));
+		claim_or_exit(2, defer_drop_queue_push_try(queue, NULL, note) == -EAGAIN);
+		claim_or_exit(3, !defer_drop_queue_flush(queue, FOREVER));
+		for (uintptr_t i = 0; i < 21; i++)
+			claim_or_exit(4, seen[i] == number(i));
+		_exit(seen_count != 21);
+	}
+	cr_assert_eq(status_of(child), 0);
+	end_queue(queue);
+	assert_seen(0, 16);
+}
+
+/* ---- The worker at the fork ------------------------------------------------------------------ */
+
+Test(registry, a_fork_while_the_worker_sleeps)
+{
+	struct defer_drop_queue *queue;
+	pid_t child;
+
+	begin();
+	queue = make_for_fork(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_EMPTY, 0);
+	answers(0, defer_drop_queue_push(queue, NULL, count_here));
+	await(is_asleep(queue));
+	child = fork();
+	if (!child) {
+		claim_or_exit(1, !defer_drop_queue_push(queue, NULL, count_here));
+		claim_or_exit(2, !defer_drop_queue_flush(queue, FOREVER));
+		await(is_asleep(queue)); /* the child's own */
+		claim_or_exit(3, !defer_drop_queue_push(queue, NULL, count_here));
+		exit(0);
+	}
+	cr_assert_eq(status_of(child), 0);
+	answers(0, defer_drop_queue_push(queue, NULL, count_here));
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	end_queue(queue);
+	assert_counts(2, 2);
+}
+
+Test(registry, a_child_does_not_wait_for_a_long_destructor_of_its_parent)
+{
+	struct gate gate;
+	pid_t child;
+
+	begin();
+	hold_up(defer_drop_queue_default(), &gate);
+	answers(0, defer_drop(NULL, count_here));
+	child = fork();
+	if (!child) {
+		claim_or_exit(1, !defer_drop_flush());
+		claim_or_exit(2, !defer_drop(NULL, count_here));
+		claim_or_exit(3, !defer_drop_flush());
+		claim_or_exit(4, !defer_drop_shutdown());
+		claim_or_exit(5, defer_drop(NULL, count_here) == -ESHUTDOWN);
+		exit(0);
+	}
+	cr_assert_eq(status_of(child), 0);
+	let_go(&gate);
+	/* The child's shutdown was its own. */
+	answers(0, defer_drop(NULL, count_here));
+	answers(0, defer_drop_flush());
+	assert_counts(2, 1);
+}
+
+static void *flush_in_thread(void *argument)
+{
+	return number((uintptr_t)-defer_drop_queue_flush(argument, FOREVER));
+}
+
+Test(registry, a_fork_while_a_thread_waits)
+{
+	struct defer_drop_queue *queue;
+	pthread_t thread;
+	struct gate gate;
+	pid_t child;
+
+	begin();
+	queue = make_for_fork(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_EMPTY, 0);
+	hold_up(queue, &gate);
+	thread = spawn(flush_in_thread, queue);
+	await(has_waiter(queue));
+	child = fork();
+	if (!child) {
+		claim_or_exit(1, !has_waiter(queue));
+		claim_or_exit(2, !defer_drop_queue_push(queue, NULL, count_here));
+		claim_or_exit(3, !defer_drop_queue_flush(queue, FOREVER));
+		exit(0);
+	}
+	cr_assert_eq(status_of(child), 0);
+	let_go(&gate);
+	cr_assert_null(join_thread(thread));
+	end_queue(queue);
+	assert_counts(0, 1);
+}
+
+static void *drain_in_thread(void *argument)
+{
+	return number((uintptr_t)-defer_drop_queue_drain(argument, UINT64_MAX, FOREVER, NULL));
+}
+
+Test(registry, a_child_may_drain_though_a_thread_of_the_parent_was_draining)
+{
+	struct defer_drop_queue *queue;
+	struct gate gate;
+	pthread_t thread;
+	pid_t child;
+
+	begin();
+	queue = make_for_fork(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_EMPTY, 0);
+	gate_init(&gate);
+	answers(0, defer_drop_queue_push(queue, &gate, pass_gate));
+	thread = spawn(drain_in_thread, queue);
+	await_semaphore(&gate.entered);
+	child = fork();
+	if (!child) {
+		claim_or_exit(1, !defer_drop_queue_push(queue, NULL, count_here));
+		claim_or_exit(2, !defer_drop_queue_drain(queue, 1, FOREVER, NULL));
+		exit(0);
+	}
+	cr_assert_eq(status_of(child), 0);
+	let_go(&gate);
+	cr_assert_null(join_thread(thread));
+	end_queue(queue);
+	assert_counts(0, 1);
+}
+
+/* ---- Fork by a destructor -------------------------------------------------------------------- */
+
+struct forking {
+	struct defer_drop_queue *queue;
+	pid_t child;
+	int level; /* of nesting, at which to fork */
+};
+
+/* In the child of a destructor: which may push, and ends the process. */
+static void fork_here(void *object)
+{
+	struct forking *forking = object;
+
+	if (forking->level--) {
+		if (defer_drop_queue_push(forking->queue, forking, fork_here))
+			_exit(9);
+		return;
+	}
+	forking->child = fork();
+	if (!forking->child) {
+		claim_or_exit(1, !defer_drop_queue_push(forking->queue, NULL, count_here));
+		claim_or_exit(2, defer_drop_queue_flush(forking->queue, FOREVER) == -EDEADLK);
+		exit(0);
+	}
+	count_here(NULL);
+}
+
+static void fork_in_destructor(uint32_t runner, uint32_t at_fork, int level, unsigned kept)
+{
+	struct forking forking = {.level = level};
+	struct gate gate;
+
+	begin();
+	forking.queue = make_for_fork(runner, at_fork, 0);
+	if (runner == DEFER_DROP_RUNNER_WORKER)
+		hold_up(forking.queue, &gate);
+	answers(0, defer_drop_queue_push(forking.queue, &forking, fork_here));
+	for (unsigned i = 0; i < 5; i++)
+		answers(0, defer_drop_queue_push(forking.queue, NULL, count_here));
+	if (runner == DEFER_DROP_RUNNER_WORKER)
+		let_go(&gate);
+	answers(0, defer_drop_queue_flush(forking.queue, FOREVER));
+	cr_assert_eq(status_of(forking.child), 0);
+	end_queue(forking.queue);
+	assert_counts(6, 1 + kept);
+}
+
+Test(registry, a_destructor_of_the_worker_forks)
+{
+	for (int level = 0; level < 3; level++) {
+		fork_in_destructor(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_EMPTY, level, 0);
+		fork_in_destructor(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_KEEP, level, 5);
+	}
+}
+
+Test(registry, a_destructor_of_a_caller_forks)
+{
+	fork_in_destructor(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_EMPTY, 0, 0);
+	fork_in_destructor(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_KEEP, 0, 5);
+}
+
+static pid_t forked_by_nested;
+
+static void fork_and_go_on(void *object)
+{
+	(void)object;
+	forked_by_nested = fork();
+}
+
+static void nest_a_fork(void *object)
+{
+	if (defer_drop_queue_push(nest, object, fork_and_go_on) ||
+		defer_drop_queue_push(nest, object, note))
+		_exit(9);
+}
+
+static void *push_nest_a_fork(void *argument)
+{
+	return number((uintptr_t)-defer_drop_queue_push(argument, NULL, nest_a_fork));
+}
+
+/* The caller drains, so that the child goes on as the same thread and can look afterwards. */
+static void assert_balanced_after_nested_fork(uint32_t at_fork)
+{
+	struct defer_drop_stats stats;
+
+	begin();
+	forked_by_nested = -1;
+	nest = make_for_fork(DEFER_DROP_RUNNER_CALLER, at_fork, 0);
+	cr_assert_null(join_thread(spawn(push_nest_a_fork, nest)));
+	answers(0, defer_drop_queue_drain(nest, UINT64_MAX, FOREVER, NULL));
+	stats = (struct defer_drop_stats)DEFER_DROP_STATS_INIT;
+	if (!forked_by_nested) {
+		claim_or_exit(1, !defer_drop_queue_flush(nest, FOREVER));
+		claim_or_exit(2, !defer_drop_queue_stats(nest, &stats));
+		claim_or_exit(3, stats.pushed_total == stats.destroyed_total);
+		claim_or_exit(4, !stats.backlog && !stats.abandoned_total);
+		_exit(0);
+	}
+	cr_assert_eq(status_of(forked_by_nested), 0);
+	answers(0, defer_drop_queue_stats(nest, &stats));
+	cr_assert_eq(stats.pushed_total, stats.destroyed_total);
+	end_queue(nest);
+}
+
+Test(registry, statistics_agree_in_a_child_of_a_nested_drop)
+{
+	assert_balanced_after_nested_fork(DEFER_DROP_AT_FORK_EMPTY);
+	assert_balanced_after_nested_fork(DEFER_DROP_AT_FORK_KEEP);
+}
+
+/* ---- Children of children, several queues, statistics, shutdown ------------------------------ */
+
+/* In a child: so many generations more. Each waits for the next. */
+static void be_generation(struct defer_drop_queue *queue, unsigned left)
+{
+	pid_t child = -1;
+
+	while (left-- && !(child = fork()))
+		child = -1;
+	claim_or_exit(1, !defer_drop_queue_push(queue, NULL, count_here));
+	claim_or_exit(2, child < 0 || !status_of(child));
+	claim_or_exit(3, !defer_drop_queue_flush(queue, FOREVER));
+	claim_or_exit(4, !defer_drop_queue_push(queue, NULL, count_here));
+	exit(0);
+}
+
+Test(registry, children_have_children)
+{
+	struct defer_drop_queue *queue;
+	pid_t child;
+
+	begin();
+	queue = make_for_fork(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_EMPTY, 0);
+	answers(0, defer_drop_queue_push(queue, NULL, count_here));
+	child = fork();
+	if (!child)
+		be_generation(queue, 3);
+	cr_assert_eq(status_of(child), 0);
+	end_queue(queue);
+	assert_counts(1, 8);
+}
+
+Test(registry, each_queue_keeps_to_its_own_policy)
+{
+	struct defer_drop_queue *kept;
+	struct defer_drop_queue *empty;
+	pid_t child;
+
+	begin();
+	kept = make_for_fork(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_KEEP, 0);
+	empty = make_for_fork(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_EMPTY, 0);
+	answers(0, defer_drop_queue_push(empty, NULL, count_here));
+	for (unsigned i = 0; i < 4; i++)
+		answers(0, defer_drop_queue_push(kept, NULL, count_here));
+	child = fork();
+	if (!child)
+		exit(0);
+	cr_assert_eq(status_of(child), 0);
+	end_queue(kept);
+	end_queue(empty);
+	assert_counts(5, 4);
+}
+
+Test(registry, statistics_of_a_child_begin_at_the_fork)
+{
+	const uint32_t policies[] = {DEFER_DROP_AT_FORK_EMPTY, DEFER_DROP_AT_FORK_KEEP};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct defer_drop_queue *queue =
+			make_for_fork(DEFER_DROP_RUNNER_CALLER, policies[i], 0);
+		pid_t child;
+
+		for (unsigned j = 0; j < 16; j++)
+			answers(0, defer_drop_queue_push(queue, NULL, note));
+		answers(-EAGAIN, defer_drop_queue_push_try(queue, NULL, note));
+		answers(0, defer_drop_queue_drain(queue, 6, FOREVER, NULL));
+		child = fork();
+		if (!child) {
+			struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+
+			claim_or_exit(1, !defer_drop_queue_stats(queue, &stats));
+			claim_or_exit(2, stats.pushed_total == (i ? 10 : 0));
+			claim_or_exit(3, stats.backlog == stats.pushed_total);
+			claim_or_exit(4, !stats.destroyed_total && !stats.refused_total);
+			claim_or_exit(5, !defer_drop_queue_push(queue, NULL, note));
+			claim_or_exit(6, !defer_drop_queue_flush(queue, FOREVER));
+			claim_or_exit(7, !defer_drop_queue_stats(queue, &stats));
+			claim_or_exit(8, stats.pushed_total == (i ? 11 : 1));
+			claim_or_exit(9, stats.destroyed_total == stats.pushed_total);
+			_exit(0);
+		}
+		cr_assert_eq(status_of(child), 0);
+		cr_assert_eq(stats_of(queue).pushed_total, 16);
+		cr_assert_eq(stats_of(queue).refused_total, 1);
+		end_queue(queue);
+	}
+}
+
+Test(registry, a_queue_that_was_shut_down_is_so_in_a_child)
+{
+	struct defer_drop_queue *queue = make_queue(DEFER_DROP_RUNNER_WORKER, 16, 0);
+	pid_t child;
+
+	answers(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	child = fork();
+	if (!child) {
+		claim_or_exit(1, defer_drop_queue_push(queue, NULL, forbidden) == -ESHUTDOWN);
+		claim_or_exit(2, defer_drop_queue_flush(queue, FOREVER) == -ESHUTDOWN);
+		claim_or_exit(3, !defer_drop_queue_shutdown(queue, 0, 0, NULL));
+		claim_or_exit(4, !defer_drop_queue_free(queue));
+		exit(0);
+	}
+	cr_assert_eq(status_of(child), 0);
+	answers(0, defer_drop_queue_free(queue));
+}
+
+static void *push_until_full(void *argument)
+{
+	while (!defer_drop_queue_push_try(argument, NULL, count_here))
+		;
+	return NULL;
+}
+
+Test(registry, lanes_of_threads_that_a_child_does_not_have_are_free_there)
+{
+	struct defer_drop_queue *queue;
+	pid_t child;
+
+	begin();
+	queue = make_for_fork(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_EMPTY, 2);
+	join_thread(spawn(push_until_full, queue));
+	child = fork();
+	if (!child) {
+		pthread_t thread;
+
+		claim_or_exit(1, !pthread_create(&thread, NULL, push_until_full, queue));
+		pthread_join(thread, NULL);
+		claim_or_exit(2, !defer_drop_queue_flush(queue, FOREVER));
+		claim_or_exit(3, atomic_load(in_child) == 16);
+		_exit(0);
+	}
+	cr_assert_eq(status_of(child), 0);
+	end_queue(queue);
+}

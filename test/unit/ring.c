@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The ring, by itself.
+ */
+#include "unit.h"
+
+#include "ring.h"
+
+#define MOST 1024
+
+TestSuite(ring, .timeout = 60);
+
+static struct dd_slot slots[MOST];
+static struct dd_ring ring;
+
+static void make(uint64_t capacity, bool is_shared)
+{
+	memset(slots, 0, sizeof slots);
+	memset(&ring, 0, sizeof ring);
+	dd_ring_init(&ring, slots, capacity, is_shared);
+}
+
+/* What the owner of a ring does. False where it is full. */
+static bool push_owned(uintptr_t value)
+{
+	uint64_t at = dd_ring_own_tail(&ring);
+
+	if (dd_ring_is_at_limit(&ring, at) &&
+		dd_ring_room_owned(&ring, at) >= dd_ring_capacity(&ring))
+		return false;
+	dd_ring_publish(&ring, at, number(value), note);
+	dd_ring_advance(&ring, at);
+	return true;
+}
+
+static bool push_shared(uintptr_t value)
+{
+	uint64_t at;
+
+	if (!dd_ring_claim_try(&ring, &at))
+		return false;
+	dd_ring_publish(&ring, at, number(value), note);
+	return true;
+}
+
+static bool push(uintptr_t value, bool is_shared)
+{
+	return is_shared ? push_shared(value) : push_owned(value);
+}
+
+/* Takes and destroys one; its object, or UINTPTR_MAX where there is none. */
+static uintptr_t take(void)
+{
+	struct dd_drop drop = {NULL, NULL};
+
+	if (!dd_ring_take(&ring, &drop))
+		return UINTPTR_MAX;
+	cr_assert_eq(drop.destroy, note);
+	dd_ring_done(&ring);
+	return (uintptr_t)drop.object;
+}
+
+Test(ring, begins_one_lap_below_the_end_of_the_numbers)
+{
+	for (uint64_t capacity = 2; capacity <= MOST; capacity *= 2) {
+		make(capacity, false);
+		cr_assert_eq(dd_ring_capacity(&ring), capacity);
+		cr_assert_eq(dd_ring_tail(&ring), -capacity);
+		cr_assert_not(dd_ring_is_published(&ring));
+		cr_assert_eq(take(), UINTPTR_MAX);
+		cr_assert(dd_ring_is_past(&ring, dd_ring_tail(&ring)));
+	}
+}
+
+Test(ring, before_and_after_hold_across_the_end_of_the_numbers)
+{
+	cr_assert(dd_is_before(UINT64_MAX, 0));
+	cr_assert(dd_is_before(UINT64_MAX - 5, 5));
+	cr_assert_not(dd_is_before(0, UINT64_MAX));
+	cr_assert_not(dd_is_before(7, 7));
+}
+
+Test(ring, takes_as_many_as_its_capacity_and_no_more)
+{
+	for (uint64_t capacity = 2; capacity <= MOST; capacity *= 2) {
+		for (unsigned shared = 0; shared < 2; shared++) {
+			make(capacity, shared);
+			for (unsigned lap = 0; lap < 5; lap++) {
+				for (uintptr_t i = 0; i < capacity; i++)
+					cr_assert(push(i, shared));
+				cr_assert_not(push(99999, shared));
+				cr_assert_not(push(99999, shared));
+				for (uintptr_t i = 0; i < capacity; i++)
+					cr_assert_eq(take(), i);
+				cr_assert_eq(take(), UINTPTR_MAX);
+			}
+		}
+	}
+}
+
+Test(ring, one_destroyed_makes_room_for_one)
+{
+	for (uint64_t capacity = 2; capacity <= MOST; capacity *= 2) {
+		for (unsigned shared = 0; shared < 2; shared++) {
+			uintptr_t next = 0;
+
+			make(capacity, shared);
+			while (push(next, shared))
+				next++;
+			for (uintptr_t taken = 0; taken < 5 * capacity; taken++) {
+				cr_assert_eq(take(), taken);
+				cr_assert(push(next++, shared), "at capacity %llu",
+					(unsigned long long)capacity);
+				cr_assert_not(push(next, shared));
+			}
+		}
+	}
+}
+
+Test(ring, a_drop_being_destroyed_takes_its_place)
+{
+	for (unsigned shared = 0; shared < 2; shared++) {
+		struct dd_drop drop;
+
+		make(4, shared);
+		for (uintptr_t i = 0; i < 4; i++)
+			cr_assert(push(i, shared));
+		cr_assert(dd_ring_take(&ring, &drop));
+		cr_assert_not(push(4, shared));
+		dd_ring_done(&ring);
+		cr_assert(push(4, shared));
+	}
+}
+
+Test(ring, a_position_is_past_when_its_drop_is_done_and_no_sooner)
+{
+	for (uint64_t capacity = 4; capacity <= MOST; capacity *= 4) {
+		for (unsigned shared = 0; shared < 2; shared++) {
+			make(capacity, shared);
+			for (uintptr_t i = 0; i < 3 * capacity; i++) {
+				struct dd_drop drop;
+				uint64_t tail;
+
+				cr_assert(push(i, shared));
+				tail = dd_ring_tail(&ring);
+				cr_assert_not(dd_ring_is_past(&ring, tail));
+				cr_assert(dd_ring_is_past(&ring, tail - 1));
+				cr_assert(dd_ring_take(&ring, &drop));
+				cr_assert_not(dd_ring_is_past(&ring, tail));
+				dd_ring_done(&ring);
+				cr_assert(dd_ring_is_past(&ring, tail));
+			}
+		}
+	}
+}
+
+Test(ring, a_position_stays_past_when_its_slot_is_filled_again)
+{
+	make(16, false);
+	for (uintptr_t i = 0; i < 5; i++)
+		cr_assert(push_owned(i));
+	for (uintptr_t i = 0; i < 5; i++)
+		take();
+	for (uintptr_t i = 0; i < 16; i++)
+		cr_assert(push_owned(i));
+	for (uint64_t i = 0; i <= 5; i++)
+		cr_assert(dd_ring_is_past(&ring, dd_ring_first(16) + i), "position %u", (unsigned)i);
+	cr_assert_not(dd_ring_is_past(&ring, dd_ring_first(16) + 6));
+}
+
+Test(ring, null_objects_pass)
+{
+	make(2, false);
+	dd_ring_publish(&ring, dd_ring_own_tail(&ring), NULL, note);
+	cr_assert(dd_ring_is_published(&ring));
+	cr_assert_eq(take(), 0);
+}
+
+Test(ring, what_is_claimed_and_not_published_holds_up_what_follows)
+{
+	uint64_t first;
+	uint64_t second;
+
+	make(8, true);
+	cr_assert(dd_ring_claim_try(&ring, &first));
+	cr_assert(dd_ring_claim_try(&ring, &second));
+	cr_assert_eq(second, first + 1);
+	dd_ring_publish(&ring, second, number(2), note);
+	cr_assert_eq(take(), UINTPTR_MAX);
+	dd_ring_publish(&ring, first, number(1), note);
+	cr_assert_eq(take(), 1);
+	cr_assert_eq(take(), 2);
+}
+
+Test(ring, a_claim_beyond_the_capacity_has_no_room_until_its_turn)
+{
+	uint64_t at;
+
+	make(2, true);
+	cr_assert(push_shared(0));
+	cr_assert(push_shared(1));
+	at = dd_ring_claim(&ring);
+	cr_assert_not(dd_ring_has_room(&ring, at));
+	cr_assert_eq(take(), 0);
+	cr_assert(dd_ring_has_room(&ring, at));
+	cr_assert_not(dd_ring_has_room(&ring, at + 1));
+	dd_ring_publish(&ring, at, number(2), note);
+	cr_assert_eq(take(), 1);
+	cr_assert_eq(take(), 2);
+}
+
+/* ---- Threads --------------------------------------------------------------------------------- */
+
+#define PUSHERS 3
+#define EACH    20000
+
+static void *push_many(void *argument)
+{
+	uintptr_t self = (uintptr_t)argument;
+
+	for (uintptr_t i = 0; i < EACH; i++)
+		while (!push_shared(self * EACH + i))
+			sched_yield();
+	return NULL;
+}
+
+Test(ring, many_push_and_one_takes_each_once_and_in_its_order)
+{
+	uintptr_t next[PUSHERS] = {0};
+	pthread_t threads[PUSHERS];
+
+	make(16, true);
+	for (uintptr_t i = 0; i < PUSHERS; i++)
+		threads[i] = spawn(push_many, number(i));
+	for (unsigned taken = 0; taken < PUSHERS * EACH;) {
+		uintptr_t value = take();
+
+		if (value == UINTPTR_MAX) {
+			sched_yield();
+			continue;
+		}
+		taken++;
+		cr_assert_lt(value / EACH, PUSHERS);
+		cr_assert_eq(value % EACH, next[value / EACH]);
+		next[value / EACH]++;
+	}
+	for (unsigned i = 0; i < PUSHERS; i++)
+		join_thread(threads[i]);
+	cr_assert_eq(take(), UINTPTR_MAX);
+}
+
+static void *push_many_owned(void *argument)
+{
+	(void)argument;
+	for (uintptr_t i = 0; i < PUSHERS * EACH; i++)
+		while (!push_owned(i))
+			sched_yield();
+	return NULL;
+}
+
+Test(ring, one_pushes_and_one_takes_each_once_and_in_order)
+{
+	for (uint64_t capacity = 2; capacity <= 256; capacity *= 128) {
+		pthread_t thread;
+
+		make(capacity, false);
+		thread = spawn(push_many_owned, NULL);
+		for (uintptr_t taken = 0; taken < PUSHERS * EACH;) {
+			uintptr_t value = take();
+
+			if (value == UINTPTR_MAX)
+				sched_yield();
+			else
+				cr_assert_eq(value, taken++);
+		}
+		join_thread(thread);
+	}
+}
+
+/* ---- Closing --------------------------------------------------------------------------------- */
+
+Test(ring, what_is_taken_back_is_not_taken)
+{
+	struct dd_drop drop;
+	uint64_t at;
+
+	make(8, false);
+	at = dd_ring_own_tail(&ring);
+	cr_assert(push_owned(1));
+	dd_ring_contest(&ring);
+	cr_assert(dd_ring_retract(&ring, at, note));
+	cr_assert_not(dd_ring_retract(&ring, at, note));
+	cr_assert_not(dd_ring_take_contested(&ring, &drop));
+}
+
+Test(ring, what_is_taken_is_not_taken_back)
+{
+	struct dd_drop drop;
+	uint64_t at;
+
+	make(8, false);
+	at = dd_ring_own_tail(&ring);
+	cr_assert(push_owned(1));
+	dd_ring_contest(&ring);
+	cr_assert(dd_ring_take_contested(&ring, &drop));
+	cr_assert_eq(drop.object, number(1));
+	cr_assert_eq(drop.destroy, note);
+	cr_assert_not(dd_ring_retract(&ring, at, note));
+	cr_assert_not(dd_ring_is_past(&ring, at + 1));
+	dd_ring_done(&ring);
+	cr_assert(dd_ring_is_past(&ring, at + 1));
+	cr_assert_not(dd_ring_retract(&ring, at, note));
+}
+
+Test(ring, what_was_taken_while_it_was_open_is_not_taken_back)
+{
+	struct dd_drop drop;
+	uint64_t at;
+
+	make(8, false);
+	at = dd_ring_own_tail(&ring);
+	cr_assert(push_owned(1));
+	cr_assert(dd_ring_take(&ring, &drop));
+	dd_ring_contest(&ring);
+	cr_assert_not(dd_ring_retract(&ring, at, note));
+}
+
+Test(ring, what_was_withdrawn_makes_the_next_push_look_first)
+{
+	uint64_t at;
+
+	make(8, false);
+	at = dd_ring_own_tail(&ring);
+	cr_assert(push_owned(1));
+	dd_ring_withdraw(&ring, at);
+	cr_assert_eq(dd_ring_own_tail(&ring), at);
+	cr_assert(dd_ring_is_at_limit(&ring, at));
+}
+
+static atomic_bool is_contested;
+
+/* Takes back what it can of a full ring; answers how many. */
+static void *retract_all(void *argument)
+{
+	uint64_t first = *(uint64_t *)argument;
+	uintptr_t retracted = 0;
+
+	while (!atomic_load(&is_contested))
+		;
+	for (uint64_t i = 0; i < MOST; i++)
+		retracted += dd_ring_retract(&ring, first + MOST - 1 - i, note);
+	return number(retracted);
+}
+
+Test(ring, of_the_two_who_contest_a_drop_one_gets_it)
+{
+	for (unsigned round = 0; round < 50; round++) {
+		uintptr_t taken = 0;
+		uint64_t first;
+		pthread_t thread;
+
+		make(MOST, true);
+		first = dd_ring_tail(&ring);
+		for (uintptr_t i = 0; i < MOST; i++)
+			cr_assert(push_shared(i));
+		atomic_store(&is_contested, false);
+		thread = spawn(retract_all, &first);
+		dd_ring_contest(&ring);
+		atomic_store(&is_contested, true);
+		for (unsigned i = 0; i < MOST; i++) {
+			struct dd_drop drop;
+
+			taken += dd_ring_take_contested(&ring, &drop);
+		}
+		cr_assert_eq(taken + (uintptr_t)join_thread(thread), MOST);
+	}
+}
+
+/* ---- fork ------------------------------------------------------------------------------------ */
+
+Test(ring, a_survivor_that_keeps_nothing_is_empty_and_whole)
+{
+	for (unsigned shared = 0; shared < 2; shared++) {
+		make(8, shared);
+		for (uintptr_t i = 0; i < 8; i++)
+			cr_assert(push(i, shared));
+		cr_assert_eq(take(), 0);
+		dd_ring_survive(&ring, false, false);
+		cr_assert_eq(take(), UINTPTR_MAX);
+		cr_assert(dd_ring_is_past(&ring, dd_ring_tail(&ring)));
+		for (unsigned lap = 0; lap < 3; lap++) {
+			for (uintptr_t i = 0; i < 8; i++)
+				cr_assert(push(i, shared));
+			cr_assert_not(push(8, shared));
+			for (uintptr_t i = 0; i < 8; i++)
+				cr_assert_eq(take(), i);
+		}
+	}
+}
+
+Test(ring, a_survivor_that_keeps_closes_the_gaps)
+{
+	uint64_t at[8];
+
+	make(8, true);
+	for (unsigned i = 0; i < 8; i++)
+		cr_assert(dd_ring_claim_try(&ring, &at[i]));
+	for (unsigned i = 0; i < 8; i++)
+		if (i != 0 && i != 3 && i != 7)
+			dd_ring_publish(&ring, at[i], number(i), note);
+	dd_ring_claim(&ring); /* of one who waits for room, and is no more */
+	dd_ring_survive(&ring, true, false);
+	cr_assert(push_shared(11));
+	cr_assert(push_shared(12));
+	cr_assert(push_shared(13));
+	cr_assert_not(push_shared(14));
+	for (unsigned i = 0; i < 8; i++) {
+		const uintptr_t want[] = {1, 2, 4, 5, 6, 11, 12, 13};
+
+		cr_assert_eq(take(), want[i]);
+	}
+	cr_assert_eq(take(), UINTPTR_MAX);
+}
+
+Test(ring, a_survivor_keeps_what_an_owner_had_published_before_it_moved_the_tail)
+{
+	make(8, false);
+	cr_assert(push_owned(0));
+	dd_ring_publish(&ring, dd_ring_own_tail(&ring), number(1), note);
+	dd_ring_survive(&ring, true, false);
+	cr_assert(push_owned(2));
+	for (uintptr_t i = 0; i < 3; i++)
+		cr_assert_eq(take(), i);
+	cr_assert_eq(take(), UINTPTR_MAX);
+}
+
+Test(ring, a_full_survivor_that_keeps_is_full)
+{
+	for (unsigned shared = 0; shared < 2; shared++) {
+		make(8, shared);
+		cr_assert(push(99, shared));
+		cr_assert_eq(take(), 99);
+		for (uintptr_t i = 0; i < 8; i++)
+			cr_assert(push(i, shared));
+		dd_ring_survive(&ring, true, false);
+		cr_assert_not(push(8, shared));
+		for (uintptr_t i = 0; i < 8; i++)
+			cr_assert_eq(take(), i);
+		cr_assert_eq(take(), UINTPTR_MAX);
+	}
+}
+
+Test(ring, a_survivor_in_a_destructor_goes_on_behind_it)
+{
+	for (unsigned kept = 0; kept < 2; kept++) {
+		struct dd_drop drop;
+
+		make(32, false);
+		for (uintptr_t i = 0; i < 32; i++)
+			cr_assert(push_owned(i));
+		for (uintptr_t i = 0; i < 5; i++)
+			cr_assert_eq(take(), i);
+		cr_assert(dd_ring_take(&ring, &drop));
+		dd_ring_survive(&ring, kept, true);
+		dd_ring_done(&ring);
+		for (uintptr_t i = 0; kept && i < 26; i++)
+			cr_assert_eq(take(), i + 6);
+		cr_assert_eq(take(), UINTPTR_MAX);
+		for (uintptr_t i = 0; i < 32; i++)
+			cr_assert(push_owned(i));
+		cr_assert_not(push_owned(32));
+	}
+}

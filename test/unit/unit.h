@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the unit tests share: destructors that write down what they saw, gates that hold up whoever
+ * runs them, queues, threads and children.
+ *
+ * Criterion runs each test in a process of its own. Its assertions may be used by the thread that
+ * runs the test only, and not in children: those exit with a status instead.
+ */
+#ifndef UNIT_H
+#define UNIT_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <criterion/criterion.h>
+#include <defer_drop.h>
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "queue.h"
+
+/* Longer than any test may take: what ends by this deadline has failed. */
+#define LONG_NS (UINT64_C(120) * 1000000000)
+
+/* The call answers exactly this. */
+#define answers(want, call)                                                                        \
+	do {                                                                                       \
+		int wanted = (want);                                                               \
+		int got = (call);                                                                  \
+                                                                                                   \
+		cr_assert_eq(got, wanted, "%s answers %d instead of %d", #call, got, wanted);      \
+	} while (0)
+
+/* Waits for something that must come to pass; the test's timeout is the deadline. */
+#define await(claim)                                                                               \
+	do {                                                                                       \
+		while (!(claim))                                                                   \
+			usleep(500);                                                               \
+	} while (0)
+
+/* ---- Destructors ----------------------------------------------------------------------------- */
+
+#define MAX_SEEN 16384
+
+static void *seen[MAX_SEEN];
+static atomic_uint seen_count;
+
+/* Writes its object down. */
+static inline void note(void *object)
+{
+	unsigned at = atomic_fetch_add(&seen_count, 1);
+
+	if (at < MAX_SEEN)
+		seen[at] = object;
+}
+
+/* For drops that must never be destroyed. */
+static atomic_uint forbidden_count;
+
+static inline void forbidden(void *object)
+{
+	(void)object;
+	atomic_fetch_add(&forbidden_count, 1);
+}
+
+/* Counts, in memory that may be shared with other processes. */
+static inline void count_up(void *object)
+{
+	atomic_uint *counter = object;
+
+	atomic_fetch_add(counter, 1);
+}
+
+static inline void *number(uintptr_t value)
+{
+	return (void *)value;
+}
+
+/* Noted were the numbers from first, so many, in this order, and no more. */
+static inline void assert_seen(uintptr_t first, unsigned count)
+{
+	cr_assert_eq(atomic_load(&seen_count), count, "%u destroyed instead of %u",
+		atomic_load(&seen_count), count);
+	for (unsigned i = 0; i < count; i++)
+		cr_assert_eq((uintptr_t)seen[i], first + i, "place %u has %p", i, seen[i]);
+}
+
+/* A destructor that holds up whoever runs it until it is let go. */
+struct gate {
+	sem_t entered;
+	sem_t open;
+};
+
+static inline void await_semaphore(sem_t *semaphore)
+{
+	while (sem_wait(semaphore))
+		;
+}
+
+static inline void gate_init(struct gate *gate)
+{
+	sem_init(&gate->entered, 0, 0);
+	sem_init(&gate->open, 0, 0);
+}
+
+static inline void pass_gate(void *object)
+{
+	struct gate *gate = object;
+
+	sem_post(&gate->entered);
+	await_semaphore(&gate->open);
+}
+
+/* The gates that this process holds shut, and which process that is. */
+static atomic_int gates_held;
+static pid_t gate_keeper;
+
+/*
+ * A test that fails behind a shut gate could never drain: Criterion 2.4.1 would wait for its timeout
+ * and then give up the whole run.
+ */
+static inline void leave_if_held_up(void)
+{
+	if (atomic_load(&gates_held) > 0 && getpid() == gate_keeper)
+		_exit(1);
+}
+
+/* Has the queue's worker stand in a gate of this thread's lane. */
+static inline void hold_up(struct defer_drop_queue *queue, struct gate *gate)
+{
+	gate_init(gate);
+	answers(0, defer_drop_queue_push(queue, gate, pass_gate));
+	await_semaphore(&gate->entered);
+	gate_keeper = getpid();
+	atomic_fetch_add(&gates_held, 1);
+	atexit(leave_if_held_up); /* after the library's own handler was set, so it runs before */
+}
+
+static inline void let_go(struct gate *gate)
+{
+	atomic_fetch_sub(&gates_held, 1);
+	sem_post(&gate->open);
+}
+
+/* ---- Queues ---------------------------------------------------------------------------------- */
+
+static inline struct defer_drop_queue *make_queue(
+	uint32_t runner, uint32_t queue_size, uint32_t max_lanes)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	struct defer_drop_queue *queue = NULL;
+
+	config.runner = runner;
+	config.queue_size = queue_size;
+	config.max_lanes = max_lanes;
+	answers(0, defer_drop_queue_create(&queue, &config));
+	cr_assert_not_null(queue);
+	return queue;
+}
+
+static inline void end_queue(struct defer_drop_queue *queue)
+{
+	answers(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	answers(0, defer_drop_queue_free(queue));
+}
+
+static inline struct defer_drop_stats stats_of(struct defer_drop_queue *queue)
+{
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+
+	answers(0, defer_drop_queue_stats(queue, &stats));
+	return stats;
+}
+
+static inline bool is_balanced(const struct defer_drop_stats *stats)
+{
+	return stats->pushed_total ==
+	       stats->destroyed_total + stats->abandoned_total + stats->backlog;
+}
+
+/* Does anyone wait for a position in this queue? */
+static inline bool has_waiter(struct defer_drop_queue *queue)
+{
+	uint32_t count = dd_queue_lanes(queue);
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct dd_lane *lane = queue->lanes[i];
+
+		if (atomic_load(&lane->alarm) != lane->first + DD_NO_ALARM)
+			return true;
+	}
+	return false;
+}
+
+/* Has the worker announced that it sleeps for good, and gone to sleep? */
+static inline bool is_asleep(struct defer_drop_queue *queue)
+{
+	return (atomic_load(&queue->park.attention) & DD_ASLEEP) &&
+	       atomic_load(&queue->park.bell) == DD_BELL_NAPPING;
+}
+
+/* ---- Threads, processes, memory -------------------------------------------------------------- */
+
+static inline pthread_t spawn(void *(*run)(void *), void *argument)
+{
+	pthread_t thread;
+
+	cr_assert_eq(pthread_create(&thread, NULL, run, argument), 0);
+	return thread;
+}
+
+static inline void *join_thread(pthread_t thread)
+{
+	void *result;
+
+	cr_assert_eq(pthread_join(thread, &result), 0);
+	return result;
+}
+
+/* Zeroed memory that children share. */
+static inline void *share(size_t bytes)
+{
+	void *memory = mmap(
+		NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	cr_assert_neq(memory, MAP_FAILED);
+	return memory;
+}
+
+/* How a child ended: its exit status, or 1000 and its signal. */
+static inline int status_of(pid_t child)
+{
+	int status;
+
+	while (waitpid(child, &status, 0) != child)
+		;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+/* What a child wrote on stderr. */
+static char said[8192];
+
+/* Runs a function in a child, which then exits with 0 by way of exit(); notes what it says. */
+static inline int run_child(void (*run)(void))
+{
+	int file = memfd_create("stderr", MFD_CLOEXEC);
+	ssize_t length;
+	pid_t child;
+	int status;
+
+	cr_assert_geq(file, 0);
+	fflush(NULL);
+	child = fork();
+	if (!child) {
+		dup2(file, 2);
+		run();
+		exit(0);
+	}
+	status = status_of(child);
+	length = pread(file, said, sizeof said - 1, 0);
+	said[length > 0 ? length : 0] = 0;
+	close(file);
+	return status;
+}
+
+/* How often a child said it. */
+static inline unsigned times_said(const char *words)
+{
+	unsigned times = 0;
+
+	for (const char *at = said; (at = strstr(at, words)); at++)
+		times++;
+	return times;
+}
+
+/* From now on this process can map only so much more. */
+static inline void limit_memory(uint64_t more_bytes)
+{
+	struct rlimit limit;
+	unsigned long pages = 0;
+	FILE *file = fopen("/proc/self/statm", "r");
+
+	if (!file || fscanf(file, "%lu", &pages) != 1)
+		abort();
+	fclose(file);
+	getrlimit(RLIMIT_AS, &limit);
+	limit.rlim_cur = pages * (uint64_t)sysconf(_SC_PAGESIZE) + more_bytes;
+	setrlimit(RLIMIT_AS, &limit);
+}
+
+static inline void unlimit_memory(void)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_AS, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_AS, &limit);
+}
+
+/* Sanitizers map terabytes and cannot live with limits. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HAS_SANITIZER 1
+#else
+#define HAS_SANITIZER 0
+#endif
+
+#endif

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+#
+# What the tools share: finding and installing packages, and building. To be sourced, with
+# $tool set to the caller's name.
+
+cd "$(dirname "$0")/.." || exit 2
+log=.build/$tool.log
+mkdir -p .build
+
+die() {
+	echo "$tool: $1" >&2
+	exit 2
+}
+
+say() {
+	echo "$1"
+}
+
+# Is what a Debian package gives us there, from wherever it came?
+has_package() {
+	case $1 in
+	libc6-dev) [ -e /usr/include/stdio.h ] || [ -e /usr/include/features.h ] ;;
+	ninja-build) command -v ninja ;;
+	lib*-dev) pkg-config --exists "$(pkg_config_name "$1")" ;;
+	linux-libc-dev) [ -e /usr/include/linux/futex.h ] ;;
+	*) command -v "$1" ;;
+	esac >/dev/null 2>&1
+}
+
+pkg_config_name() {
+	case $1 in
+	libcriterion-dev) echo criterion ;;
+	liburcu-dev) echo liburcu ;;
+	*) echo "${1%-dev}" ;;
+	esac
+}
+
+# How to run apt-get here; fails where we may not.
+apt_get() {
+	if [ "$(id -u)" = 0 ]; then
+		DEBIAN_FRONTEND=noninteractive apt-get "$@"
+	else
+		sudo -n env DEBIAN_FRONTEND=noninteractive apt-get "$@"
+	fi
+}
+
+may_install() {
+	command -v apt-get >/dev/null || return 1
+	[ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null
+}
+
+# Installs those of the packages that are missing.
+need() {
+	missing=
+	for package; do
+		has_package "$package" || missing="$missing $package"
+	done
+	[ -n "$missing" ] || return 0
+	may_install || die "missing packages:$missing (install them, then call again)"
+	say "Installing:$missing"
+	# shellcheck disable=SC2086 # a list of words
+	if ! { apt_get update -qq && apt_get install -qq -y --no-install-recommends $missing; } \
+		>"$log" 2>&1; then
+		tail -n 20 "$log" >&2
+		die "could not install:$missing (see $log)"
+	fi
+}
+
+# Sets a build folder up once, with the Meson arguments given, and brings it up to date.
+build() {
+	folder=$1
+	shift
+	if [ ! -e "$folder/build.ninja" ]; then
+		say "Configuring $folder"
+		if ! meson setup "$folder" "$@" >"$log" 2>&1; then
+			grep ERROR "$log" >&2 || tail -n 20 "$log" >&2
+			rm -rf "$folder"
+			die "could not configure $folder (see $log)"
+		fi
+	fi
+	ninja -C "$folder" -n 2>/dev/null | grep -q 'no work to do' || say "Building $folder"
+	if ! ninja -C "$folder" >"$log" 2>&1; then
+		grep -A 5 -E 'error|FAILED' "$log" >&2
+		die "could not build $folder (see $log)"
+	fi
+}
