@@ -14,7 +14,7 @@
  *
  * What holds for every call:
  *
- * - Results are 0 or a negative errno value. errno itself means nothing after a call.
+ * - Results are 0 or a negative errno value. A call that answers 0 leaves errno as it was.
  * - A push that answers an error has not taken the object: it is still the caller's, and its
  *   destructor has not run and will not.
  * - Drops of one thread, pushed to one queue, are destroyed in its order. Across threads nothing is
@@ -229,11 +229,11 @@ struct defer_drop_config {
  *               that of the struct's first version
  *   -E2BIG      config is of a later version and uses what this library does not know
  *   -EALREADY   the queue is in use with other values
- *   -EAGAIN, -EPERM, -EACCES  the worker cannot be started, or not so (pthread_create(3),
+ *   -EAGAIN, -EPERM  the worker cannot be started, or not so (pthread_create(3),
  *               sched_setscheduler(2), setpriority(2)); -EINVAL where cpus names only CPUs that are
  *               offline or not ours
  *   -ENOMEM     no memory for the rings
- *   -ESHUTDOWN  the queue was shut down
+ *   -ESHUTDOWN  the queue was shut down, or the process is exiting
  */
 DEFER_DROP_API int defer_drop_start(const struct defer_drop_config *config);
 
@@ -253,7 +253,7 @@ DEFER_DROP_API struct defer_drop_queue *defer_drop_queue_default(void);
  * config: as for defer_drop_start; DEFER_DROP_OPTIONS does not apply.
  * Threads: any.
  * Blocks: until the worker runs.
- * Errors: as defer_drop_start, except -EALREADY and -ESHUTDOWN; -EINVAL also where queue is NULL.
+ * Errors: as defer_drop_start, except -EALREADY; -EINVAL also where queue is NULL.
  */
 DEFER_DROP_API int defer_drop_queue_create(
 	struct defer_drop_queue **queue, const struct defer_drop_config *config);

@@ -85,10 +85,15 @@ static bool is_realtime(const struct dd_config *config)
 }
 
 /* What no single value shows: which of them go together. */
-static bool is_consistent(const struct dd_config *config)
+
+static bool has_priority_as_due(const struct dd_config *config)
 {
-	return is_realtime(config) == (config->scheduling_priority != 0) &&
-	       (config->at_exit == DEFER_DROP_AT_EXIT_TIMED) == (config->exit_timeout_ns != 0);
+	return is_realtime(config) == (config->scheduling_priority != 0);
+}
+
+static bool has_timeout_as_due(const struct dd_config *config)
+{
+	return (config->at_exit == DEFER_DROP_AT_EXIT_TIMED) == (config->exit_timeout_ns != 0);
 }
 
 int dd_config_policy(const struct dd_config *config)
@@ -256,7 +261,7 @@ int dd_config_make(const struct defer_drop_config *asked, struct dd_config *conf
 		!SET(longest_nap_ns, copy.longest_nap_ns))
 		return -EINVAL;
 #undef SET
-	return is_consistent(config) ? 0 : -EINVAL;
+	return has_priority_as_due(config) && has_timeout_as_due(config) ? 0 : -EINVAL;
 }
 
 bool dd_config_is_equal(const struct dd_config *a, const struct dd_config *b)
@@ -447,13 +452,19 @@ static void apply_all(struct dd_config *config, const char *options,
 void dd_config_override(struct dd_config *config, const char *options,
 	void (*report)(const char *option, const char *accepted))
 {
-	struct dd_config changed = *config;
+	struct dd_config before = *config;
+	int errno_before = errno;
 
-	apply_all(&changed, options, report);
-	if (is_consistent(&changed)) {
-		*config = changed;
-		return;
+	apply_all(config, options, report);
+	if (!has_priority_as_due(config)) {
+		report(options, "scheduling_priority with scheduling fifo or rr, and with no other");
+		config->scheduling = before.scheduling;
+		config->scheduling_priority = before.scheduling_priority;
 	}
-	report(options, "scheduling_priority just with scheduling fifo or rr, and exit_timeout_ns "
-			"just with at_exit timed; all options are left out");
+	if (!has_timeout_as_due(config)) {
+		report(options, "exit_timeout_ns with at_exit timed, and with no other");
+		config->at_exit = before.at_exit;
+		config->exit_timeout_ns = before.exit_timeout_ns;
+	}
+	errno = errno_before;
 }

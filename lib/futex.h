@@ -24,16 +24,23 @@
 static inline int dd_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, uint64_t deadline_ns)
 {
 	struct timespec at = dd_deadline_timespec(deadline_ns);
+	int before = errno;
 	/* FUTEX_WAIT_BITSET takes an absolute time of CLOCK_MONOTONIC; FUTEX_WAIT a span. */
 	long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected,
 		deadline_ns == DEFER_DROP_FOREVER ? NULL : &at, NULL, FUTEX_BITSET_MATCH_ANY);
+	bool is_late = result < 0 && errno == ETIMEDOUT;
 
-	return result < 0 && errno == ETIMEDOUT ? -ETIMEDOUT : 0;
+	errno = before;
+	return is_late ? -ETIMEDOUT : 0;
 }
 
 static inline void dd_futex_wake(_Atomic(uint32_t) *word, int sleepers)
 {
+	int before = errno;
+
+	/* Fails only where the sleeper has gone, with its memory. */
 	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, sleepers, NULL, NULL, 0);
+	errno = before;
 }
 
 /*
@@ -71,10 +78,13 @@ static inline void dd_seat_leave(_Atomic(uint32_t) *seat)
 /* True where this process may use dd_membarrier from now on. */
 static inline bool dd_membarrier_register(void)
 {
+	int before = errno;
 	long commands = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+	bool may = commands > 0 && (commands & MEMBARRIER_CMD_PRIVATE_EXPEDITED) &&
+		   !syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
 
-	return commands > 0 && (commands & MEMBARRIER_CMD_PRIVATE_EXPEDITED) &&
-	       !syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+	errno = before;
+	return may;
 }
 
 /*
@@ -83,8 +93,11 @@ static inline bool dd_membarrier_register(void)
  */
 static inline void dd_membarrier(void)
 {
+	int before = errno;
+
 	while (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0))
 		sched_yield();
+	errno = before;
 }
 
 #endif

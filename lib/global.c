@@ -28,8 +28,13 @@ static _Atomic(bool) is_open;
 
 /* ---- Opening --------------------------------------------------------------------------------- */
 
+/* What the environment says wrongly is reported once, however often the queue fails to open. */
+static bool has_told; /* under the registry's lock */
+
 static void report(const char *option, const char *accepted)
 {
+	if (has_told)
+		return;
 	dd_report("DEFER_DROP_OPTIONS: %s: want %s", option, accepted);
 }
 
@@ -58,16 +63,25 @@ static int init(const struct dd_config *config)
 		&the_queue, config, config->queue_size <= DD_QUEUE_SIZE ? the_slots : NULL);
 }
 
+/* Under the registry's lock. */
+static int make_first_config(const struct defer_drop_config *asked, struct dd_config *config)
+{
+	int result = dd_registry_is_over() ? -ESHUTDOWN : make_config(asked, config, report);
+
+	has_told = has_told || !result;
+	return result;
+}
+
 /* Under the registry's lock. A first push, which nobody asked about sizes, makes do with less. */
 static int open_lazily(void)
 {
 	struct dd_config config;
-	int result = make_config(NULL, &config, report);
+	int result = make_first_config(NULL, &config);
 
 	if (!result)
 		result = init(&config);
 	if (result == -ENOMEM) {
-		report("queue_size", "a size that there is memory for");
+		dd_report("no memory for queue_size=%u, it is %u", config.queue_size, DD_QUEUE_SIZE);
 		config.queue_size = DD_QUEUE_SIZE;
 		result = init(&config);
 	}
@@ -78,7 +92,7 @@ static int open_lazily(void)
 static int open_strictly(const struct defer_drop_config *asked)
 {
 	struct dd_config config;
-	int result = make_config(asked, &config, report);
+	int result = make_first_config(asked, &config);
 
 	if (!result)
 		result = init(&config);

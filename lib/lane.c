@@ -2,7 +2,7 @@
 #define _GNU_SOURCE
 #include "lane.h"
 
-#include <limits.h>
+#include <errno.h>
 #include <pthread.h>
 #include <sys/mman.h>
 
@@ -20,9 +20,11 @@ static bool farewell_works; /* set once */
 
 static void *map(size_t bytes)
 {
+	int before = errno;
 	void *memory = mmap(
 		NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
+	errno = before; /* who has no memory for a lane uses the shared one */
 	return memory == MAP_FAILED ? NULL : memory;
 }
 

@@ -642,6 +642,19 @@ static void unmap(struct defer_drop_queue *queue)
 	munmap(queue, sizeof *queue);
 }
 
+/* Starts the worker, and makes the queue known to fork and exit. */
+static int begin_queue(struct defer_drop_queue *queue)
+{
+	int result;
+
+	dd_registry_lock();
+	result = dd_registry_is_over() ? -ESHUTDOWN : dd_worker_start(queue, true);
+	if (!result)
+		dd_registry_add(queue);
+	dd_registry_unlock();
+	return result;
+}
+
 int defer_drop_queue_create(
 	struct defer_drop_queue **queue, const struct defer_drop_config *asked)
 {
@@ -659,16 +672,12 @@ int defer_drop_queue_create(
 	made->id = atomic_fetch_add_explicit(&ids, 1, memory_order_relaxed);
 	result = dd_queue_init(made, &config, NULL);
 	if (!result)
-		result = dd_worker_start(made, true);
-	if (result) {
+		result = begin_queue(made);
+	if (result)
 		unmap(made);
-		return result;
-	}
-	dd_registry_lock();
-	dd_registry_add(made);
-	dd_registry_unlock();
-	*queue = made;
-	return 0;
+	else
+		*queue = made;
+	return result;
 }
 
 int defer_drop_queue_free(struct defer_drop_queue *queue)
@@ -718,11 +727,19 @@ static bool is_own_worker(struct defer_drop_queue *queue)
 /* A consumer that is gone may have been in the middle of its list: then it is left as it is. */
 static void survive_nested(struct defer_drop_queue *queue, bool is_kept)
 {
-	if (!dd_is_running(queue))
+	/* Those in the list, and one more where a nested drop is being destroyed. */
+	uint64_t pending = dd_read(&queue->nested_total) -
+			   dd_read(&queue->nested_destroyed_total) -
+			   dd_read(&queue->nested_abandoned_total);
+	struct dd_drop ignored;
+
+	if (!dd_is_running(queue)) {
 		queue->nested = (struct dd_nested){NULL, NULL};
-	else if (!is_kept)
-		dd_nested_clear(&queue->nested);
-	atomic_store_explicit(&queue->nested_total, 0, memory_order_relaxed);
+		pending = 0;
+	}
+	while (!is_kept && dd_nested_take(&queue->nested, &ignored))
+		pending--;
+	atomic_store_explicit(&queue->nested_total, pending, memory_order_relaxed);
 	atomic_store_explicit(&queue->nested_destroyed_total, 0, memory_order_relaxed);
 	atomic_store_explicit(&queue->nested_abandoned_total, 0, memory_order_relaxed);
 }

@@ -8,7 +8,8 @@
 #include "report.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static bool has_hooks; /* under the lock */
+static bool has_hooks; /* under the lock, like the next */
+static bool is_over;
 static struct defer_drop_queue *queues; /* newest first */
 
 void dd_registry_lock(void)
@@ -61,6 +62,8 @@ static struct defer_drop_queue *next_to_exit(void)
 	}
 	if (found)
 		found->has_seen_exit = true;
+	else
+		is_over = true;
 	dd_registry_unlock();
 	return found;
 }
@@ -93,6 +96,11 @@ void dd_registry_add(struct defer_drop_queue *queue)
 	has_hooks = true;
 	queue->next = queues;
 	queues = queue;
+}
+
+bool dd_registry_is_over(void)
+{
+	return is_over;
 }
 
 bool dd_registry_remove(struct defer_drop_queue *queue)

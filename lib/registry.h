@@ -19,6 +19,8 @@ void dd_registry_unlock(void);
 
 /* Under the lock. The first to be added sets the handlers for fork and exit. */
 void dd_registry_add(struct defer_drop_queue *queue);
+/* Under the lock: has exit dealt with all queues, so that none may begin? */
+bool dd_registry_is_over(void);
 /* Not under the lock. False where exit has the queue in hand: then its memory must stay. */
 bool dd_registry_remove(struct defer_drop_queue *queue);
 /* Under the lock: the queue with this id, or NULL. */

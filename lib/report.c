@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "report.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@ void dd_report(const char *format, ...)
 {
 	char line[1024];
 	va_list arguments;
+	int before = errno;
 	int state;
 
 	va_start(arguments, format);
@@ -17,4 +19,5 @@ void dd_report(const char *format, ...)
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	fprintf(stderr, "defer_drop: %s\n", line);
 	pthread_setcancelstate(state, NULL);
+	errno = before;
 }

@@ -17,6 +17,7 @@
 #define _GNU_SOURCE
 #include "worker.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -313,7 +314,10 @@ static int set_scheduling(const struct dd_config *config)
 
 static int set_niceness(const struct dd_config *config)
 {
-	return config->niceness && setpriority(PRIO_PROCESS, 0, config->niceness) ? -errno : 0;
+	if (!config->niceness || !setpriority(PRIO_PROCESS, 0, config->niceness))
+		return 0;
+	/* setpriority(2) tells "not so high" (EACCES) from "not this process" (EPERM). */
+	return errno == EACCES ? -EPERM : -errno;
 }
 
 /* Reports to the starter how the thread came up. False where it is not wanted then. */
@@ -453,6 +457,7 @@ static int start_thread(struct defer_drop_queue *queue, bool is_strict)
 
 int dd_worker_start(struct defer_drop_queue *queue, bool is_strict)
 {
+	int before = errno;
 	int result = 0;
 
 	if (queue->config.runner == DEFER_DROP_RUNNER_CALLER)
@@ -462,6 +467,7 @@ int dd_worker_start(struct defer_drop_queue *queue, bool is_strict)
 		dd_queue_state(queue) == DD_OPEN)
 		result = start_thread(queue, is_strict);
 	pthread_mutex_unlock(&queue->control);
+	errno = before; /* starting a thread may change it, and succeed */
 	return result;
 }
 

@@ -853,9 +853,11 @@ static void make_queue_late(void)
 	struct defer_drop_queue *queue;
 
 	config.runner = DEFER_DROP_RUNNER_CALLER;
-	if (defer_drop_queue_create(&queue, &config))
-		_exit(1);
-	atomic_store(&life->result, defer_drop_queue_push(queue, NULL, count_life));
+	int result = defer_drop_queue_create(&queue, &config);
+
+	if (!result)
+		result = defer_drop_queue_push(queue, NULL, count_life);
+	atomic_store(&life->result, result);
 }
 
 static void make_queue_in_handler(void)
