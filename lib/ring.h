@@ -30,8 +30,9 @@
  *            filled again
  *   RECYCLE  recycle: head, release -> room, is_past: head, acquire
  *            the same for all slots before head
- *   ROOM     room: limit, release -> has_room: limit, acquire   (shared rings)
- *            hands RECYCLE on from the producer that looked at head to the others
+ *   ROOM     room, room_owned: limit, release -> has_room, is_past: limit, acquire
+ *            hands RECYCLE and DONE on from the producer that looked, to other producers of a shared
+ *            ring, and to waiters: what lies a lap or more before the limit is done
  *   RETRACT  retract: slot.destroy, acq_rel <-> take_contested: slot.destroy, acq_rel
  *            decides, on a closed ring, whose the object is
  */
@@ -161,7 +162,8 @@ static inline uint64_t dd_ring_room_owned(struct dd_ring *ring, uint64_t at)
 	/* ->DONE: as for head. */
 	if (atomic_load_explicit(&ring->slots[at & ring->mask].destroy, memory_order_acquire))
 		return backlog;
-	atomic_store_explicit(&ring->limit, at + 1, memory_order_relaxed);
+	/* ROOM->: without release is_past could see the slot filled again, and no reason for it. */
+	atomic_store_explicit(&ring->limit, at + 1, memory_order_release);
 	return dd_ring_capacity(ring) - 1;
 }
 
@@ -375,8 +377,11 @@ static inline bool dd_ring_is_past(struct dd_ring *ring, uint64_t position)
 	if (ring->batch > 1 && !atomic_load_explicit(&ring->slots[(position - 1) & ring->mask].destroy,
 				       memory_order_acquire))
 		return true;
-	/* The slot may have been filled again since we looked at head, which is past it then. */
-	return !dd_is_before(atomic_load_explicit(&ring->head, memory_order_acquire), position);
+	/* It may have been filled again: by a producer that knew it to be done, and said so before.
+	 * ->ROOM: without acquire what the destructors did need not be visible to the caller. */
+	return !dd_is_before(atomic_load_explicit(&ring->limit, memory_order_acquire) -
+				     dd_ring_capacity(ring),
+		position);
 }
 
 #endif

@@ -18,7 +18,7 @@ static const uint32_t lanes_tried[] = {0, DEFER_DROP_NO_LANES};
 TestSuite(ticket, .timeout = 60);
 
 static struct defer_drop_ticket push_ticket(
-	struct defer_drop_queue *queue, void *object, defer_drop_fn destroy)
+        struct defer_drop_queue *queue, void *object, defer_drop_fn destroy)
 {
 	struct defer_drop_ticket ticket;
 
@@ -67,11 +67,81 @@ Test(ticket, a_drop_is_done_when_its_destructor_has_returned)
 		/* It stays done, for as long as the queue is there. */
 		for (unsigned i = 0; i < 100; i++)
 			answers(0, defer_drop_queue_push(queue, NULL, note) |
-					   defer_drop_queue_flush(queue, FOREVER));
+			                   defer_drop_queue_flush(queue, FOREVER));
 		answers(0, defer_drop_ticket_poll(&first));
 		answers(0, defer_drop_queue_shutdown(queue, 0, 0, NULL));
 		answers(0, defer_drop_ticket_poll(&first));
 		answers(0, defer_drop_ticket_wait(&second, 0));
+		answers(0, defer_drop_queue_free(queue));
+	}
+}
+
+Test(ticket, what_is_done_stays_done_when_its_place_is_taken_again)
+{
+	for (uint32_t queue_size = 2; queue_size <= 256; queue_size *= 2) {
+		struct defer_drop_queue *queue = make_queue(CALLER, queue_size, 0);
+		struct defer_drop_ticket tickets[256];
+
+		for (uint32_t i = 0; i < queue_size; i++)
+			tickets[i] = push_ticket(queue, NULL, note);
+		for (uint32_t i = 0; i < queue_size; i++) {
+			answers(0, defer_drop_queue_drain(queue, 1, FOREVER, NULL));
+			answers(0, defer_drop_ticket_poll(&tickets[i]));
+			answers(0, defer_drop_queue_push_try(queue, NULL, note));
+			answers(0, defer_drop_ticket_poll(&tickets[i]));
+			answers(0, defer_drop_ticket_wait(&tickets[i], 0));
+		}
+		end_queue(queue);
+	}
+}
+
+Test(ticket, what_is_done_stays_done_while_the_worker_is_busy)
+{
+	struct defer_drop_queue *queue = make_queue(WORKER, 64, 0);
+	struct defer_drop_ticket tickets[3];
+	int results[3];
+	struct gate first;
+	struct gate second;
+
+	hold_up(queue, &first);
+	for (unsigned i = 0; i < 3; i++)
+		tickets[i] = push_ticket(queue, NULL, note);
+	gate_init(&second);
+	answers(0, defer_drop_queue_push(queue, &second, pass_gate));
+	while (!defer_drop_queue_push_try(queue, NULL, note))
+		;
+	let_go(&first);
+	await_semaphore(&second.entered);
+	for (unsigned i = 0; i < 3; i++)
+		answers(0, defer_drop_ticket_poll(&tickets[i]));
+	/* Their places are free: others take them. */
+	while (!defer_drop_queue_push_try(queue, NULL, note))
+		;
+	for (unsigned i = 0; i < 3; i++)
+		results[i] = defer_drop_ticket_poll(&tickets[i]);
+	sem_post(&second.open);
+	for (unsigned i = 0; i < 3; i++)
+		answers(0, results[i]);
+	end_queue(queue);
+}
+
+Test(ticket, what_is_done_stays_done_when_what_follows_is_abandoned)
+{
+	for (uint32_t drained = 1; drained <= 64; drained++) {
+		struct defer_drop_queue *queue = make_queue(CALLER, 64, 0);
+		struct defer_drop_ticket ticket = {0};
+
+		for (uint32_t i = 0; i < 64; i++) {
+			if (i + 1 == drained)
+				ticket = push_ticket(queue, NULL, note);
+			else
+				answers(0, defer_drop_queue_push(queue, NULL, note));
+		}
+		answers(0, defer_drop_queue_drain(queue, drained, FOREVER, NULL));
+		for (uint32_t i = 0; i < drained; i++)
+			answers(0, defer_drop_queue_push_try(queue, NULL, note));
+		answers(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_ABANDON, 0, NULL));
+		answers(0, defer_drop_ticket_poll(&ticket));
 		answers(0, defer_drop_queue_free(queue));
 	}
 }
@@ -163,7 +233,7 @@ Test(ticket, push_ticket_refuses_what_is_wrong_and_leaves_the_ticket_alone)
 	answers(-EINVAL, defer_drop_queue_push_ticket(queue, NULL, NULL, 0, &ticket));
 	answers(-EINVAL, defer_drop_queue_push_ticket(queue, NULL, forbidden, 0, NULL));
 	answers(-EOVERFLOW,
-		defer_drop_queue_push_ticket(queue, NULL, forbidden, FOREVER - 1, &ticket));
+	        defer_drop_queue_push_ticket(queue, NULL, forbidden, FOREVER - 1, &ticket));
 	answers(0, defer_drop_queue_push(queue, NULL, note));
 	answers(0, defer_drop_queue_push(queue, NULL, note));
 	answers(-ETIMEDOUT, defer_drop_queue_push_ticket(queue, NULL, forbidden, 0, &ticket));
@@ -219,8 +289,7 @@ Test(ticket, what_was_abandoned_answers_eshutdown)
 
 		answers(0, defer_drop_queue_flush(queue, FOREVER));
 		left = push_ticket(queue, NULL, forbidden);
-		answers(0, defer_drop_queue_shutdown(
-				   queue, DEFER_DROP_SHUTDOWN_ABANDON, 0, NULL));
+		answers(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_ABANDON, 0, NULL));
 		answers(0, defer_drop_ticket_poll(&done));
 		answers(0, defer_drop_ticket_wait(&done, FOREVER));
 		answers(-ESHUTDOWN, defer_drop_ticket_poll(&left));
@@ -234,7 +303,7 @@ Test(ticket, what_was_abandoned_answers_eshutdown)
 static void *abandon(void *argument)
 {
 	return number((uintptr_t)-defer_drop_queue_shutdown(
-		argument, DEFER_DROP_SHUTDOWN_ABANDON, 0, NULL));
+	        argument, DEFER_DROP_SHUTDOWN_ABANDON, 0, NULL));
 }
 
 Test(ticket, a_wait_ends_with_eshutdown_when_its_drop_is_abandoned)
@@ -269,12 +338,12 @@ Test(ticket, a_ticket_from_before_a_fork_answers_estale)
 		struct defer_drop_ticket own;
 
 		if (defer_drop_ticket_poll(&ticket) != -ESTALE ||
-			defer_drop_ticket_wait(&ticket, FOREVER) != -ESTALE ||
-			defer_drop_ticket_notify(&ticket, signalled) != -ESTALE)
+		        defer_drop_ticket_wait(&ticket, FOREVER) != -ESTALE ||
+		        defer_drop_ticket_notify(&ticket, signalled) != -ESTALE)
 			_exit(1);
 		if (defer_drop_queue_push_ticket(queue, NULL, note, 0, &own) ||
-			defer_drop_ticket_poll(&own) != -EINPROGRESS ||
-			defer_drop_ticket_wait(&own, FOREVER))
+		        defer_drop_ticket_poll(&own) != -EINPROGRESS ||
+		        defer_drop_ticket_wait(&own, FOREVER))
 			_exit(2);
 		_exit(0);
 	}
@@ -299,7 +368,7 @@ static void ask(void *object)
 	struct defer_drop_ticket own;
 
 	inside->results[0] = defer_drop_queue_push_ticket(
-		inside->queue, number(0), note, FOREVER, &inside->nested);
+	        inside->queue, number(0), note, FOREVER, &inside->nested);
 	inside->results[1] = defer_drop_ticket_wait(&inside->nested, FOREVER);
 	inside->results[2] = defer_drop_ticket_poll(&inside->nested);
 	inside->results[3] = defer_drop_queue_ticket(inside->queue, &own);

@@ -33,19 +33,19 @@
 #define LONG_NS (UINT64_C(120) * 1000000000)
 
 /* The call answers exactly this. */
-#define answers(want, call)                                                                        \
-	do {                                                                                       \
-		int wanted = (want);                                                               \
-		int got = (call);                                                                  \
-                                                                                                   \
-		cr_assert_eq(got, wanted, "%s answers %d instead of %d", #call, got, wanted);      \
+#define answers(want, call)                                                                   \
+	do {                                                                                  \
+		int wanted = (want);                                                          \
+		int got = (call);                                                             \
+                                                                                              \
+		cr_assert_eq(got, wanted, "%s answers %d instead of %d", #call, got, wanted); \
 	} while (0)
 
 /* Waits for something that must come to pass; the test's timeout is the deadline. */
-#define await(claim)                                                                               \
-	do {                                                                                       \
-		while (!(claim))                                                                   \
-			usleep(500);                                                               \
+#define await(claim)                 \
+	do {                         \
+		while (!(claim))     \
+			usleep(500); \
 	} while (0)
 
 /* ---- Destructors ----------------------------------------------------------------------------- */
@@ -90,7 +90,7 @@ static inline void *number(uintptr_t value)
 static inline void assert_seen(uintptr_t first, unsigned count)
 {
 	cr_assert_eq(atomic_load(&seen_count), count, "%u destroyed instead of %u",
-		atomic_load(&seen_count), count);
+	        atomic_load(&seen_count), count);
 	for (unsigned i = 0; i < count; i++)
 		cr_assert_eq((uintptr_t)seen[i], first + i, "place %u has %p", i, seen[i]);
 }
@@ -126,8 +126,8 @@ static atomic_int gates_held;
 static pid_t gate_keeper;
 
 /*
- * A test that fails behind a shut gate could never drain: Criterion 2.4.1 would wait for its timeout
- * and then give up the whole run.
+ * A test that fails behind a shut gate could never drain: Criterion 2.4.1 would wait for its
+ * timeout and then give up the whole run.
  */
 static inline void leave_if_held_up(void)
 {
@@ -155,7 +155,7 @@ static inline void let_go(struct gate *gate)
 /* ---- Queues ---------------------------------------------------------------------------------- */
 
 static inline struct defer_drop_queue *make_queue(
-	uint32_t runner, uint32_t queue_size, uint32_t max_lanes)
+        uint32_t runner, uint32_t queue_size, uint32_t max_lanes)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
 	struct defer_drop_queue *queue = NULL;
@@ -192,14 +192,13 @@ static inline bool is_balanced(const struct defer_drop_stats *stats)
 static inline bool has_waiter(struct defer_drop_queue *queue)
 {
 	uint32_t count = dd_queue_lanes(queue);
+	bool has = false;
 
-	for (uint32_t i = 0; i < count; i++) {
-		struct dd_lane *lane = queue->lanes[i];
-
-		if (atomic_load(&lane->alarm) != lane->first + DD_NO_ALARM)
-			return true;
-	}
-	return false;
+	pthread_mutex_lock(&queue->waiters_lock);
+	for (uint32_t i = 0; i < count; i++)
+		has |= queue->lanes[i]->first_waiter != NULL;
+	pthread_mutex_unlock(&queue->waiters_lock);
+	return has;
 }
 
 /* Has the worker announced that it sleeps for good, and gone to sleep? */
@@ -230,8 +229,7 @@ static inline void *join_thread(pthread_t thread)
 /* Zeroed memory that children share. */
 static inline void *share(size_t bytes)
 {
-	void *memory = mmap(
-		NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	cr_assert_neq(memory, MAP_FAILED);
 	return memory;

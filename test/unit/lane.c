@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Lanes: who gets one, who keeps it, who gives it back.
+ */
+#include "unit.h"
+
+#define CALLER  DEFER_DROP_RUNNER_CALLER
+#define WORKER  DEFER_DROP_RUNNER_WORKER
+#define FOREVER DEFER_DROP_FOREVER
+
+TestSuite(lane, .timeout = 60);
+
+/* A thread that pushes when it is told to, and says which lane it used. */
+struct pusher {
+	struct defer_drop_queue *queue;
+	uintptr_t first; /* of the numbers that it pushes */
+	unsigned count;
+	uint32_t lane;
+	int errors;
+	pthread_barrier_t *barrier; /* all have their lanes */
+};
+
+static void *push_numbers(void *argument)
+{
+	struct pusher *pusher = argument;
+	struct defer_drop_ticket ticket = {0};
+
+	for (unsigned i = 0; i < pusher->count; i++) {
+		pusher->errors += defer_drop_queue_push_ticket(pusher->queue,
+		                          number(pusher->first + i), note, FOREVER, &ticket) != 0;
+		pusher->errors += i && ticket.lane != pusher->lane;
+		pusher->lane = ticket.lane;
+		if (!i && pusher->barrier)
+			pthread_barrier_wait(pusher->barrier);
+	}
+	return NULL;
+}
+
+static void run_pushers(struct pusher *pushers, unsigned count)
+{
+	pthread_barrier_t barrier;
+	pthread_t threads[8];
+
+	pthread_barrier_init(&barrier, NULL, count);
+	for (unsigned i = 0; i < count; i++) {
+		pushers[i].barrier = &barrier;
+		threads[i] = spawn(push_numbers, &pushers[i]);
+	}
+	for (unsigned i = 0; i < count; i++) {
+		join_thread(threads[i]);
+		cr_assert_eq(pushers[i].errors, 0, "it changed its lane");
+	}
+	pthread_barrier_destroy(&barrier);
+}
+
+static void assert_lanes(uint32_t max_lanes, unsigned owned)
+{
+	struct defer_drop_queue *queue = make_queue(WORKER, 64, max_lanes);
+	struct pusher pushers[8] = {{.count = 50}};
+	unsigned users[9] = {0};
+
+	for (unsigned i = 0; i < 8; i++)
+		pushers[i] = (struct pusher){.queue = queue, .count = 50};
+	run_pushers(pushers, 8);
+	for (unsigned i = 0; i < 8; i++) {
+		cr_assert_leq(pushers[i].lane, owned);
+		users[pushers[i].lane]++;
+	}
+	for (unsigned i = 1; i <= owned; i++)
+		cr_assert_eq(users[i], 1, "lane %u has %u owners", i, users[i]);
+	cr_assert_eq(users[0], 8 - owned);
+	cr_assert_eq(stats_of(queue).lanes, 1 + owned);
+	end_queue(queue);
+}
+
+Test(lane, each_thread_has_its_own_while_there_are_any_and_keeps_it)
+{
+	assert_lanes(0, 8);
+	assert_lanes(8, 8);
+	assert_lanes(3, 3);
+	assert_lanes(1, 1);
+	assert_lanes(DEFER_DROP_NO_LANES, 0);
+}
+
+Test(lane, a_thread_that_ends_gives_its_lane_back)
+{
+	struct defer_drop_queue *queue = make_queue(WORKER, 64, 4);
+
+	for (unsigned i = 0; i < 50; i++) {
+		struct pusher pusher = {.queue = queue, .count = 2};
+
+		run_pushers(&pusher, 1);
+		cr_assert_eq(pusher.lane, 1);
+	}
+	cr_assert_eq(stats_of(queue).lanes, 2);
+	end_queue(queue);
+	cr_assert_eq(atomic_load(&seen_count), 100);
+}
+
+Test(lane, the_next_owner_goes_on_behind_what_was_left)
+{
+	struct defer_drop_queue *queue = make_queue(CALLER, 16, 1);
+
+	for (uintptr_t i = 0; i < 4; i++) {
+		struct pusher pusher = {.queue = queue, .first = 4 * i, .count = 4};
+
+		run_pushers(&pusher, 1);
+		cr_assert_eq(pusher.lane, 1);
+	}
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	assert_seen(0, 16);
+	end_queue(queue);
+}
+
+Test(lane, a_thread_of_many_queues_keeps_its_order_in_each)
+{
+	struct defer_drop_queue *queues[20];
+
+	for (unsigned i = 0; i < 20; i++)
+		queues[i] = make_queue(CALLER, 128, 0);
+	for (uintptr_t at = 0; at < 100; at++)
+		for (unsigned i = 0; i < 20; i++)
+			answers(0, defer_drop_queue_push(queues[i], number(at), note));
+	for (unsigned i = 0; i < 20; i++) {
+		atomic_store(&seen_count, 0);
+		answers(0, defer_drop_queue_flush(queues[i], FOREVER));
+		assert_seen(0, 100);
+	}
+	/* Room again: and still in order. */
+	end_queue(queues[0]);
+	atomic_store(&seen_count, 0);
+	for (uintptr_t at = 0; at < 100; at++)
+		answers(0, defer_drop_queue_push(queues[19], number(at), note));
+	answers(0, defer_drop_queue_flush(queues[19], FOREVER));
+	assert_seen(0, 100);
+	for (unsigned i = 1; i < 20; i++)
+		end_queue(queues[i]);
+}
+
+/* ---- Threads that outlive a queue ------------------------------------------------------------ */
+
+struct survivor {
+	struct defer_drop_queue *queue;
+	sem_t go;
+	sem_t done;
+	int errors;
+};
+
+static void *outlive(void *argument)
+{
+	struct survivor *survivor = argument;
+
+	for (unsigned i = 0; i < 20; i++) {
+		await_semaphore(&survivor->go);
+		for (uintptr_t at = 0; at < 10; at++)
+			survivor->errors +=
+			        defer_drop_queue_push(survivor->queue, number(at), note) != 0;
+		sem_post(&survivor->done);
+	}
+	return NULL;
+}
+
+Test(lane, threads_live_on_when_a_queue_is_freed_and_use_the_next)
+{
+	struct survivor survivor = {.errors = 0};
+	pthread_t thread;
+
+	sem_init(&survivor.go, 0, 0);
+	sem_init(&survivor.done, 0, 0);
+	thread = spawn(outlive, &survivor);
+	for (unsigned i = 0; i < 20; i++) {
+		/* As likely as not at the address of the one before. */
+		survivor.queue = make_queue(CALLER, 16, 0);
+		atomic_store(&seen_count, 0);
+		sem_post(&survivor.go);
+		await_semaphore(&survivor.done);
+		answers(0, defer_drop_queue_flush(survivor.queue, FOREVER));
+		assert_seen(0, 10);
+		cr_assert_eq(stats_of(survivor.queue).lanes, 2);
+		end_queue(survivor.queue);
+	}
+	join_thread(thread);
+	cr_assert_eq(survivor.errors, 0);
+}
+
+/* ---- Threads that push while they end -------------------------------------------------------- */
+
+static pthread_key_t key;
+static struct defer_drop_queue *late_queue;
+static uintptr_t late_from; /* the round of thread-specific data in which pushing begins */
+static atomic_int late_errors;
+
+static void push_late(void *round)
+{
+	uintptr_t at = (uintptr_t)round;
+
+	if (at >= late_from && defer_drop_queue_push(late_queue, round, note))
+		atomic_fetch_add(&late_errors, 1);
+	pthread_setspecific(key, number(at + 1));
+}
+
+static void *end_late(void *argument)
+{
+	pthread_setspecific(key, argument);
+	if (!argument && defer_drop_queue_push(late_queue, number(0), note))
+		atomic_fetch_add(&late_errors, 1);
+	if (!argument)
+		pthread_setspecific(key, number(1));
+	return NULL;
+}
+
+Test(lane, the_order_of_a_thread_holds_until_its_very_end)
+{
+	cr_assert_eq(pthread_key_create(&key, push_late), 0);
+	late_queue = make_queue(CALLER, 16, 0);
+	join_thread(spawn(end_late, NULL));
+	answers(0, defer_drop_queue_flush(late_queue, FOREVER));
+	cr_assert_eq(atomic_load(&late_errors), 0);
+	assert_seen(0, 1 + PTHREAD_DESTRUCTOR_ITERATIONS);
+	end_queue(late_queue);
+}
+
+Test(lane, a_thread_that_first_pushes_at_its_very_end_keeps_no_lane)
+{
+	cr_assert_eq(pthread_key_create(&key, push_late), 0);
+	for (late_from = 1; late_from <= PTHREAD_DESTRUCTOR_ITERATIONS; late_from++) {
+		late_queue = make_queue(CALLER, 256, 0);
+		for (unsigned i = 0; i < 20; i++)
+			join_thread(spawn(end_late, number(1)));
+		cr_assert_leq(stats_of(late_queue).lanes, 2, "first in round %u: %u lanes",
+		        (unsigned)late_from, stats_of(late_queue).lanes);
+		end_queue(late_queue);
+	}
+	cr_assert_eq(atomic_load(&late_errors), 0);
+}
+
+static void *end_late_waiting(void *argument)
+{
+	(void)argument;
+	pthread_setspecific(key, number(1));
+	return NULL;
+}
+
+/* What the thread left behind must not be written to when the queue is freed. */
+Test(lane, a_queue_is_freed_after_threads_that_pushed_at_their_very_end)
+{
+	struct defer_drop_queue *other;
+
+	cr_assert_eq(pthread_key_create(&key, push_late), 0);
+	for (late_from = 1; late_from <= PTHREAD_DESTRUCTOR_ITERATIONS; late_from++) {
+		struct survivor survivor = {.errors = 0};
+		pthread_t thread;
+
+		late_queue = make_queue(CALLER, 256, 0);
+		join_thread(spawn(end_late_waiting, NULL));
+		/* Its stack is used again by a thread with a lane in another queue. */
+		other = make_queue(CALLER, 1024, 1);
+		survivor.queue = other;
+		sem_init(&survivor.go, 0, 0);
+		sem_init(&survivor.done, 0, 0);
+		thread = spawn(outlive, &survivor);
+		sem_post(&survivor.go);
+		await_semaphore(&survivor.done);
+		end_queue(late_queue);
+		for (unsigned i = 1; i < 20; i++) {
+			sem_post(&survivor.go);
+			await_semaphore(&survivor.done);
+		}
+		join_thread(thread);
+		/* Not one of its drops went to the shared lane. */
+		struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+
+		answers(0, defer_drop_queue_lane_stats(other, 0, &stats));
+		cr_assert_eq(stats.pushed_total, 0);
+		end_queue(other);
+		cr_assert_eq(survivor.errors, 0);
+	}
+}
