@@ -107,7 +107,8 @@ uint64_t bench_number(const char *option, const char *text, uint64_t least, uint
 	errno = 0;
 	value = strtoull(text, &end, 10);
 	if (errno || end == text || *end || *text == '-' || value < least || value > most) {
-		fprintf(stderr, "%s %s: want %" PRIu64 "..%" PRIu64 "\n", option, text, least, most);
+		fprintf(stderr, "%s %s: want %" PRIu64 "..%" PRIu64 "\n", option, text, least,
+			most);
 		exit(2);
 	}
 	return value;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The floors: lib/ring.h as one producer and one consumer would use it that never sleep, close or wait;
- * and two plain stores into a ring of the same size that nobody empties.
+ * The floors: lib/ring.h as one producer and one consumer would use it that never sleep, close or
+ * wait; and two plain stores into a ring of the same size that nobody empties.
  */
 #include <pthread.h>
 

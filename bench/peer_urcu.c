@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * liburcu's own ways to defer: defer_rcu (a ring per thread, drained after a grace period, by a worker
- * or by the caller when full) and call_rcu (a list and a worker). Both give more than we are asked for
- * here, a grace period; there are no readers.
+ * liburcu's own ways to defer: defer_rcu (a ring per thread, drained after a grace period, by a
+ * worker or by the caller when full) and call_rcu (a list and a worker). Both give more than we are
+ * asked for here, a grace period; there are no readers.
  */
 #include <stdlib.h>
 #include <urcu.h>
@@ -11,7 +11,8 @@
 #include "bench.h"
 #include "peer.h"
 
-/* Their workers inherit the CPUs of the thread that starts them: for that moment it is the second. */
+/* Their workers inherit the CPUs of the thread that starts them: for that moment it is the second.
+ *  */
 
 static void unregister_defer(void)
 {

@@ -36,7 +36,8 @@ struct figures {
 	double total_ns[MAX_ROUNDS]; /* per drop, until all were destroyed */
 };
 
-static void measure(const struct peer *peer, struct figures *figures, unsigned round, uint64_t drops)
+static void measure(
+	const struct peer *peer, struct figures *figures, unsigned round, uint64_t drops)
 {
 	uint64_t begin_ns;
 	uint64_t pushed_ns;
@@ -75,7 +76,8 @@ static void print(struct figures *figures, unsigned rounds)
 static void print_skipped(void)
 {
 #ifndef HAVE_URCU
-	printf("skipped: liburcu defer_rcu and call_rcu (liburcu-dev was not there to build with)\n");
+	printf("skipped: liburcu defer_rcu and call_rcu (liburcu-dev was not there to build "
+	       "with)\n");
 #endif
 #ifndef HAVE_CK
 	printf("skipped: ck_ring MPSC (libck-dev was not there to build with)\n");

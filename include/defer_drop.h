@@ -9,8 +9,8 @@
  *     defer_drop(tree, tree_free);      instead of tree_free(tree), on the hot path
  *     defer_drop_flush();               where everything dropped so far must be gone
  *
- * That is the whole library for most programs: it starts itself at the first push and drains what is
- * left at exit. A reader who wants no more can stop after the first section below.
+ * That is the whole library for most programs: it starts itself at the first push and drains what
+ * is left at exit. A reader who wants no more can stop after the first section below.
  *
  * What holds for every call:
  *
@@ -36,8 +36,8 @@
 #define DEFER_DROP_VERSION_MAJOR 0
 #define DEFER_DROP_VERSION_MINOR 1
 #define DEFER_DROP_VERSION_PATCH 0
-#define DEFER_DROP_VERSION                                                                         \
-	(DEFER_DROP_VERSION_MAJOR * 10000 + DEFER_DROP_VERSION_MINOR * 100 +                       \
+#define DEFER_DROP_VERSION                                                   \
+	(DEFER_DROP_VERSION_MAJOR * 10000 + DEFER_DROP_VERSION_MINOR * 100 + \
 		DEFER_DROP_VERSION_PATCH)
 
 #if defined(__GNUC__)
@@ -100,8 +100,8 @@ DEFER_DROP_API int defer_drop_timed(void *object, defer_drop_fn destroy, uint64_
 /*
  * Waits until every drop pushed before this call has been destroyed, nested drops included.
  *
- * "Before" is what happened before this call: the caller's own pushes, and those of threads that the
- * caller synchronised with. Later pushes do not prolong it.
+ * "Before" is what happened before this call: the caller's own pushes, and those of threads that
+ * the caller synchronised with. Later pushes do not prolong it.
  *
  * Threads: any, beside every other call.
  * Blocks: until those destructors have returned.
@@ -125,8 +125,8 @@ DEFER_DROP_API int defer_drop_flush_timed(uint64_t timeout_ns);
 /*
  * Closes the default queue, destroys everything that was pushed, and ends the worker.
  *
- * The same as defer_drop_queue_shutdown on the default queue, draining, with no report. Calling it is
- * optional: at exit the configured policy (by default, to drain) runs by itself.
+ * The same as defer_drop_queue_shutdown on the default queue, draining, with no report. Calling it
+ * is optional: at exit the configured policy (by default, to drain) runs by itself.
  */
 DEFER_DROP_API int defer_drop_shutdown(void);
 
@@ -143,7 +143,7 @@ enum defer_drop_runner {
 enum defer_drop_at_exit {
 	DEFER_DROP_AT_EXIT_DEFAULT = 0, /* drain */
 	DEFER_DROP_AT_EXIT_DRAIN = 1,   /* destroy all */
-	DEFER_DROP_AT_EXIT_TIMED = 2,   /* destroy for at most exit_timeout_ns; say on stderr what is left */
+	DEFER_DROP_AT_EXIT_TIMED = 2, /* destroy for exit_timeout_ns, say on stderr what is left */
 	DEFER_DROP_AT_EXIT_ABANDON = 3, /* wait for the destructor that is running, and no more */
 };
 
@@ -172,8 +172,8 @@ enum defer_drop_scheduling {
 #define DEFER_DROP_NEVER UINT64_MAX
 
 /*
- * How a queue is set up. Begin with DEFER_DROP_CONFIG_INIT; a field left 0 means the built-in value,
- * given in brackets.
+ * How a queue is set up. Begin with DEFER_DROP_CONFIG_INIT; a field left 0 means the built-in
+ * value, given in brackets.
  *
  * The struct grows at its end: size tells the library which of its versions the caller was compiled
  * with, and fields it does not have mean their built-in value.
@@ -181,47 +181,55 @@ enum defer_drop_scheduling {
 struct defer_drop_config {
 	size_t size; /* sizeof(struct defer_drop_config) */
 
-	uint32_t queue_size; /* drops per lane, a power of two in 2..16777216
-			      * [Meson option queue_size] */
-	uint32_t max_lanes;  /* lanes owned by a thread each, 1..1024, or DEFER_DROP_NO_LANES. Threads
-			      * beyond that share one lane. [Meson option max_lanes] */
+	/* Drops per lane, a power of two in 2..16777216 [Meson option queue_size]. */
+	uint32_t queue_size;
+	/* Lanes owned by a thread each, 1..1024, or DEFER_DROP_NO_LANES. Threads beyond that share
+	 * one lane [Meson option max_lanes]. */
+	uint32_t max_lanes;
 
-	const char *worker_name; /* 1 to 15 bytes (pthread_setname_np(3)) ["defer_drop"] */
-	const char *cpus;        /* CPUs the worker may run on, as "0-3,6" [those of the starter] */
+	/* 1 to 15 bytes (pthread_setname_np(3)) ["defer_drop"]. */
+	const char *worker_name;
+	/* CPUs the worker may run on, as "0-3,6" [those of the starter]. */
+	const char *cpus;
 
-	uint32_t scheduling;          /* enum defer_drop_scheduling */
-	uint32_t scheduling_priority; /* 1..99, with FIFO and RR only */
-	int32_t niceness;             /* -20..19, the worker's own; 0 means the starter's */
+	/* enum defer_drop_scheduling. */
+	uint32_t scheduling;
+	/* 1..99, with FIFO and RR only. */
+	uint32_t scheduling_priority;
+	/* -20..19, the worker's own; 0 means the starter's. */
+	int32_t niceness;
 
 	uint32_t runner;  /* enum defer_drop_runner */
 	uint32_t at_exit; /* enum defer_drop_at_exit */
 	uint32_t at_fork; /* enum defer_drop_at_fork */
 
-	uint64_t exit_timeout_ns;  /* 1..DEFER_DROP_TIMEOUT_MAX, with DEFER_DROP_AT_EXIT_TIMED only */
-	uint64_t stack_size_bytes; /* of the worker: PTHREAD_STACK_MIN..4294967296 [the system's] */
-	uint64_t quiet_spell_ns;   /* without drops for so long, the worker sleeps until it is woken:
-				    * 1000000..DEFER_DROP_TIMEOUT_MAX or DEFER_DROP_NEVER
-				    * [100000000, 100 ms] */
-	uint64_t longest_nap_ns;   /* until then it looks at least this often:
-				    * 1000..1000000000 [1000000, 1 ms] */
+	/* 1..DEFER_DROP_TIMEOUT_MAX, with DEFER_DROP_AT_EXIT_TIMED only. */
+	uint64_t exit_timeout_ns;
+	/* Of the worker: PTHREAD_STACK_MIN..4294967296 [the system's]. */
+	uint64_t stack_size_bytes;
+	/* Without drops for so long, the worker sleeps until it is woken:
+	 * 1000000..DEFER_DROP_TIMEOUT_MAX or DEFER_DROP_NEVER [100000000, 100 ms]. */
+	uint64_t quiet_spell_ns;
+	/* Until then it looks at least this often: 1000..1000000000 [1000000, 1 ms]. */
+	uint64_t longest_nap_ns;
 };
 
-#define DEFER_DROP_CONFIG_INIT                                                                     \
-	{                                                                                          \
-		sizeof(struct defer_drop_config), 0, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0   \
+#define DEFER_DROP_CONFIG_INIT                                                                   \
+	{                                                                                        \
+		sizeof(struct defer_drop_config), 0, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
 	}
 
 /*
- * Sets the default queue up and starts its worker. Optional, before the first use: a queue that sets
- * itself up has the built-in values, and a worker that does without cpus, scheduling or niceness where
- * they cannot be had, and says so on stderr.
+ * Sets the default queue up and starts its worker. Optional, before the first use: a queue that
+ * sets itself up has the built-in values, and a worker that does without cpus, scheduling or
+ * niceness where they cannot be had, and says so on stderr.
  *
  * config: NULL means all built-in values. The environment variable DEFER_DROP_OPTIONS, as in
  *   "queue_size=8192,at_exit=abandon", overrides it, whether this is called or not: names are those
- *   of the fields, choices are written as worker, caller, drain, timed, abandon, empty, keep, other,
- *   batch, idle, fifo, rr, never and none. A wrong name or value is reported on stderr with what is
- *   accepted, when the queue is set up, and leaves the value as it was. It is ignored in set-user-ID
- *   programs (secure_getenv(3)).
+ *   of the fields, choices are written as worker, caller, drain, timed, abandon, empty, keep,
+ *   other, batch, idle, fifo, rr, never and none. A wrong name or value is reported on stderr with
+ *   what is accepted, when the queue is set up, and leaves the value as it was. It is ignored in
+ *   set-user-ID programs (secure_getenv(3)).
  * Threads: any. Asking again for the values in force answers 0.
  * Blocks: until the worker runs.
  * Errors (nothing was changed):
@@ -354,8 +362,8 @@ DEFER_DROP_API int defer_drop_queue_shutdown(struct defer_drop_queue *queue, uin
  * The configuration in force, every built-in value filled in.
  *
  * config: its size field says how much to fill in. Strings live as long as the queue.
- * Errors: -EINVAL where queue or config is NULL or config->size is smaller than the first version's;
- *   -ENOMEM where the default queue was not used yet and cannot be set up.
+ * Errors: -EINVAL where queue or config is NULL or config->size is smaller than the
+ *   first version's; -ENOMEM where the default queue was not used yet and cannot be set up.
  */
 DEFER_DROP_API int defer_drop_queue_config(
 	struct defer_drop_queue *queue, struct defer_drop_config *config);
@@ -363,8 +371,8 @@ DEFER_DROP_API int defer_drop_queue_config(
 /* ---- Tickets: "this drop" -------------------------------------------------------------------- */
 
 /*
- * Names a drop, or everything a thread has pushed up to a point. A value: copy it freely. Good until
- * its queue is freed; not good in a forked child.
+ * Names a drop, or everything a thread has pushed up to a point. A value: copy it freely. Good
+ * until its queue is freed; not good in a forked child.
  */
 struct defer_drop_ticket {
 	struct defer_drop_queue *queue;
@@ -385,8 +393,8 @@ DEFER_DROP_API int defer_drop_queue_push_ticket(struct defer_drop_queue *queue, 
 	defer_drop_fn destroy, uint64_t timeout_ns, struct defer_drop_ticket *ticket);
 
 /*
- * A ticket for everything that the calling thread has pushed to a queue so far: a flush that does not
- * block, for event loops. Where the thread pushes to the shared lane it covers that whole lane.
+ * A ticket for everything that the calling thread has pushed to a queue so far: a flush that does
+ * not block, for event loops. Where the thread pushes to the shared lane it covers that whole lane.
  *
  * Errors:
  *   -EINVAL   queue or ticket is NULL
@@ -422,10 +430,12 @@ DEFER_DROP_API int defer_drop_ticket_wait(
 	const struct defer_drop_ticket *ticket, uint64_t timeout_ns);
 
 /*
- * Adds 1 to an eventfd(2) when it has been destroyed or abandoned; at once where it has been already.
+ * Adds 1 to an eventfd(2) when it has been destroyed or abandoned; at once where it has been
+ * already.
  *
- * eventfd: the library keeps a duplicate until then, so that the caller may close its own. Whether it
- *   is an eventfd is not checked: 8 bytes are written to whatever it is, if it can take them at once.
+ * eventfd: the library keeps a duplicate until then, so that the caller may close its own. Whether
+ *   it is an eventfd is not checked: 8 bytes are written to whatever it is, if it can take them
+ *   at once.
  * Errors (the eventfd will not be signalled):
  *   -ESTALE, -EINVAL  as defer_drop_ticket_poll
  *   -EBADF, -EMFILE   eventfd cannot be duplicated (dup(2))
@@ -438,9 +448,9 @@ DEFER_DROP_API int defer_drop_ticket_notify(const struct defer_drop_ticket *tick
 
 /*
  * Counters since the queue began (in a forked child: since the fork). Taken without locks while the
- * queue runs, each is exact and they are read one after the other; once nobody pushes and a flush has
- * returned they agree: pushed = destroyed + abandoned + backlog. A push that waits for ever for room in
- * the shared lane counts as pushed, since it has its place in it.
+ * queue runs, each is exact and they are read one after the other; once nobody pushes and a flush
+ * has returned they agree: pushed = destroyed + abandoned + backlog. A push that waits for ever for
+ * room in the shared lane counts as pushed, since it has its place in it.
  */
 struct defer_drop_stats {
 	size_t size; /* sizeof(struct defer_drop_stats), set by the caller */
@@ -454,19 +464,22 @@ struct defer_drop_stats {
 	uint64_t waits_total;   /* times that a push found its ring full and waited */
 	uint64_t wait_ns_total; /* time spent so */
 
-	uint64_t wakes_total;       /* of a queue: calls that woke the worker, by pushes and waits */
-	uint64_t naps_total;        /* of a queue: short timed sleeps of the worker */
-	uint64_t deep_sleeps_total; /* of a queue: sleeps until woken */
+	/* Of a queue, 0 for a lane: */
+	uint64_t wakes_total;       /* calls that woke the worker, by pushes and waits */
+	uint64_t naps_total;        /* short timed sleeps of the worker */
+	uint64_t deep_sleeps_total; /* sleeps until woken, the present one included */
 
-	uint64_t backlog;         /* pending now */
-	uint64_t highest_backlog; /* most pending that was seen at a look; the worker looks when it wakes
-				   * up and when much was pending, a caller each time it drains */
-	uint32_t lanes;           /* of a queue: lanes in existence, the shared one included */
+	uint64_t backlog; /* pending now */
+	/* Most pending that was seen at a look. The worker looks when it wakes up and when much was
+	 * pending; a caller, each time it drains. */
+	uint64_t highest_backlog;
+
+	uint32_t lanes; /* of a queue: lanes in existence, the shared one included */
 };
 
-#define DEFER_DROP_STATS_INIT                                                                      \
-	{                                                                                          \
-		sizeof(struct defer_drop_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0             \
+#define DEFER_DROP_STATS_INIT                                                          \
+	{                                                                              \
+		sizeof(struct defer_drop_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
 	}
 
 /*

@@ -109,7 +109,8 @@ int dd_config_policy(const struct dd_config *config)
 	return policies[config->scheduling];
 }
 
-/* ---- One value at a time: the same setters serve the struct and the environment --------------- */
+/* ---- One value at a time: the same setters serve the struct and the environment ---------------
+ *  */
 
 /* Each sets a field to a value that is not 0. False where the value is out of range. */
 
@@ -388,8 +389,9 @@ static bool parse_value(const struct option *option, const char *text, uint64_t 
 	*value = option->set == set_niceness ? (uint64_t)strtoll(text, &end, 10)
 					     : strtoull(text, &end, 10);
 	/* The values that words stand for are not taken as numbers. */
-	return !errno && !*end && !(option->choices && *value >= DEFER_DROP_NO_LANES &&
-					  (option->choices == none || *value == DEFER_DROP_NEVER));
+	return !errno && !*end &&
+	       !(option->choices && *value >= DEFER_DROP_NO_LANES &&
+		       (option->choices == none || *value == DEFER_DROP_NEVER));
 }
 
 /* Applies one name=value. Returns NULL, or what would have been accepted. */
@@ -457,7 +459,8 @@ void dd_config_override(struct dd_config *config, const char *options,
 
 	apply_all(config, options, report);
 	if (!has_priority_as_due(config)) {
-		report(options, "scheduling_priority with scheduling fifo or rr, and with no other");
+		report(options,
+			"scheduling_priority with scheduling fifo or rr, and with no other");
 		config->scheduling = before.scheduling;
 		config->scheduling_priority = before.scheduling_priority;
 	}

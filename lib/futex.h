@@ -44,8 +44,8 @@ static inline void dd_futex_wake(_Atomic(uint32_t) *word, int sleepers)
 }
 
 /*
- * A lock that can be waited for until a deadline of CLOCK_MONOTONIC, which ThreadSanitizer can follow
- * (it does not know pthread_mutex_clocklock(3)). 0 is free, 1 taken, 2 taken and waited for.
+ * A lock that can be waited for until a deadline of CLOCK_MONOTONIC, which ThreadSanitizer can
+ * follow (it does not know pthread_mutex_clocklock(3)). 0 is free, 1 taken, 2 taken and waited for.
  */
 static inline bool dd_seat_try(_Atomic(uint32_t) *seat)
 {

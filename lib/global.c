@@ -18,8 +18,8 @@
 #include "worker.h"
 
 /*
- * The default queue and the ring of its shared lane take no memory until they are used, and none has
- * to be found then: a push never fails for want of it.
+ * The default queue and the ring of its shared lane take no memory until they are used, and none
+ * has to be found then: a push never fails for want of it.
  */
 static struct defer_drop_queue the_queue;
 static struct dd_slot the_slots[DD_QUEUE_SIZE];
@@ -81,7 +81,8 @@ static int open_lazily(void)
 	if (!result)
 		result = init(&config);
 	if (result == -ENOMEM) {
-		dd_report("no memory for queue_size=%u, it is %u", config.queue_size, DD_QUEUE_SIZE);
+		dd_report(
+			"no memory for queue_size=%u, it is %u", config.queue_size, DD_QUEUE_SIZE);
 		config.queue_size = DD_QUEUE_SIZE;
 		result = init(&config);
 	}
@@ -190,8 +191,7 @@ int defer_drop_timed(void *object, defer_drop_fn destroy, uint64_t timeout_ns)
 {
 	int result = dd_timeout_check(timeout_ns);
 
-	return result ? result
-		      : dd_push(dd_self.lane, &the_queue, object, destroy, timeout_ns);
+	return result ? result : dd_push(dd_self.lane, &the_queue, object, destroy, timeout_ns);
 }
 
 int defer_drop_flush(void)

@@ -21,8 +21,8 @@ static bool farewell_works; /* set once */
 static void *map(size_t bytes)
 {
 	int before = errno;
-	void *memory = mmap(
-		NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *memory =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	errno = before; /* who has no memory for a lane uses the shared one */
 	return memory == MAP_FAILED ? NULL : memory;
@@ -78,9 +78,10 @@ static void give_back(struct dd_tenancy *tenancy)
 }
 
 /*
- * Runs when a thread ends, among the destructors of other thread-specific data, which may still push:
- * to the shared lane, once what the thread has left in its own is destroyed. A thread whose first push
- * of all comes from the very last of them is not heard of again, and its lane stays unused.
+ * Runs when a thread ends, among the destructors of other thread-specific data, which may still
+ * push: to the shared lane, once what the thread has left in its own is destroyed. A thread whose
+ * first push of all comes from the very last of them is not heard of again, and its lane stays
+ * unused.
  */
 static void farewell(void *self)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The drops that destructors make: a first-in first-out list of the consumer's own, unbounded, because
- * a destructor that waited for room would wait for itself. Used by one thread.
+ * The drops that destructors make: a first-in first-out list of the consumer's own, unbounded,
+ * because a destructor that waited for room would wait for itself. Used by one thread.
  */
 #ifndef DD_NESTED_H
 #define DD_NESTED_H

@@ -2,18 +2,18 @@
  *
  * Sleeping and waking the consumer, and closing the queue.
  *
- * The one question in both: a producer publishes and then reads a word; the consumer writes that word
- * and then reads what was published. At least one of them must see the other. With fences on both
- * sides that costs each push some 20 cycles, for the sake of an event that comes once in a quiet
- * spell. So the sides are made unequal, by membarrier(2): the producer *heeds* a word (a plain load
- * that the compiler may not move up), and the other side *announces* (writes the word, then makes
- * every running thread pass a fence). After that, whatever was published by a thread that did not see
- * the word is visible to the announcer.
+ * The one question in both: a producer publishes and then reads a word; the consumer writes that
+ * word and then reads what was published. At least one of them must see the other. With fences on
+ * both sides that costs each push some 20 cycles, for the sake of an event that comes once in a
+ * quiet spell. So the sides are made unequal, by membarrier(2): the producer *heeds* a word (a
+ * plain load that the compiler may not move up), and the other side *announces* (writes the word,
+ * then makes every running thread pass a fence). After that, whatever was published by a thread
+ * that did not see the word is visible to the announcer.
  *
  * Where membarrier is missing, FENCED stands in `attention` for good: it sends every push down the
  * path of those who found the word set, and they look again with a read-modify-write. Such accesses
- * to one word come one after the other, and the later sees all that went before the earlier: the same
- * question, answered without fences. The push itself has no branch for it.
+ * to one word come one after the other, and the later sees all that went before the earlier: the
+ * same question, answered without fences. The push itself has no branch for it.
  *
  * attention, read by every push:
  *   ASLEEP  the consumer sleeps for good, or there is none yet: the producer that clears it rings
@@ -52,7 +52,8 @@ enum dd_bell {
 };
 
 struct dd_park {
-	alignas(DD_LINE) _Atomic(uint32_t) attention; /* nearly always 0, and nearly never written */
+	alignas(DD_LINE) _Atomic(uint32_t)
+		attention; /* nearly always 0, and nearly never written */
 	alignas(DD_LINE) _Atomic(uint32_t) bell;
 };
 
@@ -69,12 +70,14 @@ static inline uint32_t dd_heed(_Atomic(uint32_t) *attention)
 /* What a producer for which heed was not 0 looks at next. */
 static inline uint32_t dd_settle(_Atomic(uint32_t) *attention)
 {
-	/* ->CLOSE: without acquire the producer could miss that its drop was taken before. The read-modify-write, where FENCED, orders it after the announcement or makes
-	 * the announcement see the publish. */
+	/* ->CLOSE: without acquire the producer could miss that its drop was taken before. The
+	 * read-modify-write, where FENCED, comes after the announcement, or makes the announcement
+	 * see the publish. */
 	return atomic_fetch_or_explicit(attention, 0, memory_order_acq_rel);
 }
 
-/* Sets bits so that every publish by a producer that does not heed them is visible to the caller. */
+/* Sets bits so that every publish by a producer that does not heed them is visible to the caller.
+ *  */
 static inline void dd_announce(_Atomic(uint32_t) *attention, uint32_t bits)
 {
 	/* CLOSE->: without release a producer could see CLOSED before contested_from. */

@@ -33,8 +33,7 @@ static bool has_room(struct dd_lane *lane, uint64_t at)
 	uint64_t backlog = lane->is_shared ? dd_ring_room(&lane->ring, at)
 					   : dd_ring_room_owned(&lane->ring, at);
 
-	if (backlog >= capacity / 4 && dd_bell_is_napping(&park->bell) &&
-		dd_bell_ring(&park->bell))
+	if (backlog >= capacity / 4 && dd_bell_is_napping(&park->bell) && dd_bell_ring(&park->bell))
 		dd_add_shared(&lane->queue->wakes_total, 1);
 	return backlog < capacity;
 }
@@ -124,7 +123,8 @@ static int push_owned(struct dd_lane *lane, void *object, defer_drop_fn destroy,
 	return dd_push_at(lane, lane->queue, *at, object, destroy);
 }
 
-/* Gives up a position that was claimed in the shared lane: on a closed queue nobody minds the gap. */
+/* Gives up a position that was claimed in the shared lane: on a closed queue nobody minds the gap.
+ *  */
 static int disclaim(struct dd_lane *lane)
 {
 	dd_add_shared(&lane->retracted_total, 1);
@@ -150,7 +150,8 @@ static int claim_or_give_up(struct dd_lane *lane, uint64_t timeout_ns, uint64_t 
 	return result;
 }
 
-/* Claims the next position in the shared lane and waits with the claim: first come, first served. */
+/* Claims the next position in the shared lane and waits with the claim: first come, first served.
+ *  */
 static int claim_and_wait(struct dd_lane *lane, uint64_t *at)
 {
 	struct dd_ring *ring = &lane->ring;
@@ -264,8 +265,8 @@ int dd_queue_push(struct defer_drop_queue *queue, void *object, defer_drop_fn de
 	return result;
 }
 
-static int push(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy,
-	uint64_t timeout_ns)
+static int push(
+	struct defer_drop_queue *queue, void *object, defer_drop_fn destroy, uint64_t timeout_ns)
 {
 	struct dd_tenancy *tenancy;
 
@@ -287,8 +288,8 @@ int defer_drop_queue_push_try(struct defer_drop_queue *queue, void *object, defe
 	return push(queue, object, destroy, DD_TRY);
 }
 
-int defer_drop_queue_push_timed(struct defer_drop_queue *queue, void *object,
-	defer_drop_fn destroy, uint64_t timeout_ns)
+int defer_drop_queue_push_timed(
+	struct defer_drop_queue *queue, void *object, defer_drop_fn destroy, uint64_t timeout_ns)
 {
 	int result = dd_timeout_check(timeout_ns);
 
@@ -346,8 +347,9 @@ static void leave_consumer(struct defer_drop_queue *queue, const struct dd_runni
 }
 
 /*
- * Runs destructors on this thread until the position has passed. Returns 0, -ETIMEDOUT, -ESTALE where
- * one of them has forked and this is the child, or -EINPROGRESS where another thread closes the queue.
+ * Runs destructors on this thread until the position has passed. Returns 0, -ETIMEDOUT, -ESTALE
+ * where one of them has forked and this is the child, or -EINPROGRESS where another thread closes
+ * the queue.
  */
 static int drain_to(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns)
 {
@@ -655,8 +657,7 @@ static int begin_queue(struct defer_drop_queue *queue)
 	return result;
 }
 
-int defer_drop_queue_create(
-	struct defer_drop_queue **queue, const struct defer_drop_config *asked)
+int defer_drop_queue_create(struct defer_drop_queue **queue, const struct defer_drop_config *asked)
 {
 	static _Atomic(uint64_t) ids = 1; /* 0 is the default queue's */
 	struct defer_drop_queue *made;
@@ -728,8 +729,7 @@ static bool is_own_worker(struct defer_drop_queue *queue)
 static void survive_nested(struct defer_drop_queue *queue, bool is_kept)
 {
 	/* Those in the list, and one more where a nested drop is being destroyed. */
-	uint64_t pending = dd_read(&queue->nested_total) -
-			   dd_read(&queue->nested_destroyed_total) -
+	uint64_t pending = dd_read(&queue->nested_total) - dd_read(&queue->nested_destroyed_total) -
 			   dd_read(&queue->nested_abandoned_total);
 	struct dd_drop ignored;
 

@@ -49,8 +49,9 @@ struct defer_drop_queue {
 	_Atomic(uint64_t) deep_sleeps_total;
 	_Atomic(uint64_t) highest_backlog;
 	struct dd_nested nested;
-	struct dd_lane *running_lane; /* whose drop is being destroyed, for tickets of nested drops */
-	uint32_t next_lane;           /* at which a round begins, so that short ones starve none */
+	struct dd_lane
+		*running_lane; /* whose drop is being destroyed, for tickets of nested drops */
+	uint32_t next_lane;    /* at which a round begins, so that short ones starve none */
 
 	/* Read by the consumer after each drop; written when the queue closes. */
 	alignas(DD_LINE) _Atomic(uint32_t) state; /* enum dd_state, and a futex word */
@@ -58,7 +59,7 @@ struct defer_drop_queue {
 	_Atomic(uint32_t) lane_count;             /* the shared one included; only grows */
 	bool is_fenced;                           /* set once, like the four below */
 	uint64_t id;                              /* never used again; the default queue's is 0 */
-	struct dd_slot *shared_slots; /* to be unmapped, or NULL */
+	struct dd_slot *shared_slots;             /* to be unmapped, or NULL */
 	struct dd_config config;
 	uint32_t generation; /* forks that it went through */
 

@@ -85,7 +85,8 @@ static void at_exit(void)
 
 static void set_hooks(void)
 {
-	if (pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) || atexit(at_exit))
+	if (pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) ||
+		atexit(at_exit))
 		dd_report("no memory to hear of fork and exit");
 }
 

@@ -3,36 +3,37 @@
  * The ring: slots, claim, publish, consume. No system call, no global, no waiting.
  *
  * A position counts the drops of a ring and is never reset; its slot is position & mask. Whoever
- * pushes claims a position, fills the slot with plain stores and publishes it with one release store of
- * the destructor. The one consumer polls the slot at its cursor, never the producers' tail; it runs the
- * destructor and then clears the slot, which says at once that this drop has been destroyed and that the
- * slot is free. Head says the same of all slots before it, and is what producers look at; it is moved a
- * batch at a time, because each move costs the consumer a store that cannot be merged with its
- * neighbours. (Measured with empty destructors: 5.2 ns per drop instead of 7.4 with a move for each
- * drop. The alternative to clearing, a lap bit in the slot so that the consumer never writes to it, came
- * to 7.6 ns, and on two cores that share no cache to 22 to 28 ns instead of 15 to 18.)
+ * pushes claims a position, fills the slot with plain stores and publishes it with one release
+ * store of the destructor. The one consumer polls the slot at its cursor, never the producers'
+ * tail; it runs the destructor and then clears the slot, which says at once that this drop has been
+ * destroyed and that the slot is free. Head says the same of all slots before it, and is what
+ * producers look at; it is moved a batch at a time, because each move costs the consumer a store
+ * that cannot be merged with its neighbours. (Measured with empty destructors: 5.2 ns per drop
+ * instead of 7.4 with a move for each drop. The alternative to clearing, a lap bit in the slot so
+ * that the consumer never writes to it, came to 7.6 ns, and on two cores that share no cache to 22
+ * to 28 ns instead of 15 to 18.)
  *
  * Two ways to claim, by who may push:
  *   owned   one thread, which moves the tail with a plain store after it has published, so that a
  *           thread stopped in the middle of a push holds up nobody;
  *   shared  many threads, with one locked instruction before they publish: a thread stopped between
- *           the two holds up this ring, and only this ring. As a slot that is claimed looks like one
- *           that is cleared, head is moved after each drop.
+ *           the two holds up this ring, and only this ring. As a slot that is claimed looks like
+ *           one that is cleared, head is moved after each drop.
  *
  * Edges:
  *   PUBLISH  fill: slot.destroy, release -> take: slot.destroy, acquire
  *            carries slot.object and all that the producer did before the push
  *   TAIL     advance: tail, release -> dd_ring_tail: tail, acquire
- *            carries the publish before it: who waits for a position may not take the empty slot from
- *            before the publish for the cleared one
+ *            carries the publish before it: who waits for a position may not take the empty slot
+ *            from before the publish for the cleared one
  *   DONE     done: slot.destroy, release -> is_past, room_owned: slot.destroy, acquire
  *            carries what the destructor did; and that the slot has been read, so that it may be
  *            filled again
  *   RECYCLE  recycle: head, release -> room, is_past: head, acquire
  *            the same for all slots before head
  *   ROOM     room, room_owned: limit, release -> has_room, is_past: limit, acquire
- *            hands RECYCLE and DONE on from the producer that looked, to other producers of a shared
- *            ring, and to waiters: what lies a lap or more before the limit is done
+ *            hands RECYCLE and DONE on from the producer that looked, to other producers of a
+ *            shared ring, and to waiters: what lies a lap or more before the limit is done
  *   RETRACT  retract: slot.destroy, acq_rel <-> take_contested: slot.destroy, acq_rel
  *            decides, on a closed ring, whose the object is
  */
@@ -130,9 +131,9 @@ static inline uint64_t dd_ring_capacity(const struct dd_ring *ring)
 /* ---- Producers ------------------------------------------------------------------------------- */
 
 /*
- * Looks at head for a producer that would push at this position, and sets the next limit: the end of
- * a quarter of the ring at most, so that producers look up often enough to see their backlog grow.
- * Answers the backlog; below the capacity there is room.
+ * Looks at head for a producer that would push at this position, and sets the next limit: the end
+ * of a quarter of the ring at most, so that producers look up often enough to see their backlog
+ * grow. Answers the backlog; below the capacity there is room.
  */
 static inline uint64_t dd_ring_room(struct dd_ring *ring, uint64_t at)
 {
@@ -329,8 +330,8 @@ static inline void dd_ring_done(struct dd_ring *ring)
 
 /*
  * In a forked child, where no other thread is: keeps what was published, closing the gaps that
- * threads left behind between claim and publish, or keeps nothing. is_running: the calling thread is
- * the consumer, inside the destructor of the drop before the cursor, whose slot stays taken.
+ * threads left behind between claim and publish, or keeps nothing. is_running: the calling thread
+ * is the consumer, inside the destructor of the drop before the cursor, whose slot stays taken.
  */
 static inline void dd_ring_survive(struct dd_ring *ring, bool is_kept, bool is_running)
 {
@@ -374,13 +375,14 @@ static inline bool dd_ring_is_past(struct dd_ring *ring, uint64_t position)
 	if (!dd_is_before(atomic_load_explicit(&ring->head, memory_order_acquire), position))
 		return true;
 	/* ->DONE: as above, for a drop that head has not reached. */
-	if (ring->batch > 1 && !atomic_load_explicit(&ring->slots[(position - 1) & ring->mask].destroy,
-				       memory_order_acquire))
+	if (ring->batch > 1 &&
+		!atomic_load_explicit(
+			&ring->slots[(position - 1) & ring->mask].destroy, memory_order_acquire))
 		return true;
 	/* It may have been filled again: by a producer that knew it to be done, and said so before.
 	 * ->ROOM: without acquire what the destructors did need not be visible to the caller. */
-	return !dd_is_before(atomic_load_explicit(&ring->limit, memory_order_acquire) -
-				     dd_ring_capacity(ring),
+	return !dd_is_before(
+		atomic_load_explicit(&ring->limit, memory_order_acquire) - dd_ring_capacity(ring),
 		position);
 }
 

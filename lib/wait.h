@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * Waiting for a position: by a flush, a ticket, or a push that needs room. All three wait for one
- * lane to pass a position; they stand in a list of that lane, by position, under a mutex of the queue,
- * and the lane has an *alarm*: the first position in the list. The consumer compares the alarm
- * after each drop, and takes the mutex only when it is due. So a waiter is woken as soon as its
- * position has passed, neither later nor for nothing.
+ * lane to pass a position; they stand in a list of that lane, by position, under a mutex of the
+ * queue, and the lane has an *alarm*: the first position in the list. The consumer compares the
+ * alarm after each drop, and takes the mutex only when it is due. So a waiter is woken as soon as
+ * its position has passed, neither later nor for nothing.
  *
  * A waiter announces its alarm as park.h says, and then looks whether the position has passed; the
  * consumer says what it has done and then heeds the alarm.

@@ -2,16 +2,16 @@
  *
  * The drain loop.
  *
- * The worker goes round the lanes and takes a bounded number of drops from each, so that one hot lane
- * starves nobody. After each destructor it runs the drops which that one made, publishes the lane's
- * position, and looks whether anyone waits for it.
+ * The worker goes round the lanes and takes a bounded number of drops from each, so that one hot
+ * lane starves nobody. After each destructor it runs the drops which that one made, publishes the
+ * lane's position, and looks whether anyone waits for it.
  *
  * A round that finds little is followed by rest, in three depths:
- *   pause  a few microseconds of spinning away from the slots: a consumer on the heels of a producer
- *          takes the line from it that it writes to, with each push
- *   nap    a timed sleep of DD_SHORTEST_NAP_NS, which doubles up to the longest while nothing comes;
- *          nobody needs to end it, but who waits, and a producer that is a quarter of its ring ahead,
- *          does
+ *   pause  a few microseconds of spinning away from the slots: a consumer on the heels of a
+ *          producer takes the line from it that it writes to, with each push
+ *   nap    a timed sleep of DD_SHORTEST_NAP_NS, which doubles up to the longest while nothing
+ *          comes; nobody needs to end it, but who waits, and a producer that is a quarter of its
+ *          ring ahead, does
  *   sleep  after the quiet spell, until woken: announced, then one more round, then the futex
  */
 #define _GNU_SOURCE
@@ -150,9 +150,9 @@ uint64_t dd_worker_round(struct defer_drop_queue *queue, uint64_t most, uint64_t
 /* ---- The end --------------------------------------------------------------------------------- */
 
 /*
- * Takes what is left in a lane, contested by producers that saw CLOSED: at most a ring's worth, since
- * whoever did not see it had room. A position claimed but not published is passed over: its producer
- * will see CLOSED and take the drop back.
+ * Takes what is left in a lane, contested by producers that saw CLOSED: at most a ring's worth,
+ * since whoever did not see it had room. A position claimed but not published is passed over: its
+ * producer will see CLOSED and take the drop back.
  */
 static void finish_lane(struct dd_lane *lane)
 {
@@ -294,8 +294,8 @@ static void drain_until_closed(struct defer_drop_queue *queue)
 }
 
 /*
- * What pthread_attr_setschedpolicy(3) does not take. By default the worker is a batch thread where it
- * would be an ordinary one: or the kernel may let it preempt the very thread that wakes it.
+ * What pthread_attr_setschedpolicy(3) does not take. By default the worker is a batch thread where
+ * it would be an ordinary one: or the kernel may let it preempt the very thread that wakes it.
  */
 static int set_scheduling(const struct dd_config *config)
 {
@@ -481,7 +481,8 @@ int dd_worker_ensure(struct defer_drop_queue *queue)
 
 void dd_worker_wake(struct defer_drop_queue *queue)
 {
-	/* A failure leaves ASLEEP set for the next push. A worker just started may sleep already. */
+	/* A failure leaves ASLEEP set for the next push. A worker just started may sleep already.
+	 *  */
 	if (dd_worker_ensure(queue))
 		return;
 	if (dd_bell_ring(&queue->park.bell))

@@ -9,8 +9,8 @@
 
 /*
  * Starts the worker unless it runs. is_strict: wait until it runs as configured, or fail, with the
- * error of pthread_create, sched_setscheduler or setpriority. Otherwise it runs as well as it can, or
- * the answer is -EAGAIN. Returns 0 also for a queue that has no worker or is closed.
+ * error of pthread_create, sched_setscheduler or setpriority. Otherwise it runs as well as it can,
+ * or the answer is -EAGAIN. Returns 0 also for a queue that has no worker or is closed.
  */
 int dd_worker_start(struct defer_drop_queue *queue, bool is_strict);
 

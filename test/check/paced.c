@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Pushes a drop per microsecond from the first thread, for strace.sh to watch: after a warm-up it says
- * so with a system call of its own, and before it ends again.
+ * Pushes a drop per microsecond from the first thread, for strace.sh to watch: after a warm-up it
+ * says so with a system call of its own, and before it ends again.
  */
 #include <defer_drop.h>
 #include <stdint.h>

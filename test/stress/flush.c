@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Producers flush at random; after a flush all that they have pushed is destroyed, and a flush with a
- * deadline that fails has lost nothing. In turn with a worker and with a queue that its users drain.
+ * Producers flush at random; after a flush all that they have pushed is destroyed, and a flush with
+ * a deadline that fails has lost nothing. In turn with a worker and with a queue that its users
+ * drain.
  */
 #include "stress.h"
 
@@ -47,8 +48,8 @@ static void *drain(void *argument)
 
 void scenario_flush(struct stress *stress)
 {
-	uint32_t runner = below(&stress->random, 2) ? DEFER_DROP_RUNNER_WORKER
-						    : DEFER_DROP_RUNNER_CALLER;
+	uint32_t runner =
+		below(&stress->random, 2) ? DEFER_DROP_RUNNER_WORKER : DEFER_DROP_RUNNER_CALLER;
 	struct producer producers[MAX_PRODUCERS] = {0};
 	struct producer drainer = {0};
 	struct defer_drop_queue *queue = make_queue(stress, runner);

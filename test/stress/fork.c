@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A process forks while producers push; the child pushes, flushes, forks again and exits; the parent
- * has lost nothing, and what the child inherits it destroys once or, by policy, not at all.
+ * A process forks while producers push; the child pushes, flushes, forks again and exits; the
+ * parent has lost nothing, and what the child inherits it destroys once or, by policy, not at all.
  */
 #include "stress.h"
 

@@ -33,8 +33,8 @@ static const struct {
 
 _Noreturn void fail(const char *file, int line, const char *claim)
 {
-	fprintf(stderr, "%s:%d: not true: %s\nagain with: stress %s, seed %" PRIu64 "\n", file, line,
-		claim, scenario_name, seed);
+	fprintf(stderr, "%s:%d: not true: %s\nagain with: stress %s, seed %" PRIu64 "\n", file,
+		line, claim, scenario_name, seed);
 	abort();
 }
 
@@ -106,8 +106,8 @@ int push_one(struct producer *producer)
 		CHECK(!result || result == -EAGAIN || result == -ESHUTDOWN);
 		break;
 	case 1:
-		result = defer_drop_queue_push_timed(producer->queue, object, destroy,
-			below(&producer->random, 200000));
+		result = defer_drop_queue_push_timed(
+			producer->queue, object, destroy, below(&producer->random, 200000));
 		CHECK(!result || result == -ETIMEDOUT || result == -ESHUTDOWN);
 		break;
 	default:

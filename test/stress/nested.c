@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Destructors drop more than a ring holds while the ring is full; none waits, and a flush covers them.
+ * Destructors drop more than a ring holds while the ring is full; none waits, and a flush covers
+ * them.
  */
 #include "stress.h"
 

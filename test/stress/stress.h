@@ -20,14 +20,14 @@
 struct producer {
 	struct defer_drop_queue *queue;
 	uint64_t random;
-	uint64_t accepted; /* by the thread */
-	uint64_t refused;  /* by the thread */
-	uint64_t destroyed; /* by the consumer, and read by others after a flush */
+	uint64_t accepted;   /* by the thread */
+	uint64_t refused;    /* by the thread */
+	uint64_t destroyed;  /* by the consumer, and read by others after a flush */
 	bool is_gap_allowed; /* drops may be abandoned: then only the order is checked, and the
 			      * objects live until free_objects */
 	struct object *objects;
-	uint64_t last;       /* sequence number of the last one destroyed, from 1 */
-	unsigned nests;      /* each drop makes so many more, in its destructor */
+	uint64_t last;  /* sequence number of the last one destroyed, from 1 */
+	unsigned nests; /* each drop makes so many more, in its destructor */
 	pthread_t thread;
 };
 
@@ -50,10 +50,10 @@ void scenario_shutdown(struct stress *stress);
 void scenario_slow(struct stress *stress);
 void scenario_ticket(struct stress *stress);
 
-#define CHECK(claim)                                                                               \
-	do {                                                                                       \
-		if (!(claim))                                                                      \
-			fail(__FILE__, __LINE__, #claim);                                          \
+#define CHECK(claim)                                      \
+	do {                                              \
+		if (!(claim))                             \
+			fail(__FILE__, __LINE__, #claim); \
 	} while (0)
 
 _Noreturn void fail(const char *file, int line, const char *claim);
@@ -75,7 +75,8 @@ void start_producers(struct stress *stress, struct producer *producers, unsigned
 void join_producers(struct producer *producers, unsigned count);
 
 /* Everything that was accepted has been destroyed, and the statistics say so. */
-void check_all_destroyed(struct defer_drop_queue *queue, struct producer *producers, unsigned count);
+void check_all_destroyed(
+	struct defer_drop_queue *queue, struct producer *producers, unsigned count);
 
 /* Frees what was abandoned, and what was not, of producers that allow gaps. */
 void free_objects(struct producer *producers, unsigned count);

@@ -14,8 +14,8 @@ TestSuite(config, .timeout = 60);
 /* What it answers to a configuration with one field set. */
 #define with(field, value)                                                                   \
 	dd_config_make(&(struct defer_drop_config){.size = sizeof(struct defer_drop_config), \
-	                       .field = value},                                              \
-	        &made)
+			       .field = value},                                              \
+		&made)
 
 static struct dd_config made;
 
@@ -76,7 +76,7 @@ Test(config, cpus_are_a_list_that_names_one_that_exists)
 {
 	const char *const good[] = {"0", "0-3", "0,0", "0-0", "1000,0", "0,5-9,1023", "0-1023"};
 	const char *const bad[] = {"", "x", "-1", "0-", "3-0", "0,", ",0", "0 ", " 0", "0--1",
-	        "0-1-2", "1024", "0-1024", "1023", "99999999999999999999", "0;1", "0x1"};
+		"0-1-2", "1024", "0-1024", "1023", "99999999999999999999", "0;1", "0x1"};
 	char too_long[600] = "0";
 
 	for (unsigned i = 0; i < sizeof good / sizeof good[0]; i++)
@@ -336,15 +336,15 @@ static void assert_refuses(const char *option)
 Test(config, wrong_options_change_nothing_and_are_reported)
 {
 	const char *const wrong[] = {"queue_size=0", "queue_size=-2", "queue_size= 2",
-	        "queue_size=2 ", "queue_size=0x2", "queue_size=", "queue_size", "=2",
-	        "Queue_size=2", "queue_size=18446744073709551618", "queue_size=4294967298",
-	        "max_lanes=0", "max_lanes=1025", "max_lanes=4294967295", "max_lanes=never",
-	        "worker_name=", "worker_name=1234567890123456", "cpus=", "cpus=1-0", "cpus=1023",
-	        "scheduling=1", "scheduling=", "scheduling=none", "niceness=20", "niceness=-21",
-	        "niceness=-", "runner=1", "at_exit=2", "at_fork=drain", "stack_size_bytes=1",
-	        "stack_size_bytes=-1", "quiet_spell_ns=999999", "quiet_spell_ns=none",
-	        "quiet_spell_ns=18446744073709551615", "longest_nap_ns=999", "size=112",
-	        "niceness=4294967297", "longest_nap_ns=18446744073709552616"};
+		"queue_size=2 ", "queue_size=0x2", "queue_size=", "queue_size", "=2",
+		"Queue_size=2", "queue_size=18446744073709551618", "queue_size=4294967298",
+		"max_lanes=0", "max_lanes=1025", "max_lanes=4294967295", "max_lanes=never",
+		"worker_name=", "worker_name=1234567890123456", "cpus=", "cpus=1-0", "cpus=1023",
+		"scheduling=1", "scheduling=", "scheduling=none", "niceness=20", "niceness=-21",
+		"niceness=-", "runner=1", "at_exit=2", "at_fork=drain", "stack_size_bytes=1",
+		"stack_size_bytes=-1", "quiet_spell_ns=999999", "quiet_spell_ns=none",
+		"quiet_spell_ns=18446744073709551615", "longest_nap_ns=999", "size=112",
+		"niceness=4294967297", "longest_nap_ns=18446744073709552616"};
 
 	for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
 		assert_refuses(wrong[i]);
@@ -388,7 +388,7 @@ Test(config, a_wrong_combination_takes_no_other_option_along)
 Test(config, each_wrong_combination_is_reported)
 {
 	const char *const wrong[] = {"exit_timeout_ns=5", "at_exit=timed", "scheduling=fifo",
-	        "scheduling_priority=5", "scheduling=batch,scheduling_priority=5"};
+		"scheduling_priority=5", "scheduling=batch,scheduling_priority=5"};
 
 	for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
 		apply(wrong[i]);

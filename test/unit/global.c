@@ -211,8 +211,8 @@ Test(global, many_threads_start_it_at_once)
 Test(global, options_apply_without_a_start)
 {
 	set_options("queue_size=64,max_lanes=none,cpus=0-1023,0,at_fork=keep,worker_name=w,"
-	            "quiet_spell_ns=never,longest_nap_ns=5000,stack_size_bytes=1048576,niceness=2,"
-	            "at_exit=timed,exit_timeout_ns=7");
+		    "quiet_spell_ns=never,longest_nap_ns=5000,stack_size_bytes=1048576,niceness=2,"
+		    "at_exit=timed,exit_timeout_ns=7");
 	answers(0, defer_drop(number(0), note));
 	cr_assert_eq(config_in_force().queue_size, 64);
 	cr_assert_eq(config_in_force().max_lanes, DEFER_DROP_NO_LANES);
@@ -305,7 +305,7 @@ Test(global, a_flush_by_the_caller_covers_what_his_destructors_drop)
 static void use_three_times(void)
 {
 	if (defer_drop(NULL, note) || defer_drop_start(NULL) || defer_drop_start(NULL) ||
-	        defer_drop_flush())
+		defer_drop_flush())
 		_exit(1);
 }
 
@@ -475,10 +475,10 @@ static void push_without_worker(void)
 	setenv("DEFER_DROP_OPTIONS", "queue_size=2,stack_size_bytes=4294967296", 1);
 	limit_memory(UINT64_C(1) << 30);
 	if (defer_drop_queue_push_ticket(queue, number(0), note, 0, &ticket) ||
-	        defer_drop(number(1), note))
+		defer_drop(number(1), note))
 		_exit(1);
 	if (defer_drop(NULL, forbidden) != -EAGAIN || defer_drop_try(NULL, forbidden) != -EAGAIN ||
-	        defer_drop_timed(NULL, forbidden, FOREVER) != -EAGAIN)
+		defer_drop_timed(NULL, forbidden, FOREVER) != -EAGAIN)
 		_exit(2);
 	if (defer_drop_flush() != -EAGAIN || defer_drop_flush_timed(LONG_NS) != -EAGAIN)
 		_exit(3);
@@ -844,7 +844,7 @@ Test(global, a_default_queue_first_used_late_in_exit_loses_nothing)
 	destroyed = live(use_default_in_handler_only, 0);
 	result = atomic_load(&life->result);
 	cr_assert((result == 0 && destroyed == 1) || result == -ESHUTDOWN,
-	        "the push answers %d and %u are destroyed", result, destroyed);
+		"the push answers %d and %u are destroyed", result, destroyed);
 }
 
 static void make_queue_late(void)
@@ -873,7 +873,7 @@ Test(global, a_queue_made_late_in_exit_loses_nothing)
 	int result = atomic_load(&life->result);
 
 	cr_assert((result == 0 && destroyed == 1) || result == -ESHUTDOWN,
-	        "the push answers %d and %u are destroyed", result, destroyed);
+		"the push answers %d and %u are destroyed", result, destroyed);
 }
 
 Test(global, the_version_is_that_of_the_header)

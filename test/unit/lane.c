@@ -27,7 +27,7 @@ static void *push_numbers(void *argument)
 
 	for (unsigned i = 0; i < pusher->count; i++) {
 		pusher->errors += defer_drop_queue_push_ticket(pusher->queue,
-		                          number(pusher->first + i), note, FOREVER, &ticket) != 0;
+					  number(pusher->first + i), note, FOREVER, &ticket) != 0;
 		pusher->errors += i && ticket.lane != pusher->lane;
 		pusher->lane = ticket.lane;
 		if (!i && pusher->barrier)
@@ -154,7 +154,7 @@ static void *outlive(void *argument)
 		await_semaphore(&survivor->go);
 		for (uintptr_t at = 0; at < 10; at++)
 			survivor->errors +=
-			        defer_drop_queue_push(survivor->queue, number(at), note) != 0;
+				defer_drop_queue_push(survivor->queue, number(at), note) != 0;
 		sem_post(&survivor->done);
 	}
 	return NULL;
@@ -228,7 +228,7 @@ Test(lane, a_thread_that_first_pushes_at_its_very_end_keeps_no_lane)
 		for (unsigned i = 0; i < 20; i++)
 			join_thread(spawn(end_late, number(1)));
 		cr_assert_leq(stats_of(late_queue).lanes, 2, "first in round %u: %u lanes",
-		        (unsigned)late_from, stats_of(late_queue).lanes);
+			(unsigned)late_from, stats_of(late_queue).lanes);
 		end_queue(late_queue);
 	}
 	cr_assert_eq(atomic_load(&late_errors), 0);

@@ -37,7 +37,7 @@ Test(nested, an_empty_list_gives_nothing)
 Test(nested, first_in_is_first_out_over_many_chunks)
 {
 	const unsigned counts[] = {1, DD_CHUNK_DROPS - 1, DD_CHUNK_DROPS, DD_CHUNK_DROPS + 1,
-	        2 * DD_CHUNK_DROPS, 10000};
+		2 * DD_CHUNK_DROPS, 10000};
 	struct dd_nested nested = {0};
 
 	for (unsigned i = 0; i < sizeof counts / sizeof counts[0]; i++) {
@@ -152,7 +152,7 @@ static void assert_enomem(uint32_t runner)
 }
 
 Test(nested, without_memory_a_nested_drop_answers_enomem_and_stays_the_callers,
-        .disabled = HAS_SANITIZER)
+	.disabled = HAS_SANITIZER)
 {
 	assert_enomem(DEFER_DROP_RUNNER_WORKER);
 	assert_enomem(DEFER_DROP_RUNNER_CALLER);

@@ -116,15 +116,15 @@ Test(park, a_bell_wakes_who_rests)
 static void forbid_membarrier(void)
 {
 	struct sock_filter code[] = {
-	        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-	        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
-	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-	        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog program = {.len = 4, .filter = code};
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-	        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
 		_exit(77);
 	if (dd_membarrier_register())
 		_exit(78);
@@ -162,8 +162,8 @@ static void use_without_membarrier(uint32_t max_lanes)
 		await(is_asleep(queue));
 	}
 	if (defer_drop_queue_shutdown(queue, 0, 0, NULL) ||
-	        defer_drop_queue_push(queue, NULL, note) != -ESHUTDOWN ||
-	        defer_drop_queue_free(queue))
+		defer_drop_queue_push(queue, NULL, note) != -ESHUTDOWN ||
+		defer_drop_queue_free(queue))
 		_exit(5);
 }
 

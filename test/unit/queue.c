@@ -26,9 +26,9 @@ Test(queue, destroys_each_drop_once_and_in_its_order)
 		for (uintptr_t i = 0; i < 3000; i += 3) {
 			answers(0, defer_drop_queue_push(queue, number(i), note));
 			answers(0,
-			        defer_drop_queue_push_timed(queue, number(i + 1), note, LONG_NS));
+				defer_drop_queue_push_timed(queue, number(i + 1), note, LONG_NS));
 			answers(0,
-			        defer_drop_queue_push_timed(queue, number(i + 2), note, FOREVER));
+				defer_drop_queue_push_timed(queue, number(i + 2), note, FOREVER));
 		}
 		answers(0, defer_drop_queue_flush(queue, FOREVER));
 		assert_seen(0, 3000);
@@ -60,7 +60,7 @@ Test(queue, refuses_a_null_destructor)
 			answers(-EINVAL, defer_drop_queue_push_try(queue, &ticket, NULL));
 			answers(-EINVAL, defer_drop_queue_push_timed(queue, &ticket, NULL, 0));
 			answers(-EINVAL,
-			        defer_drop_queue_push_ticket(queue, &ticket, NULL, 0, &ticket));
+				defer_drop_queue_push_ticket(queue, &ticket, NULL, 0, &ticket));
 			answers(0, defer_drop_queue_push(queue, number(i), note));
 		}
 		cr_assert_eq(stats_of(queue).pushed_total, 2);
@@ -97,11 +97,11 @@ Test(queue, answers_eoverflow_to_times_that_are_none)
 	for (unsigned i = 0; i < 2; i++) {
 		answers(-EOVERFLOW, defer_drop_queue_push_timed(queue, NULL, forbidden, none[i]));
 		answers(-EOVERFLOW,
-		        defer_drop_queue_push_ticket(queue, NULL, forbidden, none[i], &ticket));
+			defer_drop_queue_push_ticket(queue, NULL, forbidden, none[i], &ticket));
 		answers(-EOVERFLOW, defer_drop_queue_flush(queue, none[i]));
 		answers(-EOVERFLOW, defer_drop_queue_drain(queue, 1, none[i], NULL));
 		answers(-EOVERFLOW,
-		        defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_TIMED, none[i], NULL));
+			defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_TIMED, none[i], NULL));
 	}
 	cr_assert_eq(stats_of(queue).pushed_total, 0);
 	/* Nothing has closed the queue. */
@@ -120,7 +120,7 @@ Test(queue, takes_the_longest_finite_timeout)
 	answers(0, defer_drop_queue_flush(queue, DEFER_DROP_TIMEOUT_MAX));
 	answers(0, defer_drop_queue_push(queue, NULL, note));
 	answers(0, defer_drop_queue_shutdown(
-	                   queue, DEFER_DROP_SHUTDOWN_TIMED, DEFER_DROP_TIMEOUT_MAX, NULL));
+			   queue, DEFER_DROP_SHUTDOWN_TIMED, DEFER_DROP_TIMEOUT_MAX, NULL));
 	cr_assert_eq(atomic_load(&seen_count), 3);
 	answers(0, defer_drop_queue_free(queue));
 }
@@ -138,7 +138,7 @@ Test(queue, try_answers_eagain_when_full)
 
 	for (unsigned i = 0; i < 10; i++) {
 		struct defer_drop_queue *queue =
-		        make_queue(CALLER, sizes[i / 2], lanes_tried[i % 2]);
+			make_queue(CALLER, sizes[i / 2], lanes_tried[i % 2]);
 
 		for (unsigned lap = 0; lap < 3; lap++) {
 			atomic_store(&seen_count, 0);
@@ -167,7 +167,7 @@ Test(queue, timed_answers_etimedout_when_full_and_no_sooner)
 		answers(-ETIMEDOUT, defer_drop_queue_push_timed(queue, NULL, forbidden, 3 * MS));
 		cr_assert_geq(dd_now_ns() - since_ns, 3 * MS);
 		answers(-ETIMEDOUT,
-		        defer_drop_queue_push_ticket(queue, NULL, forbidden, 0, &ticket));
+			defer_drop_queue_push_ticket(queue, NULL, forbidden, 0, &ticket));
 		end_queue(queue);
 	}
 	cr_assert_eq(atomic_load(&seen_count), 8);
@@ -186,9 +186,9 @@ static void *push_in_thread(void *argument)
 	struct push *push = argument;
 
 	push->result = push->timeout_ns == FOREVER
-	                       ? defer_drop_queue_push(push->queue, push->object, note)
-	                       : defer_drop_queue_push_timed(
-	                                 push->queue, push->object, note, push->timeout_ns);
+			       ? defer_drop_queue_push(push->queue, push->object, note)
+			       : defer_drop_queue_push_timed(
+					 push->queue, push->object, note, push->timeout_ns);
 	return NULL;
 }
 
@@ -305,7 +305,7 @@ static void assert_flush_covers_nested(uint32_t runner)
 	answers(0, defer_drop_queue_push(nest, number(3), descend));
 	answers(0, defer_drop_queue_flush(nest, FOREVER));
 	cr_assert_eq(
-	        atomic_load(&seen_count), 4, "%u of 4 were destroyed", atomic_load(&seen_count));
+		atomic_load(&seen_count), 4, "%u of 4 were destroyed", atomic_load(&seen_count));
 	cr_assert_eq(stats_of(nest).nested_total, 3);
 	end_queue(nest);
 	cr_assert_eq(atomic_load(&nest_errors), 0);
@@ -337,7 +337,7 @@ static void assert_nested_drop_of_a_shutdown_is_destroyed(uint32_t runner)
 	answers(0, defer_drop_queue_push(nest, NULL, push_nested));
 	answers(0, defer_drop_queue_shutdown(nest, DEFER_DROP_SHUTDOWN_DRAIN, 0, &report));
 	cr_assert_eq(atomic_load(&nested_result), 0, "the nested drop was refused: %d",
-	        atomic_load(&nested_result));
+		atomic_load(&nested_result));
 	cr_assert_eq(atomic_load(&seen_count), 1);
 	cr_assert_eq(report.destroyed_total, 2);
 	cr_assert_eq(report.left_total, 0);
@@ -360,7 +360,7 @@ static void burst(void *object)
 	(void)object;
 	for (uintptr_t i = 0; i < 100; i++)
 		if (i % 2 ? defer_drop_queue_push(nest, number(i), note)
-		          : defer_drop_queue_push_try(nest, number(i), note))
+			  : defer_drop_queue_push_try(nest, number(i), note))
 			atomic_fetch_add(&nest_errors, 1);
 }
 
@@ -530,7 +530,7 @@ static void ask(void *object)
 	asked->flush_timed = defer_drop_queue_flush(asked->queue, 0);
 	asked->drain = defer_drop_queue_drain(asked->queue, 1, FOREVER, NULL);
 	asked->shutdown =
-	        defer_drop_queue_shutdown(asked->queue, DEFER_DROP_SHUTDOWN_ABANDON, 0, NULL);
+		defer_drop_queue_shutdown(asked->queue, DEFER_DROP_SHUTDOWN_ABANDON, 0, NULL);
 	asked->flush_other = defer_drop_queue_push(asked->other, number(0), note);
 	if (!asked->flush_other)
 		asked->flush_other = defer_drop_queue_flush(asked->other, FOREVER);
@@ -564,14 +564,14 @@ Test(queue, a_destructor_that_waits_for_its_own_queue_gets_edeadlk)
 /* ---- Drain ----------------------------------------------------------------------------------- */
 
 static void assert_drains(
-        struct defer_drop_queue *queue, uint64_t max_drops, uint64_t ran, uint64_t remaining)
+	struct defer_drop_queue *queue, uint64_t max_drops, uint64_t ran, uint64_t remaining)
 {
 	struct defer_drop_drained drained = {99, 99};
 
 	answers(0, defer_drop_queue_drain(queue, max_drops, FOREVER, &drained));
 	cr_assert_eq(drained.ran_total, ran, "ran %llu", (unsigned long long)drained.ran_total);
 	cr_assert_eq(
-	        drained.remaining, remaining, "%llu remain", (unsigned long long)drained.remaining);
+		drained.remaining, remaining, "%llu remain", (unsigned long long)drained.remaining);
 }
 
 Test(queue, a_drain_keeps_to_its_number_of_drops)
@@ -681,14 +681,14 @@ Test(queue, only_queues_without_a_worker_are_drained)
 /* ---- Shutdown -------------------------------------------------------------------------------- */
 
 static void assert_shutdown(struct defer_drop_queue *queue, int result, uint32_t mode,
-        uint64_t timeout_ns, uint64_t destroyed, uint64_t left)
+	uint64_t timeout_ns, uint64_t destroyed, uint64_t left)
 {
 	struct defer_drop_report report = {99, 99};
 	struct defer_drop_stats stats;
 
 	answers(result, defer_drop_queue_shutdown(queue, mode, timeout_ns, &report));
 	cr_assert_eq(report.destroyed_total, destroyed, "%llu destroyed",
-	        (unsigned long long)report.destroyed_total);
+		(unsigned long long)report.destroyed_total);
 	cr_assert_eq(report.left_total, left, "%llu left", (unsigned long long)report.left_total);
 	stats = stats_of(queue);
 	cr_assert_eq(stats.pushed_total, destroyed + left);
@@ -743,7 +743,7 @@ Test(queue, a_timed_shutdown_answers_etimedout_where_drops_are_left)
 		queue = make_queue(runners[i / 2], 16, 0);
 		fill(queue, 10);
 		assert_shutdown(
-		        queue, 0, DEFER_DROP_SHUTDOWN_TIMED, i % 2 ? FOREVER : LONG_NS, 10, 0);
+			queue, 0, DEFER_DROP_SHUTDOWN_TIMED, i % 2 ? FOREVER : LONG_NS, 10, 0);
 		answers(0, defer_drop_queue_free(queue));
 	}
 }
@@ -761,7 +761,7 @@ static void *shut_down(void *argument)
 	struct shutdown *shutdown = argument;
 
 	shutdown->result = defer_drop_queue_shutdown(
-	        shutdown->queue, shutdown->mode, shutdown->timeout_ns, &shutdown->report);
+		shutdown->queue, shutdown->mode, shutdown->timeout_ns, &shutdown->report);
 	return NULL;
 }
 
@@ -874,7 +874,7 @@ static void assert_waiting_push_is_settled(uint32_t runner, uint32_t lanes, uint
 	cr_assert_eq(report.destroyed_total, total);
 	cr_assert_eq(report.destroyed_total + report.left_total, stats_of(push.queue).pushed_total);
 	cr_assert_eq(report.destroyed_total + report.left_total,
-	        4u + (push.result == 0) + (runner == WORKER && !lanes));
+		4u + (push.result == 0) + (runner == WORKER && !lanes));
 	answers(0, defer_drop_queue_free(push.queue));
 }
 

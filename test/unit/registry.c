@@ -170,7 +170,7 @@ Test(registry, a_child_that_keeps_destroys_what_its_copies_drop)
 Test(registry, kept_drops_stay_in_their_order)
 {
 	struct defer_drop_queue *queue =
-	        make_for_fork(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_KEEP, 0);
+		make_for_fork(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_KEEP, 0);
 	pid_t child;
 
 	for (uintptr_t i = 0; i < 16; i++)
@@ -376,7 +376,7 @@ static void fork_and_go_on(void *object)
 static void nest_a_fork(void *object)
 {
 	if (defer_drop_queue_push(nest, object, fork_and_go_on) ||
-	        defer_drop_queue_push(nest, object, note))
+		defer_drop_queue_push(nest, object, note))
 		_exit(9);
 }
 
@@ -474,7 +474,7 @@ Test(registry, statistics_of_a_child_begin_at_the_fork)
 
 	for (unsigned i = 0; i < 2; i++) {
 		struct defer_drop_queue *queue =
-		        make_for_fork(DEFER_DROP_RUNNER_CALLER, policies[i], 0);
+			make_for_fork(DEFER_DROP_RUNNER_CALLER, policies[i], 0);
 		pid_t child;
 
 		for (unsigned j = 0; j < 16; j++)

@@ -26,7 +26,7 @@ static bool push_owned(uintptr_t value)
 	uint64_t at = dd_ring_own_tail(&ring);
 
 	if (dd_ring_is_at_limit(&ring, at) &&
-	        dd_ring_room_owned(&ring, at) >= dd_ring_capacity(&ring))
+		dd_ring_room_owned(&ring, at) >= dd_ring_capacity(&ring))
 		return false;
 	dd_ring_publish(&ring, at, number(value), note);
 	dd_ring_advance(&ring, at);
@@ -110,7 +110,7 @@ Test(ring, one_destroyed_makes_room_for_one)
 			for (uintptr_t taken = 0; taken < 5 * capacity; taken++) {
 				cr_assert_eq(take(), taken);
 				cr_assert(push(next++, shared), "at capacity %llu",
-				        (unsigned long long)capacity);
+					(unsigned long long)capacity);
 				cr_assert_not(push(next, shared));
 			}
 		}
@@ -165,7 +165,7 @@ Test(ring, a_position_stays_past_when_its_slot_is_filled_again)
 		cr_assert(push_owned(i));
 	for (uint64_t i = 0; i <= 5; i++)
 		cr_assert(
-		        dd_ring_is_past(&ring, dd_ring_first(16) + i), "position %u", (unsigned)i);
+			dd_ring_is_past(&ring, dd_ring_first(16) + i), "position %u", (unsigned)i);
 	cr_assert_not(dd_ring_is_past(&ring, dd_ring_first(16) + 6));
 }
 

@@ -11,18 +11,18 @@
 TestSuite(stats, .timeout = 60);
 
 static void assert_agree(
-        struct defer_drop_queue *queue, uint64_t pushed, uint64_t destroyed, uint64_t abandoned)
+	struct defer_drop_queue *queue, uint64_t pushed, uint64_t destroyed, uint64_t abandoned)
 {
 	struct defer_drop_stats stats = stats_of(queue);
 
 	cr_assert_eq(
-	        stats.pushed_total, pushed, "%llu pushed", (unsigned long long)stats.pushed_total);
+		stats.pushed_total, pushed, "%llu pushed", (unsigned long long)stats.pushed_total);
 	cr_assert_eq(stats.destroyed_total, destroyed, "%llu destroyed",
-	        (unsigned long long)stats.destroyed_total);
+		(unsigned long long)stats.destroyed_total);
 	cr_assert_eq(stats.abandoned_total, abandoned, "%llu abandoned",
-	        (unsigned long long)stats.abandoned_total);
+		(unsigned long long)stats.abandoned_total);
 	cr_assert_eq(stats.backlog, pushed - destroyed - abandoned, "%llu pending",
-	        (unsigned long long)stats.backlog);
+		(unsigned long long)stats.backlog);
 	cr_assert(is_balanced(&stats));
 }
 
@@ -30,7 +30,7 @@ Test(stats, agree_at_every_number_of_drops)
 {
 	for (uint32_t shared = 0; shared < 2; shared++) {
 		struct defer_drop_queue *queue =
-		        make_queue(CALLER, 64, shared ? DEFER_DROP_NO_LANES : 0);
+			make_queue(CALLER, 64, shared ? DEFER_DROP_NO_LANES : 0);
 		uint64_t pushed = 0;
 		uint64_t destroyed = 0;
 
@@ -117,7 +117,7 @@ Test(stats, count_each_refusal_and_nothing_else_as_refused)
 {
 	for (uint32_t shared = 0; shared < 2; shared++) {
 		struct defer_drop_queue *queue =
-		        make_queue(CALLER, 2, shared ? DEFER_DROP_NO_LANES : 0);
+			make_queue(CALLER, 2, shared ? DEFER_DROP_NO_LANES : 0);
 
 		answers(0, defer_drop_queue_push(queue, NULL, note));
 		answers(0, defer_drop_queue_push(queue, NULL, note));

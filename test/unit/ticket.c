@@ -18,7 +18,7 @@ static const uint32_t lanes_tried[] = {0, DEFER_DROP_NO_LANES};
 TestSuite(ticket, .timeout = 60);
 
 static struct defer_drop_ticket push_ticket(
-        struct defer_drop_queue *queue, void *object, defer_drop_fn destroy)
+	struct defer_drop_queue *queue, void *object, defer_drop_fn destroy)
 {
 	struct defer_drop_ticket ticket;
 
@@ -67,7 +67,7 @@ Test(ticket, a_drop_is_done_when_its_destructor_has_returned)
 		/* It stays done, for as long as the queue is there. */
 		for (unsigned i = 0; i < 100; i++)
 			answers(0, defer_drop_queue_push(queue, NULL, note) |
-			                   defer_drop_queue_flush(queue, FOREVER));
+					   defer_drop_queue_flush(queue, FOREVER));
 		answers(0, defer_drop_ticket_poll(&first));
 		answers(0, defer_drop_queue_shutdown(queue, 0, 0, NULL));
 		answers(0, defer_drop_ticket_poll(&first));
@@ -233,7 +233,7 @@ Test(ticket, push_ticket_refuses_what_is_wrong_and_leaves_the_ticket_alone)
 	answers(-EINVAL, defer_drop_queue_push_ticket(queue, NULL, NULL, 0, &ticket));
 	answers(-EINVAL, defer_drop_queue_push_ticket(queue, NULL, forbidden, 0, NULL));
 	answers(-EOVERFLOW,
-	        defer_drop_queue_push_ticket(queue, NULL, forbidden, FOREVER - 1, &ticket));
+		defer_drop_queue_push_ticket(queue, NULL, forbidden, FOREVER - 1, &ticket));
 	answers(0, defer_drop_queue_push(queue, NULL, note));
 	answers(0, defer_drop_queue_push(queue, NULL, note));
 	answers(-ETIMEDOUT, defer_drop_queue_push_ticket(queue, NULL, forbidden, 0, &ticket));
@@ -303,7 +303,7 @@ Test(ticket, what_was_abandoned_answers_eshutdown)
 static void *abandon(void *argument)
 {
 	return number((uintptr_t)-defer_drop_queue_shutdown(
-	        argument, DEFER_DROP_SHUTDOWN_ABANDON, 0, NULL));
+		argument, DEFER_DROP_SHUTDOWN_ABANDON, 0, NULL));
 }
 
 Test(ticket, a_wait_ends_with_eshutdown_when_its_drop_is_abandoned)
@@ -338,12 +338,12 @@ Test(ticket, a_ticket_from_before_a_fork_answers_estale)
 		struct defer_drop_ticket own;
 
 		if (defer_drop_ticket_poll(&ticket) != -ESTALE ||
-		        defer_drop_ticket_wait(&ticket, FOREVER) != -ESTALE ||
-		        defer_drop_ticket_notify(&ticket, signalled) != -ESTALE)
+			defer_drop_ticket_wait(&ticket, FOREVER) != -ESTALE ||
+			defer_drop_ticket_notify(&ticket, signalled) != -ESTALE)
 			_exit(1);
 		if (defer_drop_queue_push_ticket(queue, NULL, note, 0, &own) ||
-		        defer_drop_ticket_poll(&own) != -EINPROGRESS ||
-		        defer_drop_ticket_wait(&own, FOREVER))
+			defer_drop_ticket_poll(&own) != -EINPROGRESS ||
+			defer_drop_ticket_wait(&own, FOREVER))
 			_exit(2);
 		_exit(0);
 	}
@@ -368,7 +368,7 @@ static void ask(void *object)
 	struct defer_drop_ticket own;
 
 	inside->results[0] = defer_drop_queue_push_ticket(
-	        inside->queue, number(0), note, FOREVER, &inside->nested);
+		inside->queue, number(0), note, FOREVER, &inside->nested);
 	inside->results[1] = defer_drop_ticket_wait(&inside->nested, FOREVER);
 	inside->results[2] = defer_drop_ticket_poll(&inside->nested);
 	inside->results[3] = defer_drop_queue_ticket(inside->queue, &own);

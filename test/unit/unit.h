@@ -90,7 +90,7 @@ static inline void *number(uintptr_t value)
 static inline void assert_seen(uintptr_t first, unsigned count)
 {
 	cr_assert_eq(atomic_load(&seen_count), count, "%u destroyed instead of %u",
-	        atomic_load(&seen_count), count);
+		atomic_load(&seen_count), count);
 	for (unsigned i = 0; i < count; i++)
 		cr_assert_eq((uintptr_t)seen[i], first + i, "place %u has %p", i, seen[i]);
 }
@@ -155,7 +155,7 @@ static inline void let_go(struct gate *gate)
 /* ---- Queues ---------------------------------------------------------------------------------- */
 
 static inline struct defer_drop_queue *make_queue(
-        uint32_t runner, uint32_t queue_size, uint32_t max_lanes)
+	uint32_t runner, uint32_t queue_size, uint32_t max_lanes)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
 	struct defer_drop_queue *queue = NULL;

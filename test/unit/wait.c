@@ -83,7 +83,7 @@ Test(wait, each_waiter_is_woken_at_its_position_in_whatever_order_they_came)
 		drain(1);
 		for (unsigned i = 0; i < 6; i++)
 			cr_assert_eq(is_signalled(signals[i]), positions[i] == passed,
-			        "waiter %u at %u", i, (unsigned)passed);
+				"waiter %u at %u", i, (unsigned)passed);
 	}
 	cr_assert_not(has_waiter(queue));
 	end_queue(queue);
