@@ -411,7 +411,8 @@ DEFER_DROP_API int defer_drop_queue_ticket(
  *   -EINPROGRESS  not yet
  *   -ESHUTDOWN    never: the queue was shut down before its turn came
  *   -ESTALE       the ticket is from before a fork
- *   -EINVAL       ticket is NULL or not one that a push filled in
+ *   -EINVAL       ticket is NULL, or names no queue or no lane of it. A position that no push
+ *                 returned is not noticed
  * Blocks: never. Ordering: what the destructor did is visible after 0.
  */
 DEFER_DROP_API int defer_drop_ticket_poll(const struct defer_drop_ticket *ticket);

@@ -241,7 +241,7 @@ int dd_queue_push(struct defer_drop_queue *queue, void *object, defer_drop_fn de
 	uint64_t timeout_ns, struct defer_drop_ticket *ticket)
 {
 	struct dd_lane *lane;
-	uint64_t at;
+	uint64_t at = 0;
 	int result;
 
 	if (!destroy)
