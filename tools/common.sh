@@ -16,11 +16,26 @@ say() {
 	echo "$1"
 }
 
+# Copies to the log; on a terminal it shows meanwhile the last part of a line that matters: of Ninja's
+# [1/10], of Meson's 1/10.
+follow() {
+	if [ -t 2 ]; then
+		tee "$log" | awk '
+			match($0, /^ *\[?[0-9]+\/[0-9]+/) {
+				printf "\r  %s", substr($0, RSTART, RLENGTH); fflush()
+			}
+			END { printf "\r\033[K" }' >&2
+	else
+		cat >"$log"
+	fi
+}
+
 # Is what a Debian package gives us there, from wherever it came?
 has_package() {
 	case $1 in
 	libc6-dev) [ -e /usr/include/stdio.h ] || [ -e /usr/include/features.h ] ;;
 	ninja-build) command -v ninja ;;
+	relacy-dev) [ -e /usr/include/relacy/relacy.hpp ] ;;
 	lib*-dev) pkg-config --exists "$(pkg_config_name "$1")" ;;
 	linux-libc-dev) [ -e /usr/include/linux/futex.h ] ;;
 	*) command -v "$1" ;;
@@ -79,7 +94,8 @@ build() {
 		fi
 	fi
 	ninja -C "$folder" -n 2>/dev/null | grep -q 'no work to do' || say "Building $folder"
-	if ! ninja -C "$folder" >"$log" 2>&1; then
+	ninja -C "$folder" 2>&1 | follow
+	if ! ninja -C "$folder" -n 2>/dev/null | grep -q 'no work to do'; then
 		grep -A 5 -E 'error|FAILED' "$log" >&2
 		die "could not build $folder (see $log)"
 	fi

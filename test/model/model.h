@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+//
+// What the model checker needs to run lib/ring.h and lib/park.h as they are: its own atomics behind the
+// names of C11's, its own race-checked variables behind DD_PLAIN, and its own futex and membarrier.
+//
+// membarrier(2) is modelled by what it guarantees to its caller: for each other thread, either what that
+// thread did before its compiler fence is visible afterwards, or the thread sees what was written before
+// the call. That is what a full fence in both places gives, so here the compiler fence is one. The model
+// says nothing about the kernel's own code.
+//
+// A sleep on a futex is a yield: it may end early, as the real one may, and a wake-up that is lost shows
+// as a loop without end.
+#ifndef MODEL_H
+#define MODEL_H
+
+#include <relacy/relacy.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <iostream>
+#include <sstream>
+
+#define DD_ATOMIC_H // in place of lib/atomic.h
+#define DD_FUTEX_H  // in place of lib/futex.h
+
+#define _Atomic(type)                 rl::atomic<type>
+#define _Static_assert(claim, reason) // true of C, and not of the checker's types
+
+#define memory_order_relaxed rl::mo_relaxed, $
+#define memory_order_acquire rl::mo_acquire, $
+#define memory_order_release rl::mo_release, $
+#define memory_order_acq_rel rl::mo_acq_rel, $
+#define memory_order_seq_cst rl::mo_seq_cst, $
+
+#define atomic_load_explicit(field, ...)            (field)->load(__VA_ARGS__)
+#define atomic_store_explicit(field, value, ...)    (field)->store(value, __VA_ARGS__)
+#define atomic_exchange_explicit(field, value, ...) (field)->exchange(value, __VA_ARGS__)
+#define atomic_fetch_add_explicit(field, value, ...) (field)->fetch_add(value, __VA_ARGS__)
+#define atomic_fetch_or_explicit(field, value, ...)  (field)->fetch_or(value, __VA_ARGS__)
+#define atomic_fetch_and_explicit(field, value, ...) (field)->fetch_and(value, __VA_ARGS__)
+#define atomic_compare_exchange_weak_explicit(field, expected, value, ...)                         \
+	(field)->compare_exchange_weak(*(expected), value, __VA_ARGS__)
+#define atomic_compare_exchange_strong_explicit(field, expected, value, ...)                       \
+	(field)->compare_exchange_strong(*(expected), value, __VA_ARGS__)
+#define atomic_signal_fence(...) rl::atomic_thread_fence(__VA_ARGS__)
+
+#define DD_PLAIN(type)               rl::var<type>
+#define dd_plain_load(field)         (*(field))($)
+#define dd_plain_store(field, value) ((*(field))($) = (value))
+
+#define dd_likely(claim)   (claim)
+#define dd_unlikely(claim) (claim)
+
+static inline void model_yield()
+{
+	rl::yield(1, $);
+}
+
+static inline void dd_membarrier(void)
+{
+	rl::atomic_thread_fence(rl::mo_seq_cst, $);
+}
+
+static inline int dd_futex_wait(rl::atomic<uint32_t> *, uint32_t, uint64_t)
+{
+	model_yield();
+	return 0;
+}
+
+static inline void dd_futex_wake(rl::atomic<uint32_t> *, int)
+{
+}
+
+#include "park.h"
+
+// A ring with its slots and its park, made anew for each execution.
+template <int CAPACITY, bool IS_SHARED> struct ring_model {
+	dd_ring ring;
+	dd_slot slots[CAPACITY];
+	dd_park park;
+
+	explicit ring_model(uint32_t attention = 0)
+	{
+		for (int i = 0; i < CAPACITY; i++)
+			slots[i].destroy.store(nullptr, rl::mo_relaxed, $);
+		dd_ring_init(&ring, slots, CAPACITY, IS_SHARED);
+		park.attention.store(attention, rl::mo_relaxed, $);
+		park.bell.store(DD_BELL_AWAKE, rl::mo_relaxed, $);
+	}
+};
+
+// What is dropped: written by its producer before the push, read and written by the destructor.
+struct object {
+	rl::var<int> made;
+	rl::var<int> destroyed;
+
+	object()
+	{
+		made($) = 0;
+		destroyed($) = 0;
+	}
+};
+
+static inline void destroy_object(void *memory)
+{
+	object *dropped = static_cast<object *>(memory);
+
+	RL_ASSERT(dropped->made($) == 1);
+	RL_ASSERT(dropped->destroyed($) == 0);
+	dropped->destroyed($) = 1;
+}
+
+static inline void run(const dd_drop &drop)
+{
+	drop.destroy(drop.object);
+}
+
+// One argument, a number, adds so many preemptions to the exhaustive search of each scenario.
+static unsigned more_preemptions;
+
+static inline void model_arguments(int count, char **arguments)
+{
+	more_preemptions = count > 1 ? unsigned(std::atoi(arguments[1])) : 0;
+}
+
+// Runs a scenario exhaustively, within so many preemptions, and then at random. True if all went well.
+template <typename scenario> bool explore(unsigned preemptions, unsigned random_executions)
+{
+	rl::test_params params;
+	std::ostringstream told;
+
+	params.output_stream = params.progress_stream = &told;
+	params.search_type = rl::fair_context_bound_scheduler_type;
+	params.context_bound = preemptions + more_preemptions;
+	params.execution_depth_limit = 5000;
+	bool is_good = rl::simulate<scenario>(params);
+
+	if (is_good) {
+		params.search_type = rl::random_scheduler_type;
+		params.iteration_count = random_executions;
+		is_good = rl::simulate<scenario>(params);
+	}
+	if (!is_good)
+		std::cerr << told.str();
+	return is_good;
+}
+
+#endif
