@@ -31,7 +31,7 @@
  *   WAKE    ring: bell, release -> answer, rest: bell, acquire
  *           carries what the one who rang wants seen: a wish to close, an alarm, a drop
  *   CLOSE   announce: attention, acq_rel -> settle: attention, acquire
- *           carries contested_from: from there on the consumer takes what it takes by RETRACT
+ *           carries contested_from: from there on the consumer contests what it takes
  */
 #ifndef DD_PARK_H
 #define DD_PARK_H

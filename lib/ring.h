@@ -34,8 +34,10 @@
  *   ROOM     room, room_owned: limit, release -> has_room, is_past: limit, acquire
  *            hands RECYCLE and DONE on from the producer that looked, to other producers of a
  *            shared ring, and to waiters: what lies a lap or more before the limit is done
- *   RETRACT  retract: slot.destroy, acq_rel <-> take_contested: slot.destroy, acq_rel
- *            decides, on a closed ring, whose the object is
+ *
+ * Whose the object is on a closed ring is decided by retract and take_contested, by one
+ * read-modify-write of the slot each, of which one comes first; that carries nothing, so it needs no
+ * edge.
  */
 #ifndef DD_RING_H
 #define DD_RING_H
@@ -250,9 +252,9 @@ static inline bool dd_ring_retract(struct dd_ring *ring, uint64_t at, defer_drop
 	/* While the ring was open, what was taken stayed in its slot until it was destroyed. */
 	if (dd_is_before(at, dd_plain_load(&ring->contested_from)))
 		return false;
-	/* RETRACT<->: one of the two changes the slot, and the other sees it. */
+	/* Relaxed is enough: the object is ours, and who loses does not touch it. */
 	return atomic_compare_exchange_strong_explicit(&ring->slots[at & ring->mask].destroy,
-		&destroy, (defer_drop_fn)NULL, memory_order_acq_rel, memory_order_relaxed);
+		&destroy, (defer_drop_fn)NULL, memory_order_relaxed, memory_order_relaxed);
 }
 
 /* ---- The consumer ---------------------------------------------------------------------------- */
@@ -300,8 +302,8 @@ static inline bool dd_ring_take_contested(struct dd_ring *ring, struct dd_drop *
 	dd_plain_store(&ring->cursor, at + 1);
 	if (!is_published) /* spares the write to a slot never used */
 		return false;
-	/* RETRACT<->, ->PUBLISH: as in retract, and as in take. */
-	drop->destroy = atomic_exchange_explicit(&slot->destroy, DD_TAKEN, memory_order_acq_rel);
+	/* ->PUBLISH: as in take. */
+	drop->destroy = atomic_exchange_explicit(&slot->destroy, DD_TAKEN, memory_order_acquire);
 	if (!drop->destroy)
 		return false;
 	drop->object = dd_plain_load(&slot->object);

@@ -93,9 +93,9 @@ build() {
 			die "could not configure $folder (see $log)"
 		fi
 	fi
-	ninja -C "$folder" -n 2>/dev/null | grep -q 'no work to do' || say "Building $folder"
-	ninja -C "$folder" 2>&1 | follow
-	if ! ninja -C "$folder" -n 2>/dev/null | grep -q 'no work to do'; then
+	ninja -C "$folder" -n 2>/dev/null | grep -q Compiling && say "Building $folder"
+	{ ninja -C "$folder" 2>&1 || echo FAILED: ninja; } | follow
+	if grep -q FAILED: "$log"; then
 		grep -A 5 -E 'error|FAILED' "$log" >&2
 		die "could not build $folder (see $log)"
 	fi
