@@ -49,8 +49,9 @@ static void push(uint64_t count)
 		uint64_t at = dd_ring_own_tail(&ring);
 
 		while (dd_ring_is_at_limit(&ring, at) &&
-			dd_ring_room_owned(&ring, at) >= dd_ring_capacity(&ring))
-			dd_relax();
+			dd_ring_room(&ring, at) >= dd_ring_capacity(&ring))
+			for (unsigned spins = 0; spins < 512; spins++)
+				dd_relax();
 		dd_ring_publish(&ring, at, NULL, peer_destroy);
 		dd_ring_advance(&ring, at);
 	}

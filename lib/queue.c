@@ -14,8 +14,17 @@
 #include "registry.h"
 #include "worker.h"
 
-/* Looks at head before a push parks: about as long as one wake of a thread takes. */
-#define ROOM_SPINS 100
+/*
+ * How long a push spins before it parks: about as long as it takes to wake a thread. Between two looks
+ * at head it spins for as long as the consumer takes for an eighth of the ring, within bounds: a
+ * producer that looks all the time takes the lines from the consumer that it needs to make room.
+ * (Measured with empty destructors and 4096 slots, ns per drop: 141 with one spin between two looks, 64
+ * with 64, 17 with 256, 9 with 512, on cores that share no cache; 21 and 5 with one and 512 on cores
+ * that do.)
+ */
+#define ROOM_SPINS       2048
+#define LEAST_LOOK_SPINS 16
+#define MOST_LOOK_SPINS  512
 
 /* ---- Making room ----------------------------------------------------------------------------- */
 
@@ -38,11 +47,22 @@ static bool has_room(struct dd_lane *lane, uint64_t at)
 	return backlog < capacity;
 }
 
+static uint64_t look_spins(uint64_t capacity)
+{
+	if (capacity / 8 < LEAST_LOOK_SPINS)
+		return LEAST_LOOK_SPINS;
+	return capacity / 8 < MOST_LOOK_SPINS ? capacity / 8 : MOST_LOOK_SPINS;
+}
+
 static bool has_room_soon(struct dd_lane *lane, uint64_t at)
 {
-	for (unsigned i = 0; i < ROOM_SPINS; i++) {
-		dd_relax();
-		if (has_room(lane, at))
+	uint64_t capacity = dd_ring_capacity(&lane->ring);
+	uint64_t spins = look_spins(capacity);
+
+	for (uint64_t i = 0; i < ROOM_SPINS; i += spins) {
+		for (uint64_t j = 0; j < spins; j++)
+			dd_relax();
+		if (dd_ring_room(&lane->ring, at) < capacity)
 			return true;
 	}
 	return false;

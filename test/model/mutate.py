@@ -21,7 +21,7 @@ STEPS = [
      "if (dd_is_before(at, dd_plain_load(&ring->contested_from)))", "if (false)"),
     ("ring.h", "head runs ahead of the destructor",
      "dd_plain_store(&ring->cursor, at + 1);\n\treturn true;\n}\n\n/* From",
-     "dd_plain_store(&ring->cursor, at + 1);\n\tdd_ring_recycle(ring);\n\treturn true;\n}\n\n/* From"),
+     "dd_plain_store(&ring->cursor, at + 1);\n\tatomic_store_explicit(&ring->head, at + 1, memory_order_release);\n\treturn true;\n}\n\n/* From"),
     ("ring.h", "a waiter believes the slot alone",
      "return !dd_is_before(atomic_load_explicit(&ring->limit", "return false && !dd_is_before(atomic_load_explicit(&ring->limit"),
     ("ring.h", "a take that loses is not noticed",
