@@ -49,4 +49,21 @@ static inline void dd_running_leave(const struct dd_running *frame)
 	dd_self.lane = frame->lane;
 }
 
+/* Becomes the consumer of a queue without a worker, waiting for who is. 0 or -ETIMEDOUT. */
+static inline int dd_consumer_enter(
+	struct defer_drop_queue *queue, struct dd_running *frame, uint64_t deadline_ns)
+{
+	int result = dd_seat_take(&queue->consumer_seat, deadline_ns);
+
+	if (!result)
+		dd_running_enter(frame, queue);
+	return result;
+}
+
+static inline void dd_consumer_leave(struct defer_drop_queue *queue, const struct dd_running *frame)
+{
+	dd_running_leave(frame);
+	dd_seat_leave(&queue->consumer_seat);
+}
+
 #endif

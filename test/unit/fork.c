@@ -6,7 +6,7 @@
 
 #define FOREVER DEFER_DROP_FOREVER
 
-TestSuite(registry, .timeout = 60);
+TestSuite(fork, .timeout = 60);
 
 /* Counters that parent and child share. */
 static atomic_uint *in_parent;
@@ -100,22 +100,22 @@ static void fork_all_ways(uint32_t at_fork, unsigned kept)
 	}
 }
 
-Test(registry, a_child_begins_with_none_of_the_parents_drops)
+Test(fork, a_child_begins_with_none_of_the_parents_drops)
 {
 	fork_all_ways(DEFER_DROP_AT_FORK_EMPTY, 0);
 }
 
-Test(registry, by_default_a_child_begins_with_none)
+Test(fork, by_default_a_child_begins_with_none)
 {
 	fork_all_ways(DEFER_DROP_AT_FORK_DEFAULT, 0);
 }
 
-Test(registry, a_child_that_keeps_destroys_its_copies_too)
+Test(fork, a_child_that_keeps_destroys_its_copies_too)
 {
 	fork_all_ways(DEFER_DROP_AT_FORK_KEEP, 10);
 }
 
-Test(registry, a_child_that_keeps_and_does_nothing_destroys_at_exit)
+Test(fork, a_child_that_keeps_and_does_nothing_destroys_at_exit)
 {
 	struct defer_drop_queue *queue;
 	pid_t child;
@@ -161,13 +161,13 @@ static void keep_what_nests(unsigned more)
 	assert_counts(2, 2 + more);
 }
 
-Test(registry, a_child_that_keeps_destroys_what_its_copies_drop)
+Test(fork, a_child_that_keeps_destroys_what_its_copies_drop)
 {
 	keep_what_nests(0);
 	keep_what_nests(1);
 }
 
-Test(registry, kept_drops_stay_in_their_order)
+Test(fork, kept_drops_stay_in_their_order)
 {
 	struct defer_drop_queue *queue =
 		make_for_fork(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_KEEP, 0);
@@ -193,7 +193,7 @@ Test(registry, kept_drops_stay_in_their_order)
 
 /* ---- The worker at the fork ------------------------------------------------------------------ */
 
-Test(registry, a_fork_while_the_worker_sleeps)
+Test(fork, a_fork_while_the_worker_sleeps)
 {
 	struct defer_drop_queue *queue;
 	pid_t child;
@@ -217,7 +217,7 @@ Test(registry, a_fork_while_the_worker_sleeps)
 	assert_counts(2, 2);
 }
 
-Test(registry, a_child_does_not_wait_for_a_long_destructor_of_its_parent)
+Test(fork, a_child_does_not_wait_for_a_long_destructor_of_its_parent)
 {
 	struct gate gate;
 	pid_t child;
@@ -247,7 +247,7 @@ static void *flush_in_thread(void *argument)
 	return number((uintptr_t)-defer_drop_queue_flush(argument, FOREVER));
 }
 
-Test(registry, a_fork_while_a_thread_waits)
+Test(fork, a_fork_while_a_thread_waits)
 {
 	struct defer_drop_queue *queue;
 	pthread_t thread;
@@ -278,7 +278,7 @@ static void *drain_in_thread(void *argument)
 	return number((uintptr_t)-defer_drop_queue_drain(argument, UINT64_MAX, FOREVER, NULL));
 }
 
-Test(registry, a_child_may_drain_though_a_thread_of_the_parent_was_draining)
+Test(fork, a_child_may_drain_though_a_thread_of_the_parent_was_draining)
 {
 	struct defer_drop_queue *queue;
 	struct gate gate;
@@ -351,7 +351,7 @@ static void fork_in_destructor(uint32_t runner, uint32_t at_fork, int level, uns
 	assert_counts(6, 1 + kept);
 }
 
-Test(registry, a_destructor_of_the_worker_forks)
+Test(fork, a_destructor_of_the_worker_forks)
 {
 	for (int level = 0; level < 3; level++) {
 		fork_in_destructor(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_EMPTY, level, 0);
@@ -359,7 +359,7 @@ Test(registry, a_destructor_of_the_worker_forks)
 	}
 }
 
-Test(registry, a_destructor_of_a_caller_forks)
+Test(fork, a_destructor_of_a_caller_forks)
 {
 	fork_in_destructor(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_EMPTY, 0, 0);
 	fork_in_destructor(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_KEEP, 0, 5);
@@ -409,7 +409,7 @@ static void assert_balanced_after_nested_fork(uint32_t at_fork)
 	end_queue(nest);
 }
 
-Test(registry, statistics_agree_in_a_child_of_a_nested_drop)
+Test(fork, statistics_agree_in_a_child_of_a_nested_drop)
 {
 	assert_balanced_after_nested_fork(DEFER_DROP_AT_FORK_EMPTY);
 	assert_balanced_after_nested_fork(DEFER_DROP_AT_FORK_KEEP);
@@ -431,7 +431,7 @@ static void be_generation(struct defer_drop_queue *queue, unsigned left)
 	exit(0);
 }
 
-Test(registry, children_have_children)
+Test(fork, children_have_children)
 {
 	struct defer_drop_queue *queue;
 	pid_t child;
@@ -447,7 +447,7 @@ Test(registry, children_have_children)
 	assert_counts(1, 8);
 }
 
-Test(registry, each_queue_keeps_to_its_own_policy)
+Test(fork, each_queue_keeps_to_its_own_policy)
 {
 	struct defer_drop_queue *kept;
 	struct defer_drop_queue *empty;
@@ -468,7 +468,7 @@ Test(registry, each_queue_keeps_to_its_own_policy)
 	assert_counts(5, 4);
 }
 
-Test(registry, statistics_of_a_child_begin_at_the_fork)
+Test(fork, statistics_of_a_child_begin_at_the_fork)
 {
 	const uint32_t policies[] = {DEFER_DROP_AT_FORK_EMPTY, DEFER_DROP_AT_FORK_KEEP};
 
@@ -503,7 +503,7 @@ Test(registry, statistics_of_a_child_begin_at_the_fork)
 	}
 }
 
-Test(registry, a_queue_that_was_shut_down_is_so_in_a_child)
+Test(fork, a_queue_that_was_shut_down_is_so_in_a_child)
 {
 	struct defer_drop_queue *queue = make_queue(DEFER_DROP_RUNNER_WORKER, 16, 0);
 	pid_t child;
@@ -528,7 +528,7 @@ static void *push_until_full(void *argument)
 	return NULL;
 }
 
-Test(registry, lanes_of_threads_that_a_child_does_not_have_are_free_there)
+Test(fork, lanes_of_threads_that_a_child_does_not_have_are_free_there)
 {
 	struct defer_drop_queue *queue;
 	pid_t child;

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What becomes of a queue in a forked child.
+ */
+#define _GNU_SOURCE
+#include "queue.h"
+
+void dd_queue_lock_all(struct defer_drop_queue *queue)
+{
+	pthread_mutex_lock(&queue->control);
+	pthread_mutex_lock(&queue->waiters_lock);
+}
+
+void dd_queue_unlock_all(struct defer_drop_queue *queue)
+{
+	pthread_mutex_unlock(&queue->waiters_lock);
+	pthread_mutex_unlock(&queue->control);
+}
+
+/* The thread that forked is this queue's worker, inside a destructor, and goes on as such. */
+static bool is_own_worker(struct defer_drop_queue *queue)
+{
+	return atomic_load_explicit(&queue->has_thread, memory_order_relaxed) &&
+	       pthread_equal(queue->thread, pthread_self());
+}
+
+/* A consumer that is gone may have been in the middle of its list: then it is left as it is. */
+static void survive_nested(struct defer_drop_queue *queue, bool is_kept)
+{
+	/* Those in the list, and one more where a nested drop is being destroyed. */
+	uint64_t pending = dd_read(&queue->nested_total) - dd_read(&queue->nested_destroyed_total) -
+			   dd_read(&queue->nested_abandoned_total);
+	struct dd_drop ignored;
+
+	if (!dd_is_running(queue)) {
+		queue->nested = (struct dd_nested){NULL, NULL};
+		pending = 0;
+	}
+	while (!is_kept && dd_nested_take(&queue->nested, &ignored))
+		pending--;
+	atomic_store_explicit(&queue->nested_total, pending, memory_order_relaxed);
+	atomic_store_explicit(&queue->nested_destroyed_total, 0, memory_order_relaxed);
+	atomic_store_explicit(&queue->nested_abandoned_total, 0, memory_order_relaxed);
+}
+
+/* What the parent had begun to shut down is shut down in the child. */
+static void survive_state(struct defer_drop_queue *queue)
+{
+	uint32_t attention = 0;
+
+	if (dd_queue_state(queue) != DD_OPEN) {
+		atomic_store_explicit(&queue->state, DD_JOINED, memory_order_relaxed);
+		attention |= DD_CLOSED;
+	}
+	queue->is_fenced = !dd_membarrier_register();
+	if (queue->is_fenced)
+		attention |= DD_FENCED;
+	if (queue->config.runner == DEFER_DROP_RUNNER_WORKER && !is_own_worker(queue)) {
+		atomic_store_explicit(&queue->has_thread, false, memory_order_relaxed);
+		attention |= DD_ASLEEP;
+	}
+	atomic_store_explicit(&queue->park.attention, attention, memory_order_relaxed);
+	atomic_store_explicit(&queue->park.bell, DD_BELL_AWAKE, memory_order_relaxed);
+}
+
+void dd_queue_survive(struct defer_drop_queue *queue)
+{
+	bool is_kept = queue->config.at_fork == DEFER_DROP_AT_FORK_KEEP;
+
+	/* Locked by this thread, which has another number here: made anew, not unlocked. */
+	pthread_mutex_init(&queue->control, NULL);
+	pthread_mutex_init(&queue->waiters_lock, NULL);
+	if (!dd_is_running(queue))
+		atomic_store_explicit(&queue->consumer_seat, 0, memory_order_relaxed);
+	queue->generation++;
+	survive_nested(queue, is_kept);
+	survive_state(queue);
+	dd_lanes_survive(queue, is_kept && dd_queue_state(queue) == DD_OPEN);
+	atomic_store_explicit(&queue->wakes_total, 0, memory_order_relaxed);
+	atomic_store_explicit(&queue->naps_total, 0, memory_order_relaxed);
+	atomic_store_explicit(&queue->deep_sleeps_total, 0, memory_order_relaxed);
+	atomic_store_explicit(&queue->highest_backlog, 0, memory_order_relaxed);
+}

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A push off the fast path: to the shared lane, to a full ring, by a destructor, on a closed queue.
+ */
+#define _GNU_SOURCE
+#include "push.h"
+
+#include <errno.h>
+
+#include "worker.h"
+
+/*
+ * How long a push spins before it parks: about as long as it takes to wake a thread, and no longer,
+ * since the worker may need this CPU. Between two looks at head it spins for as long as the consumer
+ * takes for an eighth of the ring, within bounds: a producer that looks all the time takes the lines
+ * from the consumer that it needs to make room. (Measured with empty destructors and 4096 slots, ns
+ * per drop: 141 with one spin between two looks, 64 with 64, 17 with 256, 9 with 512, on cores that
+ * share no cache; 21 and 5 with one and 512 on cores that do.)
+ */
+#define ROOM_SPINS       1024
+#define LEAST_LOOK_SPINS 16
+#define MOST_LOOK_SPINS  512
+
+/* ---- Making room ----------------------------------------------------------------------------- */
+
+static int refuse(struct dd_lane *lane, int error)
+{
+	dd_add_shared(&lane->refused_total, 1);
+	return error;
+}
+
+/* Is there room at this position? Cuts the worker's nap short where the backlog has grown. */
+static bool has_room(struct dd_lane *lane, uint64_t at)
+{
+	struct dd_park *park = &lane->queue->park;
+	uint64_t capacity = dd_ring_capacity(&lane->ring);
+	uint64_t backlog = lane->is_shared ? dd_ring_room(&lane->ring, at)
+					   : dd_ring_room_owned(&lane->ring, at);
+
+	if (backlog >= capacity / 4 && dd_bell_is_napping(&park->bell) && dd_bell_ring(&park->bell))
+		dd_add_shared(&lane->queue->wakes_total, 1);
+	return backlog < capacity;
+}
+
+static uint64_t look_spins(uint64_t capacity)
+{
+	if (capacity / 8 < LEAST_LOOK_SPINS)
+		return LEAST_LOOK_SPINS;
+	return capacity / 8 < MOST_LOOK_SPINS ? capacity / 8 : MOST_LOOK_SPINS;
+}
+
+static bool has_room_soon(struct dd_lane *lane, uint64_t at)
+{
+	uint64_t capacity = dd_ring_capacity(&lane->ring);
+	uint64_t spins = look_spins(capacity);
+
+	for (uint64_t i = 0; i < ROOM_SPINS; i += spins) {
+		for (uint64_t j = 0; j < spins; j++)
+			dd_relax();
+		if (dd_ring_room(&lane->ring, at) < capacity)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Waits until there is room at this position: until the drop one lap before it has been destroyed.
+ * Returns 0, -ETIMEDOUT, -ESHUTDOWN.
+ */
+static int wait_for_room(struct dd_lane *lane, uint64_t at, uint64_t deadline_ns)
+{
+	uint64_t since_ns = dd_now_ns();
+	int result = 0;
+
+	if (!has_room_soon(lane, at))
+		result = dd_wait(lane, at + 1 - dd_ring_capacity(&lane->ring), deadline_ns);
+	dd_add_shared(&lane->waits_total, 1);
+	dd_add_shared(&lane->wait_ns_total, dd_now_ns() - since_ns);
+	return result;
+}
+
+/* What a push does about a ring that is full: whether it may wait, and until when. */
+static int may_wait(struct dd_lane *lane, uint64_t timeout_ns, uint64_t *deadline_ns)
+{
+	if (dd_is_closed(lane->queue))
+		return -ESHUTDOWN;
+	if (timeout_ns == DD_TRY)
+		return -EAGAIN;
+	if (!timeout_ns)
+		return -ETIMEDOUT;
+	*deadline_ns = dd_deadline_after(timeout_ns);
+	return dd_worker_ensure(lane->queue);
+}
+
+/* ---- Push ------------------------------------------------------------------------------------ */
+
+/* Attention was set when this thread had published: takes the drop back, or wakes the worker. */
+static bool settle(struct dd_lane *lane, uint64_t at, defer_drop_fn destroy)
+{
+	struct defer_drop_queue *queue = lane->queue;
+	uint32_t bits = dd_settle(&queue->park.attention);
+
+	if ((bits & DD_CLOSED) && dd_ring_retract(&lane->ring, at, destroy))
+		return false;
+	if ((bits & DD_ASLEEP) && dd_rouse(&queue->park.attention))
+		dd_worker_wake(queue);
+	return true;
+}
+
+int dd_queue_push_settle(struct dd_lane *lane, uint64_t at, defer_drop_fn destroy)
+{
+	/* The tail first: waking may start a thread, and then flush must find the drop. */
+	dd_ring_advance(&lane->ring, at);
+	if (settle(lane, at, destroy))
+		return 0;
+	/* Back to where it was, and at the limit: from now on every push looks at CLOSED first. */
+	dd_ring_withdraw(&lane->ring, at);
+	return refuse(lane, -ESHUTDOWN);
+}
+
+static int push_owned(struct dd_lane *lane, void *object, defer_drop_fn destroy,
+	uint64_t timeout_ns, uint64_t *at)
+{
+	uint64_t deadline_ns;
+	int result;
+
+	if (dd_is_closed(lane->queue))
+		return refuse(lane, -ESHUTDOWN);
+	*at = dd_ring_own_tail(&lane->ring);
+	if (dd_ring_is_at_limit(&lane->ring, *at) && !has_room(lane, *at)) {
+		result = may_wait(lane, timeout_ns, &deadline_ns);
+		if (!result)
+			result = wait_for_room(lane, *at, deadline_ns);
+		if (result)
+			return refuse(lane, result);
+		has_room(lane, *at); /* moves the limit, so that the next push is fast */
+	}
+	return dd_push_at(lane, lane->queue, *at, object, destroy);
+}
+
+/* Gives up a position that was claimed in the shared lane: on a closed queue nobody minds the gap.
+ *  */
+static int disclaim(struct dd_lane *lane)
+{
+	dd_add_shared(&lane->retracted_total, 1);
+	return -ESHUTDOWN;
+}
+
+/* Claims a position in the shared lane, if there is room at one before the time is over. */
+static int claim_or_give_up(struct dd_lane *lane, uint64_t timeout_ns, uint64_t *at)
+{
+	uint64_t deadline_ns;
+	int result;
+
+	if (dd_ring_claim_try(&lane->ring, at))
+		return 0;
+	result = may_wait(lane, timeout_ns, &deadline_ns);
+	while (!result) {
+		result = wait_for_room(lane, *at, deadline_ns);
+		if (!result && dd_ring_claim_try(&lane->ring, at))
+			return 0;
+		if (!result && dd_deadline_has_come(deadline_ns))
+			result = -ETIMEDOUT;
+	}
+	return result;
+}
+
+/* Claims the next position in the shared lane and waits with the claim: first come, first served.
+ *  */
+static int claim_and_wait(struct dd_lane *lane, uint64_t *at)
+{
+	struct dd_ring *ring = &lane->ring;
+	uint64_t deadline_ns;
+	int result = 0;
+
+	if (!dd_ring_has_room(ring, atomic_load_explicit(&ring->tail, memory_order_relaxed)))
+		result = may_wait(lane, DEFER_DROP_FOREVER, &deadline_ns);
+	if (result)
+		return result;
+	*at = dd_ring_claim(ring);
+	if (!dd_ring_has_room(ring, *at) && wait_for_room(lane, *at, DEFER_DROP_FOREVER))
+		return disclaim(lane);
+	return 0;
+}
+
+static int claim_shared(struct dd_lane *lane, uint64_t timeout_ns, uint64_t *at)
+{
+	if (dd_is_closed(lane->queue))
+		return -ESHUTDOWN;
+	if (timeout_ns == DEFER_DROP_FOREVER)
+		return claim_and_wait(lane, at);
+	return claim_or_give_up(lane, timeout_ns, at);
+}
+
+static int push_shared(struct dd_lane *lane, void *object, defer_drop_fn destroy,
+	uint64_t timeout_ns, uint64_t *at)
+{
+	int result = claim_shared(lane, timeout_ns, at);
+
+	if (result)
+		return refuse(lane, result);
+	/*
+	 * The closing consumer moves head past positions that were claimed but not published, which
+	 * makes room in slots that may yet be filled by those who claimed them. Whoever found that
+	 * room sees CLOSED here, by DONE, and must leave the slot alone.
+	 */
+	if (dd_is_closed(lane->queue))
+		return refuse(lane, disclaim(lane));
+	dd_ring_publish(&lane->ring, *at, object, destroy);
+	if (!dd_heed(&lane->queue->park.attention) || settle(lane, *at, destroy))
+		return 0;
+	return refuse(lane, disclaim(lane));
+}
+
+/*
+ * A thread that has given its lane back pushes to the shared one; for the sake of its order, not
+ * before what it left in its own is destroyed.
+ */
+static int follow_own_lane(struct defer_drop_queue *queue, uint64_t timeout_ns)
+{
+	struct dd_tenancy *tenancy = dd_tenancy_of(queue);
+	int result;
+
+	if (!tenancy || tenancy->lane->is_shared)
+		return 0;
+	result = dd_queue_wait(
+		tenancy->lane, tenancy->left_at, timeout_ns == DD_TRY ? 0 : timeout_ns);
+	return result == -ETIMEDOUT && timeout_ns == DD_TRY ? -EAGAIN : result;
+}
+
+static void fill_ticket(struct defer_drop_ticket *ticket, struct dd_lane *lane, uint64_t position)
+{
+	*ticket = (struct defer_drop_ticket){
+		.queue = lane->queue,
+		.position = position,
+		.lane = lane->index,
+		.generation = lane->queue->generation,
+	};
+}
+
+static int push_nested(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy,
+	struct defer_drop_ticket *ticket)
+{
+	int result = dd_nested_push(&queue->nested, object, destroy);
+
+	if (result)
+		return result;
+	dd_count(&queue->nested_total);
+	if (ticket)
+		fill_ticket(ticket, queue->running_lane,
+			dd_plain_load(&queue->running_lane->ring.cursor));
+	return 0;
+}
+
+int dd_queue_push(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy,
+	uint64_t timeout_ns, struct defer_drop_ticket *ticket)
+{
+	struct dd_lane *lane;
+	uint64_t at = 0;
+	int result;
+
+	if (!destroy)
+		return -EINVAL;
+	if (dd_is_running(queue))
+		return push_nested(queue, object, destroy, ticket);
+	result = dd_queue_open(queue);
+	if (result)
+		return result;
+	lane = dd_lane_of(queue);
+	if (dd_self.is_leaving)
+		result = follow_own_lane(queue, timeout_ns);
+	if (result)
+		return refuse(lane, result);
+	if (lane->is_shared)
+		result = push_shared(lane, object, destroy, timeout_ns, &at);
+	else
+		result = push_owned(lane, object, destroy, timeout_ns, &at);
+	if (!result && ticket)
+		fill_ticket(ticket, lane, at + 1);
+	return result;
+}
+
+static int push(
+	struct defer_drop_queue *queue, void *object, defer_drop_fn destroy, uint64_t timeout_ns)
+{
+	struct dd_tenancy *tenancy;
+
+	if (!queue)
+		return -EINVAL;
+	tenancy = dd_tenancy_of(queue);
+	if (tenancy && !tenancy->lane->is_shared && !dd_self.running && !dd_self.is_leaving)
+		return dd_push(tenancy->lane, queue, object, destroy, timeout_ns);
+	return dd_queue_push(queue, object, destroy, timeout_ns, NULL);
+}
+
+int defer_drop_queue_push(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy)
+{
+	return push(queue, object, destroy, DEFER_DROP_FOREVER);
+}
+
+int defer_drop_queue_push_try(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy)
+{
+	return push(queue, object, destroy, DD_TRY);
+}
+
+int defer_drop_queue_push_timed(
+	struct defer_drop_queue *queue, void *object, defer_drop_fn destroy, uint64_t timeout_ns)
+{
+	int result = dd_timeout_check(timeout_ns);
+
+	return result ? result : push(queue, object, destroy, timeout_ns);
+}
+
+int defer_drop_queue_push_ticket(struct defer_drop_queue *queue, void *object,
+	defer_drop_fn destroy, uint64_t timeout_ns, struct defer_drop_ticket *ticket)
+{
+	int result = queue && ticket ? dd_timeout_check(timeout_ns) : -EINVAL;
+
+	return result ? result : dd_queue_push(queue, object, destroy, timeout_ns, ticket);
+}
+
+int defer_drop_queue_ticket(struct defer_drop_queue *queue, struct defer_drop_ticket *ticket)
+{
+	struct dd_tenancy *tenancy;
+	struct dd_lane *lane;
+	int result;
+
+	if (!queue || !ticket)
+		return -EINVAL;
+	if (dd_is_running(queue))
+		return -EDEADLK;
+	result = dd_queue_open(queue);
+	if (result)
+		return result;
+	/* One that is leaving waits for its own lane before it pushes to the shared. */
+	tenancy = dd_tenancy_of(queue);
+	lane = tenancy ? tenancy->lane : &queue->shared;
+	if (dd_self.is_leaving && !lane->is_shared &&
+		dd_ring_is_past(&lane->ring, tenancy->left_at))
+		lane = &queue->shared;
+	fill_ticket(ticket, lane, dd_ring_tail(&lane->ring));
+	return 0;
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Flush and drain.
+ */
+#include "queues.h"
+
+TestSuite(drain, .timeout = 60);
+
+/* ---- Flush ----------------------------------------------------------------------------------- */
+
+static void *flush_in_thread(void *argument)
+{
+	return number((uintptr_t)-defer_drop_queue_flush(argument, FOREVER));
+}
+
+Test(drain, later_pushes_do_not_prolong_a_flush)
+{
+	for (unsigned shared = 0; shared < 2; shared++) {
+		struct defer_drop_queue *queue = make_queue(WORKER, 16, lanes_tried[shared]);
+		struct gate before;
+		struct gate after;
+		pthread_t thread;
+
+		hold_up(queue, &before);
+		thread = spawn(flush_in_thread, queue);
+		await(has_waiter(queue));
+		gate_init(&after);
+		answers(0, defer_drop_queue_push(queue, &after, pass_gate));
+		let_go(&before);
+		/* The worker stands in the later gate while the flush returns. */
+		cr_assert_null(join_thread(thread));
+		let_go(&after);
+		end_queue(queue);
+	}
+}
+
+static void *push_one(void *argument)
+{
+	return number((uintptr_t)-defer_drop_queue_push(argument, number(7), note));
+}
+
+/* Has another thread push while a flush by the caller runs this. */
+static void have_one_pushed(void *object)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, push_one, object) || pthread_join(thread, NULL))
+		atomic_fetch_add(&nest_errors, 1);
+	note(number(6));
+}
+
+Test(drain, later_pushes_do_not_prolong_a_flush_that_drains)
+{
+	struct defer_drop_queue *queue = make_queue(CALLER, 16, 0);
+
+	answers(0, defer_drop_queue_push(queue, queue, have_one_pushed));
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	cr_assert_eq(atomic_load(&nest_errors), 0);
+	assert_seen(6, 1);
+	end_queue(queue);
+	assert_seen(6, 2);
+}
+
+Test(drain, a_flush_answers_etimedout_and_nothing_is_lost)
+{
+	struct defer_drop_queue *queue = make_queue(WORKER, 16, 0);
+	uint64_t since_ns = dd_now_ns();
+	struct gate gate;
+
+	hold_up(queue, &gate);
+	answers(0, defer_drop_queue_push(queue, number(0), note));
+	answers(-ETIMEDOUT, defer_drop_queue_flush(queue, 0));
+	answers(-ETIMEDOUT, defer_drop_queue_flush(queue, 2 * MS));
+	cr_assert_geq(dd_now_ns() - since_ns, 2 * MS);
+	let_go(&gate);
+	answers(0, defer_drop_queue_flush(queue, LONG_NS));
+	assert_seen(0, 1);
+	answers(0, defer_drop_queue_flush(queue, 0));
+	end_queue(queue);
+}
+
+Test(drain, a_flush_that_only_looks_runs_nothing)
+{
+	struct defer_drop_queue *queue = make_queue(CALLER, 16, 0);
+
+	answers(0, defer_drop_queue_flush(queue, 0));
+	answers(0, defer_drop_queue_push(queue, number(0), note));
+	answers(-ETIMEDOUT, defer_drop_queue_flush(queue, 0));
+	cr_assert_eq(atomic_load(&seen_count), 0);
+	end_queue(queue);
+}
+
+static void *push_some(void *argument)
+{
+	uintptr_t wrong = 0;
+
+	for (unsigned i = 0; i < 50; i++)
+		wrong += defer_drop_queue_push(argument, NULL, note) != 0;
+	return number(wrong);
+}
+
+Test(drain, a_flush_covers_threads_that_were_joined)
+{
+	const uint32_t lanes[] = {0, 1, DEFER_DROP_NO_LANES};
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct defer_drop_queue *queue = make_queue(WORKER, 8, lanes[i]);
+		pthread_t threads[4];
+
+		atomic_store(&seen_count, 0);
+		for (unsigned j = 0; j < 4; j++)
+			threads[j] = spawn(push_some, queue);
+		for (unsigned j = 0; j < 4; j++)
+			cr_assert_null(join_thread(threads[j]));
+		answers(0, defer_drop_queue_flush(queue, FOREVER));
+		cr_assert_eq(atomic_load(&seen_count), 200);
+		end_queue(queue);
+	}
+}
+
+Test(drain, a_flush_after_shutdown_answers_eshutdown)
+{
+	const uint32_t runners[] = {WORKER, CALLER};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct defer_drop_queue *queue = make_queue(runners[i], 8, 0);
+
+		answers(0, defer_drop_queue_push(queue, NULL, note));
+		answers(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+		answers(-ESHUTDOWN, defer_drop_queue_flush(queue, 0));
+		answers(-ESHUTDOWN, defer_drop_queue_flush(queue, FOREVER));
+		answers(0, defer_drop_queue_free(queue));
+	}
+}
+
+/* What a destructor may not ask of its own queue. */
+struct questions {
+	struct defer_drop_queue *queue;
+	struct defer_drop_queue *other;
+	int flush;
+	int flush_timed;
+	int drain;
+	int shutdown;
+	int flush_other;
+};
+
+static void ask(void *object)
+{
+	struct questions *asked = object;
+
+	asked->flush = defer_drop_queue_flush(asked->queue, FOREVER);
+	asked->flush_timed = defer_drop_queue_flush(asked->queue, 0);
+	asked->drain = defer_drop_queue_drain(asked->queue, 1, FOREVER, NULL);
+	asked->shutdown =
+		defer_drop_queue_shutdown(asked->queue, DEFER_DROP_SHUTDOWN_ABANDON, 0, NULL);
+	asked->flush_other = defer_drop_queue_push(asked->other, number(0), note);
+	if (!asked->flush_other)
+		asked->flush_other = defer_drop_queue_flush(asked->other, FOREVER);
+}
+
+Test(drain, a_destructor_that_waits_for_its_own_queue_gets_edeadlk)
+{
+	const uint32_t runners[] = {WORKER, CALLER};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct questions asked = {.shutdown = 1};
+
+		asked.queue = make_queue(runners[i], 8, 0);
+		asked.other = make_queue(WORKER, 8, 0);
+		atomic_store(&seen_count, 0);
+		answers(0, defer_drop_queue_push(asked.queue, &asked, ask));
+		answers(0, defer_drop_queue_flush(asked.queue, FOREVER));
+		answers(-EDEADLK, asked.flush);
+		answers(-EDEADLK, asked.flush_timed);
+		answers(runners[i] == CALLER ? -EDEADLK : -EINVAL, asked.drain);
+		answers(-EDEADLK, asked.shutdown);
+		answers(0, asked.flush_other);
+		assert_seen(0, 1);
+		/* The refused shutdown has closed nothing. */
+		answers(0, defer_drop_queue_push(asked.queue, NULL, note));
+		end_queue(asked.queue);
+		end_queue(asked.other);
+	}
+}
+
+/* ---- Drain ----------------------------------------------------------------------------------- */
+
+static void assert_drains(
+	struct defer_drop_queue *queue, uint64_t max_drops, uint64_t ran, uint64_t remaining)
+{
+	struct defer_drop_drained drained = {99, 99};
+
+	answers(0, defer_drop_queue_drain(queue, max_drops, FOREVER, &drained));
+	cr_assert_eq(drained.ran_total, ran, "ran %llu", (unsigned long long)drained.ran_total);
+	cr_assert_eq(
+		drained.remaining, remaining, "%llu remain", (unsigned long long)drained.remaining);
+}
+
+Test(drain, a_drain_keeps_to_its_number_of_drops)
+{
+	for (unsigned shared = 0; shared < 2; shared++) {
+		struct defer_drop_queue *queue = make_queue(CALLER, 16, lanes_tried[shared]);
+
+		atomic_store(&seen_count, 0);
+		fill(queue, 10);
+		assert_drains(queue, 0, 0, 10);
+		assert_drains(queue, 3, 3, 7);
+		assert_seen(0, 3);
+		assert_drains(queue, UINT64_MAX, 7, 0);
+		assert_drains(queue, 1, 0, 0);
+		assert_seen(0, 10);
+		fill(queue, 1);
+		answers(0, defer_drop_queue_drain(queue, 1, FOREVER, NULL));
+		cr_assert_eq(atomic_load(&seen_count), 11);
+		end_queue(queue);
+	}
+}
+
+Test(drain, a_drain_of_more_than_a_turn_takes_it_all)
+{
+	struct defer_drop_queue *queue = make_queue(CALLER, 8192, 0);
+
+	fill(queue, 5000);
+	assert_drains(queue, 4999, 4999, 1);
+	assert_drains(queue, 4999, 1, 0);
+	end_queue(queue);
+}
+
+static void take_its_time(void *object)
+{
+	note(object);
+	usleep(3000);
+}
+
+Test(drain, a_drain_keeps_to_its_time)
+{
+	struct defer_drop_queue *queue = make_queue(CALLER, 16, 0);
+	struct defer_drop_drained drained = {99, 99};
+
+	for (uintptr_t i = 0; i < 5; i++)
+		answers(0, defer_drop_queue_push(queue, number(i), take_its_time));
+	answers(0, defer_drop_queue_drain(queue, UINT64_MAX, 0, &drained));
+	cr_assert_eq(drained.ran_total, 0);
+	cr_assert_eq(drained.remaining, 5);
+	/* One destructor takes longer than the budget: no second one may start. */
+	answers(0, defer_drop_queue_drain(queue, UINT64_MAX, 2 * MS, &drained));
+	cr_assert_leq(drained.ran_total, 1);
+	cr_assert_eq(drained.remaining, 5 - drained.ran_total);
+	end_queue(queue);
+	assert_seen(0, 5);
+}
+
+Test(drain, a_drain_does_not_count_nested_drops)
+{
+	nest = make_queue(CALLER, 16, 0);
+	answers(0, defer_drop_queue_push(nest, number(3), descend));
+	assert_drains(nest, 1, 1, 0);
+	cr_assert_eq(atomic_load(&seen_count), 4);
+	end_queue(nest);
+}
+
+static void *drain_in_thread(void *argument)
+{
+	return number((uintptr_t)-defer_drop_queue_drain(argument, UINT64_MAX, FOREVER, NULL));
+}
+
+Test(drain, a_second_drain_answers_ebusy_and_says_what_remains)
+{
+	struct defer_drop_queue *queue = make_queue(CALLER, 16, 0);
+	struct defer_drop_drained drained = {99, 99};
+	struct gate gate;
+	pthread_t thread;
+
+	gate_init(&gate);
+	answers(0, defer_drop_queue_push(queue, &gate, pass_gate));
+	answers(0, defer_drop_queue_push(queue, NULL, note));
+	thread = spawn(drain_in_thread, queue);
+	await_semaphore(&gate.entered);
+	answers(-EBUSY, defer_drop_queue_drain(queue, 1, FOREVER, &drained));
+	cr_assert_eq(drained.ran_total, 0);
+	cr_assert_eq(drained.remaining, 2);
+	answers(-EBUSY, defer_drop_queue_drain(queue, 1, 0, NULL));
+	/* A flush waits for the other one to leave, within its time. */
+	answers(-ETIMEDOUT, defer_drop_queue_flush(queue, MS));
+	let_go(&gate);
+	cr_assert_null(join_thread(thread));
+	cr_assert_eq(atomic_load(&seen_count), 1);
+	end_queue(queue);
+}
+
+Test(drain, only_queues_without_a_worker_are_drained)
+{
+	struct defer_drop_queue *queue = make_queue(WORKER, 16, 0);
+	struct defer_drop_queue *closed = make_queue(CALLER, 16, 0);
+
+	answers(-EINVAL, defer_drop_queue_drain(queue, 1, FOREVER, NULL));
+	end_queue(queue);
+	answers(0, defer_drop_queue_shutdown(closed, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	answers(-ESHUTDOWN, defer_drop_queue_drain(closed, 1, FOREVER, NULL));
+	answers(0, defer_drop_queue_free(closed));
+}
