@@ -11,8 +11,7 @@
 #include "bench.h"
 #include "peer.h"
 
-/* Their workers inherit the CPUs of the thread that starts them: for that moment it is the second.
- *  */
+/* Their workers inherit the CPU of the thread that starts them: for that moment, the second. */
 
 static void unregister_defer(void)
 {

@@ -109,8 +109,7 @@ int dd_config_policy(const struct dd_config *config)
 	return policies[config->scheduling];
 }
 
-/* ---- One value at a time: the same setters serve the struct and the environment ---------------
- *  */
+/* ---- One value at a time: the same setters serve the struct and the environment -------------- */
 
 /* Each sets a field to a value that is not 0. False where the value is out of range. */
 

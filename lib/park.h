@@ -76,8 +76,7 @@ static inline uint32_t dd_settle(_Atomic(uint32_t) *attention)
 	return atomic_fetch_or_explicit(attention, 0, memory_order_acq_rel);
 }
 
-/* Sets bits so that every publish by a producer that does not heed them is visible to the caller.
- *  */
+/* Sets bits so that each publish by a producer that does not heed them is visible to the caller. */
 static inline void dd_announce(_Atomic(uint32_t) *attention, uint32_t bits)
 {
 	/* CLOSE->: without release a producer could see CLOSED before contested_from. */

@@ -29,17 +29,30 @@ static int refuse(struct dd_lane *lane, int error)
 	return error;
 }
 
-/* Is there room at this position? Cuts the worker's nap short where the backlog has grown. */
-static bool has_room(struct dd_lane *lane, uint64_t at)
+/* Cuts the worker's nap short where the backlog has grown to a quarter of the ring. */
+static void nudge(struct dd_lane *lane, uint64_t backlog)
 {
 	struct dd_park *park = &lane->queue->park;
-	uint64_t capacity = dd_ring_capacity(&lane->ring);
-	uint64_t backlog = lane->is_shared ? dd_ring_room(&lane->ring, at)
-					   : dd_ring_room_owned(&lane->ring, at);
 
-	if (backlog >= capacity / 4 && dd_bell_is_napping(&park->bell) && dd_bell_ring(&park->bell))
+	if (backlog >= dd_ring_capacity(&lane->ring) / 4 && dd_bell_is_napping(&park->bell) &&
+		dd_bell_ring(&park->bell))
 		dd_add_shared(&lane->queue->wakes_total, 1);
-	return backlog < capacity;
+}
+
+/* Owned: is there room at the tail? */
+static bool has_room(struct dd_lane *lane, uint64_t at)
+{
+	uint64_t backlog = dd_ring_room_owned(&lane->ring, at);
+
+	nudge(lane, backlog);
+	return backlog < dd_ring_capacity(&lane->ring);
+}
+
+/* Shared: the same for a producer that has claimed a position, or could not. */
+static void nudge_shared(struct dd_lane *lane, uint64_t at)
+{
+	if (dd_bell_is_napping(&lane->queue->park.bell))
+		nudge(lane, at - dd_read(&lane->ring.head));
 }
 
 static uint64_t look_spins(uint64_t capacity)
@@ -138,8 +151,7 @@ static int push_owned(struct dd_lane *lane, void *object, defer_drop_fn destroy,
 	return dd_push_at(lane, lane->queue, *at, object, destroy);
 }
 
-/* Gives up a position that was claimed in the shared lane: on a closed queue nobody minds the gap.
- *  */
+/* Gives up a position claimed in the shared lane: on a closed queue nobody minds the gap. */
 static int disclaim(struct dd_lane *lane)
 {
 	dd_add_shared(&lane->retracted_total, 1);
@@ -154,6 +166,7 @@ static int claim_or_give_up(struct dd_lane *lane, uint64_t timeout_ns, uint64_t 
 
 	if (dd_ring_claim_try(&lane->ring, at))
 		return 0;
+	nudge_shared(lane, *at);
 	result = may_wait(lane, timeout_ns, &deadline_ns);
 	while (!result) {
 		result = wait_for_room(lane, *at, deadline_ns);
@@ -165,8 +178,7 @@ static int claim_or_give_up(struct dd_lane *lane, uint64_t timeout_ns, uint64_t 
 	return result;
 }
 
-/* Claims the next position in the shared lane and waits with the claim: first come, first served.
- *  */
+/* Claims the next position in the shared lane and waits with it: first come, first served. */
 static int claim_and_wait(struct dd_lane *lane, uint64_t *at)
 {
 	struct dd_ring *ring = &lane->ring;
@@ -202,11 +214,12 @@ static int push_shared(struct dd_lane *lane, void *object, defer_drop_fn destroy
 	/*
 	 * The closing consumer moves head past positions that were claimed but not published, which
 	 * makes room in slots that may yet be filled by those who claimed them. Whoever found that
-	 * room sees CLOSED here, by DONE, and must leave the slot alone.
+	 * room sees CLOSED here, by RECYCLE, and must leave the slot alone.
 	 */
 	if (dd_is_closed(lane->queue))
 		return refuse(lane, disclaim(lane));
 	dd_ring_publish(&lane->ring, *at, object, destroy);
+	nudge_shared(lane, *at);
 	if (!dd_heed(&lane->queue->park.attention) || settle(lane, *at, destroy))
 		return 0;
 	return refuse(lane, disclaim(lane));

@@ -481,8 +481,7 @@ int dd_worker_ensure(struct defer_drop_queue *queue)
 
 void dd_worker_wake(struct defer_drop_queue *queue)
 {
-	/* A failure leaves ASLEEP set for the next push. A worker just started may sleep already.
-	 *  */
+	/* A failure leaves ASLEEP set for the next push. A worker just started may sleep by now. */
 	if (dd_worker_ensure(queue))
 		return;
 	if (dd_bell_ring(&queue->park.bell))
