@@ -79,7 +79,6 @@ struct dd_ring {
 	/* The consumer's line: it writes; producers read head when they reach their limit. */
 	alignas(DD_LINE) _Atomic(uint64_t) head; /* drops before it have been destroyed */
 	DD_PLAIN(uint64_t) cursor;               /* drops before it have been taken */
-	DD_PLAIN(uint64_t) contested_from;       /* drops before it were taken while it was open */
 	struct dd_slot *taken_from;              /* = slots, = mask: set once, like batch */
 	uint64_t taken_mask;
 	uint64_t batch; /* a power of two; 1 in shared rings */
@@ -119,7 +118,6 @@ static inline void dd_ring_init(
 	ring->mask = ring->taken_mask = capacity - 1;
 	ring->batch = dd_ring_batch(capacity, is_shared);
 	dd_plain_store(&ring->cursor, first);
-	dd_plain_store(&ring->contested_from, first);
 	atomic_store_explicit(&ring->tail, first, memory_order_relaxed);
 	atomic_store_explicit(&ring->limit, first, memory_order_relaxed);
 	atomic_store_explicit(&ring->head, first, memory_order_relaxed);
@@ -244,14 +242,12 @@ static inline void dd_ring_withdraw(struct dd_ring *ring, uint64_t at)
 }
 
 /*
- * On a closed ring: takes a published drop back. False where the consumer has taken it, or will.
- * Only a producer that saw CLOSED after it published may ask: CLOSE carries contested_from.
+ * On a closed ring: takes a published drop back. False where the consumer has taken it: then the slot
+ * holds our destructor no more, since all that was taken before the ring was closed has been cleared,
+ * and what is taken since is marked. Only a producer that saw CLOSED after it published may ask.
  */
 static inline bool dd_ring_retract(struct dd_ring *ring, uint64_t at, defer_drop_fn destroy)
 {
-	/* While the ring was open, what was taken stayed in its slot until it was destroyed. */
-	if (dd_is_before(at, dd_plain_load(&ring->contested_from)))
-		return false;
 	/* Relaxed is enough: the object is ours, and who loses does not touch it. */
 	return atomic_compare_exchange_strong_explicit(&ring->slots[at & ring->mask].destroy,
 		&destroy, (defer_drop_fn)NULL, memory_order_relaxed, memory_order_relaxed);
@@ -281,12 +277,6 @@ static inline bool dd_ring_take(struct dd_ring *ring, struct dd_drop *drop)
 	drop->object = dd_plain_load(&slot->object);
 	dd_plain_store(&ring->cursor, at + 1);
 	return true;
-}
-
-/* From the cursor on, takes will be contested. Before the ring is announced to be closed. */
-static inline void dd_ring_contest(struct dd_ring *ring)
-{
-	dd_plain_store(&ring->contested_from, dd_plain_load(&ring->cursor));
 }
 
 /*

@@ -177,23 +177,13 @@ static void finish_lane(struct dd_lane *lane)
 	}
 }
 
-static void announce_closed(struct defer_drop_queue *queue)
-{
-	uint32_t count = dd_queue_lanes(queue);
-
-	/* Lanes that are added from now on have had nothing taken from them. */
-	for (uint32_t i = 0; i < count; i++)
-		dd_ring_contest(&queue->lanes[i]->ring);
-	dd_announce(&queue->park.attention, DD_CLOSED);
-}
-
 /* Once; or again inside itself, where a destructor that it runs ends the process. */
 void dd_worker_finish(struct defer_drop_queue *queue)
 {
 	uint32_t count;
 
 	if (!dd_is_closed(queue))
-		announce_closed(queue);
+		dd_announce(&queue->park.attention, DD_CLOSED);
 	run_nested(queue); /* none, unless a destructor ended the process */
 	count = dd_queue_lanes(queue);
 	for (uint32_t i = 0; i < count; i++)

@@ -71,7 +71,6 @@ struct closing : rl::test_suite<closing<IS_SHARED, ATTENTION>, PRODUCERS + 1> {
 			run(drop);
 			dd_ring_done(ring);
 		}
-		dd_ring_contest(ring);
 		dd_announce(&model.park.attention, DD_CLOSED);
 		for (int i = 0; i < 2; i++) {
 			if (!dd_ring_take_contested(ring, &drop))
