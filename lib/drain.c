@@ -9,22 +9,24 @@
 #include "worker.h"
 
 /*
- * Runs destructors on this thread until the position has passed. Returns 0, -ETIMEDOUT, -ESTALE
- * where one of them has forked and this is the child, or -EINPROGRESS where another thread closes
- * the queue.
+ * Runs destructors on this thread until the position has passed. generation: in which the position
+ * was taken. Returns 0, -ETIMEDOUT, -ESTALE where one of them has forked and this is the child, or
+ * -EINPROGRESS where another thread closes the queue.
  */
-static int drain_to(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns)
+static int drain_to(
+	struct dd_lane *lane, uint64_t position, uint64_t deadline_ns, uint32_t generation)
 {
 	struct defer_drop_queue *queue = lane->queue;
-	uint32_t generation = queue->generation;
 	struct dd_running frame;
 	int result = dd_consumer_enter(queue, &frame, deadline_ns);
 
 	if (result)
 		return result;
-	while (!result && !dd_ring_is_past(&lane->ring, position)) {
+	while (!result) {
 		if (queue->generation != generation)
-			result = -ESTALE;
+			result = -ESTALE; /* positions of the parent mean nothing here */
+		else if (dd_ring_is_past(&lane->ring, position))
+			break;
 		else if (dd_queue_state(queue) != DD_OPEN)
 			result = -EINPROGRESS;
 		else if (dd_deadline_has_come(deadline_ns))
@@ -36,7 +38,8 @@ static int drain_to(struct dd_lane *lane, uint64_t position, uint64_t deadline_n
 	return result;
 }
 
-static int wait_until(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns)
+static int wait_until(
+	struct dd_lane *lane, uint64_t position, uint64_t deadline_ns, uint32_t generation)
 {
 	struct defer_drop_queue *queue = lane->queue;
 	int result = dd_wait_poll(lane, position);
@@ -46,7 +49,7 @@ static int wait_until(struct dd_lane *lane, uint64_t position, uint64_t deadline
 	if (dd_deadline_has_come(deadline_ns))
 		return -ETIMEDOUT;
 	if (queue->config.runner == DEFER_DROP_RUNNER_CALLER) {
-		result = drain_to(lane, position, deadline_ns);
+		result = drain_to(lane, position, deadline_ns, generation);
 		if (result != -EINPROGRESS)
 			return result;
 	}
@@ -56,12 +59,13 @@ static int wait_until(struct dd_lane *lane, uint64_t position, uint64_t deadline
 
 int dd_queue_wait(struct dd_lane *lane, uint64_t position, uint64_t timeout_ns)
 {
-	return wait_until(lane, position, dd_deadline_after(timeout_ns));
+	return wait_until(lane, position, dd_deadline_after(timeout_ns), lane->queue->generation);
 }
 
 int defer_drop_queue_flush(struct defer_drop_queue *queue, uint64_t timeout_ns)
 {
 	uint64_t tails[1 + DD_MAX_LANES];
+	uint32_t generation;
 	uint64_t deadline_ns;
 	uint32_t count;
 	int result = queue ? dd_timeout_check(timeout_ns) : -EINVAL;
@@ -73,11 +77,12 @@ int defer_drop_queue_flush(struct defer_drop_queue *queue, uint64_t timeout_ns)
 	if (dd_queue_state(queue) >= DD_FINISHED)
 		return -ESHUTDOWN;
 	deadline_ns = dd_deadline_after(timeout_ns);
+	generation = queue->generation;
 	count = dd_queue_lanes(queue);
 	for (uint32_t i = 0; i < count; i++)
 		tails[i] = dd_ring_tail(&queue->lanes[i]->ring);
 	for (uint32_t i = 0; i < count && !result; i++)
-		result = wait_until(queue->lanes[i], tails[i], deadline_ns);
+		result = wait_until(queue->lanes[i], tails[i], deadline_ns, generation);
 	return result;
 }
 

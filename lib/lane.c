@@ -232,12 +232,16 @@ void dd_lanes_survive(struct defer_drop_queue *queue, bool is_kept)
 {
 	uint32_t count = atomic_load_explicit(&queue->lane_count, memory_order_relaxed);
 
+	struct dd_tenancy *own = dd_tenancy_of(queue);
+
 	survive(&queue->shared, is_kept);
 	queue->free_lanes = NULL;
 	for (uint32_t i = count; --i > 0;) {
 		struct dd_lane *lane = queue->lanes[i];
 
 		survive(lane, is_kept);
+		if (own && own->lane == lane)
+			own->left_at = dd_ring_own_tail(&lane->ring);
 		if (is_mine(lane))
 			continue;
 		lane->next_free = queue->free_lanes;

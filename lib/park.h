@@ -30,9 +30,8 @@
  * Edges:
  *   WAKE    ring: bell, release -> answer, rest: bell, acquire
  *           carries what the one who rang wants seen: a wish to close, an alarm, a drop
- *   HEED    settle: attention, acq_rel <-> announce: attention, acq_rel   (where FENCED)
- *           carries what was published before settle to who announces after it; otherwise settle
- *           sees what was announced. The membarrier does it where there is one
+ *   CLOSE   announce: attention, acq_rel -> settle: attention, acquire
+ *           carries contested_from: from there on the consumer contests what it takes
  */
 #ifndef DD_PARK_H
 #define DD_PARK_H
@@ -71,14 +70,16 @@ static inline uint32_t dd_heed(_Atomic(uint32_t) *attention)
 /* What a producer for which heed was not 0 looks at next. */
 static inline uint32_t dd_settle(_Atomic(uint32_t) *attention)
 {
-	/* HEED<->: without release the announcer could miss our publish, and we its announcement. */
+	/* ->CLOSE: without acquire the producer could miss that its drop was taken before. The
+	 * read-modify-write, where FENCED, comes after the announcement, or makes the announcement
+	 * see the publish. */
 	return atomic_fetch_or_explicit(attention, 0, memory_order_acq_rel);
 }
 
 /* Sets bits so that each publish by a producer that does not heed them is visible to the caller. */
 static inline void dd_announce(_Atomic(uint32_t) *attention, uint32_t bits)
 {
-	/* HEED<->: without acquire we could miss what was published by who settled before us. */
+	/* CLOSE->: without release a producer could see CLOSED before contested_from. */
 	if (!(atomic_fetch_or_explicit(attention, bits, memory_order_acq_rel) & DD_FENCED))
 		dd_membarrier();
 }

@@ -107,28 +107,33 @@ static int may_wait(struct dd_lane *lane, uint64_t timeout_ns, uint64_t *deadlin
 
 /* ---- Push ------------------------------------------------------------------------------------ */
 
-/* Attention was set when this thread had published: takes the drop back, or wakes the worker. */
-static bool settle(struct dd_lane *lane, uint64_t at, defer_drop_fn destroy)
+/* Attention was set when this thread had published: takes the drop back where that is due. */
+static bool is_taken_back(
+	struct dd_lane *lane, uint64_t at, defer_drop_fn destroy, uint32_t attention)
 {
-	struct defer_drop_queue *queue = lane->queue;
-	uint32_t bits = dd_settle(&queue->park.attention);
+	return (attention & DD_CLOSED) && dd_ring_retract(&lane->ring, at, destroy);
+}
 
-	if ((bits & DD_CLOSED) && dd_ring_retract(&lane->ring, at, destroy))
-		return false;
-	if ((bits & DD_ASLEEP) && dd_rouse(&queue->park.attention))
+static void wake(struct defer_drop_queue *queue, uint32_t attention)
+{
+	if ((attention & DD_ASLEEP) && dd_rouse(&queue->park.attention))
 		dd_worker_wake(queue);
-	return true;
 }
 
 int dd_queue_push_settle(struct dd_lane *lane, uint64_t at, defer_drop_fn destroy)
 {
-	/* The tail first: waking may start a thread, and then flush must find the drop. */
+	struct defer_drop_queue *queue = lane->queue;
+	uint32_t attention = dd_settle(&queue->park.attention);
+
+	if (is_taken_back(lane, at, destroy, attention)) {
+		/* The tail has not moved, so nobody waits for what was taken back. From now on
+		 * every push looks at CLOSED first. */
+		dd_ring_withdraw(&lane->ring, at);
+		return refuse(lane, -ESHUTDOWN);
+	}
 	dd_ring_advance(&lane->ring, at);
-	if (settle(lane, at, destroy))
-		return 0;
-	/* Back to where it was, and at the limit: from now on every push looks at CLOSED first. */
-	dd_ring_withdraw(&lane->ring, at);
-	return refuse(lane, -ESHUTDOWN);
+	wake(queue, attention);
+	return 0;
 }
 
 static int push_owned(struct dd_lane *lane, void *object, defer_drop_fn destroy,
@@ -207,7 +212,9 @@ static int claim_shared(struct dd_lane *lane, uint64_t timeout_ns, uint64_t *at)
 static int push_shared(struct dd_lane *lane, void *object, defer_drop_fn destroy,
 	uint64_t timeout_ns, uint64_t *at)
 {
+	struct defer_drop_queue *queue = lane->queue;
 	int result = claim_shared(lane, timeout_ns, at);
+	uint32_t attention;
 
 	if (result)
 		return refuse(lane, result);
@@ -220,9 +227,13 @@ static int push_shared(struct dd_lane *lane, void *object, defer_drop_fn destroy
 		return refuse(lane, disclaim(lane));
 	dd_ring_publish(&lane->ring, *at, object, destroy);
 	nudge_shared(lane, *at);
-	if (!dd_heed(&lane->queue->park.attention) || settle(lane, *at, destroy))
+	if (!dd_heed(&queue->park.attention))
 		return 0;
-	return refuse(lane, disclaim(lane));
+	attention = dd_settle(&queue->park.attention);
+	if (is_taken_back(lane, *at, destroy, attention))
+		return refuse(lane, disclaim(lane));
+	wake(queue, attention);
+	return 0;
 }
 
 /*
@@ -254,8 +265,12 @@ static void fill_ticket(struct defer_drop_ticket *ticket, struct dd_lane *lane, 
 static int push_nested(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy,
 	struct defer_drop_ticket *ticket)
 {
-	int result = dd_nested_push(&queue->nested, object, destroy);
+	int result;
 
+	/* A destructor has ended the process, and this comes from an exit handler. */
+	if (!queue->running_lane)
+		return -ESHUTDOWN;
+	result = dd_nested_push(&queue->nested, object, destroy);
 	if (result)
 		return result;
 	dd_count(&queue->nested_total);
@@ -345,12 +360,16 @@ int defer_drop_queue_ticket(struct defer_drop_queue *queue, struct defer_drop_ti
 	result = dd_queue_open(queue);
 	if (result)
 		return result;
-	/* One that is leaving waits for its own lane before it pushes to the shared. */
 	tenancy = dd_tenancy_of(queue);
 	lane = tenancy ? tenancy->lane : &queue->shared;
-	if (dd_self.is_leaving && !lane->is_shared &&
-		dd_ring_is_past(&lane->ring, tenancy->left_at))
+	/* A thread that is leaving waits for its own lane before it pushes to the shared. */
+	if (dd_self.is_leaving && !lane->is_shared) {
+		if (!dd_ring_is_past(&lane->ring, tenancy->left_at)) {
+			fill_ticket(ticket, lane, tenancy->left_at);
+			return 0;
+		}
 		lane = &queue->shared;
+	}
 	fill_ticket(ticket, lane, dd_ring_tail(&lane->ring));
 	return 0;
 }

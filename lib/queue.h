@@ -51,6 +51,7 @@ struct defer_drop_queue {
 	struct dd_nested nested;
 	struct dd_lane
 		*running_lane; /* whose drop is being destroyed, for tickets of nested drops */
+	bool is_in_nested;     /* it is a nested drop that is being destroyed */
 	uint32_t next_lane;    /* at which a round begins, so that short ones starve none */
 
 	/* Read by the consumer after each drop; written when the queue closes. */

@@ -47,19 +47,26 @@ static void after_fork_in_child(void)
 
 /* ---- exit ------------------------------------------------------------------------------------ */
 
-/* Takes the newest queue that still has to be dealt with; the default one comes last. */
+/*
+ * Does exit deal with this queue before that one? First comes the queue whose destructor ends the
+ * process, since others may wait for room in it; last the default one, since others may push to it.
+ */
+static bool comes_before(struct defer_drop_queue *queue, struct defer_drop_queue *other)
+{
+	if (!other || dd_is_running(queue))
+		return true;
+	return other == defer_drop_queue_default() && !dd_is_running(other);
+}
+
+/* Takes the next queue that still has to be dealt with: of equals, the newest. */
 static struct defer_drop_queue *next_to_exit(void)
 {
 	struct defer_drop_queue *found = NULL;
 
 	dd_registry_lock();
-	for (struct defer_drop_queue *at = queues; at; at = at->next) {
-		if (at->has_seen_exit)
-			continue;
-		found = at;
-		if (at != defer_drop_queue_default())
-			break;
-	}
+	for (struct defer_drop_queue *at = queues; at; at = at->next)
+		if (!at->has_seen_exit && comes_before(at, found))
+			found = at;
 	if (found)
 		found->has_seen_exit = true;
 	else

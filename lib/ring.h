@@ -79,6 +79,7 @@ struct dd_ring {
 	/* The consumer's line: it writes; producers read head when they reach their limit. */
 	alignas(DD_LINE) _Atomic(uint64_t) head; /* drops before it have been destroyed */
 	DD_PLAIN(uint64_t) cursor;               /* drops before it have been taken */
+	DD_PLAIN(uint64_t) contested_from;       /* drops before it were taken while it was open */
 	struct dd_slot *taken_from;              /* = slots, = mask: set once, like batch */
 	uint64_t taken_mask;
 	uint64_t batch; /* a power of two; 1 in shared rings */
@@ -118,6 +119,7 @@ static inline void dd_ring_init(
 	ring->mask = ring->taken_mask = capacity - 1;
 	ring->batch = dd_ring_batch(capacity, is_shared);
 	dd_plain_store(&ring->cursor, first);
+	dd_plain_store(&ring->contested_from, first);
 	atomic_store_explicit(&ring->tail, first, memory_order_relaxed);
 	atomic_store_explicit(&ring->limit, first, memory_order_relaxed);
 	atomic_store_explicit(&ring->head, first, memory_order_relaxed);
@@ -242,12 +244,14 @@ static inline void dd_ring_withdraw(struct dd_ring *ring, uint64_t at)
 }
 
 /*
- * On a closed ring: takes a published drop back. False where the consumer has taken it: then the slot
- * holds our destructor no more, since all that was taken before the ring was closed has been cleared,
- * and what is taken since is marked. Only a producer that saw CLOSED after it published may ask.
+ * On a closed ring: takes a published drop back. False where the consumer has taken it, or will.
+ * Only a producer that saw CLOSED after it published may ask: CLOSE carries contested_from.
  */
 static inline bool dd_ring_retract(struct dd_ring *ring, uint64_t at, defer_drop_fn destroy)
 {
+	/* Taken while the ring was open: the slot may hold another's drop of the same destructor. */
+	if (dd_is_before(at, dd_plain_load(&ring->contested_from)))
+		return false;
 	/* Relaxed is enough: the object is ours, and who loses does not touch it. */
 	return atomic_compare_exchange_strong_explicit(&ring->slots[at & ring->mask].destroy,
 		&destroy, (defer_drop_fn)NULL, memory_order_relaxed, memory_order_relaxed);
@@ -277,6 +281,12 @@ static inline bool dd_ring_take(struct dd_ring *ring, struct dd_drop *drop)
 	drop->object = dd_plain_load(&slot->object);
 	dd_plain_store(&ring->cursor, at + 1);
 	return true;
+}
+
+/* From the cursor on, takes will be contested. Before the ring is announced to be closed. */
+static inline void dd_ring_contest(struct dd_ring *ring)
+{
+	dd_plain_store(&ring->contested_from, dd_plain_load(&ring->cursor));
 }
 
 /*
@@ -328,21 +338,27 @@ static inline void dd_ring_done(struct dd_ring *ring)
 static inline void dd_ring_survive(struct dd_ring *ring, bool is_kept, bool is_running)
 {
 	uint64_t cursor = dd_plain_load(&ring->cursor);
+	uint64_t lap_on = cursor - 1 + dd_ring_capacity(ring);
 	uint64_t head = cursor - is_running;
 	uint64_t to = cursor;
 	uint64_t end = dd_ring_own_tail(ring) + 1; /* an owner publishes before it moves the tail */
 
 	if (dd_is_before(head + dd_ring_capacity(ring), end))
 		end = head + dd_ring_capacity(ring);
-	for (uint64_t at = atomic_load_explicit(&ring->head, memory_order_relaxed);
-		dd_is_before(at, end); at++) {
+	/* The drop before the cursor was being destroyed, by a thread that is no more: unless it was
+	 * done, and its slot may have been filled again. */
+	if (!is_running &&
+		!dd_is_before(lap_on, atomic_load_explicit(&ring->limit, memory_order_relaxed)))
+		atomic_store_explicit(&ring->slots[lap_on & ring->mask].destroy,
+			(defer_drop_fn)NULL, memory_order_relaxed);
+	for (uint64_t at = cursor; dd_is_before(at, end); at++) {
 		struct dd_slot *slot = &ring->slots[at & ring->mask];
 		defer_drop_fn destroy = atomic_load_explicit(&slot->destroy, memory_order_relaxed);
 
-		if (!destroy || (is_running && at == head))
+		if (!destroy)
 			continue;
 		atomic_store_explicit(&slot->destroy, (defer_drop_fn)NULL, memory_order_relaxed);
-		if (is_kept && !dd_is_before(at, cursor))
+		if (is_kept)
 			dd_ring_publish(ring, to++, dd_plain_load(&slot->object), destroy);
 	}
 	atomic_store_explicit(&ring->tail, to, memory_order_relaxed);

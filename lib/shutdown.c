@@ -133,7 +133,11 @@ uint64_t dd_queue_exit(struct defer_drop_queue *queue)
 		begin_closing(queue, until_ns);
 		dd_ring_done(&queue->running_lane->ring);
 		dd_ring_recycle(&queue->running_lane->ring);
+		if (queue->is_in_nested)
+			dd_count(&queue->nested_destroyed_total);
+		queue->is_in_nested = false;
 		dd_worker_finish(queue);
+		queue->running_lane = NULL; /* nested drops have nobody to run them now */
 	} else if (queue->config.at_exit != DEFER_DROP_AT_EXIT_TIMED) {
 		shut_down(queue, until_ns);
 	} else if (begin_closing(queue, until_ns)) {

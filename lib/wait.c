@@ -107,12 +107,14 @@ static void signal_eventfd(int eventfd)
 /* poll, write and close are cancellation points, and we hold a lock. */
 static void signal_and_close(int eventfd)
 {
+	int before = errno;
 	int state;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	signal_eventfd(eventfd);
 	close(eventfd);
 	pthread_setcancelstate(state, NULL);
+	errno = before;
 }
 
 static void dismiss(struct dd_waiter *waiter)

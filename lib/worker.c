@@ -68,7 +68,9 @@ static void run_nested(struct defer_drop_queue *queue)
 			dd_count(&queue->nested_abandoned_total);
 			continue;
 		}
+		queue->is_in_nested = true;
 		drop.destroy(drop.object);
+		queue->is_in_nested = false;
 		dd_count(&queue->nested_destroyed_total);
 	}
 }
@@ -177,13 +179,23 @@ static void finish_lane(struct dd_lane *lane)
 	}
 }
 
+static void announce_closed(struct defer_drop_queue *queue)
+{
+	uint32_t count = dd_queue_lanes(queue);
+
+	/* Lanes that are added from now on have had nothing taken from them. */
+	for (uint32_t i = 0; i < count; i++)
+		dd_ring_contest(&queue->lanes[i]->ring);
+	dd_announce(&queue->park.attention, DD_CLOSED);
+}
+
 /* Once; or again inside itself, where a destructor that it runs ends the process. */
 void dd_worker_finish(struct defer_drop_queue *queue)
 {
 	uint32_t count;
 
 	if (!dd_is_closed(queue))
-		dd_announce(&queue->park.attention, DD_CLOSED);
+		announce_closed(queue);
 	run_nested(queue); /* none, unless a destructor ended the process */
 	count = dd_queue_lanes(queue);
 	for (uint32_t i = 0; i < count; i++)

@@ -71,6 +71,7 @@ struct closing : rl::test_suite<closing<IS_SHARED, ATTENTION>, PRODUCERS + 1> {
 			run(drop);
 			dd_ring_done(ring);
 		}
+		dd_ring_contest(ring);
 		dd_announce(&model.park.attention, DD_CLOSED);
 		for (int i = 0; i < 2; i++) {
 			if (!dd_ring_take_contested(ring, &drop))
@@ -103,6 +104,6 @@ int main(int count, char **arguments)
 	model_arguments(count, arguments);
 	return !(explore<closing<false, 0>>(2, 20000) &&
 		 explore<closing<false, DD_FENCED>>(2, 20000) &&
-		 explore<closing<true, 0>>(1, 50000) &&
-		 explore<closing<true, DD_FENCED>>(1, 50000));
+		 explore<closing<true, 0>>(2, 50000) &&
+		 explore<closing<true, DD_FENCED>>(2, 50000));
 }

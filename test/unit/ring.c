@@ -288,6 +288,7 @@ Test(ring, what_is_taken_back_is_not_taken)
 	make(8, false);
 	at = dd_ring_own_tail(&ring);
 	cr_assert(push_owned(1));
+	dd_ring_contest(&ring);
 	cr_assert(dd_ring_retract(&ring, at, note));
 	cr_assert_not(dd_ring_retract(&ring, at, note));
 	cr_assert_not(dd_ring_take_contested(&ring, &drop));
@@ -301,6 +302,7 @@ Test(ring, what_is_taken_is_not_taken_back)
 	make(8, false);
 	at = dd_ring_own_tail(&ring);
 	cr_assert(push_owned(1));
+	dd_ring_contest(&ring);
 	cr_assert(dd_ring_take_contested(&ring, &drop));
 	cr_assert_eq(drop.object, number(1));
 	cr_assert_eq(drop.destroy, note);
@@ -320,7 +322,7 @@ Test(ring, what_was_taken_while_it_was_open_is_not_taken_back)
 	at = dd_ring_own_tail(&ring);
 	cr_assert(push_owned(1));
 	cr_assert(dd_ring_take(&ring, &drop));
-	dd_ring_done(&ring); /* a ring is not closed between the two */
+	dd_ring_contest(&ring);
 	cr_assert_not(dd_ring_retract(&ring, at, note));
 }
 
@@ -364,6 +366,7 @@ Test(ring, of_the_two_who_contest_a_drop_one_gets_it)
 			cr_assert(push_shared(i));
 		atomic_store(&is_contested, false);
 		thread = spawn(retract_all, &first);
+		dd_ring_contest(&ring);
 		atomic_store(&is_contested, true);
 		for (unsigned i = 0; i < MOST; i++) {
 			struct dd_drop drop;
