@@ -880,3 +880,56 @@ Test(global, the_version_is_that_of_the_header)
 {
 	cr_assert_eq(defer_drop_version(), DEFER_DROP_VERSION);
 }
+
+/* ---- Exit from a destructor, and what comes after it ----------------------------------------- */
+
+static int late_result;
+static struct defer_drop_stats late_stats;
+
+static void push_after_exit(void)
+{
+	late_stats = (struct defer_drop_stats)DEFER_DROP_STATS_INIT;
+	late_result = defer_drop(NULL, note);
+	defer_drop_queue_stats(defer_drop_queue_default(), &late_stats);
+	if (late_result != -ESHUTDOWN)
+		_exit(11);
+	_exit(late_stats.pushed_total == late_stats.destroyed_total ? 10 : 12);
+}
+
+static void end_process(void *object)
+{
+	(void)object;
+	exit(0);
+}
+
+static void nest_end_process(void *object)
+{
+	if (defer_drop(object, end_process))
+		_exit(1);
+}
+
+/* The handler runs after the library's, on the worker, inside the destructor that called exit. */
+static void exit_in_destructor(defer_drop_fn destroy)
+{
+	atexit(push_after_exit);
+	if (defer_drop(NULL, destroy))
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+static void exit_in_plain_drop(void)
+{
+	exit_in_destructor(end_process);
+}
+
+static void exit_in_nested_drop(void)
+{
+	exit_in_destructor(nest_end_process);
+}
+
+Test(global, a_push_after_exit_by_a_destructor_answers_eshutdown)
+{
+	cr_assert_eq(run_child(exit_in_plain_drop), 10);
+	cr_assert_eq(run_child(exit_in_nested_drop), 10);
+}

@@ -472,3 +472,71 @@ Test(ring, a_survivor_in_a_destructor_goes_on_behind_it)
 		cr_assert_not(push_owned(32));
 	}
 }
+
+/* The slot may have been filled again, with the same destructor, when a producer looks at CLOSED. */
+Test(ring, a_drop_of_another_lap_is_not_taken_back)
+{
+	struct dd_drop drop;
+	uint64_t at;
+
+	make(2, true);
+	at = dd_ring_claim(&ring);
+	dd_ring_publish(&ring, at, number(1), note);
+	cr_assert(dd_ring_take(&ring, &drop));
+	dd_ring_done(&ring);
+	dd_ring_publish(&ring, dd_ring_claim(&ring), number(2), note);
+	dd_ring_publish(&ring, dd_ring_claim(&ring), number(3), note);
+	dd_ring_contest(&ring);
+	cr_assert_not(dd_ring_retract(&ring, at, note));
+	for (uintptr_t i = 2; i <= 3; i++) {
+		cr_assert(dd_ring_take_contested(&ring, &drop));
+		cr_assert_eq(drop.object, number(i));
+		dd_ring_done(&ring);
+	}
+}
+
+/* Head lags behind by a batch: slots before the cursor may hold drops of the next lap. */
+Test(ring, a_survivor_keeps_what_was_filled_in_before_head_had_moved)
+{
+	struct dd_drop drop;
+
+	make(16, false);
+	for (uintptr_t i = 0; i < 16; i++)
+		cr_assert(push_owned(i));
+	cr_assert(dd_ring_take(&ring, &drop));
+	dd_ring_done(&ring);
+	cr_assert(push_owned(16));
+	cr_assert(dd_ring_take(&ring, &drop));
+	dd_ring_survive(&ring, true, true);
+	dd_ring_done(&ring);
+	for (uintptr_t i = 2; i <= 16; i++) {
+		cr_assert(dd_ring_take(&ring, &drop), "drop %zu is lost", i);
+		cr_assert_eq(drop.object, number(i));
+		dd_ring_done(&ring);
+	}
+	cr_assert_not(dd_ring_take(&ring, &drop));
+}
+
+/* The consumer is gone, in the middle of a drop; or just after one, whose slot is filled again. */
+Test(ring, a_survivor_drops_what_was_being_destroyed_and_nothing_else)
+{
+	struct dd_drop drop;
+
+	for (unsigned was_done = 0; was_done < 2; was_done++) {
+		make(16, false);
+		for (uintptr_t i = 0; i < 16; i++)
+			cr_assert(push_owned(i));
+		cr_assert(dd_ring_take(&ring, &drop));
+		if (was_done) {
+			dd_ring_done(&ring);
+			cr_assert(push_owned(16));
+		}
+		dd_ring_survive(&ring, true, false);
+		for (uintptr_t i = 1; i < 16 + was_done; i++) {
+			cr_assert(dd_ring_take(&ring, &drop));
+			cr_assert_eq(drop.object, number(i));
+			dd_ring_done(&ring);
+		}
+		cr_assert_not(dd_ring_take(&ring, &drop));
+	}
+}
