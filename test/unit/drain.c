@@ -299,3 +299,47 @@ Test(drain, only_queues_without_a_worker_are_drained)
 	answers(-ESHUTDOWN, defer_drop_queue_drain(closed, 1, FOREVER, NULL));
 	answers(0, defer_drop_queue_free(closed));
 }
+
+/* ---- A destructor that forks while its caller drains ----------------------------------------- */
+
+static pid_t forked;
+
+static void fork_here(void *object)
+{
+	(void)object;
+	forked = fork();
+	if (!forked)
+		alarm(60); /* a child that hangs must not outlive the test */
+}
+
+static void *push_in_own_lane(void *argument)
+{
+	return number((uintptr_t)-defer_drop_queue_push(argument, NULL, note));
+}
+
+/* Two lanes have drops; the last one noted in the first lane forks. */
+static void assert_stale_after_fork(uint32_t queue_size)
+{
+	struct defer_drop_queue *queue = make_queue(CALLER, queue_size, 0);
+	int status = 0;
+	int result;
+
+	answers(0, defer_drop_queue_push(queue, NULL, note));
+	answers(0, defer_drop_queue_push(queue, NULL, fork_here));
+	cr_assert_null(join_thread(spawn(push_in_own_lane, queue)));
+	result = defer_drop_queue_flush(queue, FOREVER);
+	if (!forked)
+		_exit(result == -ESTALE ? 10 : 11);
+	answers(0, result);
+	cr_assert_eq(waitpid(forked, &status, 0), forked);
+	cr_assert(WIFEXITED(status));
+	cr_assert_eq(WEXITSTATUS(status), 10, "the child's flush is not stale");
+	end_queue(queue);
+}
+
+Test(drain, a_flush_answers_estale_in_a_child_that_its_destructor_forked)
+{
+	assert_stale_after_fork(8);
+	assert_stale_after_fork(16);
+	assert_stale_after_fork(64);
+}
