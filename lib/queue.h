@@ -49,10 +49,12 @@ struct defer_drop_queue {
 	_Atomic(uint64_t) deep_sleeps_total;
 	_Atomic(uint64_t) highest_backlog;
 	struct dd_nested nested;
-	struct dd_lane
-		*running_lane; /* whose drop is being destroyed, for tickets of nested drops */
-	bool is_in_nested;     /* it is a nested drop that is being destroyed */
-	uint32_t next_lane;    /* at which a round begins, so that short ones starve none */
+	/* Whose drop is being destroyed, or was; NULL before the first, and after exit in one. */
+	struct dd_lane *running_lane;
+	/* It is a nested drop that is being destroyed. */
+	bool is_in_nested;
+	/* At which a round begins, so that short ones starve none. */
+	uint32_t next_lane;
 
 	/* Read by the consumer after each drop; written when the queue closes. */
 	alignas(DD_LINE) _Atomic(uint32_t) state; /* enum dd_state, and a futex word */
