@@ -53,7 +53,7 @@ static void push(uint64_t count)
 			for (unsigned spins = 0; spins < 512; spins++)
 				dd_relax();
 		dd_ring_publish(&ring, at, NULL, peer_destroy);
-		dd_ring_advance(&ring, at);
+		dd_ring_advance(&ring, at + 1);
 	}
 }
 

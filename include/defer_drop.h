@@ -24,6 +24,9 @@
  * - Nothing here is async-signal-safe, and nothing may be called by the handlers of
  *   pthread_atfork(3). No call is a cancellation point (pthreads(7)).
  * - A destructor must return: it may not longjmp away, throw or end its thread.
+ * - Inside a read-side critical section of liburcu (with its QSBR flavor: in a thread that is
+ *   online) nothing may wait for a queue that destroys after grace periods: neither a flush, nor a
+ *   wait, nor a push for room. Where the library sees that, it answers -EDEADLK instead.
  * - All times are nanoseconds of CLOCK_MONOTONIC. A timeout lies in 0..DEFER_DROP_TIMEOUT_MAX or is
  *   DEFER_DROP_FOREVER; anything between the two overflows and answers -EOVERFLOW.
  */
@@ -98,6 +101,22 @@ DEFER_DROP_API int defer_drop_try(void *object, defer_drop_fn destroy);
 DEFER_DROP_API int defer_drop_timed(void *object, defer_drop_fn destroy, uint64_t timeout_ns);
 
 /*
+ * As defer_drop, but the destructor runs after a grace period: when every read-side critical
+ * section of liburcu's that was running at the push has ended. The object must be out of reach of
+ * readers who come later, as for call_rcu(3).
+ *
+ * Order holds across both kinds: what this thread drops afterwards waits behind it, what others
+ * drop does not.
+ *
+ * Blocks: as defer_drop; for a grace period only where the ring is full of drops that wait for one.
+ * Errors, beside those of defer_drop:
+ *   -ENOTSUP  the library was built without liburcu; or this is the child of a fork, whose parent's
+ *             worker was a reader (liburcu's readers do not survive fork, but with its bp flavor)
+ *   -EDEADLK  it would have to wait for room inside a read-side critical section
+ */
+DEFER_DROP_API int defer_drop_rcu(void *object, defer_drop_fn destroy);
+
+/*
  * Waits until every drop pushed before this call has been destroyed, nested drops included.
  *
  * "Before" is what happened before this call: the caller's own pushes, and those of threads that
@@ -106,7 +125,7 @@ DEFER_DROP_API int defer_drop_timed(void *object, defer_drop_fn destroy, uint64_
  * Threads: any, beside every other call.
  * Blocks: until those destructors have returned.
  * Errors:
- *   -EDEADLK    called by a destructor
+ *   -EDEADLK    called by a destructor, or inside a read-side critical section (see above)
  *   -ESHUTDOWN  the queue was shut down; the shutdown's report tells what was left
  *   -EAGAIN     drops are pending and the worker thread cannot be started
  * Ordering: everything those destructors did is visible after 0.
@@ -131,6 +150,35 @@ DEFER_DROP_API int defer_drop_flush_timed(uint64_t timeout_ns);
 DEFER_DROP_API int defer_drop_shutdown(void);
 
 /* ---- Configuration -------------------------------------------------------------------------- */
+
+struct defer_drop_queue;  /* opaque */
+struct rcu_flavor_struct; /* liburcu's, <urcu/flavor.h> */
+
+/* Destroys an object that this can fail for: 0, or what went wrong as a negative errno. */
+typedef int (*defer_drop_status_fn)(void *object);
+
+/* A drop that was destroyed with a status that is not 0, or whose completion could not be told. */
+struct defer_drop_failure {
+	void *object;                        /* destroyed: an address, nothing more */
+	defer_drop_fn destroy;               /* its destructor is this one, */
+	defer_drop_status_fn destroy_status; /* or this one; the other is NULL */
+	int status; /* what the destructor returned; or, from write(2) to the eventfd, -EBADF ... */
+};
+
+/* What is pending in a queue. */
+struct defer_drop_level {
+	uint64_t backlog;       /* drops */
+	uint64_t backlog_bytes; /* that they said they hold */
+	int is_high;            /* 1: above a high mark; 0: below the low ones again */
+};
+
+/*
+ * Told of each failure, and of each crossing of a watermark. Both run where destructors run,
+ * between two of them; what they may do is what a destructor may, except that the latter may not
+ * push to the queue that it watches (-EDEADLK). context is that of the configuration.
+ */
+typedef void (*defer_drop_error_fn)(void *context, const struct defer_drop_failure *failure);
+typedef void (*defer_drop_watermark_fn)(void *context, const struct defer_drop_level *level);
 
 /* Who runs the destructors of a queue. */
 enum defer_drop_runner {
@@ -212,11 +260,37 @@ struct defer_drop_config {
 	uint64_t quiet_spell_ns;
 	/* Until then it looks at least this often: 1000..1000000000 [1000000, 1 ms]. */
 	uint64_t longest_nap_ns;
+
+	/* What pending drops may hold together, as they say themselves, 1..2^62 [2^62]. A push
+	 * beyond that waits as for room in the ring; one alone may be larger. */
+	uint64_t max_bytes;
+	/* watermark is told when more than high_drops or high_bytes are pending, and when no more
+	 * than the low mark of each is; 1..2^62, low below high [low: half of high; high: no mark],
+	 * with watermark only. */
+	uint64_t high_drops;
+	uint64_t low_drops;
+	uint64_t high_bytes;
+	uint64_t low_bytes;
+	/* Between two of these calls lies at least: 1000..2^62 [10000000, 10 ms]; the last call
+	 * before the worker sleeps may come sooner. */
+	uint64_t watermark_interval_ns;
+	defer_drop_watermark_fn watermark;
+	/* Without it the queue's first failure is reported on stderr, unless it has a completion to
+	 * go to; all are counted. */
+	defer_drop_error_fn error;
+	void *context;
+	/* Of which liburcu grace periods are: &rcu_flavor of the urcu header in use [that of
+	 * <urcu/urcu-memb.h>]. Given, the worker is its reader from the start, else from the first
+	 * drop after a grace period on: then destructors may enter read-side critical sections.
+	 * Whoever drains a queue must be a reader by itself. -ENOTSUP in a build without liburcu.
+	  * */
+	const struct rcu_flavor_struct *rcu_flavor;
 };
 
-#define DEFER_DROP_CONFIG_INIT                                                                   \
-	{                                                                                        \
-		sizeof(struct defer_drop_config), 0, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+#define DEFER_DROP_CONFIG_INIT                                                                    \
+	{                                                                                         \
+		sizeof(struct defer_drop_config), 0, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+			0, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL                                  \
 	}
 
 /*
@@ -241,13 +315,12 @@ struct defer_drop_config {
  *               sched_setscheduler(2), setpriority(2)); -EINVAL where cpus names only CPUs that are
  *               offline or not ours
  *   -ENOMEM     no memory for the rings
+ *   -ENOTSUP    rcu_flavor is given, and the library was built without liburcu
  *   -ESHUTDOWN  the queue was shut down, or the process is exiting
  */
 DEFER_DROP_API int defer_drop_start(const struct defer_drop_config *config);
 
 /* ---- Queues: lanes, one worker (or a caller who drains), limits ------------------------------ */
-
-struct defer_drop_queue; /* opaque */
 
 /*
  * The default queue, for the calls below. Never NULL, never freed.
@@ -445,6 +518,137 @@ DEFER_DROP_API int defer_drop_ticket_wait(
  */
 DEFER_DROP_API int defer_drop_ticket_notify(const struct defer_drop_ticket *ticket, int eventfd);
 
+/* ---- Drops with options ---------------------------------------------------------------------- */
+
+enum defer_drop_flags {
+	DEFER_DROP_AFTER_GRACE_PERIOD = 1 << 0, /* as defer_drop_rcu */
+};
+
+/* bytes lies below this: 2^48. */
+#define DEFER_DROP_BYTES_END (UINT64_C(1) << 48)
+
+/*
+ * Tells when drops have been destroyed, and with which status. The caller's, wherever it likes; it
+ * serves one push at a time. From that push until a poll or a wait answered that it is over it may
+ * not be touched, copied or freed; afterwards it may be used again. Other threads may poll it or
+ * wait for it once the push has returned.
+ */
+struct defer_drop_completion {
+	/* An eventfd(2) to which 1 is added when it is over, or -1. It must stay open until then;
+	 * one that cannot be written to is a failure (defer_drop_error_fn). */
+	int32_t eventfd;
+
+	/* The library's own. */
+	uint32_t state;
+	uint32_t left;
+	int32_t status;
+	int32_t outcome;
+	uint32_t generation;
+	struct defer_drop_queue *queue;
+	void *lane;
+};
+
+#define DEFER_DROP_COMPLETION_INIT            \
+	{                                     \
+		-1, 0, 0, 0, 0, 0, NULL, NULL \
+	}
+
+/*
+ * What a drop asks for. Begin with DEFER_DROP_OPTIONS_INIT, which asks for nothing. A drop that
+ * asks for a grace period, counts bytes, has a status or a completion takes two places in its ring.
+ *
+ * The struct grows at its end, as struct defer_drop_config does.
+ */
+struct defer_drop_options {
+	size_t size; /* sizeof(struct defer_drop_options) */
+
+	uint64_t bytes; /* that the object holds, for max_bytes: 0..DEFER_DROP_BYTES_END-1 */
+	uint32_t flags; /* enum defer_drop_flags, added up */
+
+	defer_drop_status_fn destroy_status;      /* instead of destroy, which is NULL then */
+	struct defer_drop_completion *completion; /* NULL: nobody wants to know */
+	struct defer_drop_ticket *ticket;         /* filled in on success; NULL: none wanted */
+};
+
+#define DEFER_DROP_OPTIONS_INIT                                           \
+	{                                                                 \
+		sizeof(struct defer_drop_options), 0, 0, NULL, NULL, NULL \
+	}
+
+/*
+ * The push that does everything, to the default queue or another one.
+ *
+ * timeout_ns: how long to wait for room in the ring and in the byte budget; 0 looks once.
+ * options: NULL asks for nothing. Read before the call returns, but for the completion.
+ * Threads, Blocks: as defer_drop. A nested drop never waits, also where it exceeds the budget.
+ * Errors, beside those of defer_drop_timed (the object is still the caller's, the completion
+ * unused):
+ *   -EINVAL     not just one of destroy and destroy_status; an unknown flag; size smaller than that
+ *               of the first version; eventfd below -1
+ *   -E2BIG      options is of a later version and uses what this library does not know
+ *   -EOVERFLOW  also bytes too large
+ *   -EBUSY      the completion serves another push that is not over
+ *   -ENOTSUP, -EDEADLK  as for defer_drop_rcu; -EDEADLK also where it would have to wait for the
+ *               budget so
+ */
+DEFER_DROP_API int defer_drop_with(void *object, defer_drop_fn destroy, uint64_t timeout_ns,
+	const struct defer_drop_options *options);
+DEFER_DROP_API int defer_drop_queue_push_with(struct defer_drop_queue *queue, void *object,
+	defer_drop_fn destroy, uint64_t timeout_ns, const struct defer_drop_options *options);
+
+/*
+ * Pushes many objects, in order. One completion counts them all and keeps the first status that is
+ * not 0.
+ *
+ * objects: the array may be freed when the call returns. count: 0..2147483647; with 0 the
+ *   completion is over at once.
+ * options: for each of them; the ticket is that of the last.
+ * pushed: how many were, also on error; may be NULL.
+ * Errors: as defer_drop_queue_push_with, and
+ *   -EINVAL     queue, or objects with a count, is NULL
+ *   -EOVERFLOW  also count too large
+ *   On error the first *pushed objects are the library's, and the completion is in use for them
+ *   alone (if none was pushed, it is unused); the others are still the caller's.
+ */
+DEFER_DROP_API int defer_drop_queue_push_many(struct defer_drop_queue *queue, void *const *objects,
+	size_t count, defer_drop_fn destroy, uint64_t timeout_ns,
+	const struct defer_drop_options *options, size_t *pushed);
+
+/*
+ * Are all its drops destroyed?
+ *
+ * status: the first that was not 0, or 0; set where the answer is 0 or -ESHUTDOWN; may be NULL.
+ * Returns 0 where they are, and
+ *   -EINPROGRESS  not yet
+ *   -ESHUTDOWN    they are, or never will be: the queue was shut down before the turn of some
+ *   -ESTALE       a fork came between, and they are the parent's alone
+ *   -EINVAL       completion is NULL or was never used
+ * Blocks: for the moment that the worker takes from its write to the eventfd to its leaving the
+ *   completion alone. Ordering: what the destructors did is visible after 0.
+ */
+DEFER_DROP_API int defer_drop_completion_poll(
+	struct defer_drop_completion *completion, int *status);
+
+/*
+ * Waits until all its drops are destroyed. Where the caller drains, this call drains.
+ *
+ * Threads: any, also several.
+ * Errors: as defer_drop_completion_poll except -EINPROGRESS, and those that defer_drop_ticket_wait
+ *   adds; after -ETIMEDOUT, -EDEADLK and -EAGAIN it is still in use. -EDEADLK also inside a
+ *   read-side critical section.
+ */
+DEFER_DROP_API int defer_drop_completion_wait(
+	struct defer_drop_completion *completion, uint64_t timeout_ns, int *status);
+
+/*
+ * Waits until no more than so many drops, holding no more than so many bytes, are pending: for who
+ * produces in bulk. UINT64_MAX means any number. Where the caller drains, this call drains.
+ *
+ * Errors: as defer_drop_queue_flush. Ordering: none; it is a hint, true for a moment.
+ */
+DEFER_DROP_API int defer_drop_queue_wait_backlog(struct defer_drop_queue *queue, uint64_t max_drops,
+	uint64_t max_bytes, uint64_t timeout_ns);
+
 /* ---- Statistics ------------------------------------------------------------------------------ */
 
 /*
@@ -463,7 +667,7 @@ struct defer_drop_stats {
 	uint64_t nested_total;    /* pushed by destructors; of a queue, 0 for a lane */
 
 	uint64_t waits_total;   /* times that a push found its ring full and waited */
-	uint64_t wait_ns_total; /* time spent so */
+	uint64_t wait_ns_total; /* time spent so; for the byte budget too */
 
 	/* Of a queue, 0 for a lane: */
 	uint64_t wakes_total;       /* calls that woke the worker, by pushes and waits */
@@ -476,11 +680,16 @@ struct defer_drop_stats {
 	uint64_t highest_backlog;
 
 	uint32_t lanes; /* of a queue: lanes in existence, the shared one included */
+
+	/* Of a queue, 0 for a lane: */
+	uint64_t backlog_bytes;       /* what pending drops said they hold */
+	uint64_t failed_total;        /* failures, see struct defer_drop_failure */
+	uint64_t grace_periods_total; /* waited for */
 };
 
-#define DEFER_DROP_STATS_INIT                                                          \
-	{                                                                              \
-		sizeof(struct defer_drop_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+#define DEFER_DROP_STATS_INIT                                                                   \
+	{                                                                                       \
+		sizeof(struct defer_drop_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
 	}
 
 /*

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "deadline.h"
+#include "versioned.h"
 
 _Static_assert(DD_QUEUE_SIZE >= 2 && DD_QUEUE_SIZE <= DD_MAX_QUEUE_SIZE &&
 		       !(DD_QUEUE_SIZE & (DD_QUEUE_SIZE - 1)),
@@ -16,7 +17,10 @@ _Static_assert(DD_QUEUE_SIZE >= 2 && DD_QUEUE_SIZE <= DD_MAX_QUEUE_SIZE &&
 /* Of the first version of the struct, to which later ones add. */
 #define DD_CONFIG_SIZE_0 88
 
-_Static_assert(sizeof(struct defer_drop_config) == DD_CONFIG_SIZE_0, "defer_drop_config");
+_Static_assert(
+	offsetof(struct defer_drop_config, max_bytes) == DD_CONFIG_SIZE_0, "defer_drop_config");
+
+#define MOST_BYTES (UINT64_C(1) << 62)
 
 /* ---- Checks ---------------------------------------------------------------------------------- */
 
@@ -93,6 +97,16 @@ static bool has_priority_as_due(const struct dd_config *config)
 static bool has_timeout_as_due(const struct dd_config *config)
 {
 	return (config->at_exit == DEFER_DROP_AT_EXIT_TIMED) == (config->exit_timeout_ns != 0);
+}
+
+/* Marks are for who is told of them, and the low one lies below the high one. */
+static bool has_marks_as_due(const struct dd_config *config)
+{
+	bool has_marks = config->high_drops || config->high_bytes;
+
+	return has_marks == (config->watermark != NULL) &&
+	       (config->low_drops < config->high_drops || !config->low_drops) &&
+	       (config->low_bytes < config->high_bytes || !config->low_bytes);
 }
 
 int dd_config_policy(const struct dd_config *config)
@@ -190,6 +204,50 @@ static bool set_longest_nap_ns(struct dd_config *config, uint64_t value)
 	return is_within(value, 1000, DD_S);
 }
 
+static bool set_max_bytes(struct dd_config *config, uint64_t value)
+{
+	config->max_bytes = value;
+	return is_within(value, 1, MOST_BYTES);
+}
+
+/* A low mark that goes with the high one, unless there is one. */
+static void set_mark(uint64_t *high, uint64_t *low, uint64_t value)
+{
+	*high = value;
+	if (!*low || *low >= value)
+		*low = value / 2;
+}
+
+static bool set_high_drops(struct dd_config *config, uint64_t value)
+{
+	set_mark(&config->high_drops, &config->low_drops, value);
+	return is_within(value, 1, MOST_BYTES);
+}
+
+static bool set_low_drops(struct dd_config *config, uint64_t value)
+{
+	config->low_drops = value;
+	return is_within(value, 1, MOST_BYTES);
+}
+
+static bool set_high_bytes(struct dd_config *config, uint64_t value)
+{
+	set_mark(&config->high_bytes, &config->low_bytes, value);
+	return is_within(value, 1, MOST_BYTES);
+}
+
+static bool set_low_bytes(struct dd_config *config, uint64_t value)
+{
+	config->low_bytes = value;
+	return is_within(value, 1, MOST_BYTES);
+}
+
+static bool set_watermark_interval_ns(struct dd_config *config, uint64_t value)
+{
+	config->watermark_interval_ns = value;
+	return is_within(value, 1000, DEFER_DROP_TIMEOUT_MAX);
+}
+
 static bool set_worker_name(struct dd_config *config, const char *value)
 {
 	size_t length = strlen(value);
@@ -218,23 +276,10 @@ static const struct dd_config built_in = {
 	.at_fork = DEFER_DROP_AT_FORK_EMPTY,
 	.quiet_spell_ns = 100 * DD_MS,
 	.longest_nap_ns = DD_MS,
+	.max_bytes = MOST_BYTES,
+	.watermark_interval_ns = 10 * DD_MS,
 	.worker_name = "defer_drop",
 };
-
-/* Copies a struct of another version: what it lacks is 0, what it has beyond ours must be 0. */
-static int copy_versioned(const struct defer_drop_config *asked, struct defer_drop_config *copy)
-{
-	const unsigned char *bytes = (const unsigned char *)asked;
-
-	memset(copy, 0, sizeof *copy);
-	if (asked->size < DD_CONFIG_SIZE_0)
-		return -EINVAL;
-	for (size_t i = sizeof *copy; i < asked->size; i++)
-		if (bytes[i])
-			return -E2BIG;
-	memcpy(copy, asked, asked->size < sizeof *copy ? asked->size : sizeof *copy);
-	return 0;
-}
 
 int dd_config_make(const struct defer_drop_config *asked, struct dd_config *config)
 {
@@ -244,7 +289,7 @@ int dd_config_make(const struct defer_drop_config *asked, struct dd_config *conf
 	*config = built_in;
 	if (!asked)
 		return 0;
-	result = copy_versioned(asked, &copy);
+	result = dd_versioned_copy(&copy, sizeof copy, DD_CONFIG_SIZE_0, asked);
 	if (result)
 		return result;
 #define SET(field, value) (!copy.field || set_##field(config, value))
@@ -257,10 +302,19 @@ int dd_config_make(const struct defer_drop_config *asked, struct dd_config *conf
 		!SET(exit_timeout_ns, copy.exit_timeout_ns) ||
 		!SET(stack_size_bytes, copy.stack_size_bytes) ||
 		!SET(quiet_spell_ns, copy.quiet_spell_ns) ||
-		!SET(longest_nap_ns, copy.longest_nap_ns))
+		!SET(longest_nap_ns, copy.longest_nap_ns) || !SET(max_bytes, copy.max_bytes) ||
+		!SET(high_drops, copy.high_drops) || !SET(low_drops, copy.low_drops) ||
+		!SET(high_bytes, copy.high_bytes) || !SET(low_bytes, copy.low_bytes) ||
+		!SET(watermark_interval_ns, copy.watermark_interval_ns))
 		return -EINVAL;
 #undef SET
-	return has_priority_as_due(config) && has_timeout_as_due(config) ? 0 : -EINVAL;
+	config->watermark = copy.watermark;
+	config->error = copy.error;
+	config->context = copy.context;
+	config->rcu_flavor = copy.rcu_flavor;
+	return has_priority_as_due(config) && has_timeout_as_due(config) && has_marks_as_due(config)
+		       ? 0
+		       : -EINVAL;
 }
 
 bool dd_config_is_equal(const struct dd_config *a, const struct dd_config *b)
@@ -271,7 +325,13 @@ bool dd_config_is_equal(const struct dd_config *a, const struct dd_config *b)
 	       a->at_fork == b->at_fork && a->exit_timeout_ns == b->exit_timeout_ns &&
 	       a->stack_size_bytes == b->stack_size_bytes &&
 	       a->quiet_spell_ns == b->quiet_spell_ns && a->longest_nap_ns == b->longest_nap_ns &&
-	       !strcmp(a->worker_name, b->worker_name) && !strcmp(a->cpus, b->cpus);
+	       a->max_bytes == b->max_bytes && a->high_drops == b->high_drops &&
+	       a->low_drops == b->low_drops && a->high_bytes == b->high_bytes &&
+	       a->low_bytes == b->low_bytes &&
+	       a->watermark_interval_ns == b->watermark_interval_ns &&
+	       a->watermark == b->watermark && a->error == b->error && a->context == b->context &&
+	       a->rcu_flavor == b->rcu_flavor && !strcmp(a->worker_name, b->worker_name) &&
+	       !strcmp(a->cpus, b->cpus);
 }
 
 int dd_config_show(const struct dd_config *config, struct defer_drop_config *to)
@@ -292,6 +352,16 @@ int dd_config_show(const struct dd_config *config, struct defer_drop_config *to)
 		.stack_size_bytes = config->stack_size_bytes,
 		.quiet_spell_ns = config->quiet_spell_ns,
 		.longest_nap_ns = config->longest_nap_ns,
+		.max_bytes = config->max_bytes,
+		.high_drops = config->high_drops,
+		.low_drops = config->low_drops,
+		.high_bytes = config->high_bytes,
+		.low_bytes = config->low_bytes,
+		.watermark_interval_ns = config->watermark_interval_ns,
+		.watermark = config->watermark,
+		.error = config->error,
+		.context = config->context,
+		.rcu_flavor = config->rcu_flavor,
 	};
 
 	if (to->size < DD_CONFIG_SIZE_0)
@@ -357,6 +427,12 @@ static const struct option options_known[] = {
 	{"stack_size_bytes", set_stack_size_bytes, NULL, NULL, "PTHREAD_STACK_MIN..2^32"},
 	{"quiet_spell_ns", set_quiet_spell_ns, NULL, never, "1000000..2^62 or never"},
 	{"longest_nap_ns", set_longest_nap_ns, NULL, NULL, "1000..1000000000"},
+	{"max_bytes", set_max_bytes, NULL, NULL, "1..2^62"},
+	{"high_drops", set_high_drops, NULL, NULL, "1..2^62"},
+	{"low_drops", set_low_drops, NULL, NULL, "1..2^62"},
+	{"high_bytes", set_high_bytes, NULL, NULL, "1..2^62"},
+	{"low_bytes", set_low_bytes, NULL, NULL, "1..2^62"},
+	{"watermark_interval_ns", set_watermark_interval_ns, NULL, NULL, "1000..2^62"},
 };
 
 #define OPTIONS_KNOWN (sizeof options_known / sizeof options_known[0])
@@ -365,7 +441,8 @@ static const struct option options_known[] = {
 static const char names_known[] =
 	"a name among queue_size, max_lanes, worker_name, cpus, scheduling, scheduling_priority, "
 	"niceness, runner, at_exit, at_fork, exit_timeout_ns, stack_size_bytes, quiet_spell_ns, "
-	"longest_nap_ns, followed by = and a value";
+	"longest_nap_ns, max_bytes, high_drops, low_drops, high_bytes, low_bytes, "
+	"watermark_interval_ns, followed by = and a value";
 
 /* A whole number in decimal, or a word among the choices. */
 static bool parse_value(const struct option *option, const char *text, uint64_t *value)
@@ -466,6 +543,14 @@ void dd_config_override(struct dd_config *config, const char *options,
 		report(options, "exit_timeout_ns with at_exit timed, and with no other");
 		config->at_exit = before.at_exit;
 		config->exit_timeout_ns = before.exit_timeout_ns;
+	}
+	if (!has_marks_as_due(config)) {
+		report(options,
+			"high marks above low ones, in a program that has a watermark function");
+		config->high_drops = before.high_drops;
+		config->low_drops = before.low_drops;
+		config->high_bytes = before.high_bytes;
+		config->low_bytes = before.low_bytes;
 	}
 	errno = errno_before;
 }

@@ -31,6 +31,16 @@ struct dd_config {
 	uint64_t stack_size_bytes; /* 0: the system's */
 	uint64_t quiet_spell_ns;
 	uint64_t longest_nap_ns;
+	uint64_t max_bytes;
+	uint64_t high_drops; /* 0: no mark, like high_bytes */
+	uint64_t low_drops;
+	uint64_t high_bytes;
+	uint64_t low_bytes;
+	uint64_t watermark_interval_ns;
+	defer_drop_watermark_fn watermark;
+	defer_drop_error_fn error;
+	void *context;
+	const struct rcu_flavor_struct *rcu_flavor;
 	char worker_name[DD_NAME_BYTES];
 	char cpus[DD_CPUS_BYTES]; /* "": those of the starter */
 };

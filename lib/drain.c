@@ -4,8 +4,8 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <sched.h>
 
+#include "run.h"
 #include "worker.h"
 
 /*
@@ -31,8 +31,8 @@ static int drain_to(
 			result = -EINPROGRESS;
 		else if (dd_deadline_has_come(deadline_ns))
 			result = -ETIMEDOUT;
-		else if (!dd_worker_turn(lane, 1, deadline_ns))
-			sched_yield(); /* claimed, and about to be published */
+		else if (!dd_run_turn(lane, 1, deadline_ns))
+			dd_worker_linger(queue, deadline_ns);
 	}
 	dd_consumer_leave(queue, &frame);
 	return result;
@@ -48,6 +48,8 @@ static int wait_until(
 		return result;
 	if (dd_deadline_has_come(deadline_ns))
 		return -ETIMEDOUT;
+	if (dd_grace_is_reading(&queue->grace))
+		return -EDEADLK;
 	if (queue->config.runner == DEFER_DROP_RUNNER_CALLER) {
 		result = drain_to(lane, position, deadline_ns, generation);
 		if (result != -EINPROGRESS)

@@ -24,20 +24,16 @@ static bool is_own_worker(struct defer_drop_queue *queue)
 	       pthread_equal(queue->thread, pthread_self());
 }
 
-/* A consumer that is gone may have been in the middle of its list: then it is left as it is. */
 static void survive_nested(struct defer_drop_queue *queue, bool is_kept)
 {
-	/* Those in the list, and one more where a nested drop is being destroyed. */
+	/* Those in the lists, and one more where a nested drop is being destroyed. */
 	uint64_t pending = dd_read(&queue->nested_total) - dd_read(&queue->nested_destroyed_total) -
 			   dd_read(&queue->nested_abandoned_total);
-	struct dd_drop ignored;
 
-	if (!dd_is_running(queue)) {
-		queue->nested = (struct dd_nested){NULL, NULL};
+	if (!dd_is_running(queue))
 		pending = 0;
-	}
-	while (!is_kept && dd_nested_take(&queue->nested, &ignored))
-		pending--;
+	else if (!is_kept)
+		pending = queue->nested_running != NULL;
 	atomic_store_explicit(&queue->nested_total, pending, memory_order_relaxed);
 	atomic_store_explicit(&queue->nested_destroyed_total, 0, memory_order_relaxed);
 	atomic_store_explicit(&queue->nested_abandoned_total, 0, memory_order_relaxed);
@@ -73,11 +69,14 @@ void dd_queue_survive(struct defer_drop_queue *queue)
 	if (!dd_is_running(queue))
 		atomic_store_explicit(&queue->consumer_seat, 0, memory_order_relaxed);
 	queue->generation++;
+	is_kept = dd_grace_survive(&queue->grace, is_own_worker(queue)) && is_kept;
 	survive_nested(queue, is_kept);
 	survive_state(queue);
 	dd_lanes_survive(queue, is_kept && dd_queue_state(queue) == DD_OPEN);
+	dd_watch_forget(queue);
 	atomic_store_explicit(&queue->wakes_total, 0, memory_order_relaxed);
 	atomic_store_explicit(&queue->naps_total, 0, memory_order_relaxed);
 	atomic_store_explicit(&queue->deep_sleeps_total, 0, memory_order_relaxed);
 	atomic_store_explicit(&queue->highest_backlog, 0, memory_order_relaxed);
+	atomic_store_explicit(&queue->failed_total, 0, memory_order_relaxed);
 }

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include "completion.h"
 #include "queue.h"
 #include "registry.h"
 
@@ -47,6 +48,8 @@ void dd_lane_init(struct dd_lane *lane, struct defer_drop_queue *queue, struct d
 	lane->queue = queue;
 	lane->is_shared = is_shared;
 	lane->first = dd_ring_first(capacity);
+	lane->current.width = 1;
+	lane->cover.position = lane->first;
 	atomic_store_explicit(&lane->alarm, lane->first + DD_NO_ALARM, memory_order_relaxed);
 }
 
@@ -211,21 +214,95 @@ static bool is_mine(const struct dd_lane *lane)
 	return tenancy && tenancy->lane == lane && !dd_self.is_leaving;
 }
 
-static void survive(struct dd_lane *lane, bool is_kept)
+/* A drop that the child keeps: its completion is the child's too, and it holds bytes. */
+static uint64_t keep(struct defer_drop_queue *queue, const struct dd_options *options)
 {
-	bool is_running = lane->queue->running_lane == lane && dd_is_running(lane->queue);
+	struct dd_completion *completion = options->completion;
 
-	dd_ring_survive(&lane->ring, is_kept, is_running);
+	if (!options->word)
+		return 0;
+	if (completion)
+		completion->generation = queue->generation;
+	return options->word & DD_BYTES;
+}
+
+/* The drops made by the one that this thread is destroying. Returns the bytes that they hold. */
+static uint64_t survive_nested(struct dd_lane *lane, bool is_kept)
+{
+	uint64_t bytes = 0;
+	struct dd_options options;
+	struct dd_drop drop;
+
+	while (!is_kept && dd_nested_take(&lane->nested, &options, &drop))
+		;
+	for (struct dd_chunk *at = lane->nested.first; at; at = at->next) {
+		for (uint32_t i = at->begin; i < at->end; i++) {
+			drop = at->drops[i];
+			options.word = (uint64_t)(uintptr_t)drop.destroy;
+			options.completion = drop.object;
+			if (dd_is_options(drop.destroy))
+				bytes += keep(lane->queue, &options);
+		}
+	}
+	return bytes;
+}
+
+/* Returns the bytes that its drops hold. */
+static uint64_t survive_drops(struct dd_lane *lane, bool is_kept)
+{
+	struct defer_drop_queue *queue = lane->queue;
+	/* A consumer that is gone may have been in the middle of anything. */
+	bool is_running =
+		dd_is_running(queue) && (queue->running_lane == lane || lane->is_among_nested);
+	uint64_t bytes = 0;
+
+	if (is_running) {
+		bytes = keep(queue, &lane->current.options) + survive_nested(lane, is_kept);
+	} else {
+		lane->nested = (struct dd_nested){NULL, NULL, 0, 0};
+		lane->is_among_nested = false;
+	}
+	dd_ring_survive(&lane->ring, is_kept, is_running ? lane->current.width : 0);
+	if (!is_running)
+		lane->current = (struct dd_current){.width = 1};
+	for (uint64_t at = dd_plain_load(&lane->ring.cursor); at != dd_ring_tail(&lane->ring);
+		at++) {
+		struct dd_options options = dd_ring_options_at(&lane->ring, at);
+
+		bytes += keep(queue, &options);
+	}
+	return bytes;
+}
+
+static void zero(_Atomic(uint64_t) *counter)
+{
+	atomic_store_explicit(counter, 0, memory_order_relaxed);
+}
+
+static uint64_t survive(struct dd_lane *lane, bool is_kept)
+{
+	uint64_t bytes = survive_drops(lane, is_kept);
+
 	lane->first = dd_read(&lane->ring.head);
+	lane->is_set_aside = false;
+	lane->cover.nested = lane->nested.taken_total;
+	lane->cover.position = dd_plain_load(&lane->ring.cursor);
+	if (lane->queue->grace.is_orphaned) { /* and the one thread that there is does not read */
+		lane->cover.nested = lane->nested.pushed_total;
+		lane->cover.position = dd_ring_tail(&lane->ring);
+	}
 	dd_wait_forget(lane);
 	atomic_store_explicit(&lane->alarm, lane->first + DD_NO_ALARM, memory_order_relaxed);
-	atomic_store_explicit(&lane->refused_total, 0, memory_order_relaxed);
-	atomic_store_explicit(&lane->retracted_total, 0, memory_order_relaxed);
-	atomic_store_explicit(&lane->waits_total, 0, memory_order_relaxed);
-	atomic_store_explicit(&lane->wait_ns_total, 0, memory_order_relaxed);
-	atomic_store_explicit(&lane->skipped_total, 0, memory_order_relaxed);
-	atomic_store_explicit(&lane->abandoned_total, 0, memory_order_relaxed);
-	atomic_store_explicit(&lane->highest_backlog, 0, memory_order_relaxed);
+	zero(&lane->refused_total);
+	zero(&lane->retracted_total);
+	zero(&lane->waits_total);
+	zero(&lane->wait_ns_total);
+	zero(&lane->pairs_total);
+	zero(&lane->pairs_done_total);
+	zero(&lane->skipped_total);
+	zero(&lane->abandoned_total);
+	zero(&lane->highest_backlog);
+	return bytes;
 }
 
 void dd_lanes_survive(struct defer_drop_queue *queue, bool is_kept)
@@ -233,13 +310,13 @@ void dd_lanes_survive(struct defer_drop_queue *queue, bool is_kept)
 	uint32_t count = atomic_load_explicit(&queue->lane_count, memory_order_relaxed);
 
 	struct dd_tenancy *own = dd_tenancy_of(queue);
+	uint64_t bytes = survive(&queue->shared, is_kept);
 
-	survive(&queue->shared, is_kept);
 	queue->free_lanes = NULL;
 	for (uint32_t i = count; --i > 0;) {
 		struct dd_lane *lane = queue->lanes[i];
 
-		survive(lane, is_kept);
+		bytes += survive(lane, is_kept);
 		if (own && own->lane == lane)
 			own->left_at = dd_ring_own_tail(&lane->ring);
 		if (is_mine(lane))
@@ -247,4 +324,7 @@ void dd_lanes_survive(struct defer_drop_queue *queue, bool is_kept)
 		lane->next_free = queue->free_lanes;
 		queue->free_lanes = lane;
 	}
+	if (dd_is_running(queue) && queue->nested_running)
+		bytes += keep(queue, &queue->nested_running->options);
+	dd_budget_forget(&queue->budget, bytes);
 }

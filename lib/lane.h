@@ -10,6 +10,8 @@
 #ifndef DD_LANE_H
 #define DD_LANE_H
 
+#include "grace.h"
+#include "nested.h"
 #include "park.h"
 
 /* Queues in which one thread can have a lane of its own at a time; in others it uses the shared. */
@@ -25,8 +27,28 @@ struct dd_tenancy {
 	uint64_t left_at;     /* once the thread is leaving: its drops in this lane end here */
 };
 
+/* A drop that is being destroyed. */
+struct dd_current {
+	struct dd_drop drop;       /* known of those with options only, like the next two */
+	struct dd_options options; /* word: 0 where there are none, or when they are dealt with */
+	int status;
+	uint32_t width; /* slots */
+};
+
 struct dd_lane {
 	struct dd_ring ring;
+
+	/* The consumer's. */
+	alignas(DD_LINE) struct dd_nested nested; /* made by the drop that is being destroyed */
+	struct dd_current current;
+	struct dd_cover cover;      /* what may be destroyed, of drops after a grace period */
+	struct dd_cover next_cover; /* when the grace period that is running has passed */
+	bool is_set_aside;          /* its next drop waits for a grace period */
+	bool is_among_nested;       /* that is a nested one */
+	_Atomic(uint64_t) pairs_done_total; /* drops with options: each took two positions */
+	_Atomic(uint64_t) skipped_total;    /* positions passed at the end with nothing in them */
+	_Atomic(uint64_t) abandoned_total;
+	_Atomic(uint64_t) highest_backlog;
 
 	/* Written by waiters, read by the consumer after each drop: see wait.h. */
 	alignas(DD_LINE) _Atomic(uint64_t) alarm;
@@ -37,10 +59,7 @@ struct dd_lane {
 	_Atomic(uint64_t) retracted_total; /* of positions claimed in a shared ring */
 	_Atomic(uint64_t) waits_total;
 	_Atomic(uint64_t) wait_ns_total;
-	/* Written by the consumer. */
-	_Atomic(uint64_t) skipped_total; /* positions passed at the end with nothing in them */
-	_Atomic(uint64_t) abandoned_total;
-	_Atomic(uint64_t) highest_backlog;
+	_Atomic(uint64_t) pairs_total; /* drops with options that were pushed */
 
 	/* Set once. */
 	alignas(DD_LINE) struct defer_drop_queue *queue;

@@ -22,30 +22,44 @@ static int add_chunk(struct dd_nested *nested)
 	return 0;
 }
 
-int dd_nested_push(struct dd_nested *nested, void *object, defer_drop_fn destroy)
+/* For one drop, all of it in the last chunk: so a failure leaves nothing behind. */
+static int make_room(struct dd_nested *nested, uint32_t places)
+{
+	if (nested->last && nested->last->end + places <= DD_CHUNK_DROPS)
+		return 0;
+	return add_chunk(nested);
+}
+
+static void add(struct dd_nested *nested, const struct dd_drop *drop)
 {
 	struct dd_chunk *last = nested->last;
 
-	if (!last || last->end == DD_CHUNK_DROPS) {
-		int result = add_chunk(nested);
+	last->drops[last->end++] = *drop;
+	nested->pushed_total++;
+}
 
-		if (result)
-			return result;
-		last = nested->last;
-	}
-	last->drops[last->end++] = (struct dd_drop){object, destroy};
+int dd_nested_push(
+	struct dd_nested *nested, const struct dd_options *options, const struct dd_drop *drop)
+{
+	struct dd_drop first = {options->completion, dd_options_word(options)};
+	int result = make_room(nested, options->word ? 2 : 1);
+
+	if (result)
+		return result;
+	if (options->word)
+		add(nested, &first);
+	add(nested, drop);
 	return 0;
 }
 
-bool dd_nested_take(struct dd_nested *nested, struct dd_drop *drop)
+static struct dd_drop take(struct dd_nested *nested)
 {
 	struct dd_chunk *first = nested->first;
+	struct dd_drop taken = first->drops[first->begin++];
 
-	if (dd_nested_is_empty(nested))
-		return false;
-	*drop = first->drops[first->begin++];
+	nested->taken_total++;
 	if (first->begin != first->end)
-		return true;
+		return taken;
 	if (first->next) {
 		nested->first = first->next;
 		free(first);
@@ -53,6 +67,20 @@ bool dd_nested_take(struct dd_nested *nested, struct dd_drop *drop)
 		/* The last chunk is kept: a chain of drops, one made by the other, needs no
 		 * memory after the first. */
 		first->begin = first->end = 0;
+	}
+	return taken;
+}
+
+bool dd_nested_take(struct dd_nested *nested, struct dd_options *options, struct dd_drop *drop)
+{
+	*options = (struct dd_options){0, NULL};
+	if (dd_nested_is_empty(nested))
+		return false;
+	*drop = take(nested);
+	if (dd_is_options(drop->destroy)) {
+		options->word = (uint64_t)(uintptr_t)drop->destroy;
+		options->completion = drop->object;
+		*drop = take(nested);
 	}
 	return true;
 }
@@ -65,5 +93,5 @@ void dd_nested_clear(struct dd_nested *nested)
 		nested->first = first->next;
 		free(first);
 	}
-	nested->last = NULL;
+	*nested = (struct dd_nested){NULL, NULL, 0, 0};
 }

@@ -7,15 +7,16 @@
 
 #include <errno.h>
 
+#include "completion.h"
 #include "worker.h"
 
 /*
  * How long a push spins before it parks: about as long as it takes to wake a thread, and no longer,
- * since the worker may need this CPU. Between two looks at head it spins for as long as the consumer
- * takes for an eighth of the ring, within bounds: a producer that looks all the time takes the lines
- * from the consumer that it needs to make room. (Measured with empty destructors and 4096 slots, ns
- * per drop: 141 with one spin between two looks, 64 with 64, 17 with 256, 9 with 512, on cores that
- * share no cache; 21 and 5 with one and 512 on cores that do.)
+ * since the worker may need this CPU. Between two looks at head it spins for as long as the
+ * consumer takes for an eighth of the ring, within bounds: a producer that looks all the time takes
+ * the lines from the consumer that it needs to make room. (Measured with empty destructors and 4096
+ * slots, ns per drop: 141 with one spin between two looks, 64 with 64, 17 with 256, 9 with 512, on
+ * cores that share no cache; 21 and 5 with one and 512 on cores that do.)
  */
 #define ROOM_SPINS       1024
 #define LEAST_LOOK_SPINS 16
@@ -39,10 +40,10 @@ static void nudge(struct dd_lane *lane, uint64_t backlog)
 		dd_add_shared(&lane->queue->wakes_total, 1);
 }
 
-/* Owned: is there room at the tail? */
-static bool has_room(struct dd_lane *lane, uint64_t at)
+/* Owned: is there room for a drop at the tail, up to this position? */
+static bool has_room(struct dd_lane *lane, uint64_t last)
 {
-	uint64_t backlog = dd_ring_room_owned(&lane->ring, at);
+	uint64_t backlog = dd_ring_room_owned(&lane->ring, last);
 
 	nudge(lane, backlog);
 	return backlog < dd_ring_capacity(&lane->ring);
@@ -101,6 +102,8 @@ static int may_wait(struct dd_lane *lane, uint64_t timeout_ns, uint64_t *deadlin
 		return -EAGAIN;
 	if (!timeout_ns)
 		return -ETIMEDOUT;
+	if (dd_grace_is_reading(&lane->queue->grace))
+		return -EDEADLK;
 	*deadline_ns = dd_deadline_after(timeout_ns);
 	return dd_worker_ensure(lane->queue);
 }
@@ -108,10 +111,9 @@ static int may_wait(struct dd_lane *lane, uint64_t timeout_ns, uint64_t *deadlin
 /* ---- Push ------------------------------------------------------------------------------------ */
 
 /* Attention was set when this thread had published: takes the drop back where that is due. */
-static bool is_taken_back(
-	struct dd_lane *lane, uint64_t at, defer_drop_fn destroy, uint32_t attention)
+static bool is_taken_back(struct dd_lane *lane, uint64_t at, defer_drop_fn word, uint32_t attention)
 {
-	return (attention & DD_CLOSED) && dd_ring_retract(&lane->ring, at, destroy);
+	return (attention & DD_CLOSED) && dd_ring_retract(&lane->ring, at, word);
 }
 
 static void wake(struct defer_drop_queue *queue, uint32_t attention)
@@ -120,62 +122,81 @@ static void wake(struct defer_drop_queue *queue, uint32_t attention)
 		dd_worker_wake(queue);
 }
 
-int dd_queue_push_settle(struct dd_lane *lane, uint64_t at, defer_drop_fn destroy)
+int dd_queue_push_settle(struct dd_lane *lane, uint64_t at, defer_drop_fn word)
 {
 	struct defer_drop_queue *queue = lane->queue;
 	uint32_t attention = dd_settle(&queue->park.attention);
 
-	if (is_taken_back(lane, at, destroy, attention)) {
+	if (is_taken_back(lane, at, word, attention)) {
 		/* The tail has not moved, so nobody waits for what was taken back. From now on
 		 * every push looks at CLOSED first. */
-		dd_ring_withdraw(&lane->ring, at);
+		dd_ring_withdraw(&lane->ring);
 		return refuse(lane, -ESHUTDOWN);
 	}
-	dd_ring_advance(&lane->ring, at);
+	dd_ring_advance(&lane->ring, at + dd_width(word));
 	wake(queue, attention);
 	return 0;
 }
 
-static int push_owned(struct dd_lane *lane, void *object, defer_drop_fn destroy,
-	uint64_t timeout_ns, uint64_t *at)
+static uint64_t width_of(const struct dd_request *request)
+{
+	return request->options.word ? 2 : 1;
+}
+
+/* Owned: a drop with options, at the tail, where there is room for it. */
+static int push_both(struct dd_lane *lane, const struct dd_request *request, uint64_t at)
+{
+	dd_ring_publish_both(&lane->ring, at, &request->options, &request->drop);
+	if (dd_heed(&lane->queue->park.attention))
+		return dd_queue_push_settle(lane, at, dd_options_word(&request->options));
+	dd_ring_advance(&lane->ring, at + 2);
+	return 0;
+}
+
+static int push_owned(
+	struct dd_lane *lane, const struct dd_request *request, uint64_t timeout_ns, uint64_t *at)
 {
 	uint64_t deadline_ns;
+	uint64_t last;
 	int result;
 
 	if (dd_is_closed(lane->queue))
 		return refuse(lane, -ESHUTDOWN);
 	*at = dd_ring_own_tail(&lane->ring);
-	if (dd_ring_is_at_limit(&lane->ring, *at) && !has_room(lane, *at)) {
+	last = *at + width_of(request) - 1;
+	if (dd_ring_is_beyond_limit(&lane->ring, last) && !has_room(lane, last)) {
 		result = may_wait(lane, timeout_ns, &deadline_ns);
 		if (!result)
-			result = wait_for_room(lane, *at, deadline_ns);
+			result = wait_for_room(lane, last, deadline_ns);
 		if (result)
 			return refuse(lane, result);
-		has_room(lane, *at); /* moves the limit, so that the next push is fast */
+		has_room(lane, last); /* moves the limit, so that the next push is fast */
 	}
-	return dd_push_at(lane, lane->queue, *at, object, destroy);
+	if (request->options.word)
+		return push_both(lane, request, *at);
+	return dd_push_at(lane, lane->queue, *at, request->drop.object, request->drop.destroy);
 }
 
-/* Gives up a position claimed in the shared lane: on a closed queue nobody minds the gap. */
-static int disclaim(struct dd_lane *lane)
+/* Gives up positions claimed in the shared lane: on a closed queue nobody minds the gap. */
+static int disclaim(struct dd_lane *lane, uint64_t width)
 {
-	dd_add_shared(&lane->retracted_total, 1);
+	dd_add_shared(&lane->retracted_total, width);
 	return -ESHUTDOWN;
 }
 
-/* Claims a position in the shared lane, if there is room at one before the time is over. */
-static int claim_or_give_up(struct dd_lane *lane, uint64_t timeout_ns, uint64_t *at)
+/* Claims positions in the shared lane, if there is room at them before the time is over. */
+static int claim_or_give_up(struct dd_lane *lane, uint64_t width, uint64_t timeout_ns, uint64_t *at)
 {
 	uint64_t deadline_ns;
 	int result;
 
-	if (dd_ring_claim_try(&lane->ring, at))
+	if (dd_ring_claim_try(&lane->ring, width, at))
 		return 0;
 	nudge_shared(lane, *at);
 	result = may_wait(lane, timeout_ns, &deadline_ns);
 	while (!result) {
-		result = wait_for_room(lane, *at, deadline_ns);
-		if (!result && dd_ring_claim_try(&lane->ring, at))
+		result = wait_for_room(lane, *at + width - 1, deadline_ns);
+		if (!result && dd_ring_claim_try(&lane->ring, width, at))
 			return 0;
 		if (!result && dd_deadline_has_come(deadline_ns))
 			result = -ETIMEDOUT;
@@ -183,37 +204,53 @@ static int claim_or_give_up(struct dd_lane *lane, uint64_t timeout_ns, uint64_t 
 	return result;
 }
 
-/* Claims the next position in the shared lane and waits with it: first come, first served. */
-static int claim_and_wait(struct dd_lane *lane, uint64_t *at)
+/* Claims the next positions in the shared lane and waits with them: first come, first served. */
+static int claim_and_wait(struct dd_lane *lane, uint64_t width, uint64_t *at)
 {
 	struct dd_ring *ring = &lane->ring;
+	uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
 	uint64_t deadline_ns;
+	uint64_t last;
 	int result = 0;
 
-	if (!dd_ring_has_room(ring, atomic_load_explicit(&ring->tail, memory_order_relaxed)))
+	if (!dd_ring_has_room(ring, tail + width - 1))
 		result = may_wait(lane, DEFER_DROP_FOREVER, &deadline_ns);
 	if (result)
 		return result;
-	*at = dd_ring_claim(ring);
-	if (!dd_ring_has_room(ring, *at) && wait_for_room(lane, *at, DEFER_DROP_FOREVER))
-		return disclaim(lane);
+	*at = dd_ring_claim(ring, width);
+	last = *at + width - 1;
+	if (!dd_ring_has_room(ring, last) && wait_for_room(lane, last, DEFER_DROP_FOREVER))
+		return disclaim(lane, width);
 	return 0;
 }
 
-static int claim_shared(struct dd_lane *lane, uint64_t timeout_ns, uint64_t *at)
+static int claim_shared(struct dd_lane *lane, uint64_t width, uint64_t timeout_ns, uint64_t *at)
 {
 	if (dd_is_closed(lane->queue))
 		return -ESHUTDOWN;
 	if (timeout_ns == DEFER_DROP_FOREVER)
-		return claim_and_wait(lane, at);
-	return claim_or_give_up(lane, timeout_ns, at);
+		return claim_and_wait(lane, width, at);
+	return claim_or_give_up(lane, width, timeout_ns, at);
 }
 
-static int push_shared(struct dd_lane *lane, void *object, defer_drop_fn destroy,
-	uint64_t timeout_ns, uint64_t *at)
+static void publish_shared(struct dd_lane *lane, const struct dd_request *request, uint64_t at)
+{
+	if (request->options.word) {
+		dd_ring_publish_both(&lane->ring, at, &request->options, &request->drop);
+	} else {
+		dd_ring_publish(&lane->ring, at, request->drop.object, request->drop.destroy);
+	}
+	nudge_shared(lane, at);
+}
+
+static int push_shared(
+	struct dd_lane *lane, const struct dd_request *request, uint64_t timeout_ns, uint64_t *at)
 {
 	struct defer_drop_queue *queue = lane->queue;
-	int result = claim_shared(lane, timeout_ns, at);
+	uint64_t width = width_of(request);
+	defer_drop_fn word =
+		request->options.word ? dd_options_word(&request->options) : request->drop.destroy;
+	int result = claim_shared(lane, width, timeout_ns, at);
 	uint32_t attention;
 
 	if (result)
@@ -224,14 +261,13 @@ static int push_shared(struct dd_lane *lane, void *object, defer_drop_fn destroy
 	 * room sees CLOSED here, by RECYCLE, and must leave the slot alone.
 	 */
 	if (dd_is_closed(lane->queue))
-		return refuse(lane, disclaim(lane));
-	dd_ring_publish(&lane->ring, *at, object, destroy);
-	nudge_shared(lane, *at);
+		return refuse(lane, disclaim(lane, width));
+	publish_shared(lane, request, *at);
 	if (!dd_heed(&queue->park.attention))
 		return 0;
 	attention = dd_settle(&queue->park.attention);
-	if (is_taken_back(lane, *at, destroy, attention))
-		return refuse(lane, disclaim(lane));
+	if (is_taken_back(lane, *at, word, attention))
+		return refuse(lane, disclaim(lane, width));
 	wake(queue, attention);
 	return 0;
 }
@@ -262,35 +298,47 @@ static void fill_ticket(struct defer_drop_ticket *ticket, struct dd_lane *lane, 
 	};
 }
 
-static int push_nested(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy,
-	struct defer_drop_ticket *ticket)
+/* Says to whom the completion belongs, before the consumer can see it. */
+static void address(const struct dd_request *request, struct dd_lane *lane)
 {
+	struct dd_completion *completion = request->options.completion;
+
+	if (!completion)
+		return;
+	completion->queue = lane->queue;
+	completion->lane = lane;
+	completion->generation = lane->queue->generation;
+}
+
+static int push_nested(struct defer_drop_queue *queue, const struct dd_request *request)
+{
+	struct dd_lane *lane = queue->running_lane;
 	int result;
 
+	if (queue->watch.is_telling)
+		return -EDEADLK;
 	/* A destructor has ended the process, and this comes from an exit handler. */
-	if (!queue->running_lane)
+	if (!lane)
 		return -ESHUTDOWN;
-	result = dd_nested_push(&queue->nested, object, destroy);
+	address(request, lane);
+	result = dd_nested_push(&lane->nested, &request->options, &request->drop);
 	if (result)
 		return result;
 	dd_count(&queue->nested_total);
-	if (ticket)
-		fill_ticket(ticket, queue->running_lane,
-			dd_plain_load(&queue->running_lane->ring.cursor));
+	if (request->ticket)
+		fill_ticket(request->ticket, lane, dd_plain_load(&lane->ring.cursor));
 	return 0;
 }
 
-int dd_queue_push(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy,
-	uint64_t timeout_ns, struct defer_drop_ticket *ticket)
+int dd_queue_push_request(
+	struct defer_drop_queue *queue, const struct dd_request *request, uint64_t timeout_ns)
 {
 	struct dd_lane *lane;
 	uint64_t at = 0;
 	int result;
 
-	if (!destroy)
-		return -EINVAL;
 	if (dd_is_running(queue))
-		return push_nested(queue, object, destroy, ticket);
+		return push_nested(queue, request);
 	result = dd_queue_open(queue);
 	if (result)
 		return result;
@@ -299,13 +347,27 @@ int dd_queue_push(struct defer_drop_queue *queue, void *object, defer_drop_fn de
 		result = follow_own_lane(queue, timeout_ns);
 	if (result)
 		return refuse(lane, result);
+	address(request, lane);
 	if (lane->is_shared)
-		result = push_shared(lane, object, destroy, timeout_ns, &at);
+		result = push_shared(lane, request, timeout_ns, &at);
 	else
-		result = push_owned(lane, object, destroy, timeout_ns, &at);
-	if (!result && ticket)
-		fill_ticket(ticket, lane, at + 1);
-	return result;
+		result = push_owned(lane, request, timeout_ns, &at);
+	if (result)
+		return result;
+	if (request->options.word)
+		dd_add_shared(&lane->pairs_total, 1);
+	if (request->ticket)
+		fill_ticket(request->ticket, lane, at + width_of(request));
+	return 0;
+}
+
+int dd_queue_push(
+	struct defer_drop_queue *queue, void *object, defer_drop_fn destroy, uint64_t timeout_ns)
+{
+	struct dd_request request = {.drop = {object, destroy}};
+
+	return dd_is_destructor(destroy) ? dd_queue_push_request(queue, &request, timeout_ns)
+					 : -EINVAL;
 }
 
 static int push(
@@ -318,7 +380,7 @@ static int push(
 	tenancy = dd_tenancy_of(queue);
 	if (tenancy && !tenancy->lane->is_shared && !dd_self.running && !dd_self.is_leaving)
 		return dd_push(tenancy->lane, queue, object, destroy, timeout_ns);
-	return dd_queue_push(queue, object, destroy, timeout_ns, NULL);
+	return dd_queue_push(queue, object, destroy, timeout_ns);
 }
 
 int defer_drop_queue_push(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy)
@@ -342,9 +404,12 @@ int defer_drop_queue_push_timed(
 int defer_drop_queue_push_ticket(struct defer_drop_queue *queue, void *object,
 	defer_drop_fn destroy, uint64_t timeout_ns, struct defer_drop_ticket *ticket)
 {
+	struct dd_request request = {.drop = {object, destroy}, .ticket = ticket};
 	int result = queue && ticket ? dd_timeout_check(timeout_ns) : -EINVAL;
 
-	return result ? result : dd_queue_push(queue, object, destroy, timeout_ns, ticket);
+	if (!result && !dd_is_destructor(destroy))
+		result = -EINVAL;
+	return result ? result : dd_queue_push_request(queue, &request, timeout_ns);
 }
 
 int defer_drop_queue_ticket(struct defer_drop_queue *queue, struct defer_drop_ticket *ticket)

@@ -14,7 +14,7 @@ static inline int dd_push_at(struct dd_lane *lane, struct defer_drop_queue *queu
 	dd_ring_publish(&lane->ring, at, object, destroy);
 	if (dd_unlikely(dd_heed(&queue->park.attention)))
 		return dd_queue_push_settle(lane, at, destroy);
-	dd_ring_advance(&lane->ring, at);
+	dd_ring_advance(&lane->ring, at + 1);
 	return 0;
 }
 
@@ -26,8 +26,8 @@ static inline int dd_push(struct dd_lane *lane, struct defer_drop_queue *queue, 
 	uint64_t at = dd_ring_own_tail(ring);
 
 	/* A shared lane, and that of a thread without one, is always at its limit. */
-	if (dd_unlikely(dd_ring_is_at_limit(ring, at) || !destroy))
-		return dd_queue_push(queue, object, destroy, timeout_ns, NULL);
+	if (dd_unlikely(dd_ring_is_at_limit(ring, at) || !dd_is_destructor(destroy)))
+		return dd_queue_push(queue, object, destroy, timeout_ns);
 	return dd_push_at(lane, queue, at, object, destroy);
 }
 

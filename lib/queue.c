@@ -15,7 +15,10 @@ int dd_queue_init(
 	struct defer_drop_queue *queue, const struct dd_config *config, struct dd_slot *slots)
 {
 	uint32_t attention = 0;
+	int result = dd_grace_init(&queue->grace, config->rcu_flavor);
 
+	if (result)
+		return result;
 	if (!slots) {
 		slots = queue->shared_slots = dd_slots_map(config->queue_size);
 		if (!slots)
@@ -29,6 +32,8 @@ int dd_queue_init(
 		attention |= DD_ASLEEP; /* until the first push starts the worker */
 	atomic_store_explicit(&queue->park.attention, attention, memory_order_relaxed);
 	atomic_store_explicit(&queue->drain_until_ns, DEFER_DROP_FOREVER, memory_order_relaxed);
+	queue->budget.max_bytes = config->max_bytes;
+	atomic_store_explicit(&queue->watchers, dd_watch_has_marks(queue), memory_order_relaxed);
 	pthread_mutex_init(&queue->waiters_lock, NULL);
 	pthread_mutex_init(&queue->control, NULL);
 	dd_lane_init(&queue->shared, queue, slots, true);

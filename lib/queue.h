@@ -23,10 +23,11 @@
 
 #include <pthread.h>
 
+#include "budget.h"
 #include "config.h"
 #include "lane.h"
-#include "nested.h"
 #include "wait.h"
+#include "watch.h"
 
 /* Beside the public timeouts: look once, and answer -EAGAIN instead of -ETIMEDOUT. */
 #define DD_TRY (DEFER_DROP_FOREVER - 1)
@@ -48,11 +49,13 @@ struct defer_drop_queue {
 	_Atomic(uint64_t) naps_total;
 	_Atomic(uint64_t) deep_sleeps_total;
 	_Atomic(uint64_t) highest_backlog;
-	struct dd_nested nested;
+	_Atomic(uint64_t) failed_total;
 	/* Whose drop is being destroyed, or was; NULL before the first, and after exit in one. */
 	struct dd_lane *running_lane;
-	/* It is a nested drop that is being destroyed. */
-	bool is_in_nested;
+	/* The nested drop that is being destroyed, or NULL. */
+	struct dd_current *nested_running;
+	struct dd_grace grace;
+	struct dd_watch watch;
 	/* At which a round begins, so that short ones starve none. */
 	uint32_t next_lane;
 
@@ -60,6 +63,7 @@ struct defer_drop_queue {
 	alignas(DD_LINE) _Atomic(uint32_t) state; /* enum dd_state, and a futex word */
 	_Atomic(uint64_t) drain_until_ns;         /* only ever made earlier */
 	_Atomic(uint32_t) lane_count;             /* the shared one included; only grows */
+	_Atomic(uint32_t) watchers;               /* of the backlog; also written by who waits */
 	bool is_fenced;                           /* set once, like the four below */
 	uint64_t id;                              /* never used again; the default queue's is 0 */
 	struct dd_slot *shared_slots;             /* to be unmapped, or NULL */
@@ -68,6 +72,7 @@ struct defer_drop_queue {
 
 	alignas(DD_LINE) _Atomic(uint64_t) wakes_total; /* any thread */
 	pthread_mutex_t waiters_lock;
+	struct dd_budget budget;
 
 	/* Held by whoever drains a queue without a worker. */
 	_Atomic(uint32_t) consumer_seat;
@@ -97,12 +102,23 @@ struct defer_drop_queue {
 int dd_queue_init(
 	struct defer_drop_queue *queue, const struct dd_config *config, struct dd_slot *slots);
 
-/* A push that left the fast path. timeout_ns: as public, or DD_TRY. ticket: may be NULL. */
-int dd_queue_push(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy,
-	uint64_t timeout_ns, struct defer_drop_ticket *ticket);
+/* What is to be pushed. */
+struct dd_request {
+	struct dd_drop drop;
+	struct dd_options options;        /* word: 0 where it has none */
+	struct defer_drop_ticket *ticket; /* to be filled in, or NULL */
+};
+
+/* A push that left the fast path. timeout_ns: as public, or DD_TRY. */
+int dd_queue_push(
+	struct defer_drop_queue *queue, void *object, defer_drop_fn destroy, uint64_t timeout_ns);
+
+/* A push that never was on it, and was checked. */
+int dd_queue_push_request(
+	struct defer_drop_queue *queue, const struct dd_request *request, uint64_t timeout_ns);
 
 /* The rest of a push that published in its own lane and found attention set. */
-int dd_queue_push_settle(struct dd_lane *lane, uint64_t at, defer_drop_fn destroy);
+int dd_queue_push_settle(struct dd_lane *lane, uint64_t at, defer_drop_fn word);
 
 /* Waits for a position, as flush and tickets do. */
 int dd_queue_wait(struct dd_lane *lane, uint64_t position, uint64_t timeout_ns);
@@ -155,6 +171,11 @@ static inline void dd_join(pthread_t thread)
 }
 
 static inline uint64_t dd_read(_Atomic(uint64_t) *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static inline uint32_t dd_read_32(_Atomic(uint32_t) *counter)
 {
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }

@@ -13,6 +13,10 @@
  * that the consumer never writes to it, came to 7.6 ns, and on two cores that share no cache to 22
  * to 28 ns instead of 15 to 18.)
  *
+ * A drop with options takes two slots: its options, then the drop. The second is filled first and
+ * is marked, so that it is never taken for a drop of its own; publishing the first publishes both.
+ * So a plain drop pays nothing for those that have options.
+ *
  * Two ways to claim, by who may push:
  *   owned   one thread, which moves the tail with a plain store after it has published, so that a
  *           thread stopped in the middle of a push holds up nobody;
@@ -23,10 +27,11 @@
  * Edges:
  *   PUBLISH  fill: slot.destroy, release -> take: slot.destroy, acquire
  *            carries slot.object and all that the producer did before the push
- *   TAIL     advance: tail, release -> dd_ring_tail: tail, acquire
- *            carries the publish before it: who waits for a position may not take the empty slot
- *            from before the publish for the cleared one
- *   DONE     done: slot.destroy, release -> is_past, room_owned: slot.destroy, acquire
+ *   TAIL     advance, claim, claim_try: tail, release -> dd_ring_tail: tail, acquire
+ *            carries all that the producer did before the push: a grace period that begins behind
+ *            this tail covers the drops before it. Owned, it carries the publish too: who waits for
+ *            a position may not take the empty slot from before the publish for the cleared one
+ *   DONE     done, done_both: slot.destroy, release -> is_past, room_owned: slot.destroy, acquire
  *            carries what the destructor did; and that the slot has been read, so that it may be
  *            filled again
  *   RECYCLE  recycle: head, release -> room, is_past: head, acquire
@@ -36,8 +41,8 @@
  *            shared ring, and to waiters: what lies a lap or more before the limit is done
  *
  * Whose the object is on a closed ring is decided by retract and take_contested, by one
- * read-modify-write of the slot each, of which one comes first; that carries nothing, so it needs no
- * edge.
+ * read-modify-write of the slot each, of which one comes first; that carries nothing, so it needs
+ * no edge.
  */
 #ifndef DD_RING_H
 #define DD_RING_H
@@ -59,13 +64,31 @@
 /* In a slot of a closed ring: its drop was taken. It is cleared when that has been destroyed. */
 #define DD_TAKEN ((defer_drop_fn)(uintptr_t)1)
 
+/*
+ * In a slot, bit 63 says that its word is no destructor of a plain drop; no function of a user's
+ * process lies there. With bit 62 it is the options of the drop in the next slot: flags, and in the
+ * lower 48 bits the bytes that the object holds. Without, it is the destructor of a drop with
+ * options, which means nothing without the slot before it.
+ */
+#define DD_OPTIONS     (UINT64_C(3) << 62)
+#define DD_SECOND      (UINT64_C(1) << 63)
+#define DD_AFTER_GRACE (UINT64_C(1) << 48) /* flags */
+#define DD_HAS_STATUS  (UINT64_C(1) << 49) /* the destructor is a defer_drop_status_fn */
+#define DD_BYTES       (DEFER_DROP_BYTES_END - 1)
+
 struct dd_drop {
 	void *object;
 	defer_drop_fn destroy;
 };
 
+/* Of a drop with options: DD_OPTIONS and what they are, or 0; and a completion, or NULL. */
+struct dd_options {
+	uint64_t word;
+	void *completion;
+};
+
 struct dd_slot {
-	DD_PLAIN(void *) object;
+	DD_PLAIN(void *) object;        /* or, beside options, the completion */
 	_Atomic(defer_drop_fn) destroy; /* NULL: not published, or done */
 };
 
@@ -99,6 +122,34 @@ static inline uint64_t dd_ring_first(uint64_t capacity)
 static inline bool dd_is_before(uint64_t a, uint64_t b)
 {
 	return (int64_t)(a - b) < 0;
+}
+
+/* Can this be a destructor? False for NULL too. */
+static inline bool dd_is_destructor(defer_drop_fn destroy)
+{
+	return (intptr_t)destroy > 0;
+}
+
+/* Does a slot with this word hold the options of the drop in the next one? */
+static inline bool dd_is_options(defer_drop_fn word)
+{
+	return ((uint64_t)(uintptr_t)word & DD_OPTIONS) == DD_OPTIONS;
+}
+
+static inline bool dd_is_second(defer_drop_fn word)
+{
+	return ((uint64_t)(uintptr_t)word & DD_OPTIONS) == DD_SECOND;
+}
+
+/* Slots of a drop, the first of which has this word. */
+static inline uint64_t dd_width(defer_drop_fn word)
+{
+	return dd_is_options(word) ? 2 : 1;
+}
+
+static inline defer_drop_fn dd_options_word(const struct dd_options *options)
+{
+	return (defer_drop_fn)(uintptr_t)options->word;
 }
 
 /* An eighth of the ring at most, so that producers of a small one are not kept waiting. */
@@ -181,6 +232,12 @@ static inline bool dd_ring_is_at_limit(struct dd_ring *ring, uint64_t at)
 	return at == atomic_load_explicit(&ring->limit, memory_order_relaxed);
 }
 
+/* The same for a drop that ends with the slot at last. The limit never lies before the tail. */
+static inline bool dd_ring_is_beyond_limit(struct dd_ring *ring, uint64_t last)
+{
+	return !dd_is_before(last, atomic_load_explicit(&ring->limit, memory_order_relaxed));
+}
+
 /* Shared: is there room at this position? */
 static inline bool dd_ring_has_room(struct dd_ring *ring, uint64_t at)
 {
@@ -191,30 +248,33 @@ static inline bool dd_ring_has_room(struct dd_ring *ring, uint64_t at)
 }
 
 /*
- * Shared: claims the next position, room or not; the caller then waits for room there. Relaxed is
- * enough: a claim carries nothing, the slot's PUBLISH does.
+ * Shared: claims the next slots, one or two, room or not; the caller then waits for room at the
+ * last.
  */
-static inline uint64_t dd_ring_claim(struct dd_ring *ring)
+static inline uint64_t dd_ring_claim(struct dd_ring *ring, uint64_t width)
 {
-	return atomic_fetch_add_explicit(&ring->tail, 1, memory_order_relaxed);
+	/* TAIL->: without release a grace period could begin after the claim, and yet before what
+	 * took the object out of reach. */
+	return atomic_fetch_add_explicit(&ring->tail, width, memory_order_release);
 }
 
-/* Shared: claims the next position if there is room at it. */
-static inline bool dd_ring_claim_try(struct dd_ring *ring, uint64_t *at)
+/* Shared: claims the next slots if there is room at the last of them. */
+static inline bool dd_ring_claim_try(struct dd_ring *ring, uint64_t width, uint64_t *at)
 {
 	uint64_t seen;
 
 	*at = atomic_load_explicit(&ring->tail, memory_order_relaxed);
 	do {
 		/* No room at a position that others have claimed meanwhile says nothing. */
-		while (!dd_ring_has_room(ring, *at)) {
+		while (!dd_ring_has_room(ring, *at + width - 1)) {
 			seen = *at;
 			*at = atomic_load_explicit(&ring->tail, memory_order_relaxed);
 			if (*at == seen)
 				return false;
 		}
+		/* TAIL->: as in claim. */
 	} while (!atomic_compare_exchange_weak_explicit(
-		&ring->tail, at, *at + 1, memory_order_relaxed, memory_order_relaxed));
+		&ring->tail, at, *at + width, memory_order_release, memory_order_relaxed));
 	return true;
 }
 
@@ -229,32 +289,48 @@ static inline void dd_ring_publish(
 	atomic_store_explicit(&slot->destroy, destroy, memory_order_release);
 }
 
-/* Owned: moves the tail past what was published. */
-static inline void dd_ring_advance(struct dd_ring *ring, uint64_t at)
+/* The same, for a drop with options: at is the first of its two slots. */
+static inline void dd_ring_publish_both(struct dd_ring *ring, uint64_t at,
+	const struct dd_options *options, const struct dd_drop *drop)
 {
-	/* TAIL->: without release a waiter could see the tail and an empty slot before it. */
-	atomic_store_explicit(&ring->tail, at + 1, memory_order_release);
+	struct dd_slot *second = &ring->slots[(at + 1) & ring->mask];
+
+	dd_plain_store(&second->object, drop->object);
+	/* Relaxed is enough: nobody takes it before the first. */
+	atomic_store_explicit(&second->destroy,
+		(defer_drop_fn)(uintptr_t)((uint64_t)(uintptr_t)drop->destroy | DD_SECOND),
+		memory_order_relaxed);
+	dd_ring_publish(ring, at, options->completion, dd_options_word(options));
 }
 
-/* Owned: moves the tail back to what was taken back, and the limit with it. */
-static inline void dd_ring_withdraw(struct dd_ring *ring, uint64_t at)
+/* Owned: moves the tail past what was published. */
+static inline void dd_ring_advance(struct dd_ring *ring, uint64_t next)
 {
-	atomic_store_explicit(&ring->tail, at, memory_order_relaxed);
-	atomic_store_explicit(&ring->limit, at, memory_order_relaxed);
+	/* TAIL->: without release a waiter could see the tail and an empty slot before it. */
+	atomic_store_explicit(&ring->tail, next, memory_order_release);
+}
+
+/* Owned: moves the limit back to the tail, so that the next push leaves the fast path. */
+static inline void dd_ring_withdraw(struct dd_ring *ring)
+{
+	atomic_store_explicit(&ring->limit, dd_ring_own_tail(ring), memory_order_relaxed);
 }
 
 /*
  * On a closed ring: takes a published drop back. False where the consumer has taken it, or will.
- * Only a producer that saw CLOSED after it published may ask: CLOSE carries contested_from.
+ * Only a producer that saw CLOSED after it published may ask: CLOSE carries contested_from. Of a
+ * drop with options, the word is that of the first slot; the second then lies there and means
+ * nothing.
  */
-static inline bool dd_ring_retract(struct dd_ring *ring, uint64_t at, defer_drop_fn destroy)
+static inline bool dd_ring_retract(struct dd_ring *ring, uint64_t at, defer_drop_fn word)
 {
-	/* Taken while the ring was open: the slot may hold another's drop of the same destructor. */
+	/* Taken while the ring was open: the slot may hold another's drop of the same destructor.
+	 * */
 	if (dd_is_before(at, dd_plain_load(&ring->contested_from)))
 		return false;
 	/* Relaxed is enough: the object is ours, and who loses does not touch it. */
-	return atomic_compare_exchange_strong_explicit(&ring->slots[at & ring->mask].destroy,
-		&destroy, (defer_drop_fn)NULL, memory_order_relaxed, memory_order_relaxed);
+	return atomic_compare_exchange_strong_explicit(&ring->slots[at & ring->mask].destroy, &word,
+		(defer_drop_fn)NULL, memory_order_relaxed, memory_order_relaxed);
 }
 
 /* ---- The consumer ---------------------------------------------------------------------------- */
@@ -268,7 +344,7 @@ static inline bool dd_ring_is_published(struct dd_ring *ring)
 		&ring->taken_from[at & ring->taken_mask].destroy, memory_order_relaxed);
 }
 
-/* Takes the next drop. False where none is published. */
+/* Takes the next drop, or the options of one. False where none is published. */
 static inline bool dd_ring_take(struct dd_ring *ring, struct dd_drop *drop)
 {
 	uint64_t at = dd_plain_load(&ring->cursor);
@@ -283,6 +359,25 @@ static inline bool dd_ring_take(struct dd_ring *ring, struct dd_drop *drop)
 	return true;
 }
 
+/* Options were taken: they stay for another time. */
+static inline void dd_ring_put_back(struct dd_ring *ring)
+{
+	dd_plain_store(&ring->cursor, dd_plain_load(&ring->cursor) - 1);
+}
+
+/* Options were taken: takes their drop. */
+static inline void dd_ring_take_second(struct dd_ring *ring, struct dd_drop *drop)
+{
+	uint64_t at = dd_plain_load(&ring->cursor);
+	struct dd_slot *slot = &ring->taken_from[at & ring->taken_mask];
+	/* Relaxed is enough: the first slot's PUBLISH carries it. */
+	defer_drop_fn word = atomic_load_explicit(&slot->destroy, memory_order_relaxed);
+
+	drop->destroy = (defer_drop_fn)(uintptr_t)((uint64_t)(uintptr_t)word & ~DD_SECOND);
+	drop->object = dd_plain_load(&slot->object);
+	dd_plain_store(&ring->cursor, at + 1);
+}
+
 /* From the cursor on, takes will be contested. Before the ring is announced to be closed. */
 static inline void dd_ring_contest(struct dd_ring *ring)
 {
@@ -290,17 +385,20 @@ static inline void dd_ring_contest(struct dd_ring *ring)
 }
 
 /*
- * On a closed ring: takes the drop at the cursor unless its producer takes it back, and moves on
- * either way. The object is read after the exchange: before it, the slot may change hands.
+ * On a closed ring: takes the drop at the cursor, or the options of one, unless its producer takes
+ * it back, and moves on either way. The object is read after the exchange: before it, the slot may
+ * change hands.
  */
 static inline bool dd_ring_take_contested(struct dd_ring *ring, struct dd_drop *drop)
 {
 	uint64_t at = dd_plain_load(&ring->cursor);
 	struct dd_slot *slot = &ring->taken_from[at & ring->taken_mask];
-	bool is_published = dd_ring_is_published(ring);
+	defer_drop_fn word = atomic_load_explicit(&slot->destroy, memory_order_relaxed);
 
 	dd_plain_store(&ring->cursor, at + 1);
-	if (!is_published) /* spares the write to a slot never used */
+	/* Spares the write to a slot never used; and a second slot whose first was passed over, or
+	 * taken back, is nothing to be taken. */
+	if (!word || dd_is_second(word))
 		return false;
 	/* ->PUBLISH: as in take. */
 	drop->destroy = atomic_exchange_explicit(&slot->destroy, DD_TAKEN, memory_order_acquire);
@@ -330,40 +428,90 @@ static inline void dd_ring_done(struct dd_ring *ring)
 		dd_ring_recycle(ring);
 }
 
+/* The drop with options taken last has been destroyed. */
+static inline void dd_ring_done_both(struct dd_ring *ring)
+{
+	uint64_t next = dd_plain_load(&ring->cursor);
+
+	/* DONE->: as RECYCLE, for the first slot; in this order, since who finds the second cleared
+	 * may fill both. */
+	atomic_store_explicit(&ring->taken_from[(next - 2) & ring->taken_mask].destroy,
+		(defer_drop_fn)NULL, memory_order_release);
+	dd_ring_done(ring);
+	if ((next & (ring->batch - 1)) == 1) /* the end of a batch lies between the two */
+		dd_ring_recycle(ring);
+}
+
+/* ---- In a forked child, where no other thread is -------------------------------------------- */
+
+/* Empties a slot; returns its word. */
+static inline defer_drop_fn dd_ring_empty(struct dd_ring *ring, uint64_t at)
+{
+	struct dd_slot *slot = &ring->slots[at & ring->mask];
+	defer_drop_fn word = atomic_load_explicit(&slot->destroy, memory_order_relaxed);
+
+	atomic_store_explicit(&slot->destroy, (defer_drop_fn)NULL, memory_order_relaxed);
+	return word;
+}
+
 /*
- * In a forked child, where no other thread is: keeps what was published, closing the gaps that
- * threads left behind between claim and publish, or keeps nothing. is_running: the calling thread
- * is the consumer, inside the destructor of the drop before the cursor, whose slot stays taken.
+ * The drop before the cursor was being destroyed, by a thread that is no more: empties its slots,
+ * unless they were done and may have been filled again.
  */
-static inline void dd_ring_survive(struct dd_ring *ring, bool is_kept, bool is_running)
+static inline void dd_ring_forget_running(struct dd_ring *ring)
 {
 	uint64_t cursor = dd_plain_load(&ring->cursor);
-	uint64_t lap_on = cursor - 1 + dd_ring_capacity(ring);
-	uint64_t head = cursor - is_running;
+	uint64_t limit = atomic_load_explicit(&ring->limit, memory_order_relaxed);
+
+	for (uint64_t at = cursor - 2; at != cursor; at++)
+		if (!dd_is_before(at + dd_ring_capacity(ring), limit))
+			dd_ring_empty(ring, at);
+}
+
+/*
+ * Keeps what was published, closing the gaps that threads left behind between claim and publish, or
+ * keeps nothing. running: the slots of the drop before the cursor, where the calling thread is the
+ * consumer and inside its destructor, and they stay taken; else 0.
+ */
+static inline void dd_ring_survive(struct dd_ring *ring, bool is_kept, uint64_t running)
+{
+	uint64_t cursor = dd_plain_load(&ring->cursor);
+	uint64_t head = cursor - running;
 	uint64_t to = cursor;
-	uint64_t end = dd_ring_own_tail(ring) + 1; /* an owner publishes before it moves the tail */
+	bool is_first_kept = false;
+	/* An owner publishes before it moves the tail. */
+	uint64_t end = dd_ring_own_tail(ring) + 2;
 
 	if (dd_is_before(head + dd_ring_capacity(ring), end))
 		end = head + dd_ring_capacity(ring);
-	/* The drop before the cursor was being destroyed, by a thread that is no more: unless it was
-	 * done, and its slot may have been filled again. */
-	if (!is_running &&
-		!dd_is_before(lap_on, atomic_load_explicit(&ring->limit, memory_order_relaxed)))
-		atomic_store_explicit(&ring->slots[lap_on & ring->mask].destroy,
-			(defer_drop_fn)NULL, memory_order_relaxed);
+	if (!running)
+		dd_ring_forget_running(ring);
 	for (uint64_t at = cursor; dd_is_before(at, end); at++) {
-		struct dd_slot *slot = &ring->slots[at & ring->mask];
-		defer_drop_fn destroy = atomic_load_explicit(&slot->destroy, memory_order_relaxed);
+		void *object = dd_plain_load(&ring->slots[at & ring->mask].object);
+		defer_drop_fn word = dd_ring_empty(ring, at);
 
-		if (!destroy)
-			continue;
-		atomic_store_explicit(&slot->destroy, (defer_drop_fn)NULL, memory_order_relaxed);
-		if (is_kept)
-			dd_ring_publish(ring, to++, dd_plain_load(&slot->object), destroy);
+		/* A second slot stays behind the first that was kept just before it. */
+		if (dd_is_second(word) ? is_first_kept : is_kept && word)
+			dd_ring_publish(ring, to++, object, word);
+		is_first_kept = is_kept && dd_is_options(word);
 	}
 	atomic_store_explicit(&ring->tail, to, memory_order_relaxed);
 	atomic_store_explicit(&ring->limit, to, memory_order_relaxed);
 	atomic_store_explicit(&ring->head, head, memory_order_relaxed);
+}
+
+/* The options in a slot before the tail, or none. */
+static inline struct dd_options dd_ring_options_at(struct dd_ring *ring, uint64_t at)
+{
+	struct dd_slot *slot = &ring->slots[at & ring->mask];
+	struct dd_options options = {0, NULL};
+	defer_drop_fn word = atomic_load_explicit(&slot->destroy, memory_order_relaxed);
+
+	if (dd_is_options(word)) {
+		options.word = (uint64_t)(uintptr_t)word;
+		options.completion = dd_plain_load(&slot->object);
+	}
+	return options;
 }
 
 /* ---- Anyone ---------------------------------------------------------------------------------- */

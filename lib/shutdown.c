@@ -5,6 +5,8 @@
 #define _GNU_SOURCE
 #include <errno.h>
 
+#include "report.h"
+#include "run.h"
 #include "worker.h"
 
 static void make_earlier(_Atomic(uint64_t) *deadline_ns, uint64_t wanted_ns)
@@ -70,6 +72,7 @@ static void join(struct defer_drop_queue *queue)
 	if (is_joiner) {
 		if (atomic_load_explicit(&queue->has_thread, memory_order_relaxed))
 			dd_join(queue->thread);
+		dd_grace_end(&queue->grace);
 		dd_queue_set_state(queue, DD_JOINED);
 	}
 	wait_for_state(queue, DD_JOINED, DEFER_DROP_FOREVER);
@@ -102,7 +105,7 @@ int defer_drop_queue_shutdown(struct defer_drop_queue *queue, uint32_t mode, uin
 	if (!queue || mode > DEFER_DROP_SHUTDOWN_ABANDON ||
 		(timeout_ns && mode != DEFER_DROP_SHUTDOWN_TIMED))
 		return -EINVAL;
-	if (!result && dd_is_running(queue))
+	if (!result && (dd_is_running(queue) || dd_grace_is_reading(&queue->grace)))
 		result = -EDEADLK;
 	if (!result)
 		result = dd_queue_open(queue);
@@ -127,15 +130,16 @@ uint64_t dd_queue_exit(struct defer_drop_queue *queue)
 		until_ns = 0;
 	else if (queue->config.at_exit == DEFER_DROP_AT_EXIT_TIMED)
 		until_ns = dd_deadline_after(queue->config.exit_timeout_ns);
+	if (!dd_grace_exit(&queue->grace)) {
+		dd_report("%s: exit inside a read-side critical section: nothing can be destroyed",
+			queue->config.worker_name);
+		until_ns = 0;
+	}
 	if (dd_is_running(queue)) {
 		/* A destructor called exit: this thread is the consumer, and finishes here. The
 		 * drop that it was destroying counts as destroyed. */
 		begin_closing(queue, until_ns);
-		dd_ring_done(&queue->running_lane->ring);
-		dd_ring_recycle(&queue->running_lane->ring);
-		if (queue->is_in_nested)
-			dd_count(&queue->nested_destroyed_total);
-		queue->is_in_nested = false;
+		dd_run_end(queue);
 		dd_worker_finish(queue);
 		queue->running_lane = NULL; /* nested drops have nobody to run them now */
 	} else if (queue->config.at_exit != DEFER_DROP_AT_EXIT_TIMED) {

@@ -11,7 +11,8 @@
 /* Of the first version of the struct, to which later ones add. */
 #define DD_STATS_SIZE_0 112
 
-_Static_assert(sizeof(struct defer_drop_stats) == DD_STATS_SIZE_0, "defer_drop_stats");
+_Static_assert(
+	offsetof(struct defer_drop_stats, backlog_bytes) == DD_STATS_SIZE_0, "defer_drop_stats");
 
 static uint64_t difference(uint64_t more, uint64_t less)
 {
@@ -32,11 +33,14 @@ static uint64_t done_position(struct dd_lane *lane)
 static void add_lane(struct dd_lane *lane, struct defer_drop_stats *stats)
 {
 	uint64_t done = done_position(lane) - lane->first;
-	uint64_t destroyed = difference(done, dd_read(&lane->skipped_total));
+	/* A drop with options that is done while we look may be missed, never counted twice. */
+	uint64_t destroyed =
+		difference(done, dd_read(&lane->skipped_total) + dd_read(&lane->pairs_done_total));
 	uint64_t pushed;
 
 	stats->abandoned_total += dd_read(&lane->abandoned_total);
-	pushed = dd_ring_tail(&lane->ring) - lane->first - dd_read(&lane->retracted_total);
+	pushed = dd_ring_tail(&lane->ring) - lane->first - dd_read(&lane->retracted_total) -
+		 dd_read(&lane->pairs_total);
 	/* An owner publishes before it moves the tail. */
 	stats->pushed_total += pushed < destroyed ? destroyed : pushed;
 	stats->destroyed_total += destroyed;
@@ -82,6 +86,9 @@ int defer_drop_queue_stats(struct defer_drop_queue *queue, struct defer_drop_sta
 	stats.naps_total = dd_read(&queue->naps_total);
 	stats.deep_sleeps_total = dd_read(&queue->deep_sleeps_total);
 	stats.highest_backlog = dd_read(&queue->highest_backlog);
+	stats.backlog_bytes = dd_budget_pending(&queue->budget);
+	stats.failed_total = dd_read(&queue->failed_total);
+	stats.grace_periods_total = dd_read(&queue->grace.begun_total);
 	return give(&stats, to);
 }
 

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "wait.h"
 
-#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "budget.h"
+#include "eventfd.h"
 #include "queue.h"
+#include "watch.h"
 
 struct dd_waiter {
 	struct dd_waiter *next;
 	struct dd_lane *lane;
 	uint64_t position;
-	_Atomic(uint32_t) woken; /* futex word of a waiting thread */
-	int eventfd;             /* or -1 */
+	struct dd_sleeper sleeper; /* where a thread waits */
+	int eventfd;               /* or -1 */
 };
 
 /* ---- The lists, under the lock --------------------------------------------------------------- */
@@ -91,43 +93,15 @@ static bool enlist(struct dd_waiter *waiter)
 	return true;
 }
 
-/*
- * Adds 1 to an eventfd. One that would block stands at its maximum, and so is readable already.
- */
-static void signal_eventfd(int eventfd)
-{
-	struct pollfd writable = {.fd = eventfd, .events = POLLOUT};
-	uint64_t one = 1;
-
-	if (poll(&writable, 1, 0) == 1 && (writable.revents & POLLOUT) &&
-		write(eventfd, &one, sizeof one) < 0)
-		return; /* no eventfd then: there is nobody left to tell */
-}
-
-/* poll, write and close are cancellation points, and we hold a lock. */
-static void signal_and_close(int eventfd)
-{
-	int before = errno;
-	int state;
-
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-	signal_eventfd(eventfd);
-	close(eventfd);
-	pthread_setcancelstate(state, NULL);
-	errno = before;
-}
-
 static void dismiss(struct dd_waiter *waiter)
 {
 	if (waiter->eventfd >= 0) {
-		signal_and_close(waiter->eventfd);
+		dd_eventfd_signal(waiter->eventfd); /* no eventfd: there is nobody left to tell */
+		dd_eventfd_close(waiter->eventfd);
 		free(waiter);
 		return;
 	}
-	/* WOKEN->: without release the waiter could leave before our last access to it. The wake
-	 * that follows may find its stack gone, which futex(2) allows: it goes by the address. */
-	atomic_store_explicit(&waiter->woken, 1, memory_order_release);
-	dd_futex_wake(&waiter->woken, 1);
+	dd_sleeper_wake(&waiter->sleeper);
 }
 
 /* ---- By waiters ------------------------------------------------------------------------------ */
@@ -156,10 +130,9 @@ int dd_wait(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns)
 
 	if (!enlist(&self))
 		return outcome(lane, position);
-	/* ->WOKEN: without acquire our stack could be reused under the consumer. */
-	while (!atomic_load_explicit(&self.woken, memory_order_acquire)) {
+	while (!dd_sleeper_is_woken(&self.sleeper)) {
 		if (dd_ring_is_past(&lane->ring, position) ||
-			dd_futex_wait(&self.woken, 0, deadline_ns) == -ETIMEDOUT) {
+			dd_sleeper_wait(&self.sleeper, deadline_ns) == -ETIMEDOUT) {
 			pthread_mutex_lock(lock);
 			unlink_waiter(&self);
 			pthread_mutex_unlock(lock);
@@ -217,6 +190,8 @@ void dd_wait_release(struct defer_drop_queue *queue)
 	pthread_mutex_lock(&queue->waiters_lock);
 	for (uint32_t i = 0; i < count; i++)
 		release_lane(queue->lanes[i]);
+	dd_budget_release(&queue->budget);
+	dd_watch_release(queue);
 	pthread_mutex_unlock(&queue->waiters_lock);
 }
 

@@ -13,8 +13,8 @@
  *   ALARM   raise: alarm, release -> is_due: alarm, acquire (only where FENCED; otherwise the
  *           announcement is a membarrier)
  *           at least one sees the other: the consumer the alarm, or the waiter the head
- *   WOKEN   wake: waiter.woken, release -> wait: waiter.woken, acquire
- *           after it, nobody but the waiter touches its memory
+ *   WOKEN   dd_sleeper_wake: woken, release -> dd_sleeper_is_woken: woken, acquire
+ *           after it, nobody but the sleeper touches its memory (also in budget.c and watch.c)
  */
 #ifndef DD_WAIT_H
 #define DD_WAIT_H

@@ -4,7 +4,8 @@
  *
  * The worker goes round the lanes and takes a bounded number of drops from each, so that one hot
  * lane starves nobody. After each destructor it runs the drops which that one made, publishes the
- * lane's position, and looks whether anyone waits for it.
+ * lane's position, and looks whether anyone waits for it (run.c). A lane whose next drop waits for
+ * a grace period is set aside until that has passed (grace.c).
  *
  * A round that finds little is followed by rest, in three depths:
  *   pause  a few microseconds of spinning away from the slots: a consumer on the heels of a
@@ -24,6 +25,7 @@
 #include <sys/resource.h>
 
 #include "report.h"
+#include "run.h"
 
 /* Drops taken from a lane in a turn: some 10 us of cheap destructors. */
 #define DD_TURN 1024
@@ -50,63 +52,8 @@ struct rest {
 	bool has_slept;          /* since the last round */
 };
 
-/* ---- One drop -------------------------------------------------------------------------------- */
-
-static bool is_closing_expired(struct defer_drop_queue *queue)
-{
-	return dd_unlikely(dd_queue_state(queue) != DD_OPEN) &&
-	       dd_deadline_has_come(dd_read(&queue->drain_until_ns));
-}
-
-/* Runs the nested drops, and those they make; order is first-in first-out. */
-static void run_nested(struct defer_drop_queue *queue)
-{
-	struct dd_drop drop;
-
-	while (dd_nested_take(&queue->nested, &drop)) {
-		if (is_closing_expired(queue)) {
-			dd_count(&queue->nested_abandoned_total);
-			continue;
-		}
-		queue->is_in_nested = true;
-		drop.destroy(drop.object);
-		queue->is_in_nested = false;
-		dd_count(&queue->nested_destroyed_total);
-	}
-}
-
-static void run(struct dd_lane *lane, const struct dd_drop *drop)
-{
-	struct defer_drop_queue *queue = lane->queue;
-
-	queue->running_lane = lane;
-	drop->destroy(drop->object);
-	if (dd_unlikely(!dd_nested_is_empty(&queue->nested)))
-		run_nested(queue);
-	dd_ring_done(&lane->ring);
-	if (dd_unlikely(dd_alarm_is_due(lane, queue->is_fenced))) {
-		dd_ring_recycle(&lane->ring); /* a push that waited gets all the room there is */
-		dd_wait_wake(lane);
-	}
-}
-
-/* ---- Turns and rounds ------------------------------------------------------------------------ */
-
-uint64_t dd_worker_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
-{
-	struct defer_drop_queue *queue = lane->queue;
-	struct dd_drop drop;
-	uint64_t ran = 0;
-
-	while (ran < most && dd_queue_state(queue) == DD_OPEN &&
-		!dd_deadline_has_come(deadline_ns) && dd_ring_take(&lane->ring, &drop)) {
-		run(lane, &drop);
-		ran++;
-	}
-	if (ran)
-		dd_ring_recycle(&lane->ring);
-	return ran;
-}
+/* ---- Rounds ------------------------------------------------------------------------------------
+ * */
 
 /* The backlog of a lane now. It reads the producers' line, which costs them a miss. */
 static uint64_t look_at_backlog(struct dd_lane *lane)
@@ -114,8 +61,11 @@ static uint64_t look_at_backlog(struct dd_lane *lane)
 	uint64_t tail = dd_ring_tail(&lane->ring);
 	uint64_t cursor = dd_plain_load(&lane->ring.cursor);
 
-	/* An owner publishes before it moves the tail. */
-	uint64_t backlog = dd_is_before(tail, cursor) ? 0 : tail - cursor;
+	uint64_t pairs = dd_read(&lane->pairs_total) - dd_read(&lane->pairs_done_total);
+	uint64_t places = tail - cursor;
+
+	/* An owner publishes before it moves the tail, and counts after it. */
+	uint64_t backlog = dd_is_before(tail, cursor) || pairs > places ? 0 : places - pairs;
 
 	if (backlog > dd_read(&lane->highest_backlog))
 		atomic_store_explicit(&lane->highest_backlog, backlog, memory_order_relaxed);
@@ -139,45 +89,28 @@ uint64_t dd_worker_round(struct defer_drop_queue *queue, uint64_t most, uint64_t
 	uint32_t at = queue->next_lane;
 	uint64_t ran = 0;
 
+	if (dd_unlikely(queue->grace.is_running))
+		dd_grace_collect(queue);
 	for (uint32_t i = 0; i < count && ran < most; i++) {
 		uint64_t turn = most - ran < DD_TURN ? most - ran : DD_TURN;
 
 		at = at < count ? at : 0;
-		ran += dd_worker_turn(queue->lanes[at++], turn, deadline_ns);
+		ran += dd_run_turn(queue->lanes[at++], turn, deadline_ns);
 	}
 	queue->next_lane = at;
+	dd_grace_be_quiescent(&queue->grace);
 	return ran;
 }
 
-/* ---- The end --------------------------------------------------------------------------------- */
-
-/*
- * Takes what is left in a lane, contested by producers that saw CLOSED: at most a ring's worth,
- * since whoever did not see it had room. A position claimed but not published is passed over: its
- * producer will see CLOSED and take the drop back.
- */
-static void finish_lane(struct dd_lane *lane)
+void dd_worker_linger(struct defer_drop_queue *queue, uint64_t deadline_ns)
 {
-	struct defer_drop_queue *queue = lane->queue;
-	uint64_t capacity = dd_ring_capacity(&lane->ring);
-	uint64_t gap = 0;
-
-	for (uint64_t i = 0; i < capacity; i++) {
-		struct dd_drop drop;
-
-		if (!lane->is_shared && !dd_ring_is_published(&lane->ring))
-			return; /* an owned ring has no gaps */
-		if (!dd_ring_take_contested(&lane->ring, &drop)) {
-			gap++;
-		} else if (is_closing_expired(queue)) {
-			dd_count(&lane->abandoned_total); /* head stays: it is never done */
-		} else {
-			dd_add(&lane->skipped_total, gap);
-			gap = 0;
-			run(lane, &drop);
-		}
-	}
+	if (queue->grace.is_running)
+		dd_grace_rest(queue, deadline_ns);
+	else
+		sched_yield(); /* claimed, and about to be published */
 }
+
+/* ---- The end --------------------------------------------------------------------------------- */
 
 static void announce_closed(struct defer_drop_queue *queue)
 {
@@ -196,11 +129,9 @@ void dd_worker_finish(struct defer_drop_queue *queue)
 
 	if (!dd_is_closed(queue))
 		announce_closed(queue);
-	run_nested(queue); /* none, unless a destructor ended the process */
 	count = dd_queue_lanes(queue);
 	for (uint32_t i = 0; i < count; i++)
-		finish_lane(queue->lanes[i]);
-	dd_nested_clear(&queue->nested);
+		dd_run_last(queue->lanes[i]);
 	if (dd_queue_state(queue) < DD_FINISHED) /* a forked child is beyond that */
 		dd_queue_set_state(queue, DD_FINISHED);
 	dd_wait_release(queue);
@@ -214,13 +145,18 @@ static void pause_away(void)
 		dd_relax();
 }
 
+/* Is there a drop that could be run? */
 static bool has_any_published(struct defer_drop_queue *queue)
 {
 	uint32_t count = dd_queue_lanes(queue);
 
-	for (uint32_t i = 0; i < count; i++)
-		if (dd_ring_is_published(&queue->lanes[i]->ring))
+	for (uint32_t i = 0; i < count; i++) {
+		struct dd_lane *lane = queue->lanes[i];
+
+		/* One that was set aside is not to be looked at before the bell is rung. */
+		if (!lane->is_set_aside && dd_ring_is_published(&lane->ring))
 			return true;
+	}
 	return false;
 }
 
@@ -264,10 +200,16 @@ static void take_rest(struct defer_drop_queue *queue, struct rest *rest)
 		rest->nap_ns = DD_SHORTEST_NAP_NS;
 	}
 	quiet_ns = now_ns - rest->quiet_since_ns;
-	if (quiet_ns >= queue->config.quiet_spell_ns)
-		deep_sleep(queue);
-	else
+	if (dd_unlikely(dd_read_32(&queue->watchers)))
+		dd_watch_look(queue, quiet_ns >= queue->config.quiet_spell_ns);
+	dd_grace_go_offline(&queue->grace);
+	if (quiet_ns < queue->config.quiet_spell_ns)
 		nap(queue, rest, queue->config.quiet_spell_ns - quiet_ns);
+	else if (dd_watch_is_awaited(queue))
+		nap(queue, rest, DEFER_DROP_FOREVER);
+	else
+		deep_sleep(queue);
+	dd_grace_go_online(&queue->grace);
 	rest->has_slept = true;
 }
 
@@ -349,10 +291,12 @@ static void *worker(void *argument)
 	if (!boot(queue))
 		return NULL;
 	dd_running_enter(&frame, queue);
+	dd_grace_enter(&queue->grace);
 	drain_until_closed(queue);
 	/* A destructor may have ended the queue with the process. */
 	if (dd_queue_state(queue) == DD_CLOSING)
 		dd_worker_finish(queue);
+	dd_grace_leave(&queue->grace);
 	dd_running_leave(&frame);
 	return NULL;
 }

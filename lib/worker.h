@@ -20,11 +20,12 @@ int dd_worker_ensure(struct defer_drop_queue *queue);
 /* Wakes the worker, or starts it, for a producer that cleared ASLEEP. */
 void dd_worker_wake(struct defer_drop_queue *queue);
 
-/* One turn at a lane: runs at most so many drops, none after the deadline. Returns how many. */
-uint64_t dd_worker_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns);
-
 /* One round of all lanes: at most so many drops altogether. Returns how many. */
 uint64_t dd_worker_round(struct defer_drop_queue *queue, uint64_t most, uint64_t deadline_ns);
+
+/* After a round that ran nothing, by a caller who drains: waits for what may be run next, a moment
+ * or until a grace period has passed. */
+void dd_worker_linger(struct defer_drop_queue *queue, uint64_t deadline_ns);
 
 /* Looks at the backlog of all lanes, for the statistics. By the consumer, now and then. */
 void dd_worker_look(struct defer_drop_queue *queue);

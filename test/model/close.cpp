@@ -28,7 +28,7 @@ struct closing : rl::test_suite<closing<IS_SHARED, ATTENTION>, PRODUCERS + 1> {
 		if (is_closed())
 			return false;
 		if (IS_SHARED)
-			return dd_ring_claim_try(ring, at) && !is_closed();
+			return dd_ring_claim_try(ring, 1, at) && !is_closed();
 		*at = dd_ring_own_tail(ring);
 		return !dd_ring_is_at_limit(ring, *at) ||
 		       dd_ring_room_owned(ring, *at) < dd_ring_capacity(ring);
@@ -47,11 +47,11 @@ struct closing : rl::test_suite<closing<IS_SHARED, ATTENTION>, PRODUCERS + 1> {
 			(dd_settle(&model.park.attention) & DD_CLOSED) &&
 			dd_ring_retract(ring, at, destroy_object)) {
 			if (!IS_SHARED)
-				dd_ring_withdraw(ring, at);
+				dd_ring_withdraw(ring);
 			return false;
 		}
 		if (!IS_SHARED)
-			dd_ring_advance(ring, at);
+			dd_ring_advance(ring, at + 1);
 		return true;
 	}
 

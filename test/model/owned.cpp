@@ -30,7 +30,7 @@ template <int BATCH> struct owned : rl::test_suite<owned<BATCH>, 3> {
 				dd_ring_room_owned(ring, at) >= dd_ring_capacity(ring))
 				model_yield();
 			dd_ring_publish(ring, at, &objects[i], destroy_object);
-			dd_ring_advance(ring, at);
+			dd_ring_advance(ring, at + 1);
 		}
 		while (!dd_ring_is_past(ring, dd_ring_own_tail(ring)))
 			model_yield();

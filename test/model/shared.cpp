@@ -19,11 +19,11 @@ struct shared : rl::test_suite<shared, PRODUCERS + 1> {
 		uint64_t at;
 
 		if (producer) {
-			while (!dd_ring_claim_try(ring, &at))
+			while (!dd_ring_claim_try(ring, 1, &at))
 				model_yield();
 			return at;
 		}
-		at = dd_ring_claim(ring);
+		at = dd_ring_claim(ring, 1);
 		while (!dd_ring_has_room(ring, at))
 			model_yield();
 		return at;

@@ -32,7 +32,7 @@ template <uint32_t ATTENTION> struct pushed_to : rl::test_suite<pushed_to<ATTENT
 		dd_ring_publish(ring, at, &dropped, destroy_object);
 		if (dd_heed(attention) && (dd_settle(attention) & DD_ASLEEP) && dd_rouse(attention))
 			dd_bell_ring(&model.park.bell);
-		dd_ring_advance(ring, at);
+		dd_ring_advance(ring, at + 1);
 	}
 
 	void consume()

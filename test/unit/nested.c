@@ -10,14 +10,19 @@ TestSuite(nested, .timeout = 60);
 
 static void push(struct dd_nested *nested, uintptr_t value)
 {
-	answers(0, dd_nested_push(nested, number(value), note));
+	const struct dd_options none = {0, NULL};
+	const struct dd_drop drop = {number(value), note};
+
+	answers(0, dd_nested_push(nested, &none, &drop));
 }
 
 static void assert_takes(struct dd_nested *nested, uintptr_t value)
 {
 	struct dd_drop drop = {0};
+	struct dd_options options;
 
-	cr_assert(dd_nested_take(nested, &drop));
+	cr_assert(dd_nested_take(nested, &options, &drop));
+	cr_assert_eq(options.word, 0);
 	cr_assert_eq(drop.object, number(value));
 	cr_assert_eq(drop.destroy, note);
 }
@@ -26,9 +31,10 @@ Test(nested, an_empty_list_gives_nothing)
 {
 	struct dd_nested nested = {0};
 	struct dd_drop drop = {number(7), note};
+	struct dd_options options;
 
 	cr_assert(dd_nested_is_empty(&nested));
-	cr_assert_not(dd_nested_take(&nested, &drop));
+	cr_assert_not(dd_nested_take(&nested, &options, &drop));
 	cr_assert_eq(drop.object, number(7));
 	dd_nested_clear(&nested);
 	cr_assert(dd_nested_is_empty(&nested));
@@ -85,11 +91,12 @@ Test(nested, what_was_cleared_is_forgotten_and_may_be_used_again)
 {
 	struct dd_nested nested = {0};
 	struct dd_drop drop;
+	struct dd_options options;
 
 	for (uintptr_t i = 0; i < 3 * DD_CHUNK_DROPS; i++)
 		push(&nested, i);
 	dd_nested_clear(&nested);
-	cr_assert_not(dd_nested_take(&nested, &drop));
+	cr_assert_not(dd_nested_take(&nested, &options, &drop));
 	push(&nested, 9);
 	assert_takes(&nested, 9);
 	dd_nested_clear(&nested);

@@ -123,6 +123,18 @@ Test(queue, config_tells_the_built_in_values)
 	end_queue(queue);
 }
 
+static void ignore_level(void *context, const struct defer_drop_level *level)
+{
+	(void)context;
+	(void)level;
+}
+
+static void ignore_failure(void *context, const struct defer_drop_failure *failure)
+{
+	(void)context;
+	(void)failure;
+}
+
 Test(queue, config_tells_what_was_asked_for)
 {
 	struct defer_drop_config asked = DEFER_DROP_CONFIG_INIT;
@@ -142,6 +154,15 @@ Test(queue, config_tells_what_was_asked_for)
 	asked.stack_size_bytes = 1 << 20;
 	asked.quiet_spell_ns = DEFER_DROP_NEVER;
 	asked.longest_nap_ns = 1000;
+	asked.max_bytes = 1 << 20;
+	asked.high_drops = 100;
+	asked.low_drops = 10;
+	asked.high_bytes = 1 << 19;
+	asked.low_bytes = 1 << 10;
+	asked.watermark_interval_ns = 1000;
+	asked.watermark = ignore_level;
+	asked.error = ignore_failure;
+	asked.context = &asked;
 	answers(0, defer_drop_queue_create(&queue, &asked));
 	name[0] = 'X'; /* the library has its own copy */
 	answers(0, defer_drop_queue_config(queue, &told));

@@ -29,7 +29,7 @@ static bool push_owned(uintptr_t value)
 		dd_ring_room_owned(&ring, at) >= dd_ring_capacity(&ring))
 		return false;
 	dd_ring_publish(&ring, at, number(value), note);
-	dd_ring_advance(&ring, at);
+	dd_ring_advance(&ring, at + 1);
 	return true;
 }
 
@@ -37,7 +37,7 @@ static bool push_shared(uintptr_t value)
 {
 	uint64_t at;
 
-	if (!dd_ring_claim_try(&ring, &at))
+	if (!dd_ring_claim_try(&ring, 1, &at))
 		return false;
 	dd_ring_publish(&ring, at, number(value), note);
 	return true;
@@ -183,8 +183,8 @@ Test(ring, what_is_claimed_and_not_published_holds_up_what_follows)
 	uint64_t second;
 
 	make(8, true);
-	cr_assert(dd_ring_claim_try(&ring, &first));
-	cr_assert(dd_ring_claim_try(&ring, &second));
+	cr_assert(dd_ring_claim_try(&ring, 1, &first));
+	cr_assert(dd_ring_claim_try(&ring, 1, &second));
 	cr_assert_eq(second, first + 1);
 	dd_ring_publish(&ring, second, number(2), note);
 	cr_assert_eq(take(), UINTPTR_MAX);
@@ -200,7 +200,7 @@ Test(ring, a_claim_beyond_the_capacity_has_no_room_until_its_turn)
 	make(2, true);
 	cr_assert(push_shared(0));
 	cr_assert(push_shared(1));
-	at = dd_ring_claim(&ring);
+	at = dd_ring_claim(&ring, 1);
 	cr_assert_not(dd_ring_has_room(&ring, at));
 	cr_assert_eq(take(), 0);
 	cr_assert(dd_ring_has_room(&ring, at));
@@ -328,14 +328,11 @@ Test(ring, what_was_taken_while_it_was_open_is_not_taken_back)
 
 Test(ring, what_was_withdrawn_makes_the_next_push_look_first)
 {
-	uint64_t at;
-
 	make(8, false);
-	at = dd_ring_own_tail(&ring);
 	cr_assert(push_owned(1));
-	dd_ring_withdraw(&ring, at);
-	cr_assert_eq(dd_ring_own_tail(&ring), at);
-	cr_assert(dd_ring_is_at_limit(&ring, at));
+	cr_assert_not(dd_ring_is_at_limit(&ring, dd_ring_own_tail(&ring)));
+	dd_ring_withdraw(&ring);
+	cr_assert(dd_ring_is_at_limit(&ring, dd_ring_own_tail(&ring)));
 }
 
 static atomic_bool is_contested;
@@ -405,11 +402,11 @@ Test(ring, a_survivor_that_keeps_closes_the_gaps)
 
 	make(8, true);
 	for (unsigned i = 0; i < 8; i++)
-		cr_assert(dd_ring_claim_try(&ring, &at[i]));
+		cr_assert(dd_ring_claim_try(&ring, 1, &at[i]));
 	for (unsigned i = 0; i < 8; i++)
 		if (i != 0 && i != 3 && i != 7)
 			dd_ring_publish(&ring, at[i], number(i), note);
-	dd_ring_claim(&ring); /* of one who waits for room, and is no more */
+	dd_ring_claim(&ring, 1); /* of one who waits for room, and is no more */
 	dd_ring_survive(&ring, true, false);
 	cr_assert(push_shared(11));
 	cr_assert(push_shared(12));
@@ -480,12 +477,12 @@ Test(ring, a_drop_of_another_lap_is_not_taken_back)
 	uint64_t at;
 
 	make(2, true);
-	at = dd_ring_claim(&ring);
+	at = dd_ring_claim(&ring, 1);
 	dd_ring_publish(&ring, at, number(1), note);
 	cr_assert(dd_ring_take(&ring, &drop));
 	dd_ring_done(&ring);
-	dd_ring_publish(&ring, dd_ring_claim(&ring), number(2), note);
-	dd_ring_publish(&ring, dd_ring_claim(&ring), number(3), note);
+	dd_ring_publish(&ring, dd_ring_claim(&ring, 1), number(2), note);
+	dd_ring_publish(&ring, dd_ring_claim(&ring, 1), number(3), note);
 	dd_ring_contest(&ring);
 	cr_assert_not(dd_ring_retract(&ring, at, note));
 	for (uintptr_t i = 2; i <= 3; i++) {

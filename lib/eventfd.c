@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#include "eventfd.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <unistd.h>
+
+static int add_one(int eventfd)
+{
+	struct pollfd writable = {.fd = eventfd, .events = POLLOUT};
+	uint64_t one = 1;
+
+	if (poll(&writable, 1, 0) != 1)
+		return 0;
+	if (writable.revents & POLLNVAL)
+		return -EBADF;
+	if (!(writable.revents & POLLOUT))
+		return -EPIPE; /* nobody will ever read it */
+	return write(eventfd, &one, sizeof one) < 0 ? -errno : 0;
+}
+
+int dd_eventfd_signal(int eventfd)
+{
+	int before = errno;
+	int result;
+	int state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	result = add_one(eventfd);
+	pthread_setcancelstate(state, NULL);
+	errno = before;
+	return result;
+}
+
+void dd_eventfd_close(int eventfd)
+{
+	int before = errno;
+	int state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	close(eventfd);
+	pthread_setcancelstate(state, NULL);
+	errno = before;
+}

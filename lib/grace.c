@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "grace.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <urcu/urcu-memb.h>
+
+#include "queue.h"
+
+/* Where the application uses this flavor, and so links it; else NULL. */
+extern const struct rcu_flavor_struct urcu_bp_flavor __attribute__((weak));
+
+/* Positions pushed since the running grace period began that are worth another one at once. */
+#define DD_PLENTY_UNCOVERED 256
+
+struct dd_grace_thread {
+	const struct rcu_flavor_struct *flavor; /* set once */
+	pthread_t thread;                       /* the consumer's */
+	_Atomic(uint32_t) asked;  /* grace periods; a futex word. The consumer writes */
+	_Atomic(uint32_t) passed; /* likewise, the thread writes */
+	_Atomic(uint32_t) owners; /* who has not let go of this yet */
+	pthread_mutex_t lock;     /* of the next */
+	struct dd_park *park;     /* the consumer's, or NULL: it has let go */
+};
+
+/* ---- The thread ------------------------------------------------------------------------------ */
+
+static void let_go(struct dd_grace_thread *shared)
+{
+	if (atomic_fetch_sub_explicit(&shared->owners, 1, memory_order_acq_rel) != 1)
+		return;
+	pthread_mutex_destroy(&shared->lock);
+	free(shared);
+}
+
+/* Waits until more are asked for than have passed. False where nobody wants them any more. */
+static bool await_asked(struct dd_grace_thread *shared, uint32_t passed, uint32_t *asked)
+{
+	bool is_wanted;
+
+	/* ->BEGUN: without acquire the grace period could begin before the objects were taken out
+	 * of reach. */
+	while ((*asked = atomic_load_explicit(&shared->asked, memory_order_acquire)) == passed)
+		dd_futex_wait(&shared->asked, passed, DEFER_DROP_FOREVER);
+	pthread_mutex_lock(&shared->lock);
+	is_wanted = shared->park;
+	pthread_mutex_unlock(&shared->lock);
+	return is_wanted;
+}
+
+/* Says that so many have passed. */
+static void finish(struct dd_grace_thread *shared, uint32_t passed)
+{
+	/* PASSED->: without release a destructor could run before a reader's last access. */
+	atomic_store_explicit(&shared->passed, passed, memory_order_release);
+	pthread_mutex_lock(&shared->lock);
+	if (shared->park)
+		dd_bell_ring(&shared->park->bell);
+	pthread_mutex_unlock(&shared->lock);
+}
+
+static void *wait_for_grace_periods(void *argument)
+{
+	struct dd_grace_thread *shared = argument;
+	uint32_t asked = 0;
+
+	while (await_asked(shared, asked, &asked)) {
+		shared->flavor->update_synchronize_rcu();
+		finish(shared, asked);
+	}
+	let_go(shared);
+	return NULL;
+}
+
+/* Asks the thread for one more. */
+static void ask(struct dd_grace_thread *shared)
+{
+	/* BEGUN->: see the thread. */
+	atomic_fetch_add_explicit(&shared->asked, 1, memory_order_release);
+	dd_futex_wake(&shared->asked, 1);
+}
+
+static int create_thread(struct dd_grace_thread *shared)
+{
+	sigset_t all;
+	sigset_t before;
+	int error;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(&shared->thread, NULL, wait_for_grace_periods, shared);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!error)
+		pthread_setname_np(shared->thread, "defer_drop-rcu");
+	return error;
+}
+
+/* NULL where there is no memory, or no thread to be had. */
+static struct dd_grace_thread *start(struct defer_drop_queue *queue)
+{
+	struct dd_grace_thread *shared = calloc(1, sizeof *shared);
+
+	if (!shared)
+		return NULL;
+	shared->flavor = queue->grace.flavor;
+	shared->park = &queue->park;
+	atomic_store_explicit(&shared->owners, 2, memory_order_relaxed);
+	pthread_mutex_init(&shared->lock, NULL);
+	if (!create_thread(shared))
+		return shared;
+	pthread_mutex_destroy(&shared->lock);
+	free(shared);
+	return NULL;
+}
+
+static bool has_passed(struct dd_grace_thread *shared)
+{
+	uint32_t asked = atomic_load_explicit(&shared->asked, memory_order_relaxed);
+
+	/* ->PASSED */
+	return atomic_load_explicit(&shared->passed, memory_order_acquire) == asked;
+}
+
+/* ---- By producers ---------------------------------------------------------------------------- */
+
+int dd_grace_use(struct dd_grace *grace)
+{
+	if (grace->is_orphaned)
+		return -ENOTSUP;
+	/* Relaxed is enough: who waits for what was pushed synchronised with who pushed it. */
+	if (!atomic_load_explicit(&grace->is_used, memory_order_relaxed))
+		atomic_store_explicit(&grace->is_used, true, memory_order_relaxed);
+	return 0;
+}
+
+bool dd_grace_is_reading(struct dd_grace *grace)
+{
+	return atomic_load_explicit(&grace->is_used, memory_order_relaxed) &&
+	       grace->flavor->read_ongoing();
+}
+
+/* ---- By the consumer ------------------------------------------------------------------------- */
+
+/* Whoever else drains a queue answers for itself. */
+static void become_reader(struct dd_grace *grace)
+{
+	if (grace->is_reader || !grace->has_worker)
+		return;
+	grace->flavor->register_thread();
+	grace->is_reader = true;
+}
+
+static void note_cover(struct defer_drop_queue *queue)
+{
+	uint32_t count = dd_queue_lanes(queue);
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct dd_lane *lane = queue->lanes[i];
+
+		lane->next_cover.position = dd_ring_tail(&lane->ring);
+		lane->next_cover.nested = lane->nested.pushed_total;
+	}
+}
+
+/* What the grace period covers that had begun with note_cover may be destroyed. */
+static void take_cover(struct defer_drop_queue *queue)
+{
+	uint32_t count = dd_queue_lanes(queue);
+
+	for (uint32_t i = 0; i < count; i++) {
+		queue->lanes[i]->cover = queue->lanes[i]->next_cover;
+		queue->lanes[i]->is_set_aside = false;
+	}
+	queue->grace.is_running = false;
+}
+
+static void begin(struct defer_drop_queue *queue)
+{
+	struct dd_grace *grace = &queue->grace;
+
+	note_cover(queue);
+	dd_count(&grace->begun_total);
+	grace->is_running = true;
+	if (!grace->thread)
+		grace->thread = start(queue);
+	if (!grace->thread) {
+		/* No thread to be had: then the worker waits itself. */
+		grace->flavor->update_synchronize_rcu();
+		take_cover(queue);
+		return;
+	}
+	ask(grace->thread);
+}
+
+static bool is_covered(const struct dd_lane *lane, bool is_nested, uint64_t at)
+{
+	return dd_is_before(at, is_nested ? lane->cover.nested : lane->cover.position);
+}
+
+static bool covers(struct dd_lane *lane, bool is_nested, uint64_t at)
+{
+	struct defer_drop_queue *queue = lane->queue;
+
+	if (is_covered(lane, is_nested, at))
+		return true;
+	become_reader(&queue->grace);
+	if (!queue->grace.is_running)
+		begin(queue);
+	return is_covered(lane, is_nested, at);
+}
+
+bool dd_grace_covers(struct dd_lane *lane, uint64_t at)
+{
+	return covers(lane, false, at);
+}
+
+bool dd_grace_covers_nested(struct dd_lane *lane)
+{
+	return covers(lane, true, lane->nested.taken_total);
+}
+
+/* Has much come in since the grace period began that was found to be over? */
+static bool has_plenty_uncovered(struct defer_drop_queue *queue)
+{
+	uint32_t count = dd_queue_lanes(queue);
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct dd_lane *lane = queue->lanes[i];
+
+		if (dd_ring_tail(&lane->ring) - lane->cover.position >= DD_PLENTY_UNCOVERED)
+			return true;
+	}
+	return false;
+}
+
+void dd_grace_collect(struct defer_drop_queue *queue)
+{
+	struct dd_grace *grace = &queue->grace;
+
+	if (!grace->is_running || !has_passed(grace->thread))
+		return;
+	take_cover(queue);
+	/* The next one passes while what this one covers is destroyed. */
+	if (has_plenty_uncovered(queue))
+		begin(queue);
+}
+
+void dd_grace_rest(struct defer_drop_queue *queue, uint64_t deadline_ns)
+{
+	if (queue->grace.is_running && !has_passed(queue->grace.thread)) {
+		dd_grace_go_offline(&queue->grace);
+		dd_bell_rest(&queue->park.bell, deadline_ns);
+		dd_grace_go_online(&queue->grace);
+	}
+	dd_grace_collect(queue);
+}
+
+void dd_grace_enter(struct dd_grace *grace)
+{
+	grace->has_worker = true;
+	if (grace->is_reader_from_start)
+		become_reader(grace);
+}
+
+void dd_grace_leave(struct dd_grace *grace)
+{
+	if (grace->is_reader)
+		grace->flavor->unregister_thread();
+	grace->is_reader = grace->has_worker = false;
+}
+
+void dd_grace_go_offline(struct dd_grace *grace)
+{
+	if (grace->is_reader)
+		grace->flavor->thread_offline();
+}
+
+void dd_grace_go_online(struct dd_grace *grace)
+{
+	if (grace->is_reader)
+		grace->flavor->thread_online();
+}
+
+void dd_grace_be_quiescent(struct dd_grace *grace)
+{
+	if (grace->is_reader)
+		grace->flavor->read_quiescent_state();
+}
+
+/* ---- The end of a queue, a process, a fork --------------------------------------------------- */
+
+int dd_grace_init(struct dd_grace *grace, const struct rcu_flavor_struct *flavor)
+{
+	grace->flavor = flavor ? flavor : &urcu_memb_flavor;
+	grace->is_reader_from_start = flavor;
+	return 0;
+}
+
+void dd_grace_end(struct dd_grace *grace)
+{
+	struct dd_grace_thread *shared = grace->thread;
+
+	if (!shared)
+		return;
+	pthread_mutex_lock(&shared->lock);
+	shared->park = NULL;
+	pthread_mutex_unlock(&shared->lock);
+	ask(shared);
+	/* It may wait for a reader who never leaves; then nobody waits for it. */
+	if (grace->is_running)
+		pthread_detach(shared->thread);
+	else
+		dd_join(shared->thread);
+	let_go(shared);
+	grace->thread = NULL;
+}
+
+bool dd_grace_exit(struct dd_grace *grace)
+{
+	if (!atomic_load_explicit(&grace->is_used, memory_order_relaxed))
+		return true;
+	grace->flavor->thread_offline();
+	return !grace->flavor->read_ongoing();
+}
+
+bool dd_grace_survive(struct dd_grace *grace, bool is_worker)
+{
+	bool is_reading = dd_grace_is_reading(grace);
+
+	/* liburcu's own locks may be held, and its list of readers has one who is no more. */
+	if (grace->flavor != &urcu_bp_flavor && (grace->thread || (grace->is_reader && !is_worker)))
+		grace->is_orphaned = true;
+	free(grace->thread);
+	grace->thread = NULL;
+	grace->is_running = false;
+	if (!is_worker)
+		grace->is_reader = grace->has_worker = false;
+	atomic_store_explicit(&grace->begun_total, 0, memory_order_relaxed);
+	return !grace->is_orphaned || !is_reading;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Grace periods: when every reader of liburcu's who was inside at the push has left.
+ *
+ * One thread beside the worker, which nothing else knows of, waits for one grace period after the
+ * other (synchronize_rcu), so that the worker never does. A grace period covers what was in the
+ * rings when it began: each lane notes its tail then. The worker sets a lane aside whose next drop
+ * is not covered; when the grace period is over, it looks at such lanes again, and begins another
+ * one where that is not enough. So a reader who stays inside holds up those who asked, and nobody
+ * else.
+ *
+ * Edges:
+ *   BEGUN   begin: asked, release -> wait for grace periods: asked, acquire
+ *           carries TAIL: what took objects out of reach comes before the grace period
+ *   PASSED  finish: passed, release -> dd_grace_has_passed: passed, acquire
+ *           what readers did comes before the destructor
+ */
+#ifndef DD_GRACE_H
+#define DD_GRACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ring.h"
+
+struct defer_drop_queue;
+struct dd_lane;
+struct rcu_flavor_struct;
+
+/* How far a lane is covered: in its ring, and in its list of nested drops. */
+struct dd_cover {
+	uint64_t position;
+	uint64_t nested;
+};
+
+/* The thread that waits, and what it shares with the worker. Outlives the queue where it must. */
+struct dd_grace_thread;
+
+struct dd_grace {
+	_Atomic(bool) is_used;                  /* any producer; never taken back */
+	const struct rcu_flavor_struct *flavor; /* set once, like the next */
+	bool is_reader_from_start;
+	bool is_orphaned; /* set in a forked child, before its first push */
+
+	/* The consumer's. */
+	struct dd_grace_thread *thread; /* NULL before the first grace period */
+	bool has_worker;                /* the consumer is the worker */
+	bool is_reader;                 /* which is registered */
+	bool is_running;                /* a grace period has begun that was not found to be over */
+	_Atomic(uint64_t) begun_total;
+};
+
+/* ---- By producers ---------------------------------------------------------------------------- */
+
+/* Before a push after a grace period: 0 or -ENOTSUP. */
+int dd_grace_use(struct dd_grace *grace);
+
+/* Is the calling thread a reader that a grace period of this queue would wait for? */
+bool dd_grace_is_reading(struct dd_grace *grace);
+
+/* ---- By the consumer ------------------------------------------------------------------------- */
+
+/*
+ * May the drop at this position of the lane, or its next nested drop, be destroyed? Otherwise the
+ * lane is to be set aside; a grace period that covers it has begun, or will when this one is over.
+ */
+bool dd_grace_covers(struct dd_lane *lane, uint64_t at);
+bool dd_grace_covers_nested(struct dd_lane *lane);
+
+/* Is the grace period over that had begun? Then no lane is set aside any more. */
+void dd_grace_collect(struct defer_drop_queue *queue);
+
+/* Waits for that, until the bell is rung or the deadline comes. */
+void dd_grace_rest(struct defer_drop_queue *queue, uint64_t deadline_ns);
+
+/* By the worker, when it begins and ends. */
+void dd_grace_enter(struct dd_grace *grace);
+void dd_grace_leave(struct dd_grace *grace);
+
+/* The worker is about to sleep, has slept; and has nothing in hand. */
+void dd_grace_go_offline(struct dd_grace *grace);
+void dd_grace_go_online(struct dd_grace *grace);
+void dd_grace_be_quiescent(struct dd_grace *grace);
+
+/* ---- The end of a queue, a process, a fork --------------------------------------------------- */
+
+/* flavor: as configured. Returns 0 or -ENOTSUP. */
+int dd_grace_init(struct dd_grace *grace, const struct rcu_flavor_struct *flavor);
+
+/* When the consumer has finished. */
+void dd_grace_end(struct dd_grace *grace);
+
+/*
+ * The process ends, and the calling thread will wait for that: no grace period may wait for it.
+ * False where it does nevertheless.
+ */
+bool dd_grace_exit(struct dd_grace *grace);
+
+/*
+ * In a forked child. is_worker: the calling thread is the queue's worker. False where what waits
+ * for a grace period could never be destroyed here; where is_orphaned, that needs none.
+ */
+bool dd_grace_survive(struct dd_grace *grace, bool is_worker);
+
+#endif

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "run.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "completion.h"
+#include "eventfd.h"
+#include "report.h"
+
+/* Is the queue closing, and the time over in which it may still start destructors? */
+static inline bool is_over(struct defer_drop_queue *queue)
+{
+	return dd_unlikely(dd_queue_state(queue) != DD_OPEN) &&
+	       dd_deadline_has_come(dd_read(&queue->drain_until_ns));
+}
+
+/* ---- Destroying an object -------------------------------------------------------------------- */
+
+static void tell_failure(
+	struct defer_drop_queue *queue, const struct dd_current *current, int status)
+{
+	bool has_status = current->options.word & DD_HAS_STATUS;
+	struct defer_drop_failure failure = {
+		.object = current->drop.object,
+		.destroy = has_status ? NULL : current->drop.destroy,
+		.destroy_status =
+			has_status ? (defer_drop_status_fn)(uintptr_t)current->drop.destroy : NULL,
+		.status = status,
+	};
+	bool is_first = !dd_read(&queue->failed_total);
+
+	dd_count(&queue->failed_total);
+	if (queue->config.error)
+		queue->config.error(queue->config.context, &failure);
+	else if (is_first && !current->options.completion)
+		dd_report("%s: a destructor failed: %s; see defer_drop_error_fn to hear of each",
+			queue->config.worker_name, strerror(-status));
+}
+
+/* Returns the status, 0 for destructors without one. */
+static int destroy(const struct dd_options *options, const struct dd_drop *drop)
+{
+	if (options->word & DD_HAS_STATUS)
+		return ((defer_drop_status_fn)(uintptr_t)drop->destroy)(drop->object);
+	drop->destroy(drop->object);
+	return 0;
+}
+
+static int end_completion(struct dd_completion *completion)
+{
+	int eventfd = completion->eventfd;
+	int result = 0;
+
+	if (eventfd >= 0) {
+		dd_completion_tell(completion);
+		result = dd_eventfd_signal(eventfd);
+	}
+	/* From here on it is the caller's; the wake goes by the address. */
+	if (dd_completion_end(completion))
+		dd_futex_wake(&completion->state, INT_MAX);
+	return result;
+}
+
+/* The last of its drops may be counted by a push that failed: then nobody hears of a bad eventfd.
+ * */
+void dd_completion_settle(struct dd_completion *completion, uint32_t drops)
+{
+	if (drops && dd_completion_count(completion, drops))
+		end_completion(completion);
+}
+
+/* Nothing is to be destroyed any more: gives back what the options took, and tells. */
+static void settle(struct defer_drop_queue *queue, struct dd_current *current, int outcome)
+{
+	struct dd_completion *completion = current->options.completion;
+	uint64_t bytes = current->options.word & DD_BYTES;
+	int result = 0;
+
+	if (bytes && dd_budget_give(&queue->budget, bytes))
+		dd_budget_serve(queue);
+	if (completion) {
+		dd_completion_note(completion, current->status, outcome);
+		if (dd_completion_count(completion, 1))
+			result = end_completion(completion);
+	}
+	if (result)
+		tell_failure(queue, current, result);
+	current->options.word = 0;
+}
+
+/* Destroys an object, and tells of a failure. */
+static void destroy_current(struct defer_drop_queue *queue, struct dd_current *current)
+{
+	current->status = destroy(&current->options, &current->drop);
+	if (current->status)
+		tell_failure(queue, current, current->status);
+}
+
+/* ---- Nested drops ---------------------------------------------------------------------------- */
+
+static void abandon_nested(struct defer_drop_queue *queue, struct dd_current *nested)
+{
+	if (nested->options.word)
+		settle(queue, nested, -ESHUTDOWN);
+	dd_count(&queue->nested_abandoned_total);
+}
+
+static void destroy_nested(struct dd_lane *lane, struct dd_current *nested)
+{
+	struct defer_drop_queue *queue = lane->queue;
+
+	queue->nested_running = nested;
+	destroy_current(queue, nested);
+	queue->nested_running = NULL;
+	if (nested->options.word)
+		settle(queue, nested, 0);
+	dd_count(&queue->nested_destroyed_total);
+}
+
+/* May the next one be destroyed, as far as readers are concerned? While closing, waits for them. */
+static bool is_next_covered(struct dd_lane *lane)
+{
+	struct defer_drop_queue *queue = lane->queue;
+	defer_drop_fn word = dd_nested_next(&lane->nested);
+
+	if (!dd_is_options(word) || !((uint64_t)(uintptr_t)word & DD_AFTER_GRACE))
+		return true;
+	while (!dd_grace_covers_nested(lane) && !is_over(queue)) {
+		if (dd_queue_state(queue) == DD_OPEN)
+			return false;
+		dd_grace_rest(queue, dd_read(&queue->drain_until_ns));
+	}
+	return true;
+}
+
+/* Runs the nested drops, and those they make, first-in first-out. False where it has to stop. */
+static bool run_nested(struct dd_lane *lane)
+{
+	while (!dd_nested_is_empty(&lane->nested)) {
+		struct dd_current nested = {.status = 0};
+
+		if (!is_next_covered(lane))
+			return false;
+		dd_nested_take(&lane->nested, &nested.options, &nested.drop);
+		if (is_over(lane->queue))
+			abandon_nested(lane->queue, &nested);
+		else
+			destroy_nested(lane, &nested);
+	}
+	return true;
+}
+
+/* ---- One drop -------------------------------------------------------------------------------- */
+
+/* The drop that the lane is destroying has been destroyed. */
+static void finish(struct dd_lane *lane)
+{
+	if (dd_likely(lane->current.width == 1)) {
+		dd_ring_done(&lane->ring);
+	} else {
+		lane->current.width = 1;
+		dd_count(&lane->pairs_done_total);
+		dd_ring_done_both(&lane->ring);
+	}
+	if (dd_unlikely(dd_alarm_is_due(lane, lane->queue->is_fenced))) {
+		dd_ring_recycle(&lane->ring); /* a push that waited gets all the room there is */
+		dd_wait_wake(lane);
+	}
+}
+
+/*
+ * Its destructor has returned: runs the drops which that one made, and tells who wants to know,
+ * before the position moves on. False where a nested drop waits for a grace period: the lane is set
+ * aside.
+ */
+static bool run_on(struct dd_lane *lane)
+{
+	struct defer_drop_queue *queue = lane->queue;
+
+	do {
+		lane->is_among_nested = !run_nested(lane);
+		if (lane->is_among_nested) {
+			lane->is_set_aside = true;
+			return false;
+		}
+		if (lane->current.options.word)
+			settle(queue, &lane->current, 0);
+		/* Who is told of a failure may push. */
+	} while (!dd_nested_is_empty(&lane->nested));
+	finish(lane);
+	return true;
+}
+
+/* Options were taken: their drop is what the lane destroys now. */
+static void take_current(struct dd_lane *lane, const struct dd_drop *taken)
+{
+	lane->current.options.word = (uint64_t)(uintptr_t)taken->destroy;
+	lane->current.options.completion = taken->object;
+	lane->current.width = 2;
+	dd_ring_take_second(&lane->ring, &lane->current.drop);
+}
+
+/* Do the options that were taken wait for a grace period that has not passed? */
+static bool is_held_up(struct dd_lane *lane, const struct dd_drop *taken)
+{
+	return ((uint64_t)(uintptr_t)taken->destroy & DD_AFTER_GRACE) &&
+	       !dd_grace_covers(lane, dd_plain_load(&lane->ring.cursor) - 1);
+}
+
+static bool run_with_options(struct dd_lane *lane, const struct dd_drop *taken)
+{
+	take_current(lane, taken);
+	destroy_current(lane->queue, &lane->current);
+	return run_on(lane);
+}
+
+/* Runs a drop that was taken, or whose options were. False where the lane was set aside. */
+static inline bool run(struct dd_lane *lane, const struct dd_drop *taken)
+{
+	lane->queue->running_lane = lane;
+	if (dd_unlikely(dd_is_options(taken->destroy)))
+		return run_with_options(lane, taken);
+	taken->destroy(taken->object);
+	if (dd_unlikely(!dd_nested_is_empty(&lane->nested)))
+		return run_on(lane);
+	finish(lane);
+	return true;
+}
+
+/* ---- A turn ---------------------------------------------------------------------------------- */
+
+/* Takes the next drop, or its options, unless the lane has to be set aside before it. */
+static inline bool take(struct dd_lane *lane, struct dd_drop *taken)
+{
+	if (!dd_ring_take(&lane->ring, taken))
+		return false;
+	if (dd_likely(!dd_is_options(taken->destroy)) || !is_held_up(lane, taken))
+		return true;
+	dd_ring_put_back(&lane->ring);
+	lane->is_set_aside = true;
+	return false;
+}
+
+uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
+{
+	struct defer_drop_queue *queue = lane->queue;
+	struct dd_drop taken;
+	uint64_t ran = 0;
+
+	if (dd_unlikely(lane->is_set_aside || (lane->is_among_nested && !run_on(lane))))
+		return 0;
+	while (ran < most && dd_queue_state(queue) == DD_OPEN &&
+		!dd_deadline_has_come(deadline_ns) && take(lane, &taken)) {
+		ran++;
+		if (!run(lane, &taken))
+			break;
+		if (dd_unlikely(dd_read_32(&queue->watchers)))
+			dd_watch_glance(queue);
+	}
+	if (ran)
+		dd_ring_recycle(&lane->ring);
+	return ran;
+}
+
+/* ---- The end --------------------------------------------------------------------------------- */
+
+/* Takes options, waiting for their grace period until the time is over. */
+static void await_cover(struct dd_lane *lane, const struct dd_drop *taken)
+{
+	struct defer_drop_queue *queue = lane->queue;
+
+	while (is_held_up(lane, taken) && !is_over(queue))
+		dd_grace_rest(queue, dd_read(&queue->drain_until_ns));
+}
+
+/* Head stays: it is never done. */
+static void abandon(struct dd_lane *lane, const struct dd_drop *taken)
+{
+	if (dd_is_options(taken->destroy)) {
+		take_current(lane, taken);
+		lane->current.status = 0;
+		settle(lane->queue, &lane->current, -ESHUTDOWN);
+	}
+	dd_count(&lane->abandoned_total);
+}
+
+void dd_run_last(struct dd_lane *lane)
+{
+	struct defer_drop_queue *queue = lane->queue;
+	uint64_t end = dd_plain_load(&lane->ring.cursor) + dd_ring_capacity(&lane->ring);
+	uint64_t gap = 0;
+
+	if (lane->is_among_nested)
+		run_on(lane);
+	run_nested(lane); /* of a drop whose destructor ended the process */
+	while (dd_is_before(dd_plain_load(&lane->ring.cursor), end)) {
+		struct dd_drop taken;
+
+		if (!lane->is_shared && !dd_ring_is_published(&lane->ring))
+			break; /* an owned ring has no gaps */
+		if (!dd_ring_take_contested(&lane->ring, &taken)) {
+			gap++;
+			continue;
+		}
+		if (dd_is_options(taken.destroy))
+			await_cover(lane, &taken);
+		if (is_over(queue)) {
+			abandon(lane, &taken);
+		} else {
+			dd_add(&lane->skipped_total, gap);
+			gap = 0;
+			run(lane, &taken);
+		}
+	}
+	dd_nested_clear(&lane->nested);
+}
+
+void dd_run_end(struct defer_drop_queue *queue)
+{
+	struct dd_lane *lane = queue->running_lane;
+	struct dd_current *nested = queue->nested_running;
+
+	if (nested) {
+		if (nested->options.word)
+			settle(queue, nested, 0);
+		dd_count(&queue->nested_destroyed_total);
+		queue->nested_running = NULL;
+	}
+	if (!lane)
+		return;
+	if (lane->current.options.word)
+		settle(queue, &lane->current, 0);
+	finish(lane);
+	dd_ring_recycle(&lane->ring);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Public structs that grow at their end, and begin with the size that they had for the caller.
+ */
+#ifndef DD_VERSIONED_H
+#define DD_VERSIONED_H
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+/*
+ * Copies a struct of another version: what it lacks is 0, what it has beyond ours must be 0. least:
+ * the size of its first version. Returns 0, -EINVAL or -E2BIG.
+ */
+static inline int dd_versioned_copy(void *copy, size_t size, size_t least, const void *asked)
+{
+	const unsigned char *bytes = asked;
+	size_t asked_size;
+
+	memcpy(&asked_size, asked, sizeof asked_size);
+	if (asked_size < least)
+		return -EINVAL;
+	for (size_t i = size; i < asked_size; i++)
+		if (bytes[i])
+			return -E2BIG;
+	memset(copy, 0, size);
+	memcpy(copy, asked, asked_size < size ? asked_size : size);
+	return 0;
+}
+
+#endif
