@@ -1,14 +1,32 @@
 /* SPDX-License-Identifier: MIT
  *
- * Polling and waiting for a completion.
+ * Finishing, polling and waiting for a completion.
  */
 #define _GNU_SOURCE
 #include "completion.h"
 
 #include <errno.h>
 
+#include "eventfd.h"
 #include "run.h"
 #include "worker.h"
+
+int dd_completion_finish(struct dd_completion *completion, uint32_t drops)
+{
+	int eventfd = completion->eventfd;
+	int result = 0;
+
+	if (!dd_completion_count(completion, drops))
+		return 0;
+	if (eventfd >= 0) {
+		dd_completion_tell(completion);
+		result = dd_eventfd_signal(eventfd);
+	}
+	/* Its last access: the wake goes by the address. */
+	if (dd_completion_end(completion))
+		dd_futex_wake(&completion->state, INT_MAX);
+	return result;
+}
 
 static struct dd_completion *view(struct defer_drop_completion *completion)
 {

@@ -85,6 +85,12 @@ static inline bool dd_completion_count(struct dd_completion *completion, uint32_
 	return atomic_fetch_sub_explicit(&completion->left, drops, memory_order_acq_rel) == drops;
 }
 
+/*
+ * So many drops are done with; where they are the last, tells who wants to know: from then on it is
+ * the caller's. Returns 0, or what the eventfd has against being signalled.
+ */
+int dd_completion_finish(struct dd_completion *completion, uint32_t drops);
+
 /* An eventfd is about to be signalled. */
 static inline void dd_completion_tell(struct dd_completion *completion)
 {

@@ -12,8 +12,8 @@
 /* Where the application uses this flavor, and so links it; else NULL. */
 extern const struct rcu_flavor_struct urcu_bp_flavor __attribute__((weak));
 
-/* Positions pushed since the running grace period began that are worth another one at once. */
-#define DD_PLENTY_UNCOVERED 256
+/* Drops with options that are worth another grace period at once. */
+#define DD_PLENTY_UNCOVERED 64
 
 struct dd_grace_thread {
 	const struct rcu_flavor_struct *flavor; /* set once */
@@ -228,8 +228,10 @@ static bool has_plenty_uncovered(struct defer_drop_queue *queue)
 
 	for (uint32_t i = 0; i < count; i++) {
 		struct dd_lane *lane = queue->lanes[i];
+		uint64_t uncovered = dd_ring_tail(&lane->ring) - lane->cover.position;
+		uint64_t pairs = dd_read(&lane->pairs_total) - dd_read(&lane->pairs_done_total);
 
-		if (dd_ring_tail(&lane->ring) - lane->cover.position >= DD_PLENTY_UNCOVERED)
+		if (uncovered >= 2 * DD_PLENTY_UNCOVERED && pairs >= DD_PLENTY_UNCOVERED)
 			return true;
 	}
 	return false;

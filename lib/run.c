@@ -48,46 +48,23 @@ static int destroy(const struct dd_options *options, const struct dd_drop *drop)
 	return 0;
 }
 
-static int end_completion(struct dd_completion *completion)
-{
-	int eventfd = completion->eventfd;
-	int result = 0;
-
-	if (eventfd >= 0) {
-		dd_completion_tell(completion);
-		result = dd_eventfd_signal(eventfd);
-	}
-	/* From here on it is the caller's; the wake goes by the address. */
-	if (dd_completion_end(completion))
-		dd_futex_wake(&completion->state, INT_MAX);
-	return result;
-}
-
-/* The last of its drops may be counted by a push that failed: then nobody hears of a bad eventfd.
- * */
-void dd_completion_settle(struct dd_completion *completion, uint32_t drops)
-{
-	if (drops && dd_completion_count(completion, drops))
-		end_completion(completion);
-}
-
 /* Nothing is to be destroyed any more: gives back what the options took, and tells. */
 static void settle(struct defer_drop_queue *queue, struct dd_current *current, int outcome)
 {
-	struct dd_completion *completion = current->options.completion;
-	uint64_t bytes = current->options.word & DD_BYTES;
+	const struct dd_current settled = *current;
+	struct dd_completion *completion = settled.options.completion;
+	uint64_t bytes = settled.options.word & DD_BYTES;
 	int result = 0;
 
+	current->options.word = 0; /* dealt with, even if who is told below ends the process */
 	if (bytes && dd_budget_give(&queue->budget, bytes))
 		dd_budget_serve(queue);
 	if (completion) {
-		dd_completion_note(completion, current->status, outcome);
-		if (dd_completion_count(completion, 1))
-			result = end_completion(completion);
+		dd_completion_note(completion, settled.status, outcome);
+		result = dd_completion_finish(completion, 1);
 	}
 	if (result)
-		tell_failure(queue, current, result);
-	current->options.word = 0;
+		tell_failure(queue, &settled, result);
 }
 
 /* Destroys an object, and tells of a failure. */
@@ -113,9 +90,9 @@ static void destroy_nested(struct dd_lane *lane, struct dd_current *nested)
 
 	queue->nested_running = nested;
 	destroy_current(queue, nested);
-	queue->nested_running = NULL;
 	if (nested->options.word)
 		settle(queue, nested, 0);
+	queue->nested_running = NULL;
 	dd_count(&queue->nested_destroyed_total);
 }
 
@@ -138,6 +115,7 @@ static bool is_next_covered(struct dd_lane *lane)
 /* Runs the nested drops, and those they make, first-in first-out. False where it has to stop. */
 static bool run_nested(struct dd_lane *lane)
 {
+	lane->queue->running_lane = lane;
 	while (!dd_nested_is_empty(&lane->nested)) {
 		struct dd_current nested = {.status = 0};
 
@@ -177,16 +155,14 @@ static void finish(struct dd_lane *lane)
  */
 static bool run_on(struct dd_lane *lane)
 {
-	struct defer_drop_queue *queue = lane->queue;
-
+	lane->is_among_nested = false;
 	do {
-		lane->is_among_nested = !run_nested(lane);
-		if (lane->is_among_nested) {
-			lane->is_set_aside = true;
+		if (!run_nested(lane)) {
+			lane->is_among_nested = lane->is_set_aside = true;
 			return false;
 		}
 		if (lane->current.options.word)
-			settle(queue, &lane->current, 0);
+			settle(lane->queue, &lane->current, 0);
 		/* Who is told of a failure may push. */
 	} while (!dd_nested_is_empty(&lane->nested));
 	finish(lane);
@@ -255,7 +231,7 @@ uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
 		!dd_deadline_has_come(deadline_ns) && take(lane, &taken)) {
 		ran++;
 		if (!run(lane, &taken))
-			break;
+			return ran; /* head stays behind what is not done */
 		if (dd_unlikely(dd_read_32(&queue->watchers)))
 			dd_watch_glance(queue);
 	}
@@ -266,7 +242,7 @@ uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
 
 /* ---- The end --------------------------------------------------------------------------------- */
 
-/* Takes options, waiting for their grace period until the time is over. */
+/* Waits for the grace period of options that were taken, until the time is over. */
 static void await_cover(struct dd_lane *lane, const struct dd_drop *taken)
 {
 	struct defer_drop_queue *queue = lane->queue;
@@ -281,6 +257,7 @@ static void abandon(struct dd_lane *lane, const struct dd_drop *taken)
 	if (dd_is_options(taken->destroy)) {
 		take_current(lane, taken);
 		lane->current.status = 0;
+		lane->current.width = 1;
 		settle(lane->queue, &lane->current, -ESHUTDOWN);
 	}
 	dd_count(&lane->abandoned_total);

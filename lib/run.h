@@ -23,8 +23,4 @@ void dd_run_last(struct dd_lane *lane);
 /* A destructor has ended the process: what is being destroyed counts as destroyed. */
 void dd_run_end(struct defer_drop_queue *queue);
 
-/* So many drops of a completion will never be pushed: ends it where they were the last. */
-struct dd_completion;
-void dd_completion_settle(struct dd_completion *completion, uint32_t drops);
-
 #endif

@@ -105,7 +105,9 @@ int defer_drop_queue_shutdown(struct defer_drop_queue *queue, uint32_t mode, uin
 	if (!queue || mode > DEFER_DROP_SHUTDOWN_ABANDON ||
 		(timeout_ns && mode != DEFER_DROP_SHUTDOWN_TIMED))
 		return -EINVAL;
-	if (!result && (dd_is_running(queue) || dd_grace_is_reading(&queue->grace)))
+	if (!result && dd_is_running(queue))
+		result = -EDEADLK;
+	if (!result && mode != DEFER_DROP_SHUTDOWN_ABANDON && dd_grace_is_reading(&queue->grace))
 		result = -EDEADLK;
 	if (!result)
 		result = dd_queue_open(queue);

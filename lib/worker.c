@@ -189,7 +189,8 @@ static void take_rest(struct defer_drop_queue *queue, struct rest *rest)
 	uint64_t quiet_ns;
 	uint64_t now_ns;
 
-	if (rest->pauses < DD_PAUSES) {
+	/* The bell tells of a grace period that has passed. */
+	if (rest->pauses < DD_PAUSES && !queue->grace.is_running) {
 		rest->pauses++;
 		pause_away();
 		return;
