@@ -3,12 +3,10 @@
 #include "bench.h"
 
 #include <errno.h>
-#include <gnu/libc-version.h>
 #include <inttypes.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/utsname.h>
 #include <time.h>
 
 uint64_t bench_now_ns(void)
@@ -19,30 +17,29 @@ uint64_t bench_now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* The CPUs that the process had before anything was pinned. */
-static const cpu_set_t *all_cpus(void)
-{
-	static cpu_set_t all;
-	static int is_known;
+/* ---- Pinning --------------------------------------------------------------------------------- */
 
-	if (!is_known && !sched_getaffinity(0, sizeof all, &all))
-		is_known = 1;
-	return &all;
+static cpu_set_t all;
+
+/* Before main, since what is asked for later is what the thread was pinned to. */
+__attribute__((constructor)) static void look_at_cpus(void)
+{
+	sched_getaffinity(0, sizeof all, &all);
 }
 
 unsigned bench_cpus(void)
 {
-	return (unsigned)CPU_COUNT(all_cpus());
+	return (unsigned)CPU_COUNT(&all);
 }
 
-void bench_pin(unsigned nth)
+/* Pins the calling thread to the nth CPU of the process, or to the last. */
+static void pin(unsigned nth)
 {
-	const cpu_set_t *all = all_cpus();
 	cpu_set_t one;
 
 	CPU_ZERO(&one);
 	for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		if (!CPU_ISSET(cpu, all))
+		if (!CPU_ISSET(cpu, &all))
 			continue;
 		CPU_ZERO(&one);
 		CPU_SET(cpu, &one);
@@ -52,6 +49,38 @@ void bench_pin(unsigned nth)
 	sched_setaffinity(0, sizeof one, &one);
 }
 
+void bench_pin_consumer(void)
+{
+	pin(1);
+}
+
+void bench_pin_producer(unsigned nth)
+{
+	unsigned cpus = bench_cpus();
+
+	if (cpus <= 2)
+		pin(nth % 2);
+	else if (nth % (cpus - 1))
+		pin(nth % (cpus - 1) + 1);
+	else
+		pin(0);
+}
+
+const char *bench_pinning(void)
+{
+	switch (bench_cpus()) {
+	case 1:
+		return "all threads on one CPU";
+	case 2:
+		return "pinned: the consumer to the second CPU, producers to the first and second "
+		       "in turn";
+	default:
+		return "pinned: the consumer to the second CPU, producers to the others in turn";
+	}
+}
+
+/* ---- Numbers --------------------------------------------------------------------------------- */
+
 static int compare(const void *a, const void *b)
 {
 	double left = *(const double *)a;
@@ -60,43 +89,19 @@ static int compare(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
-double bench_median(double *values, unsigned count)
+void bench_sort(double *values, unsigned count)
 {
 	qsort(values, count, sizeof *values, compare);
-	return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
-static void print_cpu(FILE *file)
+double bench_quantile(const double *sorted, unsigned count, double share)
 {
-	char line[256];
-	FILE *info = fopen("/proc/cpuinfo", "r");
+	double place = share * (count - 1);
+	unsigned below = (unsigned)place;
 
-	while (info && fgets(line, sizeof line, info)) {
-		char *name = strchr(line, ':');
-
-		if (strncmp(line, "model name", 10) || !name)
-			continue;
-		name[strcspn(name, "\n")] = 0;
-		fprintf(file, "%s, ", name + 2);
-		break;
-	}
-	if (info)
-		fclose(info);
-}
-
-void bench_print_machine(FILE *file)
-{
-	struct utsname system;
-
-	print_cpu(file);
-	uname(&system);
-	fprintf(file, "%u CPUs, Linux %s, ", bench_cpus(), system.release);
-#ifdef __clang__
-	fprintf(file, "clang %s", __clang_version__);
-#else
-	fprintf(file, "gcc %s", __VERSION__);
-#endif
-	fprintf(file, ", glibc %s\n", gnu_get_libc_version());
+	if (below + 1 >= count)
+		return sorted[count - 1];
+	return sorted[below] + (place - below) * (sorted[below + 1] - sorted[below]);
 }
 
 uint64_t bench_number(const char *option, const char *text, uint64_t least, uint64_t most)
@@ -106,7 +111,8 @@ uint64_t bench_number(const char *option, const char *text, uint64_t least, uint
 
 	errno = 0;
 	value = strtoull(text, &end, 10);
-	if (errno || end == text || *end || *text == '-' || value < least || value > most) {
+	/* strtoull(3) takes "-1" for a large number. */
+	if (errno || *end || *text < '0' || *text > '9' || value < least || value > most) {
 		fprintf(stderr, "%s %s: want %" PRIu64 "..%" PRIu64 "\n", option, text, least,
 			most);
 		exit(2);

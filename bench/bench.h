@@ -1,24 +1,29 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the benchmarks share: a clock, pinning, medians, and the line that says where they ran.
+ * What the benchmarks share: a clock, pinning, medians, and numbers from the command line.
  */
 #ifndef BENCH_H
 #define BENCH_H
 
 #include <stdint.h>
-#include <stdio.h>
 
 uint64_t bench_now_ns(void);
 
-/* Pins the calling thread to the nth CPU that the process may use; further ones share the last. */
-void bench_pin(unsigned nth);
+/*
+ * Pinning, always to CPUs that the process was allowed when it began: the consumer to the second of
+ * them; producers to the others in turn, the first one first. Where there are but two, further
+ * producers take both in turn; where there is but one, all share it. A thread that is made inherits
+ * the CPU of its maker (sched_setaffinity(2)): so whoever starts a consumer is pinned as one.
+ */
+void bench_pin_consumer(void);
+void bench_pin_producer(unsigned nth);
+/* What was pinned where, in words. */
+const char *bench_pinning(void);
 unsigned bench_cpus(void);
 
-/* Sorts the values and returns their median. */
-double bench_median(double *values, unsigned count);
-
-/* Machine, kernel, compiler, C library. */
-void bench_print_machine(FILE *file);
+/* Sorts the values, and the value below which so much of them lies: 0.5 is the median. */
+void bench_sort(double *values, unsigned count);
+double bench_quantile(const double *sorted, unsigned count, double share);
 
 /* A number from the command line, or a message and exit status 2. */
 uint64_t bench_number(const char *option, const char *text, uint64_t least, uint64_t most);

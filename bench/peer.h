@@ -1,38 +1,89 @@
 /* SPDX-License-Identifier: MIT
  *
  * Ways to hand destruction to another thread, to be measured beside each other.
+ *
+ * The calls come in this order: begin; in each producer join, pushes, and, when all have pushed,
+ * leave; between pushes and leave, flush by one of them; end.
  */
 #ifndef PEER_H
 #define PEER_H
 
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#include "results.h"
 
 struct peer {
 	const char *name;
-	/* Before the clock runs: starts what has to be started. May be NULL. */
+	unsigned most_producers; /* 0: any number */
+	/* Starts the consumer; the caller is pinned where it shall run. May be NULL. */
 	void (*begin)(void);
+	/* The calling thread will be the nth producer and push at most so often. May be NULL. */
+	void (*join)(unsigned nth, uint64_t pushes);
 	/* Hands over so many objects with an empty destructor, one by one. */
 	void (*push)(uint64_t count);
-	/* Waits until all have been destroyed. */
+	/* Waits until all that was pushed before has been destroyed. */
 	void (*flush)(void);
-	/* Ends what begin started. May be NULL. */
+	/* Undoes join, begin. May be NULL. */
+	void (*leave)(void);
 	void (*end)(void);
 };
 
-extern const struct peer peer_bare_ring;   /* peer_bare.c: the floor */
-extern const struct peer peer_two_stores;  /* nobody takes them: what memory alone costs */
-extern const struct peer peer_drop;        /* peer_drop.c: through the shared library */
+extern const struct peer peer_in_place; /* peer_bare.c: nothing is handed over */
+/* The floors: what the memory alone costs, what one locked instruction costs, and the library's
+ * ring in a loop that never sleeps, closes or waits. */
+extern const struct peer peer_two_stores;
+extern const struct peer peer_locked_add;
+extern const struct peer peer_bare_ring;
+extern const struct peer peer_drop;        /* peer_drop.c: the short call */
 extern const struct peer peer_drop_shared; /* the shared lane alone */
 extern const struct peer peer_mutex_list;  /* peer_mutex.c */
 #ifdef HAVE_URCU
 extern const struct peer peer_defer_rcu; /* peer_urcu.c */
 extern const struct peer peer_call_rcu;
+extern const struct peer peer_call_rcu_own;
+extern const struct peer peer_wfcqueue; /* peer_wfcqueue.c */
 #endif
 #ifdef HAVE_CK
 extern const struct peer peer_ck_ring; /* peer_ck.c */
 #endif
+#ifdef HAVE_GLIB
+extern const struct peer peer_async_queue; /* peer_glib.c */
+extern const struct peer peer_thread_pool;
+#endif
+#ifdef HAVE_CROSSBEAM
+extern const struct peer peer_crossbeam_bounded; /* peer_crossbeam.c */
+extern const struct peer peer_crossbeam_unbounded;
+#endif
+
+/* All that were built, the short call first; NULL ends them. */
+extern const struct peer *const peers[];
+#define PEERS_MOST 24
+
+/* Adds versions, and what was not there to build with, to the results. */
+void peers_describe(struct results *results);
+
+/* ---- What peers are made of ------------------------------------------------------------------ */
+
+/* So many drops wait at most, where a peer has a bound: our built-in queue_size. */
+#define PEER_BOUND 4096
 
 /* The empty destructor: peer_destroy.c, compiled apart so that nothing is known of it. */
 void peer_destroy(void *object);
+
+/* For queues that keep their order: flush, and an end to their consumer, pushed as drops. */
+typedef void (*peer_push_one)(void *object, void (*destroy)(void *object));
+void peer_flush_behind(peer_push_one push_one);
+void peer_end_behind(peer_push_one push_one, bool *is_over, pthread_t consumer);
+
+void peer_start(pthread_t *consumer, void *(*consume)(void *));
+
+/* Zeroed memory that has been touched, as objects have that are to be destroyed. */
+void *peer_allocate(uint64_t count, size_t bytes);
+
+/* Lets time pass for who found nothing, or no room, so many times in a row. */
+void peer_relax(unsigned times);
 
 #endif

@@ -1,46 +1,92 @@
 /* SPDX-License-Identifier: MIT
  *
- * The floors: lib/ring.h as one producer and one consumer would use it that never sleep, close or
- * wait; and two plain stores into a ring of the same size that nobody empties.
+ * What can be had at all: the destructor called in place; two plain stores into a ring that nobody
+ * empties; one locked add; and lib/ring.h as one producer and one consumer would use it that never
+ * sleep, close or wait.
  */
-#include <pthread.h>
-
-#include "bench.h"
 #include "peer.h"
+
+#include <stdatomic.h>
+
 #include "ring.h"
 
-#define SIZE 4096
+static void nothing(void)
+{
+}
+
+/* ---- In place -------------------------------------------------------------------------------- */
+
+static void destroy_in_place(uint64_t count)
+{
+	for (uint64_t i = 0; i < count; i++)
+		peer_destroy(NULL);
+}
+
+const struct peer peer_in_place = {
+	.name = "destroyed in place", .push = destroy_in_place, .flush = nothing};
+
+/* ---- Two stores ------------------------------------------------------------------------------ */
+
+static struct dd_slot stored[PEER_BOUND];
+
+static void store(uint64_t count)
+{
+	for (uint64_t i = 0; i < count; i++) {
+		struct dd_slot *slot = &stored[i % PEER_BOUND];
+
+		dd_plain_store(&slot->object, NULL);
+		atomic_store_explicit(&slot->destroy, peer_destroy, memory_order_release);
+	}
+}
+
+const struct peer peer_two_stores = {
+	.name = "two stores", .most_producers = 1, .push = store, .flush = nothing};
+
+/* ---- One locked add -------------------------------------------------------------------------- */
+
+/* Alone on its lines, also for what fetches two at a time. */
+static alignas(128) struct {
+	_Atomic uint64_t word;
+	char padding[120];
+} counter;
+
+static void add(uint64_t count)
+{
+	for (uint64_t i = 0; i < count; i++)
+		atomic_fetch_add_explicit(&counter.word, 1, memory_order_relaxed);
+}
+
+const struct peer peer_locked_add = {.name = "locked add", .push = add, .flush = nothing};
+
+/* ---- The ring alone -------------------------------------------------------------------------- */
 
 static struct dd_ring ring;
-static struct dd_slot slots[SIZE];
+static struct dd_slot slots[PEER_BOUND];
 static _Atomic(bool) is_over;
-static pthread_t thread;
+static pthread_t consumer;
 
 static void *consume(void *argument)
 {
 	struct dd_drop drop;
 
-	(void)argument;
-	bench_pin(1);
-	for (;;) {
+	while (!atomic_load_explicit(&is_over, memory_order_relaxed)) {
 		while (dd_ring_take(&ring, &drop)) {
 			drop.destroy(drop.object);
 			dd_ring_done(&ring);
 		}
 		dd_ring_recycle(&ring);
-		if (atomic_load_explicit(&is_over, memory_order_relaxed))
-			return NULL;
 		for (unsigned i = 0; i < 200; i++)
 			dd_relax();
 	}
+	return argument;
 }
 
 static void begin(void)
 {
 	if (!ring.slots)
-		dd_ring_init(&ring, slots, SIZE, false);
+		dd_ring_init(&ring, slots, PEER_BOUND, false);
 	atomic_store(&is_over, false);
-	pthread_create(&thread, NULL, consume, NULL);
+	peer_start(&consumer, consume);
 }
 
 static void push(uint64_t count)
@@ -59,32 +105,19 @@ static void push(uint64_t count)
 
 static void flush(void)
 {
-	while (!dd_ring_is_past(&ring, dd_ring_tail(&ring)))
-		dd_relax();
+	for (unsigned times = 0; !dd_ring_is_past(&ring, dd_ring_tail(&ring)); times++)
+		peer_relax(times);
 }
 
 static void end(void)
 {
 	atomic_store(&is_over, true);
-	pthread_join(thread, NULL);
+	pthread_join(consumer, NULL);
 }
 
-const struct peer peer_bare_ring = {"bare ring", begin, push, flush, end};
-
-static struct dd_slot stored[SIZE];
-
-static void store(uint64_t count)
-{
-	for (uint64_t i = 0; i < count; i++) {
-		struct dd_slot *slot = &stored[i & (SIZE - 1)];
-
-		dd_plain_store(&slot->object, NULL);
-		atomic_store_explicit(&slot->destroy, peer_destroy, memory_order_release);
-	}
-}
-
-static void nothing(void)
-{
-}
-
-const struct peer peer_two_stores = {"two stores", NULL, store, nothing, NULL};
+const struct peer peer_bare_ring = {.name = "bare ring",
+	.most_producers = 1,
+	.begin = begin,
+	.push = push,
+	.flush = flush,
+	.end = end};

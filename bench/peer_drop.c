@@ -1,13 +1,26 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Ours. Compiled twice: for the shared library, and with DROP_NAME for the static one.
+ */
+#include "peer.h"
+
 #include <defer_drop.h>
 #include <stdlib.h>
 
-#include "peer.h"
+#ifndef DROP_NAME
+#define DROP_NAME "defer_drop"
+#endif
 
 static void check(int result)
 {
 	if (result)
 		abort();
+}
+
+/* Once for all: the worker is pinned where its starter is. */
+static void begin(void)
+{
+	check(defer_drop_start(NULL));
 }
 
 static void push(uint64_t count)
@@ -21,7 +34,7 @@ static void flush(void)
 	check(defer_drop_flush());
 }
 
-const struct peer peer_drop = {"defer_drop", NULL, push, flush, NULL};
+const struct peer peer_drop = {.name = DROP_NAME, .begin = begin, .push = push, .flush = flush};
 
 static struct defer_drop_queue *queue;
 
@@ -30,9 +43,7 @@ static void begin_shared(void)
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
 
 	config.max_lanes = DEFER_DROP_NO_LANES;
-	config.cpus = "1";
-	if (defer_drop_queue_create(&queue, &config))
-		config.cpus = NULL, check(defer_drop_queue_create(&queue, &config));
+	check(defer_drop_queue_create(&queue, &config));
 }
 
 static void push_shared(uint64_t count)
@@ -52,5 +63,8 @@ static void end_shared(void)
 	check(defer_drop_queue_free(queue));
 }
 
-const struct peer peer_drop_shared = {
-	"defer_drop, shared lane", begin_shared, push_shared, flush_shared, end_shared};
+const struct peer peer_drop_shared = {.name = DROP_NAME " shared lane",
+	.begin = begin_shared,
+	.push = push_shared,
+	.flush = flush_shared,
+	.end = end_shared};

@@ -1,97 +1,84 @@
 /* SPDX-License-Identifier: MIT
  *
- * A mutex, a condition variable and an allocated list, as servers' background jobs are often made.
+ * A mutex, a condition variable and an allocated list, as servers' background threads are often fed.
  */
-#include <pthread.h>
-#include <stdbool.h>
-#include <stdlib.h>
-
-#include "bench.h"
 #include "peer.h"
 
-struct job {
-	struct job *next;
+#include <stdlib.h>
+
+struct link {
+	struct link *next;
 	void *object;
 	void (*destroy)(void *object);
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t is_pending = PTHREAD_COND_INITIALIZER;
-static pthread_cond_t is_empty = PTHREAD_COND_INITIALIZER;
-static struct job *first;
-static struct job **last = &first;
-static bool is_running_one;
+static struct link *first;
+static struct link **last = &first;
 static bool is_over;
-static pthread_t thread;
+static pthread_t consumer;
 
-static void *work(void *argument)
+static struct link *take(void)
 {
-	(void)argument;
-	bench_pin(1);
-	pthread_mutex_lock(&lock);
-	for (;;) {
-		struct job *job = first;
+	struct link *link;
 
-		if (!job) {
-			pthread_cond_broadcast(&is_empty);
-			if (is_over)
-				break;
-			pthread_cond_wait(&is_pending, &lock);
-			continue;
-		}
-		first = job->next;
-		if (!first)
-			last = &first;
-		is_running_one = true;
-		pthread_mutex_unlock(&lock);
-		job->destroy(job->object);
-		free(job);
-		pthread_mutex_lock(&lock);
-		is_running_one = false;
-	}
+	pthread_mutex_lock(&lock);
+	while (!first)
+		pthread_cond_wait(&is_pending, &lock);
+	link = first;
+	first = link->next;
+	if (!first)
+		last = &first;
 	pthread_mutex_unlock(&lock);
-	return NULL;
+	return link;
+}
+
+static void *consume(void *argument)
+{
+	while (!is_over) {
+		struct link *link = take();
+
+		link->destroy(link->object);
+		free(link);
+	}
+	return argument;
 }
 
 static void begin(void)
 {
-	is_over = false;
-	pthread_create(&thread, NULL, work, NULL);
+	peer_start(&consumer, consume);
+}
+
+static void push_one(void *object, void (*destroy)(void *))
+{
+	struct link *link = malloc(sizeof *link);
+
+	if (!link)
+		abort();
+	*link = (struct link){NULL, object, destroy};
+	pthread_mutex_lock(&lock);
+	*last = link;
+	last = &link->next;
+	pthread_cond_signal(&is_pending);
+	pthread_mutex_unlock(&lock);
 }
 
 static void push(uint64_t count)
 {
-	for (uint64_t i = 0; i < count; i++) {
-		struct job *job = malloc(sizeof *job);
-
-		if (!job)
-			abort();
-		job->next = NULL;
-		job->object = NULL;
-		job->destroy = peer_destroy;
-		pthread_mutex_lock(&lock);
-		*last = job;
-		last = &job->next;
-		pthread_cond_signal(&is_pending);
-		pthread_mutex_unlock(&lock);
-	}
+	for (uint64_t i = 0; i < count; i++)
+		push_one(NULL, peer_destroy);
 }
 
 static void flush(void)
 {
-	pthread_mutex_lock(&lock);
-	while (first || is_running_one)
-		pthread_cond_wait(&is_empty, &lock);
-	pthread_mutex_unlock(&lock);
+	peer_flush_behind(push_one);
 }
 
 static void end(void)
 {
-	pthread_mutex_lock(&lock);
-	is_over = true;
-	pthread_cond_signal(&is_pending);
-	pthread_mutex_unlock(&lock);
-	pthread_join(thread, NULL);
+	peer_end_behind(push_one, &is_over, consumer);
 }
 
-const struct peer peer_mutex_list = {"mutex and list", begin, push, flush, end};
+const struct peer peer_mutex_list = {
+	.name = "mutex and list", .begin = begin, .push = push, .flush = flush, .end = end};

@@ -1,37 +1,29 @@
 /* SPDX-License-Identifier: MIT
  *
  * liburcu's own ways to defer: defer_rcu (a ring per thread, drained after a grace period, by a
- * worker or by the caller when full) and call_rcu (a list and a worker). Both give more than we are
- * asked for here, a grace period; there are no readers.
+ * worker or by the caller when full) and call_rcu (a list and a worker, one for all or one for each
+ * thread). They give more than we are asked for here, a grace period; there are no readers.
+ *
+ * Their workers inherit the CPU of the thread that starts them: for that moment, the consumer's.
  */
+#include "peer.h"
+
 #include <stdlib.h>
 #include <urcu.h>
 #include <urcu/defer.h>
 
 #include "bench.h"
-#include "peer.h"
 
-/* Their workers inherit the CPU of the thread that starts them: for that moment, the second. */
+/* ---- defer_rcu ------------------------------------------------------------------------------- */
 
-static void unregister_defer(void)
+static void join_defer(unsigned nth, uint64_t pushes)
 {
-	rcu_defer_unregister_thread();
-	rcu_unregister_thread();
-}
-
-/* Once: a thread that has unregistered cannot register again in liburcu 0.13. */
-static void begin_defer(void)
-{
-	static int is_registered;
-
-	if (is_registered++)
-		return;
+	(void)pushes;
 	rcu_register_thread();
-	bench_pin(1);
+	bench_pin_consumer();
 	if (rcu_defer_register_thread())
 		abort();
-	bench_pin(0);
-	atexit(unregister_defer);
+	bench_pin_producer(nth);
 }
 
 static void push_defer(uint64_t count)
@@ -45,12 +37,22 @@ static void flush_defer(void)
 	rcu_defer_barrier();
 }
 
-const struct peer peer_defer_rcu = {
-	"liburcu defer_rcu", begin_defer, push_defer, flush_defer, NULL};
+static void leave_defer(void)
+{
+	rcu_defer_unregister_thread();
+	rcu_unregister_thread();
+}
+
+const struct peer peer_defer_rcu = {.name = "liburcu defer_rcu",
+	.join = join_defer,
+	.push = push_defer,
+	.flush = flush_defer,
+	.leave = leave_defer};
+
+/* ---- call_rcu -------------------------------------------------------------------------------- */
 
 /* As in real use the head is part of the object, so that call_rcu allocates nothing. */
-static struct rcu_head *heads;
-static uint64_t heads_count;
+static _Thread_local struct rcu_head *heads, *next_head;
 
 static void destroy_head(struct rcu_head *head)
 {
@@ -59,23 +61,21 @@ static void destroy_head(struct rcu_head *head)
 
 static void begin_call(void)
 {
-	bench_pin(1);
 	if (!get_default_call_rcu_data())
 		abort();
-	bench_pin(0);
+}
+
+static void join_call(unsigned nth, uint64_t pushes)
+{
+	(void)nth;
+	rcu_register_thread();
+	heads = next_head = peer_allocate(pushes, sizeof *heads);
 }
 
 static void push_call(uint64_t count)
 {
-	if (heads_count < count) {
-		free(heads);
-		heads = calloc(count, sizeof *heads);
-		heads_count = count;
-		if (!heads)
-			abort();
-	}
 	for (uint64_t i = 0; i < count; i++)
-		call_rcu(&heads[i], destroy_head);
+		call_rcu(next_head++, destroy_head);
 }
 
 static void flush_call(void)
@@ -83,4 +83,44 @@ static void flush_call(void)
 	rcu_barrier();
 }
 
-const struct peer peer_call_rcu = {"liburcu call_rcu", begin_call, push_call, flush_call, NULL};
+static void leave_call(void)
+{
+	free(heads);
+	rcu_unregister_thread();
+}
+
+const struct peer peer_call_rcu = {.name = "liburcu call_rcu",
+	.begin = begin_call,
+	.join = join_call,
+	.push = push_call,
+	.flush = flush_call,
+	.leave = leave_call};
+
+static void join_call_own(unsigned nth, uint64_t pushes)
+{
+	struct call_rcu_data *worker;
+
+	join_call(nth, pushes);
+	bench_pin_consumer();
+	worker = create_call_rcu_data(0, -1);
+	if (!worker)
+		abort();
+	set_thread_call_rcu_data(worker);
+	bench_pin_producer(nth);
+}
+
+static void leave_call_own(void)
+{
+	struct call_rcu_data *worker = get_thread_call_rcu_data();
+
+	set_thread_call_rcu_data(NULL);
+	call_rcu_data_free(worker);
+	leave_call();
+}
+
+const struct peer peer_call_rcu_own = {.name = "liburcu call_rcu per thread",
+	.begin = begin_call, /* who frees a worker needs the default one */
+	.join = join_call_own,
+	.push = push_call,
+	.flush = flush_call,
+	.leave = leave_call_own};

@@ -1,132 +1,388 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a push costs its caller when it pushes as fast as it can, with an empty destructor, against
- * other ways to hand destruction over: in one run, taken in turn, medians, and the ratio to ours.
+ * What a push costs its caller, with an empty destructor, against other ways to hand destruction
+ * over: in one run, taken in turn. By one producer and by many; as fast as they can, and paced so
+ * that nobody ever waits for room.
  */
 #define _GNU_SOURCE
 #include <defer_drop.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bench.h"
+#include "histogram.h"
+#include "options.h"
 #include "peer.h"
+#include "results.h"
 
-#define MAX_ROUNDS 101
+#define MAX_ROUNDS    101
+#define MAX_PRODUCERS 64
+/* Paced pushes come so many at a time, so that the clock costs little beside them. */
+#define BURST 16
 
-static const struct peer *const peers[] = {
-	&peer_drop,
-	&peer_two_stores,
-	&peer_bare_ring,
-	&peer_drop_shared,
-#ifdef HAVE_URCU
-	&peer_defer_rcu,
-	&peer_call_rcu,
-#endif
-#ifdef HAVE_CK
-	&peer_ck_ring,
-#endif
-	&peer_mutex_list,
+static uint64_t rounds = 11;
+static uint64_t drops = 1000000;
+static struct options_list producers = {{1, 2, 4, 16}, 4};
+static uint64_t pace_ns = 1000;
+static uint64_t paced_ms = 20;
+static const char *only;
+
+static const struct options_entry table[] = {
+	{.name = "rounds",
+		.what = "how often each way is measured, in turn",
+		.number = &rounds,
+		.least = 1,
+		.most = MAX_ROUNDS,
+		.quick = 3},
+	{.name = "drops",
+		.what = "saturating pushes of one measurement, by all producers",
+		.number = &drops,
+		.least = 1000,
+		.most = 10000000,
+		.quick = 200000},
+	{.name = "producers",
+		.what = "how many push at a time",
+		.list = &producers,
+		.least = 1,
+		.most = MAX_PRODUCERS},
+	{.name = "pace-ns",
+		.what = "time from one paced push of a producer to its next",
+		.number = &pace_ns,
+		.least = 100,
+		.most = 1000000},
+	{.name = "paced-ms",
+		.what = "length of one paced measurement",
+		.number = &paced_ms,
+		.least = 1,
+		.most = 10000,
+		.quick = 5},
+	{.name = "only", .what = "measure this way alone", .text = &only},
+	{.name = NULL},
 };
 
-#define PEERS (sizeof peers / sizeof peers[0])
+/* ---- One measurement ------------------------------------------------------------------------- */
 
+struct producer {
+	struct measurement *measurement;
+	unsigned nth;
+	pthread_t thread;
+	uint64_t begin_ns, end_ns; /* saturating */
+	struct histogram bursts;   /* paced */
+};
+
+struct measurement {
+	const struct peer *peer;
+	unsigned producers;
+	uint64_t pushes; /* of each producer */
+	bool is_paced;
+	pthread_barrier_t barrier;
+	uint64_t flushed_ns;
+	struct producer each[MAX_PRODUCERS];
+};
+
+/* What was measured, one figure for each round. */
 struct figures {
-	double push_ns[MAX_ROUNDS];  /* per drop, until the last push returned */
+	double push_ns[MAX_ROUNDS];  /* of a CPU, per push, until the last push returned */
 	double total_ns[MAX_ROUNDS]; /* per drop, until all were destroyed */
+	double paced_ns[MAX_ROUNDS]; /* per push, of the median burst */
 };
 
-static void measure(
-	const struct peer *peer, struct figures *figures, unsigned round, uint64_t drops)
-{
-	uint64_t begin_ns;
-	uint64_t pushed_ns;
-	uint64_t end_ns;
+static struct measurement measurement;
+static struct figures figures[OPTIONS_LIST_MAX][PEERS_MOST];
 
-	if (peer->begin)
-		peer->begin();
-	peer->push(drops / 10); /* warms up: lanes are found, pages mapped, workers awake */
-	peer->flush();
-	begin_ns = bench_now_ns();
-	peer->push(drops);
-	pushed_ns = bench_now_ns();
-	peer->flush();
-	end_ns = bench_now_ns();
-	if (peer->end)
-		peer->end();
-	figures->push_ns[round] = (double)(pushed_ns - begin_ns) / (double)drops;
-	figures->total_ns[round] = (double)(end_ns - begin_ns) / (double)drops;
+/* Extern, so that it keeps its name and its body: instructions are counted inside it. */
+void push_saturating(struct producer *producer);
+
+__attribute__((noinline)) void push_saturating(struct producer *producer)
+{
+	producer->begin_ns = bench_now_ns();
+	producer->measurement->peer->push(producer->measurement->pushes);
+	producer->end_ns = bench_now_ns();
 }
 
-static void print(struct figures *figures, unsigned rounds)
+static void push_paced(struct producer *producer)
 {
-	double ours = bench_median(figures[0].push_ns, rounds);
+	uint64_t begin_ns;
+	uint64_t due_ns = 0;
 
-	printf("%-26s %10s %10s %10s %10s %12s\n", "", "ns/push", "least", "most", "ns/drop",
-		"ours/theirs");
-	for (unsigned i = 0; i < PEERS; i++) {
-		double median = bench_median(figures[i].push_ns, rounds);
-
-		printf("%-26s %10.2f %10.2f %10.2f %10.2f %12.3f\n", peers[i]->name, median,
-			figures[i].push_ns[0], figures[i].push_ns[rounds - 1],
-			bench_median(figures[i].total_ns, rounds), ours / median);
+	memset(&producer->bursts, 0, sizeof producer->bursts);
+	for (uint64_t i = 0; i < producer->measurement->pushes; i += BURST) {
+		do
+			begin_ns = bench_now_ns();
+		while (begin_ns < due_ns);
+		producer->measurement->peer->push(BURST);
+		histogram_record(&producer->bursts, bench_now_ns() - begin_ns);
+		/* Who was held up does not catch up: that would be no pace. */
+		due_ns = begin_ns + BURST * pace_ns;
 	}
 }
 
-static void print_skipped(void)
+/* When all have come here, one flushes; then they go on. */
+static uint64_t meet_and_flush(struct producer *producer)
 {
-#ifndef HAVE_URCU
-	printf("skipped: liburcu defer_rcu and call_rcu (liburcu-dev was not there to build "
-	       "with)\n");
-#endif
-#ifndef HAVE_CK
-	printf("skipped: ck_ring MPSC (libck-dev was not there to build with)\n");
-#endif
+	struct measurement *m = producer->measurement;
+	uint64_t flushed_ns = 0;
+
+	pthread_barrier_wait(&m->barrier);
+	if (!producer->nth) {
+		m->peer->flush();
+		flushed_ns = bench_now_ns();
+	}
+	pthread_barrier_wait(&m->barrier);
+	return flushed_ns;
 }
 
-static void usage(void)
+static void *produce(void *argument)
 {
-	puts("usage: push [--rounds N] [--drops N]\n"
-	     "\n"
-	     "  --rounds N  how often each way is measured, in turn; 1..101 [11]\n"
-	     "  --drops N   pushes of one measurement; 1000..100000000 [2000000]\n");
+	struct producer *producer = argument;
+	struct measurement *m = producer->measurement;
+	uint64_t warm_up = m->pushes / 10 + 1; /* lanes are found, pages mapped, workers awake */
+
+	bench_pin_producer(producer->nth);
+	if (m->peer->join)
+		m->peer->join(producer->nth, m->pushes + BURST + warm_up);
+	m->peer->push(warm_up);
+	meet_and_flush(producer);
+	if (m->is_paced)
+		push_paced(producer);
+	else
+		push_saturating(producer);
+	if (!producer->nth)
+		m->flushed_ns = meet_and_flush(producer);
+	else
+		meet_and_flush(producer);
+	if (m->peer->leave)
+		m->peer->leave();
+	return NULL;
+}
+
+static void run(const struct peer *peer, unsigned count, uint64_t pushes, bool is_paced)
+{
+	measurement.peer = peer;
+	measurement.producers = count;
+	measurement.pushes = pushes;
+	measurement.is_paced = is_paced;
+	pthread_barrier_init(&measurement.barrier, NULL, count);
+	if (peer->begin)
+		peer->begin();
+	for (unsigned i = 0; i < count; i++) {
+		struct producer *producer = &measurement.each[i];
+
+		producer->measurement = &measurement;
+		producer->nth = i;
+		if (pthread_create(&producer->thread, NULL, produce, producer))
+			abort();
+	}
+	for (unsigned i = 0; i < count; i++)
+		pthread_join(measurement.each[i].thread, NULL);
+	if (peer->end)
+		peer->end();
+	pthread_barrier_destroy(&measurement.barrier);
+}
+
+/* ---- Figures --------------------------------------------------------------------------------- */
+
+/* CPUs that producers are at work on at the same time. */
+static unsigned busy_cpus(unsigned count)
+{
+	unsigned cpus = bench_cpus() > 2 ? bench_cpus() - 1 : bench_cpus();
+
+	return count < cpus ? count : cpus;
+}
+
+static void measure_saturating(
+	const struct peer *peer, unsigned count, struct figures *to, unsigned round)
+{
+	uint64_t begin_ns = UINT64_MAX;
+	uint64_t end_ns = 0;
+	double pushes = (double)(drops / count * count);
+
+	run(peer, count, drops / count, false);
+	for (unsigned i = 0; i < count; i++) {
+		const struct producer *producer = &measurement.each[i];
+
+		begin_ns = producer->begin_ns < begin_ns ? producer->begin_ns : begin_ns;
+		end_ns = producer->end_ns > end_ns ? producer->end_ns : end_ns;
+	}
+	to->push_ns[round] = (double)(end_ns - begin_ns) * busy_cpus(count) / pushes;
+	to->total_ns[round] = (double)(measurement.flushed_ns - begin_ns) / pushes;
+}
+
+static void measure_paced(
+	const struct peer *peer, unsigned count, struct figures *to, unsigned round)
+{
+	struct histogram *all = &measurement.each[0].bursts;
+
+	run(peer, count, paced_ms * 1000000 / pace_ns, true);
+	for (unsigned i = 1; i < count; i++)
+		histogram_merge(all, &measurement.each[i].bursts);
+	to->paced_ns[round] = (double)histogram_percentile(all, 50) / BURST;
+}
+
+static bool is_measured(const struct peer *peer, unsigned count)
+{
+	return (!only || !strcmp(only, peer->name)) &&
+	       (!peer->most_producers || count <= peer->most_producers);
+}
+
+static void measure_all(unsigned round)
+{
+	for (unsigned n = 0; n < producers.count; n++)
+		for (unsigned i = 0; peers[i]; i++) {
+			unsigned count = (unsigned)producers.values[n];
+
+			if (!is_measured(peers[i], count))
+				continue;
+			measure_saturating(peers[i], count, &figures[n][i], round);
+			measure_paced(peers[i], count, &figures[n][i], round);
+		}
+}
+
+/* ---- Results --------------------------------------------------------------------------------- */
+
+enum measure { PUSH, TOTAL, PACED };
+
+static const double *series(unsigned n, unsigned peer, enum measure measure)
+{
+	const struct figures *from = &figures[n][peer];
+
+	switch (measure) {
+	case PUSH:
+		return from->push_ns;
+	case TOTAL:
+		return from->total_ns;
+	default:
+		return from->paced_ns;
+	}
+}
+
+static struct results_row begin_row(char at[static 4], unsigned n, const char *name)
+{
+	snprintf(at, 4, "%u", (unsigned)producers.values[n] % 1000);
+	return (struct results_row){
+		.name = name, .at = at, .unit = "ns", .rounds = (unsigned)rounds};
+}
+
+/* Every way against ours, which comes first. */
+static void show(struct results *results, enum measure measure, const char *title)
+{
+	const struct results_table shown = {title, "producers", "ours/theirs"};
+	char at[4];
+
+	results_table(results, &shown);
+	for (unsigned n = 0; n < producers.count; n++)
+		for (unsigned i = 0; peers[i]; i++) {
+			struct results_row row = begin_row(at, n, peers[i]->name);
+
+			if (!is_measured(peers[i], (unsigned)producers.values[n]))
+				continue;
+			row.samples = row.ratio_to = series(n, i, measure);
+			if (!only)
+				row.ratio_of = series(n, 0, measure);
+			results_row(results, &row);
+		}
+}
+
+static unsigned index_of(const struct peer *peer)
+{
+	unsigned i = 0;
+
+	while (peers[i] != peer)
+		i++;
+	return i;
+}
+
+/* What more producers with lanes of their own cost each other. */
+static void show_growth(struct results *results)
+{
+	const struct results_table shown = {
+		"owned lanes, per drop until all are destroyed, against the first number of "
+		"producers",
+		"producers", "many/first"};
+	char at[4];
+
+	results_table(results, &shown);
+	for (unsigned n = 0; n < producers.count; n++) {
+		struct results_row row = begin_row(at, n, peers[0]->name);
+
+		row.samples = row.ratio_of = series(n, 0, TOTAL);
+		row.ratio_to = series(0, 0, TOTAL);
+		results_row(results, &row);
+	}
+}
+
+static void show_contention(struct results *results)
+{
+	const struct results_table shown = {
+		"the shared lane, saturating, against locked adds to one word by as many threads",
+		"producers", "lane/add"};
+	unsigned shared = index_of(&peer_drop_shared);
+	unsigned add = index_of(&peer_locked_add);
+	char at[4];
+
+	results_table(results, &shown);
+	for (unsigned n = 0; n < producers.count; n++) {
+		struct results_row row = begin_row(at, n, peers[shared]->name);
+
+		row.samples = row.ratio_of = series(n, shared, PUSH);
+		row.ratio_to = series(n, add, PUSH);
+		results_row(results, &row);
+	}
+}
+
+static void describe(struct results *results)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+
+	defer_drop_queue_config(defer_drop_queue_default(), &config);
+	peers_describe(results);
+	results_note(results, "%s", bench_pinning());
+	results_note(results,
+		"queue_size %" PRIu32 ", max_lanes %" PRIu32 "; saturating: %" PRIu64
+		" drops; paced: %" PRIu64 " ms of %d pushes every %" PRIu64 " ns by each producer",
+		config.queue_size, config.max_lanes, drops, paced_ms, BURST, BURST * pace_ns);
+	results_note(results,
+		"a saturating push: time until the last one returned, times the CPUs that "
+		"producers "
+		"were at work on (with N producers, at most all they are pinned to), by pushes; a "
+		"paced push: the median burst; ratios: the median of the rounds'");
+}
+
+static void check_only(void)
+{
+	bool is_known = !only;
+
+	for (unsigned i = 0; peers[i]; i++)
+		is_known |= !is_known && !strcmp(only, peers[i]->name);
+	if (is_known)
+		return;
+	fprintf(stderr, "--only %s: want one of ", only);
+	for (unsigned i = 0; peers[i]; i++)
+		fprintf(stderr, "%s\"%s\"", i ? ", " : "", peers[i]->name);
+	fprintf(stderr, "\n");
+	exit(2);
 }
 
 int main(int count, char **arguments)
 {
-	static const struct option options[] = {
-		{"rounds", required_argument, NULL, 'r'},
-		{"drops", required_argument, NULL, 'd'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
-	static struct figures figures[PEERS];
-	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
-	unsigned rounds = 11;
-	uint64_t drops = 2000000;
-	int option;
+	struct options options = options_read(table,
+		"What a push costs its caller, against other ways to hand destruction over.", count,
+		arguments);
+	struct results results;
 
-	while ((option = getopt_long(count, arguments, "", options, NULL)) != -1) {
-		if (option == 'r')
-			rounds = (unsigned)bench_number("--rounds", optarg, 1, MAX_ROUNDS);
-		else if (option == 'd')
-			drops = bench_number("--drops", optarg, 1000, 100000000);
-		else
-			return usage(), option == 'h' ? 0 : 2;
-	}
-	bench_print_machine(stdout);
-	config.cpus = bench_cpus() > 1 ? "1" : NULL;
-	bench_pin(0);
-	if (defer_drop_start(&config))
-		config.cpus = NULL, defer_drop_start(&config);
-	defer_drop_queue_config(defer_drop_queue_default(), &config);
-	printf("1 producer pinned to the first CPU, consumers to the second; queue_size %" PRIu32
-	       "; %" PRIu64 " drops, median of %u\n",
-		config.queue_size, drops, rounds);
+	check_only();
+	bench_pin_consumer(); /* for all consumers that are started from here */
+	results_begin(&results, &options);
+	describe(&results);
 	for (unsigned round = 0; round < rounds; round++)
-		for (unsigned i = 0; i < PEERS; i++)
-			measure(peers[i], &figures[i], round, drops);
-	print(figures, rounds);
-	print_skipped();
-	return 0;
+		measure_all(round);
+	show(&results, PUSH, "saturating push");
+	show(&results, TOTAL, "saturating, per drop until all are destroyed");
+	show(&results, PACED, "paced push");
+	if (!only) {
+		show_growth(&results);
+		show_contention(&results);
+	}
+	return results_end(&results);
 }

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a benchmark found, for people and for programs: a table as text while it goes on, and the
+ * same rows as JSON at the end.
+ *
+ *     results_begin    where, when and how it ran
+ *     results_version, results_skip, results_note
+ *     results_table    what the rows that follow are about
+ *     results_row      one way, at one value of the table's variable
+ *     results_end
+ */
+#ifndef RESULTS_H
+#define RESULTS_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+#include "options.h"
+
+/* One array of the JSON, written as it comes. */
+struct results_list {
+	FILE *file;
+	char *text;
+	size_t bytes;
+	unsigned count;
+};
+
+struct results {
+	FILE *out;  /* the text */
+	FILE *json; /* NULL: not wanted */
+	const struct options *options;
+	struct results_list versions, notes, skipped, rows;
+	const struct results_table *table;
+};
+
+struct results_table {
+	const char *title;    /* "saturating push" */
+	const char *variable; /* what the rows vary, beside the way: "producers", "percentile" */
+	const char *ratio;    /* what the ratio is, "ours/theirs"; NULL: no row has one */
+};
+
+struct results_row {
+	const char *name; /* the way: "defer_drop", "mutex and list" */
+	const char *at;   /* the value of the table's variable: "16", "p99.9" */
+	const char *unit; /* "ns", "bytes" */
+	/* One figure for each round. */
+	const double *samples;
+	unsigned rounds;
+	/* Two series of as many figures: the ratio is taken of each round, so that what slowed a
+	 * whole round down cancels out, and is shown as their median. NULL: no ratio. */
+	const double *ratio_of;
+	const double *ratio_to;
+};
+
+/* Where the JSON cannot be written, a message and exit status 2: before anything is measured. */
+void results_begin(struct results *results, const struct options *options);
+
+/* Of a peer; ours is there already. */
+void results_version(struct results *results, const char *name, const char *version);
+/* What could not be measured. */
+void results_skip(struct results *results, const char *name, const char *why);
+/* How it was measured: a line. */
+void results_note(struct results *results, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* The table must stay where it is until the next one, or the end. */
+void results_table(struct results *results, const struct results_table *table);
+void results_row(struct results *results, const struct results_row *row);
+
+/* Returns the program's exit status: 2, after a message, where the results could not be written. */
+int results_end(struct results *results);
+
+#endif
