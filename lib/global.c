@@ -194,6 +194,14 @@ int defer_drop_timed(void *object, defer_drop_fn destroy, uint64_t timeout_ns)
 	return result ? result : dd_push(dd_self.lane, &the_queue, object, destroy, timeout_ns);
 }
 
+int defer_drop_rcu(void *object, defer_drop_fn destroy)
+{
+	if (dd_unlikely(!dd_is_destructor(destroy) || !dd_grace_is_ready(&the_queue.grace)))
+		return dd_queue_push_rcu(&the_queue, object, destroy);
+	return dd_push(
+		dd_self.lane, &the_queue, object, dd_tagged(destroy, DD_GRACE), DEFER_DROP_FOREVER);
+}
+
 int defer_drop_flush(void)
 {
 	return defer_drop_queue_flush(&the_queue, DEFER_DROP_FOREVER);

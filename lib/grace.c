@@ -12,8 +12,8 @@
 /* Where the application uses this flavor, and so links it; else NULL. */
 extern const struct rcu_flavor_struct urcu_bp_flavor __attribute__((weak));
 
-/* Drops with options that are worth another grace period at once. */
-#define DD_PLENTY_UNCOVERED 64
+/* Positions that are worth another grace period at once. */
+#define DD_PLENTY_UNCOVERED 256
 
 struct dd_grace_thread {
 	const struct rcu_flavor_struct *flavor; /* set once */
@@ -164,16 +164,27 @@ static void note_cover(struct defer_drop_queue *queue)
 	}
 }
 
-/* What the grace period covers that had begun with note_cover may be destroyed. */
-static void take_cover(struct defer_drop_queue *queue)
+/*
+ * What the grace period covers that had begun with note_cover may be destroyed. True where much has
+ * come in since to a lane that was set aside: the next grace period may pass while this is
+ * destroyed.
+ */
+static bool take_cover(struct defer_drop_queue *queue)
 {
 	uint32_t count = dd_queue_lanes(queue);
+	bool has_plenty = false;
 
 	for (uint32_t i = 0; i < count; i++) {
-		queue->lanes[i]->cover = queue->lanes[i]->next_cover;
-		queue->lanes[i]->is_set_aside = false;
+		struct dd_lane *lane = queue->lanes[i];
+
+		lane->cover = lane->next_cover;
+		if (lane->is_set_aside &&
+			dd_ring_tail(&lane->ring) - lane->cover.position >= DD_PLENTY_UNCOVERED)
+			has_plenty = true;
+		lane->is_set_aside = false;
 	}
 	queue->grace.is_running = false;
+	return has_plenty;
 }
 
 static void begin(struct defer_drop_queue *queue)
@@ -221,31 +232,13 @@ bool dd_grace_covers_nested(struct dd_lane *lane)
 	return covers(lane, true, lane->nested.taken_total);
 }
 
-/* Has much come in since the grace period began that was found to be over? */
-static bool has_plenty_uncovered(struct defer_drop_queue *queue)
-{
-	uint32_t count = dd_queue_lanes(queue);
-
-	for (uint32_t i = 0; i < count; i++) {
-		struct dd_lane *lane = queue->lanes[i];
-		uint64_t uncovered = dd_ring_tail(&lane->ring) - lane->cover.position;
-		uint64_t pairs = dd_read(&lane->pairs_total) - dd_read(&lane->pairs_done_total);
-
-		if (uncovered >= 2 * DD_PLENTY_UNCOVERED && pairs >= DD_PLENTY_UNCOVERED)
-			return true;
-	}
-	return false;
-}
-
 void dd_grace_collect(struct defer_drop_queue *queue)
 {
 	struct dd_grace *grace = &queue->grace;
 
 	if (!grace->is_running || !has_passed(grace->thread))
 		return;
-	take_cover(queue);
-	/* The next one passes while what this one covers is destroyed. */
-	if (has_plenty_uncovered(queue))
+	if (take_cover(queue))
 		begin(queue);
 }
 

@@ -55,6 +55,12 @@ struct dd_grace {
 /* Before a push after a grace period: 0 or -ENOTSUP. */
 int dd_grace_use(struct dd_grace *grace);
 
+/* Would that be 0, and change nothing? */
+static inline bool dd_grace_is_ready(struct dd_grace *grace)
+{
+	return atomic_load_explicit(&grace->is_used, memory_order_relaxed) && !grace->is_orphaned;
+}
+
 /* Is the calling thread a reader that a grace period of this queue would wait for? */
 bool dd_grace_is_reading(struct dd_grace *grace);
 

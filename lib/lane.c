@@ -297,7 +297,7 @@ static uint64_t survive(struct dd_lane *lane, bool is_kept)
 	zero(&lane->retracted_total);
 	zero(&lane->waits_total);
 	zero(&lane->wait_ns_total);
-	zero(&lane->pairs_total);
+	zero(&lane->ring.pairs_total);
 	zero(&lane->pairs_done_total);
 	zero(&lane->skipped_total);
 	zero(&lane->abandoned_total);

@@ -59,7 +59,6 @@ struct dd_lane {
 	_Atomic(uint64_t) retracted_total; /* of positions claimed in a shared ring */
 	_Atomic(uint64_t) waits_total;
 	_Atomic(uint64_t) wait_ns_total;
-	_Atomic(uint64_t) pairs_total; /* drops with options that were pushed */
 
 	/* Set once. */
 	alignas(DD_LINE) struct defer_drop_queue *queue;

@@ -82,6 +82,7 @@ bool dd_nested_take(struct dd_nested *nested, struct dd_options *options, struct
 		options->completion = drop->object;
 		*drop = take(nested);
 	}
+	drop->destroy = dd_untagged(drop->destroy);
 	return true;
 }
 

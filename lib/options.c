@@ -37,20 +37,22 @@ static int check(defer_drop_fn destroy, const struct defer_drop_options *options
 	return completion && completion->eventfd < -1 ? -EINVAL : 0;
 }
 
-/* The request without an object; its options have a word of 0 where nothing is asked for. */
+/* The request without an object; a grace period alone needs no options, it has a tag. */
 static struct dd_request request_of(defer_drop_fn destroy, const struct defer_drop_options *options)
 {
 	struct dd_request request = {.drop = {NULL, destroy}, .ticket = options->ticket};
 	uint64_t word = options->bytes;
 
-	if (options->flags & DEFER_DROP_AFTER_GRACE_PERIOD)
-		word |= DD_AFTER_GRACE;
+	bool is_after_grace = options->flags & DEFER_DROP_AFTER_GRACE_PERIOD;
+
 	if (options->destroy_status) {
 		word |= DD_HAS_STATUS;
 		request.drop.destroy = (defer_drop_fn)(uintptr_t)options->destroy_status;
 	}
 	if (word || options->completion)
-		request.options.word = word | DD_OPTIONS;
+		request.options.word = word | DD_OPTIONS | (is_after_grace ? DD_AFTER_GRACE : 0);
+	else if (is_after_grace)
+		request.drop.destroy = dd_tagged(destroy, DD_GRACE);
 	request.options.completion = options->completion;
 	return request;
 }
@@ -213,13 +215,9 @@ int defer_drop_with(void *object, defer_drop_fn destroy, uint64_t timeout_ns,
 		defer_drop_queue_default(), object, destroy, timeout_ns, options);
 }
 
-int defer_drop_rcu(void *object, defer_drop_fn destroy)
+int dd_queue_push_rcu(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy)
 {
-	struct defer_drop_queue *queue = defer_drop_queue_default();
-	struct dd_request request = {
-		.drop = {object, destroy},
-		.options = {DD_OPTIONS | DD_AFTER_GRACE, NULL},
-	};
+	struct dd_request request = {.drop = {object, dd_tagged(destroy, DD_GRACE)}};
 	int result = dd_is_destructor(destroy) ? dd_queue_open(queue) : -EINVAL;
 
 	if (!result)

@@ -133,6 +133,8 @@ int dd_queue_push_settle(struct dd_lane *lane, uint64_t at, defer_drop_fn word)
 		dd_ring_withdraw(&lane->ring);
 		return refuse(lane, -ESHUTDOWN);
 	}
+	if (dd_is_options(word))
+		dd_count(&lane->ring.pairs_total);
 	dd_ring_advance(&lane->ring, at + dd_width(word));
 	wake(queue, attention);
 	return 0;
@@ -141,16 +143,6 @@ int dd_queue_push_settle(struct dd_lane *lane, uint64_t at, defer_drop_fn word)
 static uint64_t width_of(const struct dd_request *request)
 {
 	return request->options.word ? 2 : 1;
-}
-
-/* Owned: a drop with options, at the tail, where there is room for it. */
-static int push_both(struct dd_lane *lane, const struct dd_request *request, uint64_t at)
-{
-	dd_ring_publish_both(&lane->ring, at, &request->options, &request->drop);
-	if (dd_heed(&lane->queue->park.attention))
-		return dd_queue_push_settle(lane, at, dd_options_word(&request->options));
-	dd_ring_advance(&lane->ring, at + 2);
-	return 0;
 }
 
 static int push_owned(
@@ -173,7 +165,7 @@ static int push_owned(
 		has_room(lane, last); /* moves the limit, so that the next push is fast */
 	}
 	if (request->options.word)
-		return push_both(lane, request, *at);
+		return dd_push_both_at(lane, lane->queue, *at, &request->options, &request->drop);
 	return dd_push_at(lane, lane->queue, *at, request->drop.object, request->drop.destroy);
 }
 
@@ -236,6 +228,7 @@ static int claim_shared(struct dd_lane *lane, uint64_t width, uint64_t timeout_n
 static void publish_shared(struct dd_lane *lane, const struct dd_request *request, uint64_t at)
 {
 	if (request->options.word) {
+		dd_add_shared(&lane->ring.pairs_total, 1);
 		dd_ring_publish_both(&lane->ring, at, &request->options, &request->drop);
 	} else {
 		dd_ring_publish(&lane->ring, at, request->drop.object, request->drop.destroy);
@@ -266,8 +259,10 @@ static int push_shared(
 	if (!dd_heed(&queue->park.attention))
 		return 0;
 	attention = dd_settle(&queue->park.attention);
-	if (is_taken_back(lane, *at, word, attention))
+	if (is_taken_back(lane, *at, word, attention)) {
+		dd_add_shared(&lane->ring.pairs_total, 1 - width);
 		return refuse(lane, disclaim(lane, width));
+	}
 	wake(queue, attention);
 	return 0;
 }
@@ -352,13 +347,9 @@ int dd_queue_push_request(
 		result = push_shared(lane, request, timeout_ns, &at);
 	else
 		result = push_owned(lane, request, timeout_ns, &at);
-	if (result)
-		return result;
-	if (request->options.word)
-		dd_add_shared(&lane->pairs_total, 1);
-	if (request->ticket)
+	if (!result && request->ticket)
 		fill_ticket(request->ticket, lane, at + width_of(request));
-	return 0;
+	return result;
 }
 
 int dd_queue_push(

@@ -18,6 +18,18 @@ static inline int dd_push_at(struct dd_lane *lane, struct defer_drop_queue *queu
 	return 0;
 }
 
+/* The same for a drop with options. */
+static inline int dd_push_both_at(struct dd_lane *lane, struct defer_drop_queue *queue, uint64_t at,
+	const struct dd_options *options, const struct dd_drop *drop)
+{
+	dd_ring_publish_both(&lane->ring, at, options, drop);
+	if (dd_unlikely(dd_heed(&queue->park.attention)))
+		return dd_queue_push_settle(lane, at, dd_options_word(options));
+	dd_count(&lane->ring.pairs_total);
+	dd_ring_advance(&lane->ring, at + 2);
+	return 0;
+}
+
 /* Pushes to a lane of the calling thread's own, or leaves it to the slow path. */
 static inline int dd_push(struct dd_lane *lane, struct defer_drop_queue *queue, void *object,
 	defer_drop_fn destroy, uint64_t timeout_ns)

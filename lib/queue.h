@@ -117,6 +117,9 @@ int dd_queue_push(
 int dd_queue_push_request(
 	struct defer_drop_queue *queue, const struct dd_request *request, uint64_t timeout_ns);
 
+/* A push after a grace period that was not checked. */
+int dd_queue_push_rcu(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy);
+
 /* The rest of a push that published in its own lane and found attention set. */
 int dd_queue_push_settle(struct dd_lane *lane, uint64_t at, defer_drop_fn word);
 

@@ -65,14 +65,21 @@
 #define DD_TAKEN ((defer_drop_fn)(uintptr_t)1)
 
 /*
- * In a slot, bit 63 says that its word is no destructor of a plain drop; no function of a user's
- * process lies there. With bit 62 it is the options of the drop in the next slot: flags, and in the
- * lower 48 bits the bytes that the object holds. Without, it is the destructor of a drop with
- * options, which means nothing without the slot before it.
+ * The word of a slot is a destructor. Its two upper bits say more: no function of a user's process
+ * lies there.
+ *   00  the destructor of a plain drop
+ *   01  the same, after a grace period
+ *   11  no destructor: the options of the drop in the next slot, which are flags, and in the lower
+ *       48 bits the bytes that the object holds
+ *   10  the destructor of a drop with options: it means nothing without the slot before it
  */
-#define DD_OPTIONS     (UINT64_C(3) << 62)
-#define DD_SECOND      (UINT64_C(1) << 63)
-#define DD_AFTER_GRACE (UINT64_C(1) << 48) /* flags */
+#define DD_TAGS    (UINT64_C(3) << 62)
+#define DD_GRACE   (UINT64_C(1) << 62)
+#define DD_OPTIONS (UINT64_C(3) << 62)
+#define DD_SECOND  (UINT64_C(2) << 62)
+
+/* Of options. */
+#define DD_AFTER_GRACE (UINT64_C(1) << 48)
 #define DD_HAS_STATUS  (UINT64_C(1) << 49) /* the destructor is a defer_drop_status_fn */
 #define DD_BYTES       (DEFER_DROP_BYTES_END - 1)
 
@@ -98,6 +105,8 @@ struct dd_ring {
 	_Atomic(uint64_t) limit;                 /* no need to look at head before it is reached */
 	struct dd_slot *slots;                   /* set once, like mask */
 	uint64_t mask;
+	_Atomic(uint64_t) pairs_total; /* drops with options that were pushed; not of the ring's
+					* concern, but of this line's writers */
 
 	/* The consumer's line: it writes; producers read head when they reach their limit. */
 	alignas(DD_LINE) _Atomic(uint64_t) head; /* drops before it have been destroyed */
@@ -130,15 +139,37 @@ static inline bool dd_is_destructor(defer_drop_fn destroy)
 	return (intptr_t)destroy > 0;
 }
 
+static inline uint64_t dd_tag(defer_drop_fn word)
+{
+	return (uint64_t)(uintptr_t)word & DD_TAGS;
+}
+
+static inline defer_drop_fn dd_tagged(defer_drop_fn destroy, uint64_t tag)
+{
+	return (defer_drop_fn)(uintptr_t)((uint64_t)(uintptr_t)destroy | tag);
+}
+
+static inline defer_drop_fn dd_untagged(defer_drop_fn word)
+{
+	return (defer_drop_fn)(uintptr_t)((uint64_t)(uintptr_t)word & ~DD_TAGS);
+}
+
 /* Does a slot with this word hold the options of the drop in the next one? */
 static inline bool dd_is_options(defer_drop_fn word)
 {
-	return ((uint64_t)(uintptr_t)word & DD_OPTIONS) == DD_OPTIONS;
+	return dd_tag(word) == DD_OPTIONS;
 }
 
 static inline bool dd_is_second(defer_drop_fn word)
 {
-	return ((uint64_t)(uintptr_t)word & DD_OPTIONS) == DD_SECOND;
+	return dd_tag(word) == DD_SECOND;
+}
+
+/* Does the drop that begins with this word wait for a grace period? */
+static inline bool dd_is_after_grace(defer_drop_fn word)
+{
+	return dd_tag(word) == DD_GRACE ||
+	       (dd_is_options(word) && ((uint64_t)(uintptr_t)word & DD_AFTER_GRACE));
 }
 
 /* Slots of a drop, the first of which has this word. */
@@ -297,9 +328,8 @@ static inline void dd_ring_publish_both(struct dd_ring *ring, uint64_t at,
 
 	dd_plain_store(&second->object, drop->object);
 	/* Relaxed is enough: nobody takes it before the first. */
-	atomic_store_explicit(&second->destroy,
-		(defer_drop_fn)(uintptr_t)((uint64_t)(uintptr_t)drop->destroy | DD_SECOND),
-		memory_order_relaxed);
+	atomic_store_explicit(
+		&second->destroy, dd_tagged(drop->destroy, DD_SECOND), memory_order_relaxed);
 	dd_ring_publish(ring, at, options->completion, dd_options_word(options));
 }
 
@@ -344,7 +374,8 @@ static inline bool dd_ring_is_published(struct dd_ring *ring)
 		&ring->taken_from[at & ring->taken_mask].destroy, memory_order_relaxed);
 }
 
-/* Takes the next drop, or the options of one. False where none is published. */
+/* Takes the next drop, whose word may be tagged, or the options of one. False where none is
+ * published. */
 static inline bool dd_ring_take(struct dd_ring *ring, struct dd_drop *drop)
 {
 	uint64_t at = dd_plain_load(&ring->cursor);
@@ -359,7 +390,7 @@ static inline bool dd_ring_take(struct dd_ring *ring, struct dd_drop *drop)
 	return true;
 }
 
-/* Options were taken: they stay for another time. */
+/* What was taken last stays for another time. */
 static inline void dd_ring_put_back(struct dd_ring *ring)
 {
 	dd_plain_store(&ring->cursor, dd_plain_load(&ring->cursor) - 1);
@@ -373,7 +404,7 @@ static inline void dd_ring_take_second(struct dd_ring *ring, struct dd_drop *dro
 	/* Relaxed is enough: the first slot's PUBLISH carries it. */
 	defer_drop_fn word = atomic_load_explicit(&slot->destroy, memory_order_relaxed);
 
-	drop->destroy = (defer_drop_fn)(uintptr_t)((uint64_t)(uintptr_t)word & ~DD_SECOND);
+	drop->destroy = dd_untagged(word);
 	drop->object = dd_plain_load(&slot->object);
 	dd_plain_store(&ring->cursor, at + 1);
 }

@@ -100,9 +100,8 @@ static void destroy_nested(struct dd_lane *lane, struct dd_current *nested)
 static bool is_next_covered(struct dd_lane *lane)
 {
 	struct defer_drop_queue *queue = lane->queue;
-	defer_drop_fn word = dd_nested_next(&lane->nested);
 
-	if (!dd_is_options(word) || !((uint64_t)(uintptr_t)word & DD_AFTER_GRACE))
+	if (!dd_is_after_grace(dd_nested_next(&lane->nested)))
 		return true;
 	while (!dd_grace_covers_nested(lane) && !is_over(queue)) {
 		if (dd_queue_state(queue) == DD_OPEN)
@@ -178,10 +177,10 @@ static void take_current(struct dd_lane *lane, const struct dd_drop *taken)
 	dd_ring_take_second(&lane->ring, &lane->current.drop);
 }
 
-/* Do the options that were taken wait for a grace period that has not passed? */
+/* Does what was taken wait for a grace period that has not passed? */
 static bool is_held_up(struct dd_lane *lane, const struct dd_drop *taken)
 {
-	return ((uint64_t)(uintptr_t)taken->destroy & DD_AFTER_GRACE) &&
+	return dd_is_after_grace(taken->destroy) &&
 	       !dd_grace_covers(lane, dd_plain_load(&lane->ring.cursor) - 1);
 }
 
@@ -198,7 +197,7 @@ static inline bool run(struct dd_lane *lane, const struct dd_drop *taken)
 	lane->queue->running_lane = lane;
 	if (dd_unlikely(dd_is_options(taken->destroy)))
 		return run_with_options(lane, taken);
-	taken->destroy(taken->object);
+	dd_untagged(taken->destroy)(taken->object);
 	if (dd_unlikely(!dd_nested_is_empty(&lane->nested)))
 		return run_on(lane);
 	finish(lane);
@@ -212,7 +211,7 @@ static inline bool take(struct dd_lane *lane, struct dd_drop *taken)
 {
 	if (!dd_ring_take(&lane->ring, taken))
 		return false;
-	if (dd_likely(!dd_is_options(taken->destroy)) || !is_held_up(lane, taken))
+	if (dd_likely(!dd_tag(taken->destroy)) || !is_held_up(lane, taken))
 		return true;
 	dd_ring_put_back(&lane->ring);
 	lane->is_set_aside = true;
@@ -242,7 +241,7 @@ uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
 
 /* ---- The end --------------------------------------------------------------------------------- */
 
-/* Waits for the grace period of options that were taken, until the time is over. */
+/* Waits for the grace period that what was taken needs, if any, until the time is over. */
 static void await_cover(struct dd_lane *lane, const struct dd_drop *taken)
 {
 	struct defer_drop_queue *queue = lane->queue;
@@ -281,8 +280,7 @@ void dd_run_last(struct dd_lane *lane)
 			gap++;
 			continue;
 		}
-		if (dd_is_options(taken.destroy))
-			await_cover(lane, &taken);
+		await_cover(lane, &taken);
 		if (is_over(queue)) {
 			abandon(lane, &taken);
 		} else {

@@ -40,7 +40,7 @@ static void add_lane(struct dd_lane *lane, struct defer_drop_stats *stats)
 
 	stats->abandoned_total += dd_read(&lane->abandoned_total);
 	pushed = dd_ring_tail(&lane->ring) - lane->first - dd_read(&lane->retracted_total) -
-		 dd_read(&lane->pairs_total);
+		 dd_read(&lane->ring.pairs_total);
 	/* An owner publishes before it moves the tail. */
 	stats->pushed_total += pushed < destroyed ? destroyed : pushed;
 	stats->destroyed_total += destroyed;

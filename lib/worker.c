@@ -61,7 +61,7 @@ static uint64_t look_at_backlog(struct dd_lane *lane)
 	uint64_t tail = dd_ring_tail(&lane->ring);
 	uint64_t cursor = dd_plain_load(&lane->ring.cursor);
 
-	uint64_t pairs = dd_read(&lane->pairs_total) - dd_read(&lane->pairs_done_total);
+	uint64_t pairs = dd_read(&lane->ring.pairs_total) - dd_read(&lane->pairs_done_total);
 	uint64_t places = tail - cursor;
 
 	/* An owner publishes before it moves the tail, and counts after it. */
