@@ -114,7 +114,6 @@ static bool is_next_covered(struct dd_lane *lane)
 /* Runs the nested drops, and those they make, first-in first-out. False where it has to stop. */
 static bool run_nested(struct dd_lane *lane)
 {
-	lane->queue->running_lane = lane;
 	while (!dd_nested_is_empty(&lane->nested)) {
 		struct dd_current nested = {.status = 0};
 
@@ -131,20 +130,26 @@ static bool run_nested(struct dd_lane *lane)
 
 /* ---- One drop -------------------------------------------------------------------------------- */
 
+/* The position has moved on. */
+static inline void wake_waiters(struct dd_lane *lane, struct defer_drop_queue *queue)
+{
+	if (dd_likely(!dd_alarm_is_due(lane, queue->is_fenced)))
+		return;
+	dd_ring_recycle(&lane->ring); /* a push that waited gets all the room there is */
+	dd_wait_wake(lane);
+}
+
 /* The drop that the lane is destroying has been destroyed. */
 static void finish(struct dd_lane *lane)
 {
-	if (dd_likely(lane->current.width == 1)) {
+	if (lane->current.width == 1) {
 		dd_ring_done(&lane->ring);
 	} else {
 		lane->current.width = 1;
 		dd_count(&lane->pairs_done_total);
 		dd_ring_done_both(&lane->ring);
 	}
-	if (dd_unlikely(dd_alarm_is_due(lane, lane->queue->is_fenced))) {
-		dd_ring_recycle(&lane->ring); /* a push that waited gets all the room there is */
-		dd_wait_wake(lane);
-	}
+	wake_waiters(lane, lane->queue);
 }
 
 /*
@@ -191,16 +196,20 @@ static bool run_with_options(struct dd_lane *lane, const struct dd_drop *taken)
 	return run_on(lane);
 }
 
-/* Runs a drop that was taken, or whose options were. False where the lane was set aside. */
-static inline bool run(struct dd_lane *lane, const struct dd_drop *taken)
+/*
+ * Runs a drop that was taken, or whose options were. False where the lane was set aside. A plain
+ * drop has no business with what the lane knows of the one that it is destroying.
+ */
+static inline bool run(
+	struct dd_lane *lane, struct defer_drop_queue *queue, const struct dd_drop *taken)
 {
-	lane->queue->running_lane = lane;
 	if (dd_unlikely(dd_is_options(taken->destroy)))
 		return run_with_options(lane, taken);
 	dd_untagged(taken->destroy)(taken->object);
 	if (dd_unlikely(!dd_nested_is_empty(&lane->nested)))
 		return run_on(lane);
-	finish(lane);
+	dd_ring_done(&lane->ring);
+	wake_waiters(lane, queue);
 	return true;
 }
 
@@ -224,12 +233,15 @@ uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
 	struct dd_drop taken;
 	uint64_t ran = 0;
 
-	if (dd_unlikely(lane->is_set_aside || (lane->is_among_nested && !run_on(lane))))
+	if (dd_unlikely(lane->is_set_aside))
+		return 0;
+	queue->running_lane = lane;
+	if (dd_unlikely(lane->is_among_nested) && !run_on(lane))
 		return 0;
 	while (ran < most && dd_queue_state(queue) == DD_OPEN &&
 		!dd_deadline_has_come(deadline_ns) && take(lane, &taken)) {
 		ran++;
-		if (!run(lane, &taken))
+		if (!run(lane, queue, &taken))
 			return ran; /* head stays behind what is not done */
 		if (dd_unlikely(dd_read_32(&queue->watchers)))
 			dd_watch_glance(queue);
@@ -268,6 +280,7 @@ void dd_run_last(struct dd_lane *lane)
 	uint64_t end = dd_plain_load(&lane->ring.cursor) + dd_ring_capacity(&lane->ring);
 	uint64_t gap = 0;
 
+	queue->running_lane = lane;
 	if (lane->is_among_nested)
 		run_on(lane);
 	run_nested(lane); /* of a drop whose destructor ended the process */
@@ -286,7 +299,7 @@ void dd_run_last(struct dd_lane *lane)
 		} else {
 			dd_add(&lane->skipped_total, gap);
 			gap = 0;
-			run(lane, &taken);
+			run(lane, queue, &taken);
 		}
 	}
 	dd_nested_clear(&lane->nested);
