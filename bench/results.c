@@ -192,7 +192,7 @@ static void print_number(FILE *file, double value)
 static void print_row(FILE *file, const struct results_row *row, const struct summary *summary,
 	const struct summary *ratio)
 {
-	fprintf(file, "  %-28s %10s %-7s", row->name, row->at, row->unit);
+	fprintf(file, "  %-30s %10s %-7s", row->name, row->at, row->unit);
 	print_number(file, summary->median);
 	print_number(file, summary->least);
 	print_number(file, summary->lower_quartile);
@@ -281,7 +281,7 @@ void results_note(struct results *results, const char *format, ...)
 void results_table(struct results *results, const struct results_table *table)
 {
 	results->table = table;
-	fprintf(results->out, "\n%s\n  %-28s %10s %-7s %10s %10s %10s %10s %10s %s\n", table->title,
+	fprintf(results->out, "\n%s\n  %-30s %10s %-7s %10s %10s %10s %10s %10s %s\n", table->title,
 		"", table->variable, "unit", "median", "least", "quartile", "quartile", "most",
 		table->ratio ? table->ratio : "");
 }
