@@ -62,6 +62,9 @@ extern const struct peer peer_crossbeam_unbounded;
 extern const struct peer *const peers[];
 #define PEERS_MOST 24
 
+/* Producers at a time, at most. */
+#define PEER_PRODUCERS 64
+
 /* Adds versions, and what was not there to build with, to the results. */
 void peers_describe(struct results *results);
 

@@ -16,8 +16,7 @@
 #include "peer.h"
 #include "results.h"
 
-#define MAX_ROUNDS    101
-#define MAX_PRODUCERS 64
+#define MAX_ROUNDS 101
 /* Paced pushes come so many at a time, so that the clock costs little beside them. */
 #define BURST 16
 
@@ -45,7 +44,7 @@ static const struct options_entry table[] = {
 		.what = "how many push at a time",
 		.list = &producers,
 		.least = 1,
-		.most = MAX_PRODUCERS},
+		.most = PEER_PRODUCERS},
 	{.name = "pace-ns",
 		.what = "time from one paced push of a producer to its next",
 		.number = &pace_ns,
@@ -78,7 +77,7 @@ struct measurement {
 	bool is_paced;
 	pthread_barrier_t barrier;
 	uint64_t flushed_ns;
-	struct producer each[MAX_PRODUCERS];
+	struct producer each[PEER_PRODUCERS];
 };
 
 /* What was measured, one figure for each round. */
