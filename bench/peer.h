@@ -18,6 +18,9 @@
 struct peer {
 	const char *name;
 	unsigned most_producers; /* 0: any number */
+	/* Producers wait for each other without giving up the CPU: where there were more of them
+	 * than CPUs, each push would take a time slice or two. */
+	bool is_spinning;
 	/* Starts the consumer; the caller is pinned where it shall run. May be NULL. */
 	void (*begin)(void);
 	/* The calling thread will be the nth producer and push at most so often. May be NULL. */

@@ -61,5 +61,9 @@ static void end(void)
 	peer_end_behind(push_one, &is_over, consumer);
 }
 
-const struct peer peer_ck_ring = {
-	.name = "ck_ring MPSC", .begin = begin, .push = push, .flush = flush, .end = end};
+const struct peer peer_ck_ring = {.name = "ck_ring MPSC",
+	.is_spinning = true,
+	.begin = begin,
+	.push = push,
+	.flush = flush,
+	.end = end};

@@ -221,8 +221,11 @@ static void measure_paced(
 
 static bool is_measured(const struct peer *peer, unsigned count)
 {
-	return (!only || !strcmp(only, peer->name)) &&
-	       (!peer->most_producers || count <= peer->most_producers);
+	if (only && strcmp(only, peer->name))
+		return false;
+	if (peer->most_producers && count > peer->most_producers)
+		return false;
+	return !peer->is_spinning || count <= bench_cpus();
 }
 
 static void measure_all(unsigned round)
@@ -337,6 +340,12 @@ static void describe(struct results *results)
 	defer_drop_queue_config(defer_drop_queue_default(), &config);
 	peers_describe(results);
 	results_note(results, "%s", bench_pinning());
+	for (unsigned i = 0; peers[i]; i++)
+		if (peers[i]->is_spinning)
+			results_note(results,
+				"%s: with no more producers than CPUs, since they spin for each "
+				"other",
+				peers[i]->name);
 	results_note(results,
 		"queue_size %" PRIu32 ", max_lanes %" PRIu32 "; saturating: %" PRIu64
 		" drops; paced: %" PRIu64 " ms of %d pushes every %" PRIu64 " ns by each producer",

@@ -36,8 +36,12 @@ has_package() {
 	libc6-dev) [ -e /usr/include/stdio.h ] || [ -e /usr/include/features.h ] ;;
 	ninja-build) command -v ninja ;;
 	relacy-dev) [ -e /usr/include/relacy/relacy.hpp ] ;;
+	librust-*-dev) ls /usr/share/cargo/registry/"$(echo "$1" | sed 's/^librust-//;s/-dev$//')"-* ;;
 	lib*-dev) pkg-config --exists "$(pkg_config_name "$1")" ;;
 	linux-libc-dev) [ -e /usr/include/linux/futex.h ] ;;
+	libjemalloc2) ls /usr/lib/*/libjemalloc.so.2 ;;
+	libmimalloc2.0) ls /usr/lib/*/libmimalloc.so.2* ;;
+	gnuplot-nox) command -v gnuplot ;;
 	*) command -v "$1" ;;
 	esac >/dev/null 2>&1
 }
@@ -45,6 +49,8 @@ has_package() {
 pkg_config_name() {
 	case $1 in
 	libcriterion-dev) echo criterion ;;
+	libck-dev) echo ck ;;
+	libglib2.0-dev) echo glib-2.0 ;;
 	liburcu-dev) echo liburcu ;;
 	*) echo "${1%-dev}" ;;
 	esac

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: MIT
+#
+# gnuplot -e "data='FILE'; picture='FILE'; heading='TEXT'; variable='TEXT'; unit='TEXT'" plot.gp
+#
+# One line for each way, as plot.py writes them: a block that begins with its name, then
+# x label median lower-quartile upper-quartile.
+
+set terminal svg size 1000,600 noenhanced background rgb 'white'
+set output picture
+set title heading
+set xlabel variable
+set ylabel unit
+set logscale xy
+set format y '%g'
+set grid ytics
+set key outside right
+stats data using 1 nooutput
+plot for [i = 0:STATS_blocks - 1] data index i using 1:3:4:5:xtic(2) \
+	with yerrorlines linewidth (i ? 1 : 3) title columnheader(1)
