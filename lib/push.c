@@ -176,8 +176,12 @@ static int disclaim(struct dd_lane *lane, uint64_t width)
 	return -ESHUTDOWN;
 }
 
-/* Claims positions in the shared lane, if there is room at them before the time is over. */
-static int claim_or_give_up(struct dd_lane *lane, uint64_t width, uint64_t timeout_ns, uint64_t *at)
+/*
+ * Claims positions in the shared lane, waiting for room until the time is over. Who waits has
+ * claimed
+ * nothing: or each of many producers would be woken for its one position, with a system call.
+ */
+static int claim_slowly(struct dd_lane *lane, uint64_t width, uint64_t timeout_ns, uint64_t *at)
 {
 	uint64_t deadline_ns;
 	int result;
@@ -196,75 +200,79 @@ static int claim_or_give_up(struct dd_lane *lane, uint64_t width, uint64_t timeo
 	return result;
 }
 
-/* Claims the next positions in the shared lane and waits with them: first come, first served. */
-static int claim_and_wait(struct dd_lane *lane, uint64_t width, uint64_t *at)
+/* Claims positions in the shared lane. */
+static inline int claim_shared(
+	struct dd_lane *lane, uint64_t width, uint64_t timeout_ns, uint64_t *at)
 {
 	struct dd_ring *ring = &lane->ring;
 	uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
-	uint64_t deadline_ns;
-	uint64_t last;
-	int result = 0;
 
-	if (!dd_ring_has_room(ring, tail + width - 1))
-		result = may_wait(lane, DEFER_DROP_FOREVER, &deadline_ns);
-	if (result)
-		return result;
-	*at = dd_ring_claim(ring, width);
-	last = *at + width - 1;
-	if (!dd_ring_has_room(ring, last) && wait_for_room(lane, last, DEFER_DROP_FOREVER))
-		return disclaim(lane, width);
-	return 0;
-}
-
-static int claim_shared(struct dd_lane *lane, uint64_t width, uint64_t timeout_ns, uint64_t *at)
-{
 	if (dd_is_closed(lane->queue))
 		return -ESHUTDOWN;
-	if (timeout_ns == DEFER_DROP_FOREVER)
-		return claim_and_wait(lane, width, at);
-	return claim_or_give_up(lane, width, timeout_ns, at);
+	/* One instruction that cannot fail; but it may claim what others claimed the room of. */
+	if (timeout_ns != DEFER_DROP_FOREVER || !dd_ring_has_room(ring, tail + width - 1))
+		return claim_slowly(lane, width, timeout_ns, at);
+	*at = dd_ring_claim(ring, width);
+	if (dd_likely(dd_ring_has_room(ring, *at + width - 1)))
+		return 0;
+	return wait_for_room(lane, *at + width - 1, DEFER_DROP_FOREVER) ? disclaim(lane, width) : 0;
 }
 
-static void publish_shared(struct dd_lane *lane, const struct dd_request *request, uint64_t at)
+/* The rest of a push that published in the shared lane. */
+static inline int settle_shared(struct dd_lane *lane, uint64_t at, defer_drop_fn word)
 {
-	if (request->options.word) {
-		dd_add_shared(&lane->ring.pairs_total, 1);
-		dd_ring_publish_both(&lane->ring, at, &request->options, &request->drop);
-	} else {
-		dd_ring_publish(&lane->ring, at, request->drop.object, request->drop.destroy);
-	}
-	nudge_shared(lane, at);
-}
-
-static int push_shared(
-	struct dd_lane *lane, const struct dd_request *request, uint64_t timeout_ns, uint64_t *at)
-{
-	struct defer_drop_queue *queue = lane->queue;
-	uint64_t width = width_of(request);
-	defer_drop_fn word =
-		request->options.word ? dd_options_word(&request->options) : request->drop.destroy;
-	int result = claim_shared(lane, width, timeout_ns, at);
+	struct dd_park *park = &lane->queue->park;
+	uint64_t width = dd_width(word);
 	uint32_t attention;
 
-	if (result)
-		return refuse(lane, result);
-	/*
-	 * The closing consumer moves head past positions that were claimed but not published, which
-	 * makes room in slots that may yet be filled by those who claimed them. Whoever found that
-	 * room sees CLOSED here, by RECYCLE, and must leave the slot alone.
-	 */
-	if (dd_is_closed(lane->queue))
-		return refuse(lane, disclaim(lane, width));
-	publish_shared(lane, request, *at);
-	if (!dd_heed(&queue->park.attention))
+	nudge_shared(lane, at);
+	if (dd_likely(!dd_heed(&park->attention)))
 		return 0;
-	attention = dd_settle(&queue->park.attention);
-	if (is_taken_back(lane, *at, word, attention)) {
+	attention = dd_settle(&park->attention);
+	if (is_taken_back(lane, at, word, attention)) {
 		dd_add_shared(&lane->ring.pairs_total, 1 - width);
 		return refuse(lane, disclaim(lane, width));
 	}
-	wake(queue, attention);
+	wake(lane->queue, attention);
 	return 0;
+}
+
+/*
+ * The closing consumer moves head past positions that were claimed but not published, which makes
+ * room in slots that may yet be filled by those who claimed them. Whoever found that room sees
+ * CLOSED here, by RECYCLE, and must leave the slot alone.
+ */
+static inline bool is_claimed_in_vain(struct dd_lane *lane)
+{
+	return dd_unlikely(dd_is_closed(lane->queue));
+}
+
+static inline int push_shared(
+	struct dd_lane *lane, void *object, defer_drop_fn word, uint64_t timeout_ns, uint64_t *at)
+{
+	int result = claim_shared(lane, 1, timeout_ns, at);
+
+	if (dd_unlikely(result))
+		return refuse(lane, result);
+	if (is_claimed_in_vain(lane))
+		return refuse(lane, disclaim(lane, 1));
+	dd_ring_publish(&lane->ring, *at, object, word);
+	return settle_shared(lane, *at, word);
+}
+
+/* The same for a drop with options. */
+static int push_both_shared(
+	struct dd_lane *lane, const struct dd_request *request, uint64_t timeout_ns, uint64_t *at)
+{
+	int result = claim_shared(lane, 2, timeout_ns, at);
+
+	if (result)
+		return refuse(lane, result);
+	if (is_claimed_in_vain(lane))
+		return refuse(lane, disclaim(lane, 2));
+	dd_add_shared(&lane->ring.pairs_total, 1);
+	dd_ring_publish_both(&lane->ring, *at, &request->options, &request->drop);
+	return settle_shared(lane, *at, dd_options_word(&request->options));
 }
 
 /*
@@ -343,22 +351,42 @@ int dd_queue_push_request(
 	if (result)
 		return refuse(lane, result);
 	address(request, lane);
-	if (lane->is_shared)
-		result = push_shared(lane, request, timeout_ns, &at);
-	else
+	if (!lane->is_shared)
 		result = push_owned(lane, request, timeout_ns, &at);
+	else if (request->options.word)
+		result = push_both_shared(lane, request, timeout_ns, &at);
+	else
+		result = push_shared(
+			lane, request->drop.object, request->drop.destroy, timeout_ns, &at);
 	if (!result && request->ticket)
 		fill_ticket(request->ticket, lane, at + width_of(request));
 	return result;
 }
 
-int dd_queue_push(
-	struct defer_drop_queue *queue, void *object, defer_drop_fn destroy, uint64_t timeout_ns)
+/* May the calling thread push to the lane of its tenancy without further ado? */
+static inline bool is_at_home(const struct dd_tenancy *tenancy)
 {
-	struct dd_request request = {.drop = {object, destroy}};
+	return tenancy && !dd_self.running && !dd_self.is_leaving;
+}
 
-	return dd_is_destructor(destroy) ? dd_queue_push_request(queue, &request, timeout_ns)
-					 : -EINVAL;
+static inline int push_off_path(struct defer_drop_queue *queue, const struct dd_tenancy *tenancy,
+	void *object, defer_drop_fn word, uint64_t timeout_ns)
+{
+	struct dd_request request;
+	uint64_t at;
+
+	if (!dd_is_destructor(word))
+		return -EINVAL;
+	if (is_at_home(tenancy) && tenancy->lane->is_shared)
+		return push_shared(tenancy->lane, object, word, timeout_ns, &at);
+	request = (struct dd_request){.drop = {object, word}};
+	return dd_queue_push_request(queue, &request, timeout_ns);
+}
+
+int dd_queue_push(
+	struct defer_drop_queue *queue, void *object, defer_drop_fn word, uint64_t timeout_ns)
+{
+	return push_off_path(queue, dd_tenancy_of(queue), object, word, timeout_ns);
 }
 
 static int push(
@@ -369,9 +397,9 @@ static int push(
 	if (!queue)
 		return -EINVAL;
 	tenancy = dd_tenancy_of(queue);
-	if (tenancy && !tenancy->lane->is_shared && !dd_self.running && !dd_self.is_leaving)
+	if (is_at_home(tenancy) && !tenancy->lane->is_shared)
 		return dd_push(tenancy->lane, queue, object, destroy, timeout_ns);
-	return dd_queue_push(queue, object, destroy, timeout_ns);
+	return push_off_path(queue, tenancy, object, destroy, timeout_ns);
 }
 
 int defer_drop_queue_push(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy)
