@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
-# gnuplot -e "data='FILE'; picture='FILE'; heading='TEXT'; variable='TEXT'; unit='TEXT'" plot.gp
+# gnuplot -e "data='FILE'; picture='FILE'; heading='TEXT'; variable='TEXT'; unit='TEXT'; ways=N"
+# plot.gp
 #
 # One line for each way, as plot.py writes them: a block that begins with its name, then
 # x label median lower-quartile upper-quartile.
@@ -11,9 +12,9 @@ set title heading
 set xlabel variable
 set ylabel unit
 set logscale xy
+set autoscale xfix
 set format y '%g'
 set grid ytics
 set key outside right
-stats data using 1 nooutput
-plot for [i = 0:STATS_blocks - 1] data index i using 1:3:4:5:xtic(2) \
+plot for [i = 0:ways - 1] data index i using 1:3:4:5:xtic(2) \
 	with yerrorlines linewidth (i ? 1 : 3) title columnheader(1)

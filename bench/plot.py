@@ -53,12 +53,13 @@ def draw(program, title, rows, folder):
     if not lines:
         return
     name = re.sub(r"\W+", "-", f"{program} {title}".lower()).strip("-")
-    picture = folder / f"{name[:80]}.svg"
+    picture = folder / f"{name}.svg"
     with tempfile.NamedTemporaryFile("w") as data:
         write(data, lines)
         values = {"data": data.name, "picture": picture, "heading": f"{program}: {title}",
                   "variable": rows[0]["variable"], "unit": rows[0]["unit"]}
         settings = "; ".join(f"{key} = {quote(value)}" for key, value in values.items())
+        settings += f"; ways = {len(lines)}"
         subprocess.run(["gnuplot", "-e", settings, SCRIPT], check=True)
     print(picture)
 

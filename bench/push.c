@@ -39,7 +39,7 @@ static const struct options_entry table[] = {
 		.number = &drops,
 		.least = 1000,
 		.most = 10000000,
-		.quick = 200000},
+		.quick = 100000},
 	{.name = "producers",
 		.what = "how many push at a time",
 		.list = &producers,
@@ -55,7 +55,7 @@ static const struct options_entry table[] = {
 		.number = &paced_ms,
 		.least = 1,
 		.most = 10000,
-		.quick = 5},
+		.quick = 2},
 	{.name = "only", .what = "measure this way alone", .text = &only},
 	{.name = NULL},
 };
@@ -299,9 +299,7 @@ static unsigned index_of(const struct peer *peer)
 static void show_growth(struct results *results)
 {
 	const struct results_table shown = {
-		"owned lanes, per drop until all are destroyed, against the first number of "
-		"producers",
-		"producers", "many/first"};
+		"owned lanes, against the first number of producers", "producers", "many/first"};
 	char at[4];
 
 	results_table(results, &shown);
@@ -317,8 +315,7 @@ static void show_growth(struct results *results)
 static void show_contention(struct results *results)
 {
 	const struct results_table shown = {
-		"the shared lane, saturating, against locked adds to one word by as many threads",
-		"producers", "lane/add"};
+		"shared lane, against locked adds by as many", "producers", "lane/add"};
 	unsigned shared = index_of(&peer_drop_shared);
 	unsigned add = index_of(&peer_locked_add);
 	char at[4];
@@ -351,10 +348,12 @@ static void describe(struct results *results)
 		" drops; paced: %" PRIu64 " ms of %d pushes every %" PRIu64 " ns by each producer",
 		config.queue_size, config.max_lanes, drops, paced_ms, BURST, BURST * pace_ns);
 	results_note(results,
-		"a saturating push: time until the last one returned, times the CPUs that "
-		"producers "
-		"were at work on (with N producers, at most all they are pinned to), by pushes; a "
-		"paced push: the median burst; ratios: the median of the rounds'");
+		"saturating push: the time until the last one returned, times the CPUs that "
+		"producers were at work on, by pushes; saturating total: the time until all were "
+		"destroyed, by drops; paced push: the median burst");
+	results_note(results,
+		"owned lanes: the total, per drop; shared lane: the saturating push; ratios are "
+		"taken of each round");
 }
 
 static void check_only(void)
@@ -386,7 +385,7 @@ int main(int count, char **arguments)
 	for (unsigned round = 0; round < rounds; round++)
 		measure_all(round);
 	show(&results, PUSH, "saturating push");
-	show(&results, TOTAL, "saturating, per drop until all are destroyed");
+	show(&results, TOTAL, "saturating total");
 	show(&results, PACED, "paced push");
 	if (!only) {
 		show_growth(&results);
