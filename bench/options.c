@@ -40,7 +40,7 @@ static void print_built_in(const struct options_entry *entry)
 		for (unsigned i = 0; i < entry->list->count; i++)
 			printf("%s%" PRIu64, i ? "," : "", entry->list->values[i]);
 	if (entry->quick)
-		printf(", quick %" PRIu64, entry->quick);
+		printf(entry->list ? ", quick up to %" PRIu64 : ", quick %" PRIu64, entry->quick);
 	printf("]\n");
 }
 
@@ -98,6 +98,16 @@ static void read_value(const struct options_entry *entry, char *text)
 	}
 }
 
+static void leave_out_above(struct options_list *list, uint64_t most)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < list->count; i++)
+		if (list->values[i] <= most)
+			list->values[kept++] = list->values[i];
+	list->count = kept;
+}
+
 /* Numbers that were not given, with --quick or --least. */
 static void reduce(const struct options_entry *entry, bool is_least)
 {
@@ -105,6 +115,8 @@ static void reduce(const struct options_entry *entry, bool is_least)
 		*entry->number = is_least ? entry->least : entry->quick;
 	if (entry->list && is_least)
 		*entry->list = (struct options_list){{entry->least}, 1};
+	else if (entry->list && entry->quick)
+		leave_out_above(entry->list, entry->quick);
 }
 
 /* ---- Reading --------------------------------------------------------------------------------- */

@@ -25,7 +25,8 @@ struct options_entry {
 	const char **text;
 	/* What a number may be. With --least, which is for tests, it is the least. */
 	uint64_t least, most;
-	uint64_t quick; /* the number with --quick; 0: what is built in */
+	/* With --quick: the number, or of a list the greatest that is kept. 0: what is built in. */
+	uint64_t quick;
 };
 
 /* What was asked for, for results_begin. */

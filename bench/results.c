@@ -186,7 +186,10 @@ static void print_number(FILE *file, double value)
 	double size = fabs(value);
 	int decimals = size < 0.9995 ? 3 : size < 9.995 ? 2 : size < 99.95 ? 1 : 0;
 
-	fprintf(file, " %10.*f", decimals, value);
+	if (isfinite(value))
+		fprintf(file, " %10.*f", decimals, value);
+	else
+		fprintf(file, " %10s", "-");
 }
 
 static void print_row(FILE *file, const struct results_row *row, const struct summary *summary,
