@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #define DEFAULT_NODES   2000000
@@ -78,14 +77,6 @@ uint64_t samples_most(const struct samples *samples)
 	return most;
 }
 
-uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static uint64_t preemptions(void)
 {
 	struct rusage usage = {0};
@@ -98,13 +89,13 @@ struct watch watch_start(void)
 {
 	struct watch watch = {.preemptions = preemptions()};
 
-	watch.start_ns = now_ns(); /* last, so that the system call is not timed */
+	watch.start_ns = bench_now_ns(); /* last, so that the system call is not timed */
 	return watch;
 }
 
 void watch_stop(const struct watch *watch, struct samples *samples)
 {
-	samples_add(samples, now_ns() - watch->start_ns);
+	samples_add(samples, bench_now_ns() - watch->start_ns);
 	samples->preempted += preemptions() != watch->preemptions;
 }
 

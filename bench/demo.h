@@ -16,6 +16,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bench.h"
+#include "machine.h"
+
 #define MAX_ROUNDS 1000
 
 /* Exit statuses, beside 0. */
@@ -46,8 +49,6 @@ void samples_add(struct samples *samples, uint64_t ns);
 uint64_t samples_median(const struct samples *samples);
 uint64_t samples_least(const struct samples *samples);
 uint64_t samples_most(const struct samples *samples);
-
-uint64_t now_ns(void);
 
 /* Times what the calling thread does, and notes where it lost its CPU meanwhile. */
 struct watch {
@@ -143,9 +144,7 @@ void strings_measure(struct strings_figures *figures, const struct settings *set
 /* ---- Figures (demo_print.c) ------------------------------------------------------------------ */
 
 struct machine {
-	char cpu[128];
-	char kernel[256];
-	long cpus;
+	struct machine_facts facts;
 	uint64_t timer_ns;               /* between two looks at the clock, one after the other */
 	struct defer_drop_config config; /* of the default queue */
 };

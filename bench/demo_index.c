@@ -200,10 +200,10 @@ static void free_index(void *object)
 /* The same, on the worker. */
 static void free_index_timed(void *object)
 {
-	uint64_t start_ns = now_ns();
+	uint64_t start_ns = bench_now_ns();
 
 	free_index(object);
-	worker_ns = now_ns() - start_ns;
+	worker_ns = bench_now_ns() - start_ns;
 }
 
 /* ---- Replacing ------------------------------------------------------------------------------- */
@@ -218,10 +218,10 @@ struct replacement {
 static struct index *build_timed(struct replacement *replacement)
 {
 	struct index_figures *figures = replacement->figures;
-	uint64_t start_ns = now_ns();
+	uint64_t start_ns = bench_now_ns();
 	struct index *index = build(replacement->input, replacement->settings->nodes);
 
-	samples_add(&figures->build, now_ns() - start_ns);
+	samples_add(&figures->build, bench_now_ns() - start_ns);
 	figures->created += index->nodes;
 	return index;
 }

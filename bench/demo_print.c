@@ -5,8 +5,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/utsname.h>
-#include <unistd.h>
 
 /* Looks at the clock, for the median. */
 #define TIMER_LOOKS MAX_ROUNDS
@@ -34,42 +32,16 @@ static uint64_t time_timer(void)
 	struct samples samples = {.count = 0};
 
 	for (unsigned i = 0; i < TIMER_LOOKS; i++) {
-		uint64_t start_ns = now_ns();
+		uint64_t start_ns = bench_now_ns();
 
-		samples_add(&samples, now_ns() - start_ns);
+		samples_add(&samples, bench_now_ns() - start_ns);
 	}
 	return samples_median(&samples);
 }
 
-static void look_at_cpu(char *cpu, size_t room)
-{
-	FILE *file = fopen("/proc/cpuinfo", "re");
-	char line[256];
-
-	snprintf(cpu, room, "unnamed CPU");
-	while (file && fgets(line, sizeof line, file)) {
-		char *colon = strchr(line, ':');
-
-		if (strncmp(line, "model name", 10) || !colon || colon[1] != ' ')
-			continue;
-		line[strcspn(line, "\n")] = '\0';
-		snprintf(cpu, room, "%s", colon + 2);
-		break;
-	}
-	if (file)
-		fclose(file);
-}
-
 void machine_look(struct machine *machine)
 {
-	struct utsname name;
-
-	look_at_cpu(machine->cpu, sizeof machine->cpu);
-	machine->cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	snprintf(machine->kernel, sizeof machine->kernel, "Linux");
-	if (!uname(&name))
-		snprintf(machine->kernel, sizeof machine->kernel, "%s %s", name.sysname,
-			name.release);
+	machine_facts(&machine->facts);
 	machine->timer_ns = time_timer();
 	machine->config = (struct defer_drop_config)DEFER_DROP_CONFIG_INIT;
 	defer_drop_queue_config(defer_drop_queue_default(), &machine->config);
@@ -175,7 +147,8 @@ void print_machine(const struct machine *machine, const struct settings *setting
 
 	printf("defer_drop %d.%d.%d: what destroying costs the caller\n\n",
 		DEFER_DROP_VERSION_MAJOR, DEFER_DROP_VERSION_MINOR, DEFER_DROP_VERSION_PATCH);
-	printf("  machine      %s, %ld CPUs, %s\n", machine->cpu, machine->cpus, machine->kernel);
+	printf("  machine      %s, %u CPUs, %s\n", machine->facts.cpu, machine->facts.cpus,
+		machine->facts.kernel);
 	printf("  queue_size   %s drops per lane\n", count(config->queue_size).at);
 	if (config->quiet_spell_ns == DEFER_DROP_NEVER)
 		printf("  quiet spell  the worker never goes to deep sleep\n");
@@ -304,9 +277,9 @@ static void json_machine(const struct machine *machine, const struct settings *s
 
 	printf("  \"version\": \"%" PRIu32 ".%" PRIu32 ".%" PRIu32 "\",\n  \"machine\": {",
 		version / 10000, version / 100 % 100, version % 100);
-	json_string("cpu", machine->cpu);
-	printf(", \"cpus\": %ld, ", machine->cpus);
-	json_string("kernel", machine->kernel);
+	json_string("cpu", machine->facts.cpu);
+	printf(", \"cpus\": %u, ", machine->facts.cpus);
+	json_string("kernel", machine->facts.kernel);
 	printf("},\n  \"settings\": {\"nodes\": %" PRIu64 ", \"strings\": %" PRIu64
 	       ", \"rounds\": %u},\n",
 		settings->nodes, settings->strings, settings->rounds);

@@ -55,13 +55,13 @@ static char *make_string(uint64_t number)
 
 static struct vector *build(struct strings_figures *figures, uint64_t count)
 {
-	uint64_t start_ns = now_ns();
+	uint64_t start_ns = bench_now_ns();
 	struct vector *vector = allocate(sizeof *vector + count * sizeof vector->strings[0]);
 
 	vector->count = count;
 	for (uint64_t i = 0; i < count; i++)
 		vector->strings[i] = make_string(i);
-	samples_add(&figures->build, now_ns() - start_ns);
+	samples_add(&figures->build, bench_now_ns() - start_ns);
 	figures->created += count;
 	return vector;
 }
@@ -85,7 +85,7 @@ static void in_place(struct strings_figures *figures, struct vector *vector)
 
 	free_vector(vector);
 	watch_stop(&watch, &way->caller);
-	samples_add(&way->gone, now_ns() - watch.start_ns);
+	samples_add(&way->gone, bench_now_ns() - watch.start_ns);
 }
 
 static void *run_free_vector(void *object)
@@ -106,7 +106,7 @@ static void by_thread(struct strings_figures *figures, struct vector *vector)
 	if (error)
 		fail(error, "pthread_create");
 	pthread_join(thread, NULL);
-	samples_add(&way->gone, now_ns() - watch.start_ns);
+	samples_add(&way->gone, bench_now_ns() - watch.start_ns);
 }
 
 static void by_caller(
@@ -119,7 +119,7 @@ static void by_caller(
 	int result = defer_drop_queue_push_try(queue, vector, free_vector);
 
 	watch_stop(&watch, &way->caller);
-	drain_from_ns = now_ns();
+	drain_from_ns = bench_now_ns();
 	if (result)
 		fail(-result, "defer_drop_queue_push_try");
 	do {
@@ -127,8 +127,8 @@ static void by_caller(
 		if (result)
 			fail(-result, "defer_drop_queue_drain");
 	} while (drained.remaining);
-	samples_add(&way->gone, now_ns() - watch.start_ns);
-	samples_add(&figures->drain, now_ns() - drain_from_ns);
+	samples_add(&way->gone, bench_now_ns() - watch.start_ns);
+	samples_add(&figures->drain, bench_now_ns() - drain_from_ns);
 }
 
 static uint64_t wakes_total(void)
@@ -148,7 +148,7 @@ static void by_worker(struct way_figures *way, struct vector *vector, uint64_t w
 	/* Before the flush, which may wake the worker too. */
 	way->woken += wakes_total() != wakes_before;
 	flush();
-	worked_at_ns = now_ns();
+	worked_at_ns = bench_now_ns();
 	samples_add(&way->gone, worked_at_ns - watch.start_ns);
 }
 
@@ -158,7 +158,7 @@ static void by_worker(struct way_figures *way, struct vector *vector, uint64_t w
 static void wait_for_sleep(const struct defer_drop_config *config)
 {
 	uint64_t quiet_ns = config->quiet_spell_ns + config->longest_nap_ns + QUIET_SLACK_NS;
-	uint64_t passed_ns = now_ns() - worked_at_ns;
+	uint64_t passed_ns = bench_now_ns() - worked_at_ns;
 	uint64_t left_ns = passed_ns < quiet_ns ? quiet_ns - passed_ns : 0;
 	struct timespec left = {
 		(time_t)(left_ns / 1000000000u),
@@ -220,7 +220,7 @@ void strings_measure(struct strings_figures *figures, const struct settings *set
 	if (result)
 		fail(-result, "defer_drop_queue_create");
 	defer_drop_queue_config(defer_drop_queue_default(), &config);
-	worked_at_ns = now_ns();
+	worked_at_ns = bench_now_ns();
 	for (unsigned round = 1; round <= settings->rounds; round++) {
 		progress("strings: round %u of %u", round, settings->rounds);
 		measure_round(figures, settings, &config, queue);

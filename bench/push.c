@@ -54,7 +54,7 @@ static const struct options_entry table[] = {
 		.what = "length of one paced measurement",
 		.number = &paced_ms,
 		.least = 1,
-		.most = 10000,
+		.most = 100,
 		.quick = 2},
 	{.name = "only", .what = "measure this way alone", .text = &only},
 	{.name = NULL},
@@ -76,7 +76,7 @@ struct measurement {
 	uint64_t pushes; /* of each producer */
 	bool is_paced;
 	pthread_barrier_t barrier;
-	uint64_t flushed_ns;
+	uint64_t flushed_ns; /* last */
 	struct producer each[PEER_PRODUCERS];
 };
 
@@ -118,18 +118,16 @@ static void push_paced(struct producer *producer)
 }
 
 /* When all have come here, one flushes; then they go on. */
-static uint64_t meet_and_flush(struct producer *producer)
+static void meet_and_flush(const struct producer *producer)
 {
 	struct measurement *m = producer->measurement;
-	uint64_t flushed_ns = 0;
 
 	pthread_barrier_wait(&m->barrier);
 	if (!producer->nth) {
 		m->peer->flush();
-		flushed_ns = bench_now_ns();
+		m->flushed_ns = bench_now_ns();
 	}
 	pthread_barrier_wait(&m->barrier);
-	return flushed_ns;
 }
 
 static void *produce(void *argument)
@@ -147,10 +145,7 @@ static void *produce(void *argument)
 		push_paced(producer);
 	else
 		push_saturating(producer);
-	if (!producer->nth)
-		m->flushed_ns = meet_and_flush(producer);
-	else
-		meet_and_flush(producer);
+	meet_and_flush(producer);
 	if (m->peer->leave)
 		m->peer->leave();
 	return NULL;
