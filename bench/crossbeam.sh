@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# crossbeam.sh: prints the version of the crossbeam channels that Debian's packages have put there, or
-# fails.
-# crossbeam.sh RUSTC SOURCE OUTPUT FOLDER: builds a static library from them and SOURCE; FOLDER is for
-# what lies in between. By rustc alone: it needs no network and no lock file.
+# crossbeam.sh: prints the version of the crossbeam channels that Debian's packages have put there,
+# or fails.
+# crossbeam.sh RUSTC SOURCE OUTPUT FOLDER: builds a static library from them and SOURCE; FOLDER is
+# for what lies in between. By rustc alone: it needs no network and no lock file.
 set -eu
 
 # The folder of a crate whose version begins so; the last one where there are several.

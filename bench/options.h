@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The command line of a benchmark: what is particular to it is a table; --quick, --least, --json and
- * --help are common to all.
+ * The command line of a benchmark: what is particular to it is a table; --quick, --least, --json
+ * and --help are common to all.
  */
 #ifndef OPTIONS_H
 #define OPTIONS_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A mutex, a condition variable and an allocated list, as servers' background threads are often fed.
+ * A mutex, a condition variable and an allocated list, as servers often feed a background thread.
  */
 #include "peer.h"
 

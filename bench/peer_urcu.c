@@ -96,7 +96,7 @@ const struct peer peer_call_rcu = {.name = "liburcu call_rcu",
 	.flush = flush_call,
 	.leave = leave_call};
 
-/* Kept for the next measurement: liburcu 0.13 does not join the thread of a worker that is freed. */
+/* Kept for the next measurement: liburcu 0.13 does not join a worker's thread when it is freed. */
 static struct call_rcu_data *workers[PEER_PRODUCERS];
 
 static void join_call_own(unsigned nth, uint64_t pushes)

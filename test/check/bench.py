@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""bench.py PROGRAM: a benchmark starts, measures the least it can, writes the same rows as text and as
-JSON, and refuses what it cannot use with one line and exit status 2. How long anything took is not
-looked at."""
+"""bench.py PROGRAM: a benchmark starts, measures the least it can, writes the same rows as text and
+as JSON, and refuses what it cannot use with one line and exit status 2. How long anything took is
+not looked at."""
 import json
 import re
 import subprocess

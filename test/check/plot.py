@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""plot.py PLOT: bench/plot.py draws each way of a table over numbers, and over percentiles, and leaves
-out what cannot be drawn."""
+"""plot.py PLOT: bench/plot.py draws each way of a table over numbers, and over percentiles, and
+leaves out what cannot be drawn."""
 import json
 import pathlib
 import shutil
@@ -28,7 +28,8 @@ rows = [row(f"over {kind}", name, at, 10 * i + 1)
 with tempfile.TemporaryDirectory() as folder:
     results = pathlib.Path(folder, "results.json")
     results.write_text(json.dumps({"program": "test", "rows": rows}))
-    ran = subprocess.run([sys.argv[1], results, folder], capture_output=True, text=True, check=False)
+    ran = subprocess.run([sys.argv[1], results, folder], capture_output=True, text=True,
+                         check=False)
     pictures = {path.name: path.read_text() for path in pathlib.Path(folder).glob("*.svg")}
 print(ran.stdout, ran.stderr)
 assert ran.returncode == 0 and not ran.stderr
