@@ -19,6 +19,7 @@
  * cores that share no cache; 21 and 5 with one and 512 on cores that do.)
  */
 #define ROOM_SPINS       1024
+#define LEAST_ROOM_SPINS 16
 #define LEAST_LOOK_SPINS 16
 #define MOST_LOOK_SPINS  512
 
@@ -63,18 +64,27 @@ static uint64_t look_spins(uint64_t capacity)
 	return capacity / 8 < MOST_LOOK_SPINS ? capacity / 8 : MOST_LOOK_SPINS;
 }
 
+/*
+ * Spins for as long as that was of use: where it was in vain, more threads want to run than there
+ * are CPUs, or destructors are slow.
+ */
 static bool has_room_soon(struct dd_lane *lane, uint64_t at)
 {
 	uint64_t capacity = dd_ring_capacity(&lane->ring);
 	uint64_t spins = look_spins(capacity);
+	uint32_t limit = dd_read_32(&lane->room_spins);
+	bool is_found = false;
 
-	for (uint64_t i = 0; i < ROOM_SPINS; i += spins) {
+	for (uint64_t i = 0; i < limit && !is_found; i += spins) {
 		for (uint64_t j = 0; j < spins; j++)
 			dd_relax();
-		if (dd_ring_room(&lane->ring, at) < capacity)
-			return true;
+		is_found = dd_ring_room(&lane->ring, at) < capacity;
 	}
-	return false;
+	limit = is_found ? limit * 2 : limit / 2;
+	limit = limit < LEAST_ROOM_SPINS ? LEAST_ROOM_SPINS : limit;
+	limit = limit > ROOM_SPINS ? ROOM_SPINS : limit;
+	atomic_store_explicit(&lane->room_spins, limit, memory_order_relaxed);
+	return is_found;
 }
 
 /*
@@ -87,7 +97,8 @@ static int wait_for_room(struct dd_lane *lane, uint64_t at, uint64_t deadline_ns
 	int result = 0;
 
 	if (!has_room_soon(lane, at))
-		result = dd_wait(lane, at + 1 - dd_ring_capacity(&lane->ring), deadline_ns);
+		result =
+			dd_wait_for_room(lane, at + 1 - dd_ring_capacity(&lane->ring), deadline_ns);
 	dd_add_shared(&lane->waits_total, 1);
 	dd_add_shared(&lane->wait_ns_total, dd_now_ns() - since_ns);
 	return result;

@@ -136,7 +136,7 @@ static inline void wake_waiters(struct dd_lane *lane, struct defer_drop_queue *q
 	if (dd_likely(!dd_alarm_is_due(lane, queue->is_fenced)))
 		return;
 	dd_ring_recycle(&lane->ring); /* a push that waited gets all the room there is */
-	dd_wait_wake(lane);
+	dd_wait_wake(lane, false);
 }
 
 /* The drop that the lane is destroying has been destroyed. */
@@ -242,12 +242,14 @@ uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
 		!dd_deadline_has_come(deadline_ns) && take(lane, &taken)) {
 		ran++;
 		if (!run(lane, queue, &taken))
-			return ran; /* head stays behind what is not done */
+			break;
 		if (dd_unlikely(dd_read_32(&queue->watchers)))
 			dd_watch_glance(queue);
 	}
-	if (ran)
+	if (ran && !lane->is_among_nested) /* head stays behind what is not done */
 		dd_ring_recycle(&lane->ring);
+	if (dd_unlikely(atomic_load_explicit(&lane->is_room_owed, memory_order_relaxed)))
+		dd_wait_wake(lane, true);
 	return ran;
 }
 
