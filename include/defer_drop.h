@@ -110,8 +110,9 @@ DEFER_DROP_API int defer_drop_timed(void *object, defer_drop_fn destroy, uint64_
  *
  * Blocks: as defer_drop; for a grace period only where the ring is full of drops that wait for one.
  * Errors, beside those of defer_drop:
- *   -ENOTSUP  the library was built without liburcu; or this is the child of a fork, whose parent's
- *             worker was a reader (liburcu's readers do not survive fork, but with its bp flavor)
+ *   -ENOTSUP  the library was built without liburcu; or this is the child of a fork whose parent
+ *             had waited for grace periods: liburcu does not survive fork, but for its bp flavor,
+ *             of which the program calls urcu_bp_before_fork and its companions
  *   -EDEADLK  it would have to wait for room inside a read-side critical section
  */
 DEFER_DROP_API int defer_drop_rcu(void *object, defer_drop_fn destroy);
@@ -190,7 +191,7 @@ enum defer_drop_runner {
 /* What becomes of the drops that are pending when the process exits. */
 enum defer_drop_at_exit {
 	DEFER_DROP_AT_EXIT_DEFAULT = 0, /* drain */
-	DEFER_DROP_AT_EXIT_DRAIN = 1,   /* destroy all */
+	DEFER_DROP_AT_EXIT_DRAIN = 1,   /* destroy all, and wait for the readers of grace periods */
 	DEFER_DROP_AT_EXIT_TIMED = 2, /* destroy for exit_timeout_ns, say on stderr what is left */
 	DEFER_DROP_AT_EXIT_ABANDON = 3, /* wait for the destructor that is running, and no more */
 };
@@ -199,7 +200,9 @@ enum defer_drop_at_exit {
 enum defer_drop_at_fork {
 	DEFER_DROP_AT_FORK_DEFAULT = 0, /* empty */
 	DEFER_DROP_AT_FORK_EMPTY = 1,   /* they are the parent's: the child starts with none */
-	DEFER_DROP_AT_FORK_KEEP = 2,    /* the child destroys its copies too */
+	DEFER_DROP_AT_FORK_KEEP =
+		2, /* the child destroys its copies too, but for what had begun to be
+				      * destroyed; their completions are the parent's alone */
 };
 
 /* How the kernel schedules the worker (sched(7)). */
@@ -621,7 +624,7 @@ DEFER_DROP_API int defer_drop_queue_push_many(struct defer_drop_queue *queue, vo
  * Returns 0 where they are, and
  *   -EINPROGRESS  not yet
  *   -ESHUTDOWN    they are, or never will be: the queue was shut down before the turn of some
- *   -ESTALE       a fork came between, and they are the parent's alone
+ *   -ESTALE       a fork came between: completions are not the child's
  *   -EINVAL       completion is NULL or was never used
  * Blocks: for the moment that the worker takes from its write to the eventfd to its leaving the
  *   completion alone. Ordering: what the destructors did is visible after 0.
@@ -655,14 +658,14 @@ DEFER_DROP_API int defer_drop_queue_wait_backlog(struct defer_drop_queue *queue,
  * Counters since the queue began (in a forked child: since the fork). Taken without locks while the
  * queue runs, each is exact and they are read one after the other; once nobody pushes and a flush
  * has returned they agree: pushed = destroyed + abandoned + backlog. A push that waits for ever for
- * room in the shared lane counts as pushed, since it has its place in it.
+ * room in the shared lane may count as pushed, where it has its place in it.
  */
 struct defer_drop_stats {
 	size_t size; /* sizeof(struct defer_drop_stats), set by the caller */
 
 	uint64_t pushed_total;    /* accepted, nested included */
 	uint64_t destroyed_total; /* destructors returned, nested included */
-	uint64_t refused_total;   /* pushes answered -EAGAIN, -ETIMEDOUT or -ESHUTDOWN */
+	uint64_t refused_total;   /* pushes that found no room, a closed queue or no worker */
 	uint64_t abandoned_total; /* accepted, never to be destroyed */
 	uint64_t nested_total;    /* pushed by destructors; of a queue, 0 for a lane */
 
@@ -682,8 +685,9 @@ struct defer_drop_stats {
 	uint32_t lanes; /* of a queue: lanes in existence, the shared one included */
 
 	/* Of a queue, 0 for a lane: */
-	uint64_t backlog_bytes;       /* what pending drops said they hold */
-	uint64_t failed_total;        /* failures, see struct defer_drop_failure */
+	uint64_t backlog_bytes; /* what pending drops said they hold */
+	uint64_t failed_total;  /* failures, see struct defer_drop_failure; and eventfds that a
+				       * defer_drop_queue_push_many could not tell */
 	uint64_t grace_periods_total; /* waited for */
 };
 

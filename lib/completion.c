@@ -33,7 +33,7 @@ static struct dd_completion *view(struct defer_drop_completion *completion)
 	return (struct dd_completion *)completion;
 }
 
-/* A fork came between, and no drop that the child kept has it. */
+/* A fork came between. */
 static bool is_stale(const struct dd_completion *completion)
 {
 	return completion->generation != completion->queue->generation;
@@ -63,7 +63,7 @@ int defer_drop_completion_poll(struct defer_drop_completion *asked, int *status)
 
 	if (state == DD_COMPLETION_UNUSED)
 		return -EINVAL;
-	if (state == DD_COMPLETION_PENDING && is_stale(completion)) {
+	if (state != DD_COMPLETION_OVER && is_stale(completion)) {
 		dd_plain_store(&completion->outcome, -ESTALE);
 		dd_completion_end(completion);
 	} else if (state == DD_COMPLETION_PENDING) {
@@ -91,8 +91,11 @@ static int drain_until_over(struct dd_completion *completion, uint64_t deadline_
 			break; /* another thread closes it, and ends the completion */
 		if (dd_deadline_has_come(deadline_ns))
 			result = -ETIMEDOUT;
-		else if (!dd_run_turn(lane, 1, deadline_ns))
-			dd_worker_linger(queue, deadline_ns);
+		else if (!dd_run_turn(lane, 1, deadline_ns)) {
+			dd_grace_collect(queue);
+			if (dd_worker_linger(queue, &frame, deadline_ns))
+				return -ETIMEDOUT;
+		}
 	}
 	dd_consumer_leave(queue, &frame);
 	return result;
@@ -119,6 +122,8 @@ int defer_drop_completion_wait(
 	deadline_ns = dd_deadline_after(timeout_ns);
 	if (completion->queue->config.runner == DEFER_DROP_RUNNER_CALLER)
 		result = drain_until_over(completion, deadline_ns);
+	if (!result && dd_bell_ring(&completion->queue->park.bell)) /* cuts a nap short */
+		dd_add_shared(&completion->queue->wakes_total, 1);
 	if (!result)
 		sleep_until_over(completion, deadline_ns);
 	result = defer_drop_completion_poll(asked, status);

@@ -11,13 +11,17 @@ static int add_one(int eventfd)
 {
 	struct pollfd writable = {.fd = eventfd, .events = POLLOUT};
 	uint64_t one = 1;
+	int ready;
 
-	if (poll(&writable, 1, 0) != 1)
-		return 0;
+	while ((ready = poll(&writable, 1, 0)) < 0)
+		if (errno != EINTR)
+			return -errno;
 	if (writable.revents & POLLNVAL)
 		return -EBADF;
-	if (!(writable.revents & POLLOUT))
-		return -EPIPE; /* nobody will ever read it */
+	if (writable.revents & (POLLERR | POLLHUP))
+		return -EPIPE; /* no eventfd: nobody will ever read it */
+	if (!ready)
+		return 0;
 	return write(eventfd, &one, sizeof one) < 0 ? -errno : 0;
 }
 

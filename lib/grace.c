@@ -100,8 +100,10 @@ static int create_thread(struct dd_grace_thread *shared)
 /* NULL where there is no memory, or no thread to be had. */
 static struct dd_grace_thread *start(struct defer_drop_queue *queue)
 {
+	int before = errno;
 	struct dd_grace_thread *shared = calloc(1, sizeof *shared);
 
+	errno = before;
 	if (!shared)
 		return NULL;
 	shared->flavor = queue->grace.flavor;
@@ -110,6 +112,7 @@ static struct dd_grace_thread *start(struct defer_drop_queue *queue)
 	pthread_mutex_init(&shared->lock, NULL);
 	if (!create_thread(shared))
 		return shared;
+	errno = before;
 	pthread_mutex_destroy(&shared->lock);
 	free(shared);
 	return NULL;
@@ -146,7 +149,7 @@ bool dd_grace_is_reading(struct dd_grace *grace)
 /* Whoever else drains a queue answers for itself. */
 static void become_reader(struct dd_grace *grace)
 {
-	if (grace->is_reader || !grace->has_worker)
+	if (grace->is_reader || !grace->has_worker || grace->is_orphaned)
 		return;
 	grace->flavor->register_thread();
 	grace->is_reader = true;
@@ -196,13 +199,13 @@ static void begin(struct defer_drop_queue *queue)
 	grace->is_running = true;
 	if (!grace->thread)
 		grace->thread = start(queue);
-	if (!grace->thread) {
+	if (grace->thread) {
+		ask(grace->thread);
+	} else if (grace->has_worker) {
 		/* No thread to be had: then the worker waits itself. */
 		grace->flavor->update_synchronize_rcu();
 		take_cover(queue);
-		return;
 	}
-	ask(grace->thread);
 }
 
 static bool is_covered(const struct dd_lane *lane, bool is_nested, uint64_t at)
@@ -232,22 +235,40 @@ bool dd_grace_covers_nested(struct dd_lane *lane)
 	return covers(lane, true, lane->nested.taken_total);
 }
 
+/* No thread was to be had, and whoever drains may not wait: the next round asks for one again. */
+static void try_again(struct defer_drop_queue *queue)
+{
+	uint32_t count = dd_queue_lanes(queue);
+
+	for (uint32_t i = 0; i < count; i++)
+		queue->lanes[i]->is_set_aside = false;
+	queue->grace.is_running = false;
+}
+
 void dd_grace_collect(struct defer_drop_queue *queue)
 {
 	struct dd_grace *grace = &queue->grace;
 
-	if (!grace->is_running || !has_passed(grace->thread))
+	if (!grace->is_running)
 		return;
-	if (take_cover(queue))
+	if (!grace->thread)
+		try_again(queue);
+	else if (has_passed(grace->thread) && take_cover(queue))
 		begin(queue);
 }
 
 void dd_grace_rest(struct defer_drop_queue *queue, uint64_t deadline_ns)
 {
-	if (queue->grace.is_running && !has_passed(queue->grace.thread)) {
-		dd_grace_go_offline(&queue->grace);
+	struct dd_grace *grace = &queue->grace;
+	bool is_online;
+
+	if (grace->is_running && grace->thread && !has_passed(grace->thread)) {
+		/* With QSBR; also who is not the worker, but closes the queue. */
+		is_online = grace->flavor->read_ongoing();
+		grace->flavor->thread_offline();
 		dd_bell_rest(&queue->park.bell, deadline_ns);
-		dd_grace_go_online(&queue->grace);
+		if (is_online)
+			grace->flavor->thread_online();
 	}
 	dd_grace_collect(queue);
 }
@@ -312,18 +333,23 @@ void dd_grace_end(struct dd_grace *grace)
 	grace->thread = NULL;
 }
 
-bool dd_grace_exit(struct dd_grace *grace)
+bool dd_grace_exit(struct dd_grace *grace, bool is_consumer)
 {
+	bool is_online;
+	bool is_reading;
+
 	if (!atomic_load_explicit(&grace->is_used, memory_order_relaxed))
 		return true;
+	is_online = grace->flavor->read_ongoing();
 	grace->flavor->thread_offline();
-	return !grace->flavor->read_ongoing();
+	is_reading = grace->flavor->read_ongoing();
+	if (is_consumer && is_online)
+		grace->flavor->thread_online();
+	return !is_reading;
 }
 
 bool dd_grace_survive(struct dd_grace *grace, bool is_worker)
 {
-	bool is_reading = dd_grace_is_reading(grace);
-
 	/* liburcu's own locks may be held, and its list of readers has one who is no more. */
 	if (grace->flavor != &urcu_bp_flavor && (grace->thread || (grace->is_reader && !is_worker)))
 		grace->is_orphaned = true;
@@ -331,7 +357,9 @@ bool dd_grace_survive(struct dd_grace *grace, bool is_worker)
 	grace->thread = NULL;
 	grace->is_running = false;
 	if (!is_worker)
-		grace->is_reader = grace->has_worker = false;
+		grace->has_worker = false;
+	if (!is_worker || grace->is_orphaned)
+		grace->is_reader = false;
 	atomic_store_explicit(&grace->begun_total, 0, memory_order_relaxed);
-	return !grace->is_orphaned || !is_reading;
+	return !grace->is_orphaned || !grace->flavor->read_ongoing();
 }

@@ -98,9 +98,9 @@ void dd_grace_end(struct dd_grace *grace);
 
 /*
  * The process ends, and the calling thread will wait for that: no grace period may wait for it.
- * False where it does nevertheless.
+ * False where it does nevertheless. is_consumer: it destroys what is left itself, and may read.
  */
-bool dd_grace_exit(struct dd_grace *grace);
+bool dd_grace_exit(struct dd_grace *grace, bool is_consumer);
 
 /*
  * In a forked child. is_worker: the calling thread is the queue's worker. False where what waits

@@ -79,9 +79,10 @@ void dd_grace_end(struct dd_grace *grace)
 	(void)grace;
 }
 
-bool dd_grace_exit(struct dd_grace *grace)
+bool dd_grace_exit(struct dd_grace *grace, bool is_consumer)
 {
 	(void)grace;
+	(void)is_consumer;
 	return true;
 }
 

@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
-#include "completion.h"
 #include "queue.h"
 #include "registry.h"
 
@@ -49,7 +48,8 @@ void dd_lane_init(struct dd_lane *lane, struct defer_drop_queue *queue, struct d
 	lane->is_shared = is_shared;
 	lane->first = dd_ring_first(capacity);
 	lane->current.width = 1;
-	lane->cover.position = lane->first;
+	/* Also for a grace period that is running: it covers nothing of this lane. */
+	lane->cover.position = lane->next_cover.position = lane->first;
 	atomic_store_explicit(&lane->alarm, lane->first + DD_NO_ALARM, memory_order_relaxed);
 }
 
@@ -214,34 +214,33 @@ static bool is_mine(const struct dd_lane *lane)
 	return tenancy && tenancy->lane == lane && !dd_self.is_leaving;
 }
 
-/* A drop that the child keeps: its completion is the child's too, and it holds bytes. */
-static uint64_t keep(struct defer_drop_queue *queue, const struct dd_options *options)
+/*
+ * A drop that the child keeps tells nobody: its completion may lie on the stack of a thread that is
+ * no more. Returns the bytes that it holds.
+ */
+static uint64_t strip(struct dd_options *options)
 {
-	struct dd_completion *completion = options->completion;
-
-	if (!options->word)
-		return 0;
-	if (completion)
-		completion->generation = queue->generation;
+	options->completion = NULL;
 	return options->word & DD_BYTES;
 }
 
 /* The drops made by the one that this thread is destroying. Returns the bytes that they hold. */
 static uint64_t survive_nested(struct dd_lane *lane, bool is_kept)
 {
-	uint64_t bytes = 0;
 	struct dd_options options;
-	struct dd_drop drop;
+	struct dd_drop ignored;
+	uint64_t bytes = 0;
 
-	while (!is_kept && dd_nested_take(&lane->nested, &options, &drop))
+	while (!is_kept && dd_nested_take(&lane->nested, &options, &ignored))
 		;
 	for (struct dd_chunk *at = lane->nested.first; at; at = at->next) {
 		for (uint32_t i = at->begin; i < at->end; i++) {
-			drop = at->drops[i];
-			options.word = (uint64_t)(uintptr_t)drop.destroy;
-			options.completion = drop.object;
-			if (dd_is_options(drop.destroy))
-				bytes += keep(lane->queue, &options);
+			struct dd_drop *drop = &at->drops[i];
+
+			if (!dd_is_options(drop->destroy))
+				continue;
+			drop->object = NULL;
+			bytes += (uint64_t)(uintptr_t)drop->destroy & DD_BYTES;
 		}
 	}
 	return bytes;
@@ -251,26 +250,29 @@ static uint64_t survive_nested(struct dd_lane *lane, bool is_kept)
 static uint64_t survive_drops(struct dd_lane *lane, bool is_kept)
 {
 	struct defer_drop_queue *queue = lane->queue;
+	struct dd_ring *ring = &lane->ring;
 	/* A consumer that is gone may have been in the middle of anything. */
 	bool is_running =
 		dd_is_running(queue) && (queue->running_lane == lane || lane->is_among_nested);
 	uint64_t bytes = 0;
+	uint64_t pairs;
 
 	if (is_running) {
-		bytes = keep(queue, &lane->current.options) + survive_nested(lane, is_kept);
+		bytes = strip(&lane->current.options) + survive_nested(lane, is_kept);
 	} else {
+		lane->current = (struct dd_current){.width = 1};
 		lane->nested = (struct dd_nested){NULL, NULL, 0, 0};
 		lane->is_among_nested = false;
 	}
-	dd_ring_survive(&lane->ring, is_kept, is_running ? lane->current.width : 0);
-	if (!is_running)
-		lane->current = (struct dd_current){.width = 1};
-	for (uint64_t at = dd_plain_load(&lane->ring.cursor); at != dd_ring_tail(&lane->ring);
-		at++) {
-		struct dd_options options = dd_ring_options_at(&lane->ring, at);
-
-		bytes += keep(queue, &options);
+	dd_ring_survive(ring, is_kept, is_running ? lane->current.width : 0);
+	pairs = is_running && lane->current.width == 2;
+	for (uint64_t at = dd_plain_load(&ring->cursor); at != dd_ring_tail(ring); at++) {
+		if (!dd_ring_holds_options(ring, at))
+			continue;
+		bytes += dd_ring_strip(ring, at);
+		pairs++;
 	}
+	atomic_store_explicit(&ring->pairs_total, pairs, memory_order_relaxed);
 	return bytes;
 }
 
@@ -297,7 +299,6 @@ static uint64_t survive(struct dd_lane *lane, bool is_kept)
 	zero(&lane->retracted_total);
 	zero(&lane->waits_total);
 	zero(&lane->wait_ns_total);
-	zero(&lane->ring.pairs_total);
 	zero(&lane->pairs_done_total);
 	zero(&lane->skipped_total);
 	zero(&lane->abandoned_total);
@@ -325,6 +326,6 @@ void dd_lanes_survive(struct defer_drop_queue *queue, bool is_kept)
 		queue->free_lanes = lane;
 	}
 	if (dd_is_running(queue) && queue->nested_running)
-		bytes += keep(queue, &queue->nested_running->options);
+		bytes += strip(&queue->nested_running->options);
 	dd_budget_forget(&queue->budget, bytes);
 }

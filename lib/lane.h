@@ -43,6 +43,7 @@ struct dd_lane {
 	struct dd_current current;
 	struct dd_cover cover;      /* what may be destroyed, of drops after a grace period */
 	struct dd_cover next_cover; /* when the grace period that is running has passed */
+	uint64_t gap;               /* positions passed over, and not counted yet */
 	bool is_set_aside;          /* its next drop waits for a grace period */
 	bool is_among_nested;       /* that is a nested one */
 	_Atomic(uint64_t) pairs_done_total; /* drops with options: each took two positions */

@@ -173,15 +173,15 @@ int defer_drop_queue_push_many(struct defer_drop_queue *queue, void *const *obje
 	if (result)
 		return result;
 	completion = request.options.completion;
-	/* One more than there are, so that it cannot be over before the last is pushed. */
-	if (completion && !dd_completion_begin(completion, (uint32_t)count + 1))
+	if (completion && !dd_completion_begin(completion, (uint32_t)count))
 		return -EBUSY;
 	result = push_all(queue, &request, objects, count, timeout_ns, pushed);
 	if (completion && result && !*pushed)
 		dd_completion_cancel(completion);
-	else if (completion)
-		/* Nobody hears here of a bad eventfd: the push was good. */
-		dd_completion_finish(completion, (uint32_t)(count - *pushed) + 1);
+	else if (completion && (result || !count))
+		/* Those that were pushed may be destroyed already. */
+		if (dd_completion_finish(completion, (uint32_t)(count - *pushed)))
+			dd_add_shared(&queue->failed_total, 1);
 	return result;
 }
 

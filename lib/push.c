@@ -220,8 +220,10 @@ static inline int claim_shared(
 
 	if (dd_is_closed(lane->queue))
 		return -ESHUTDOWN;
-	/* One instruction that cannot fail; but it may claim what others claimed the room of. */
-	if (timeout_ns != DEFER_DROP_FOREVER || !dd_ring_has_room(ring, tail + width - 1))
+	/* One instruction that cannot fail; but it may claim what others claimed the room of, and
+	 * then has to wait, which a reader must not. */
+	if (timeout_ns != DEFER_DROP_FOREVER || !dd_ring_has_room(ring, tail + width - 1) ||
+		dd_grace_is_reading(&lane->queue->grace))
 		return claim_slowly(lane, width, timeout_ns, at);
 	*at = dd_ring_claim(ring, width);
 	if (dd_likely(dd_ring_has_room(ring, *at + width - 1)))

@@ -54,6 +54,8 @@ struct defer_drop_queue {
 	struct dd_lane *running_lane;
 	/* The nested drop that is being destroyed, or NULL. */
 	struct dd_current *nested_running;
+	/* The queue closes, and nothing is left but what waits for grace periods. */
+	bool is_waiting_out;
 	struct dd_grace grace;
 	struct dd_watch watch;
 	/* At which a round begins, so that short ones starve none. */

@@ -25,7 +25,7 @@
  *           one that is cleared, head is moved after each drop.
  *
  * Edges:
- *   PUBLISH  fill: slot.destroy, release -> take: slot.destroy, acquire
+ *   PUBLISH  fill: slot.destroy, release -> look: slot.destroy, acquire
  *            carries slot.object and all that the producer did before the push
  *   TAIL     advance, claim, claim_try: tail, release -> dd_ring_tail: tail, acquire
  *            carries all that the producer did before the push: a grace period that begins behind
@@ -117,7 +117,7 @@ struct dd_ring {
 	uint64_t batch; /* a power of two; 1 in shared rings */
 };
 
-_Static_assert(sizeof(struct dd_slot) == 2 * sizeof(void *), "four slots to a line of 64 bytes");
+_Static_assert(sizeof(struct dd_slot) == 16, "four slots to a line; and 64 bits to a tagged word");
 
 /*
  * Positions begin one lap below 2^64, so that every ring of every program wraps early and the
@@ -374,9 +374,8 @@ static inline bool dd_ring_is_published(struct dd_ring *ring)
 		&ring->taken_from[at & ring->taken_mask].destroy, memory_order_relaxed);
 }
 
-/* Takes the next drop, whose word may be tagged, or the options of one. False where none is
- * published. */
-static inline bool dd_ring_take(struct dd_ring *ring, struct dd_drop *drop)
+/* Looks at the next drop, whose word may be tagged, or at the options of one. False: none there. */
+static inline bool dd_ring_look(struct dd_ring *ring, struct dd_drop *drop)
 {
 	uint64_t at = dd_plain_load(&ring->cursor);
 	struct dd_slot *slot = &ring->taken_from[at & ring->taken_mask];
@@ -386,14 +385,21 @@ static inline bool dd_ring_take(struct dd_ring *ring, struct dd_drop *drop)
 	if (!drop->destroy)
 		return false;
 	drop->object = dd_plain_load(&slot->object);
-	dd_plain_store(&ring->cursor, at + 1);
 	return true;
 }
 
-/* What was taken last stays for another time. */
-static inline void dd_ring_put_back(struct dd_ring *ring)
+/* Moves on from what was looked at: it is taken. */
+static inline void dd_ring_step(struct dd_ring *ring)
 {
-	dd_plain_store(&ring->cursor, dd_plain_load(&ring->cursor) - 1);
+	dd_plain_store(&ring->cursor, dd_plain_load(&ring->cursor) + 1);
+}
+
+static inline bool dd_ring_take(struct dd_ring *ring, struct dd_drop *drop)
+{
+	if (!dd_ring_look(ring, drop))
+		return false;
+	dd_ring_step(ring);
+	return true;
 }
 
 /* Options were taken: takes their drop. */
@@ -531,18 +537,21 @@ static inline void dd_ring_survive(struct dd_ring *ring, bool is_kept, uint64_t 
 	atomic_store_explicit(&ring->head, head, memory_order_relaxed);
 }
 
-/* The options in a slot before the tail, or none. */
-static inline struct dd_options dd_ring_options_at(struct dd_ring *ring, uint64_t at)
+/* Does a slot before the tail hold options? */
+static inline bool dd_ring_holds_options(struct dd_ring *ring, uint64_t at)
+{
+	return dd_is_options(
+		atomic_load_explicit(&ring->slots[at & ring->mask].destroy, memory_order_relaxed));
+}
+
+/* Takes the completion out of them. Returns the bytes that the object holds. */
+static inline uint64_t dd_ring_strip(struct dd_ring *ring, uint64_t at)
 {
 	struct dd_slot *slot = &ring->slots[at & ring->mask];
-	struct dd_options options = {0, NULL};
-	defer_drop_fn word = atomic_load_explicit(&slot->destroy, memory_order_relaxed);
 
-	if (dd_is_options(word)) {
-		options.word = (uint64_t)(uintptr_t)word;
-		options.completion = dd_plain_load(&slot->object);
-	}
-	return options;
+	dd_plain_store(&slot->object, NULL);
+	return (uint64_t)(uintptr_t)atomic_load_explicit(&slot->destroy, memory_order_relaxed) &
+	       DD_BYTES;
 }
 
 /* ---- Anyone ---------------------------------------------------------------------------------- */

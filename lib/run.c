@@ -3,7 +3,6 @@
 #include "run.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "completion.h"
 #include "eventfd.h"
@@ -31,12 +30,12 @@ static void tell_failure(
 	};
 	bool is_first = !dd_read(&queue->failed_total);
 
-	dd_count(&queue->failed_total);
+	dd_add_shared(&queue->failed_total, 1);
 	if (queue->config.error)
 		queue->config.error(queue->config.context, &failure);
 	else if (is_first && !current->options.completion)
-		dd_report("%s: a destructor failed: %s; see defer_drop_error_fn to hear of each",
-			queue->config.worker_name, strerror(-status));
+		dd_report("%s: a destructor failed with %d; see defer_drop_error_fn to hear of all",
+			queue->config.worker_name, status);
 }
 
 /* Returns the status, 0 for destructors without one. */
@@ -96,7 +95,7 @@ static void destroy_nested(struct dd_lane *lane, struct dd_current *nested)
 	dd_count(&queue->nested_destroyed_total);
 }
 
-/* May the next one be destroyed, as far as readers are concerned? While closing, waits for them. */
+/* May the next one be destroyed, as far as readers are concerned? At last, waits for them. */
 static bool is_next_covered(struct dd_lane *lane)
 {
 	struct defer_drop_queue *queue = lane->queue;
@@ -104,7 +103,7 @@ static bool is_next_covered(struct dd_lane *lane)
 	if (!dd_is_after_grace(dd_nested_next(&lane->nested)))
 		return true;
 	while (!dd_grace_covers_nested(lane) && !is_over(queue)) {
-		if (dd_queue_state(queue) == DD_OPEN)
+		if (!queue->is_waiting_out)
 			return false;
 		dd_grace_rest(queue, dd_read(&queue->drain_until_ns));
 	}
@@ -178,15 +177,16 @@ static void take_current(struct dd_lane *lane, const struct dd_drop *taken)
 {
 	lane->current.options.word = (uint64_t)(uintptr_t)taken->destroy;
 	lane->current.options.completion = taken->object;
+	lane->current.status = 0;
 	lane->current.width = 2;
 	dd_ring_take_second(&lane->ring, &lane->current.drop);
 }
 
-/* Does what was taken wait for a grace period that has not passed? */
+/* Does the drop at the cursor wait for a grace period that has not passed? */
 static bool is_held_up(struct dd_lane *lane, const struct dd_drop *taken)
 {
 	return dd_is_after_grace(taken->destroy) &&
-	       !dd_grace_covers(lane, dd_plain_load(&lane->ring.cursor) - 1);
+	       !dd_grace_covers(lane, dd_plain_load(&lane->ring.cursor));
 }
 
 static bool run_with_options(struct dd_lane *lane, const struct dd_drop *taken)
@@ -218,13 +218,14 @@ static inline bool run(
 /* Takes the next drop, or its options, unless the lane has to be set aside before it. */
 static inline bool take(struct dd_lane *lane, struct dd_drop *taken)
 {
-	if (!dd_ring_take(&lane->ring, taken))
+	if (!dd_ring_look(&lane->ring, taken))
 		return false;
-	if (dd_likely(!dd_tag(taken->destroy)) || !is_held_up(lane, taken))
-		return true;
-	dd_ring_put_back(&lane->ring);
-	lane->is_set_aside = true;
-	return false;
+	if (dd_unlikely(dd_tag(taken->destroy)) && is_held_up(lane, taken)) {
+		lane->is_set_aside = true;
+		return false;
+	}
+	dd_ring_step(&lane->ring);
+	return true;
 }
 
 uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
@@ -255,13 +256,18 @@ uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
 
 /* ---- The end --------------------------------------------------------------------------------- */
 
-/* Waits for the grace period that what was taken needs, if any, until the time is over. */
-static void await_cover(struct dd_lane *lane, const struct dd_drop *taken)
+/* May the next drop be taken, as far as readers are concerned? As is_next_covered. */
+static bool may_take_last(struct dd_lane *lane)
 {
 	struct defer_drop_queue *queue = lane->queue;
+	struct dd_drop next;
 
-	while (is_held_up(lane, taken) && !is_over(queue))
+	while (dd_ring_look(&lane->ring, &next) && is_held_up(lane, &next) && !is_over(queue)) {
+		if (!queue->is_waiting_out)
+			return false;
 		dd_grace_rest(queue, dd_read(&queue->drain_until_ns));
+	}
+	return true;
 }
 
 /* Head stays: it is never done. */
@@ -269,42 +275,48 @@ static void abandon(struct dd_lane *lane, const struct dd_drop *taken)
 {
 	if (dd_is_options(taken->destroy)) {
 		take_current(lane, taken);
-		lane->current.status = 0;
 		lane->current.width = 1;
 		settle(lane->queue, &lane->current, -ESHUTDOWN);
 	}
 	dd_count(&lane->abandoned_total);
 }
 
-void dd_run_last(struct dd_lane *lane)
+/* Takes the drop at the cursor, contested by its producer, and runs it. False: set aside. */
+static bool run_last(struct dd_lane *lane)
 {
 	struct defer_drop_queue *queue = lane->queue;
-	uint64_t end = dd_plain_load(&lane->ring.cursor) + dd_ring_capacity(&lane->ring);
-	uint64_t gap = 0;
+	struct dd_drop taken;
 
-	queue->running_lane = lane;
-	if (lane->is_among_nested)
-		run_on(lane);
-	run_nested(lane); /* of a drop whose destructor ended the process */
-	while (dd_is_before(dd_plain_load(&lane->ring.cursor), end)) {
-		struct dd_drop taken;
-
-		if (!lane->is_shared && !dd_ring_is_published(&lane->ring))
-			break; /* an owned ring has no gaps */
-		if (!dd_ring_take_contested(&lane->ring, &taken)) {
-			gap++;
-			continue;
-		}
-		await_cover(lane, &taken);
-		if (is_over(queue)) {
-			abandon(lane, &taken);
-		} else {
-			dd_add(&lane->skipped_total, gap);
-			gap = 0;
-			run(lane, queue, &taken);
-		}
+	if (!dd_ring_take_contested(&lane->ring, &taken)) {
+		lane->gap++;
+		return true;
 	}
-	dd_nested_clear(&lane->nested);
+	if (is_over(queue)) {
+		abandon(lane, &taken);
+		return true;
+	}
+	dd_add(&lane->skipped_total, lane->gap);
+	lane->gap = 0;
+	return run(lane, queue, &taken);
+}
+
+bool dd_run_last(struct dd_lane *lane)
+{
+	struct dd_ring *ring = &lane->ring;
+	uint64_t end = dd_plain_load(&ring->contested_from) + dd_ring_capacity(ring);
+
+	lane->queue->running_lane = lane;
+	if (lane->is_among_nested && !run_on(lane))
+		return false;
+	run_nested(lane); /* of a drop whose destructor ended the process */
+	while (dd_is_before(dd_plain_load(&ring->cursor), end)) {
+		if (!lane->is_shared && !dd_ring_is_published(ring))
+			break; /* an owned ring has no gaps */
+		if (!may_take_last(lane) || !run_last(lane))
+			return false;
+	}
+	run_nested(lane); /* pushed by who was told of a failure */
+	return true;
 }
 
 void dd_run_end(struct defer_drop_queue *queue)
@@ -312,6 +324,7 @@ void dd_run_end(struct defer_drop_queue *queue)
 	struct dd_lane *lane = queue->running_lane;
 	struct dd_current *nested = queue->nested_running;
 
+	queue->watch.is_telling = false;
 	if (nested) {
 		if (nested->options.word)
 			settle(queue, nested, 0);

@@ -132,7 +132,7 @@ uint64_t dd_queue_exit(struct defer_drop_queue *queue)
 		until_ns = 0;
 	else if (queue->config.at_exit == DEFER_DROP_AT_EXIT_TIMED)
 		until_ns = dd_deadline_after(queue->config.exit_timeout_ns);
-	if (!dd_grace_exit(&queue->grace)) {
+	if (!dd_grace_exit(&queue->grace, dd_is_running(queue))) {
 		dd_report("%s: exit inside a read-side critical section: nothing can be destroyed",
 			queue->config.worker_name);
 		until_ns = 0;

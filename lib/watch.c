@@ -184,8 +184,9 @@ static int drain_until_enough(
 			result = -ESHUTDOWN;
 		else if (dd_deadline_has_come(deadline_ns))
 			result = -ETIMEDOUT;
-		else if (!dd_worker_round(queue, 1, deadline_ns))
-			dd_worker_linger(queue, deadline_ns);
+		else if (!dd_worker_round(queue, 1, deadline_ns) &&
+			 dd_worker_linger(queue, &frame, deadline_ns))
+			return -ETIMEDOUT;
 		level = level_of(queue);
 	}
 	dd_consumer_leave(queue, &frame);

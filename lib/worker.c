@@ -39,6 +39,9 @@
 
 #define DD_SHORTEST_NAP_NS UINT64_C(50000)
 
+/* How long a caller who drains lets others drain while its own drops wait for a grace period. */
+#define DD_LINGER_NS UINT64_C(50000)
+
 enum dd_boot {
 	DD_BOOT_PENDING,
 	DD_BOOT_DONE,
@@ -102,12 +105,18 @@ uint64_t dd_worker_round(struct defer_drop_queue *queue, uint64_t most, uint64_t
 	return ran;
 }
 
-void dd_worker_linger(struct defer_drop_queue *queue, uint64_t deadline_ns)
+int dd_worker_linger(struct defer_drop_queue *queue, struct dd_running *frame, uint64_t deadline_ns)
 {
-	if (queue->grace.is_running)
-		dd_grace_rest(queue, deadline_ns);
-	else
+	uint64_t until_ns;
+
+	if (!queue->grace.is_running) {
 		sched_yield(); /* claimed, and about to be published */
+		return 0;
+	}
+	dd_consumer_leave(queue, frame);
+	until_ns = dd_now_ns() + DD_LINGER_NS;
+	dd_futex_wait(&queue->state, DD_OPEN, deadline_ns < until_ns ? deadline_ns : until_ns);
+	return dd_consumer_enter(queue, frame, deadline_ns);
 }
 
 /* ---- The end --------------------------------------------------------------------------------- */
@@ -130,8 +139,14 @@ void dd_worker_finish(struct defer_drop_queue *queue)
 	if (!dd_is_closed(queue))
 		announce_closed(queue);
 	count = dd_queue_lanes(queue);
+	/* A reader who stays shall hold up who waits for it, and no other lane. */
 	for (uint32_t i = 0; i < count; i++)
 		dd_run_last(queue->lanes[i]);
+	queue->is_waiting_out = true;
+	for (uint32_t i = 0; i < count; i++) {
+		dd_run_last(queue->lanes[i]);
+		dd_nested_clear(&queue->lanes[i]->nested);
+	}
 	if (dd_queue_state(queue) < DD_FINISHED) /* a forked child is beyond that */
 		dd_queue_set_state(queue, DD_FINISHED);
 	dd_wait_release(queue);
@@ -160,14 +175,16 @@ static bool has_any_published(struct defer_drop_queue *queue)
 	return false;
 }
 
-static void deep_sleep(struct defer_drop_queue *queue)
+static void deep_sleep(struct defer_drop_queue *queue, struct rest *rest)
 {
 	dd_announce(&queue->park.attention, DD_ASLEEP);
 	if (!has_any_published(queue) && dd_queue_state(queue) == DD_OPEN) {
 		dd_count(&queue->deep_sleeps_total);
 		dd_bell_rest(&queue->park.bell, DEFER_DROP_FOREVER);
 	}
-	dd_rouse(&queue->park.attention);
+	/* Not asleep any more: a push has come, and more may follow. */
+	if (!dd_rouse(&queue->park.attention))
+		rest->quiet_since_ns = 0;
 }
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -209,7 +226,7 @@ static void take_rest(struct defer_drop_queue *queue, struct rest *rest)
 	else if (dd_watch_is_awaited(queue))
 		nap(queue, rest, DEFER_DROP_FOREVER);
 	else
-		deep_sleep(queue);
+		deep_sleep(queue, rest);
 	dd_grace_go_online(&queue->grace);
 	rest->has_slept = true;
 }

@@ -23,9 +23,13 @@ void dd_worker_wake(struct defer_drop_queue *queue);
 /* One round of all lanes: at most so many drops altogether. Returns how many. */
 uint64_t dd_worker_round(struct defer_drop_queue *queue, uint64_t most, uint64_t deadline_ns);
 
-/* After a round that ran nothing, by a caller who drains: waits for what may be run next, a moment
- * or until a grace period has passed. */
-void dd_worker_linger(struct defer_drop_queue *queue, uint64_t deadline_ns);
+/*
+ * After a round that ran nothing, by a caller who drains: waits a moment for what may be run next;
+ * where that is a grace period, others may drain meanwhile. Returns 0, or -ETIMEDOUT: then the
+ * caller is the consumer no more.
+ */
+int dd_worker_linger(
+	struct defer_drop_queue *queue, struct dd_running *frame, uint64_t deadline_ns);
 
 /* Looks at the backlog of all lanes, for the statistics. By the consumer, now and then. */
 void dd_worker_look(struct defer_drop_queue *queue);
