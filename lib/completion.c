@@ -124,7 +124,7 @@ int defer_drop_completion_wait(
 		result = drain_until_over(completion, deadline_ns);
 	if (!result && dd_bell_ring(&completion->queue->park.bell)) /* cuts a nap short */
 		dd_add_shared(&completion->queue->wakes_total, 1);
-	if (!result)
+	if (!result && !is_stale(completion)) /* a destructor may have forked */
 		sleep_until_over(completion, deadline_ns);
 	result = defer_drop_completion_poll(asked, status);
 	return result == -EINPROGRESS ? -ETIMEDOUT : result;

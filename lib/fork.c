@@ -30,10 +30,12 @@ static void survive_nested(struct defer_drop_queue *queue, bool is_kept)
 	uint64_t pending = dd_read(&queue->nested_total) - dd_read(&queue->nested_destroyed_total) -
 			   dd_read(&queue->nested_abandoned_total);
 
-	if (!dd_is_running(queue))
+	if (!dd_is_running(queue)) {
 		pending = 0;
-	else if (!is_kept)
+		queue->nested_running = NULL; /* on the stack of a thread that is no more */
+	} else if (!is_kept) {
 		pending = queue->nested_running != NULL;
+	}
 	atomic_store_explicit(&queue->nested_total, pending, memory_order_relaxed);
 	atomic_store_explicit(&queue->nested_destroyed_total, 0, memory_order_relaxed);
 	atomic_store_explicit(&queue->nested_abandoned_total, 0, memory_order_relaxed);

@@ -25,7 +25,7 @@
  *           one that is cleared, head is moved after each drop.
  *
  * Edges:
- *   PUBLISH  fill: slot.destroy, release -> look: slot.destroy, acquire
+ *   PUBLISH  fill: slot.destroy, release -> peek: slot.destroy, acquire
  *            carries slot.object and all that the producer did before the push
  *   TAIL     advance, claim, claim_try: tail, release -> dd_ring_tail: tail, acquire
  *            carries all that the producer did before the push: a grace period that begins behind
@@ -375,7 +375,7 @@ static inline bool dd_ring_is_published(struct dd_ring *ring)
 }
 
 /* Looks at the next drop, whose word may be tagged, or at the options of one. False: none there. */
-static inline bool dd_ring_look(struct dd_ring *ring, struct dd_drop *drop)
+static inline bool dd_ring_peek(struct dd_ring *ring, struct dd_drop *drop)
 {
 	uint64_t at = dd_plain_load(&ring->cursor);
 	struct dd_slot *slot = &ring->taken_from[at & ring->taken_mask];
@@ -389,16 +389,16 @@ static inline bool dd_ring_look(struct dd_ring *ring, struct dd_drop *drop)
 }
 
 /* Moves on from what was looked at: it is taken. */
-static inline void dd_ring_step(struct dd_ring *ring)
+static inline void dd_ring_move_on(struct dd_ring *ring)
 {
 	dd_plain_store(&ring->cursor, dd_plain_load(&ring->cursor) + 1);
 }
 
 static inline bool dd_ring_take(struct dd_ring *ring, struct dd_drop *drop)
 {
-	if (!dd_ring_look(ring, drop))
+	if (!dd_ring_peek(ring, drop))
 		return false;
-	dd_ring_step(ring);
+	dd_ring_move_on(ring);
 	return true;
 }
 

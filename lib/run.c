@@ -215,16 +215,19 @@ static inline bool run(
 
 /* ---- A turn ---------------------------------------------------------------------------------- */
 
-/* Takes the next drop, or its options, unless the lane has to be set aside before it. */
+/*
+ * Takes the next drop, or its options, unless the lane has to be set aside before it: then the drop
+ * is pending all the while, also for a process that is forked meanwhile.
+ */
 static inline bool take(struct dd_lane *lane, struct dd_drop *taken)
 {
-	if (!dd_ring_look(&lane->ring, taken))
+	if (!dd_ring_peek(&lane->ring, taken))
 		return false;
 	if (dd_unlikely(dd_tag(taken->destroy)) && is_held_up(lane, taken)) {
 		lane->is_set_aside = true;
 		return false;
 	}
-	dd_ring_step(&lane->ring);
+	dd_ring_move_on(&lane->ring);
 	return true;
 }
 
@@ -262,7 +265,7 @@ static bool may_take_last(struct dd_lane *lane)
 	struct defer_drop_queue *queue = lane->queue;
 	struct dd_drop next;
 
-	while (dd_ring_look(&lane->ring, &next) && is_held_up(lane, &next) && !is_over(queue)) {
+	while (dd_ring_peek(&lane->ring, &next) && is_held_up(lane, &next) && !is_over(queue)) {
 		if (!queue->is_waiting_out)
 			return false;
 		dd_grace_rest(queue, dd_read(&queue->drain_until_ns));

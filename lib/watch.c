@@ -243,5 +243,7 @@ void dd_watch_release(struct defer_drop_queue *queue)
 void dd_watch_forget(struct defer_drop_queue *queue)
 {
 	queue->watch.first = NULL;
+	if (!dd_is_running(queue))
+		queue->watch.is_telling = false;
 	atomic_store_explicit(&queue->watchers, dd_watch_has_marks(queue), memory_order_relaxed);
 }

@@ -4,6 +4,8 @@
  */
 #include "unit.h"
 
+#include "completion.h"
+
 #define FOREVER DEFER_DROP_FOREVER
 
 TestSuite(fork, .timeout = 60);
@@ -548,4 +550,267 @@ Test(fork, lanes_of_threads_that_a_child_does_not_have_are_free_there)
 	}
 	cr_assert_eq(status_of(child), 0);
 	end_queue(queue);
+}
+
+/* ---- Drops with options ---------------------------------------------------------------------- */
+
+static int push_counting(
+	struct defer_drop_queue *queue, uint64_t bytes, struct defer_drop_completion *completion)
+{
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+
+	options.bytes = bytes;
+	options.completion = completion;
+	return defer_drop_queue_push_with(queue, NULL, count_here, FOREVER, &options);
+}
+
+/* In the child: what is pending is what was kept, and it may be destroyed. */
+static void claim_kept(struct defer_drop_queue *queue, unsigned kept, uint64_t bytes)
+{
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+
+	claim_or_exit(21, !defer_drop_queue_stats(queue, &stats));
+	claim_or_exit(22, stats.pushed_total == kept && stats.backlog == kept);
+	claim_or_exit(23, stats.backlog_bytes == bytes);
+	claim_or_exit(24, !push_counting(queue, 7, NULL));
+	claim_or_exit(25, !defer_drop_queue_flush(queue, LONG_NS));
+	claim_or_exit(26, !defer_drop_queue_stats(queue, &stats));
+	claim_or_exit(27, stats.pushed_total == kept + 1 && stats.destroyed_total == kept + 1);
+	claim_or_exit(28, !stats.backlog && !stats.backlog_bytes);
+}
+
+static void fork_with_options(uint32_t runner, bool is_kept, uint32_t lanes)
+{
+	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
+	struct defer_drop_queue *queue;
+	struct gate gate;
+	pid_t child;
+
+	begin();
+	queue = make_for_fork(
+		runner, is_kept ? DEFER_DROP_AT_FORK_KEEP : DEFER_DROP_AT_FORK_EMPTY, lanes);
+	if (runner == DEFER_DROP_RUNNER_WORKER)
+		hold_up(queue, &gate);
+	answers(0, push_counting(queue, 100, NULL));
+	answers(0, defer_drop_queue_push(queue, NULL, count_here));
+	answers(0, push_counting(queue, 1000, &completion));
+	answers(0, push_counting(queue, 0, NULL));
+	child = fork();
+	if (!child) {
+		int before = defer_drop_completion_poll(&completion, NULL);
+
+		claim_or_exit(1, before == (is_kept ? -EINPROGRESS : -ESTALE));
+		claim_kept(queue, is_kept ? 4 : 0, is_kept ? 1100 : 0);
+		claim_or_exit(2, defer_drop_completion_wait(&completion, LONG_NS, NULL) ==
+					 (is_kept ? 0 : -ESTALE));
+		/* It may be used again. */
+		claim_or_exit(3, !push_counting(queue, 0, &completion));
+		claim_or_exit(4, !defer_drop_completion_wait(&completion, LONG_NS, NULL));
+		_exit(0);
+	}
+	answers(0, status_of(child));
+	answers(-EINPROGRESS, defer_drop_completion_poll(&completion, NULL));
+	if (runner == DEFER_DROP_RUNNER_WORKER)
+		let_go(&gate);
+	answers(0, defer_drop_completion_wait(&completion, FOREVER, NULL));
+	end_queue(queue);
+	assert_counts(4, is_kept ? 6 : 2);
+}
+
+Test(fork, drops_with_options_are_the_parents_or_kept_with_all_they_hold)
+{
+	const uint32_t runners[] = {DEFER_DROP_RUNNER_WORKER, DEFER_DROP_RUNNER_CALLER};
+	const uint32_t lanes[] = {0, DEFER_DROP_NO_LANES};
+
+	for (unsigned i = 0; i < 8; i++)
+		fork_with_options(runners[i & 1], i & 2, lanes[i >> 2]);
+}
+
+/* One of the drops stands in a gate at the fork. */
+static void pass_first(void *object)
+{
+	if (object)
+		pass_gate(object);
+	count_here(NULL);
+}
+
+static void fork_with_many(bool is_kept)
+{
+	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	struct defer_drop_queue *queue;
+	void *objects[4] = {NULL};
+	struct gate gate;
+	size_t pushed;
+	pid_t child;
+
+	begin();
+	queue = make_for_fork(DEFER_DROP_RUNNER_WORKER,
+		is_kept ? DEFER_DROP_AT_FORK_KEEP : DEFER_DROP_AT_FORK_EMPTY, 0);
+	gate_init(&gate);
+	objects[0] = &gate;
+	options.completion = &completion;
+	answers(0, defer_drop_queue_push_many(
+			   queue, objects, 4, pass_first, FOREVER, &options, &pushed));
+	await_held(&gate);
+	child = fork();
+	if (!child) {
+		claim_or_exit(1, !defer_drop_queue_flush(queue, LONG_NS));
+		claim_or_exit(2, atomic_load(in_child) == (is_kept ? 3 : 0));
+		/* The first was the parent's alone. */
+		claim_or_exit(3, defer_drop_completion_poll(&completion, NULL) == -ESTALE);
+		claim_or_exit(4, defer_drop_completion_wait(&completion, LONG_NS, NULL) == -ESTALE);
+		_exit(0);
+	}
+	answers(0, status_of(child));
+	let_go(&gate);
+	answers(0, defer_drop_completion_wait(&completion, FOREVER, NULL));
+	end_queue(queue);
+}
+
+Test(fork, a_completion_of_many_is_stale_where_the_parent_was_destroying_one)
+{
+	fork_with_many(false);
+	fork_with_many(true);
+}
+
+static pid_t forked;
+
+static void fork_if_asked(void *object)
+{
+	if (object)
+		forked = fork();
+}
+
+/* The destructor of one forks; the child goes on in the middle of the same wait. */
+static void wait_across_fork(uint32_t at_fork, void *const *objects, int in_the_child)
+{
+	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	struct defer_drop_queue *queue = make_for_fork(DEFER_DROP_RUNNER_CALLER, at_fork, 0);
+	int result;
+
+	options.completion = &completion;
+	forked = -1;
+	/* Either one before those that have the completion, or the first of them. */
+	if (!objects[0])
+		answers(0, defer_drop_queue_push(queue, queue, fork_if_asked));
+	answers(0, defer_drop_queue_push_many(
+			   queue, objects, 3, fork_if_asked, FOREVER, &options, NULL));
+	result = defer_drop_completion_wait(&completion, LONG_NS, NULL);
+	if (!forked)
+		_exit(result == in_the_child ? 0 : 1);
+	answers(0, result);
+	answers(0, status_of(forked));
+	end_queue(queue);
+}
+
+Test(fork, a_child_in_the_middle_of_a_wait_for_a_completion_does_not_wait_for_ever)
+{
+	void *const none[] = {NULL, NULL, NULL};
+	void *const first[] = {&forked, NULL, NULL};
+
+	wait_across_fork(DEFER_DROP_AT_FORK_EMPTY, none, -ESTALE);
+	wait_across_fork(DEFER_DROP_AT_FORK_EMPTY, first, -ESTALE);
+	wait_across_fork(DEFER_DROP_AT_FORK_KEEP, none, 0);
+	wait_across_fork(DEFER_DROP_AT_FORK_KEEP, first, 0);
+}
+
+/* The parent's worker was between the eventfd and its last access. */
+Test(fork, a_completion_that_the_parent_was_telling_of_is_stale)
+{
+	struct defer_drop_queue *queue =
+		make_for_fork(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_KEEP, 0);
+	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
+	pid_t child;
+
+	begin();
+	answers(0, push_counting(queue, 0, &completion));
+	answers(0, defer_drop_completion_wait(&completion, FOREVER, NULL));
+	completion.state = DD_COMPLETION_TOLD;
+	child = fork();
+	if (!child) {
+		alarm(10);
+		claim_or_exit(1, defer_drop_completion_poll(&completion, NULL) == -ESTALE);
+		claim_or_exit(2, defer_drop_completion_wait(&completion, LONG_NS, NULL) == -ESTALE);
+		_exit(0);
+	}
+	answers(0, status_of(child));
+	end_queue(queue);
+}
+
+/* ---- Between two destructors ----------------------------------------------------------------- */
+
+static struct gate watermark_gate;
+static atomic_uint watermarks;
+
+static void stand_in_gate(void *context, const struct defer_drop_level *level)
+{
+	(void)context;
+	if (level->is_high && !atomic_fetch_add(&watermarks, 1))
+		pass_gate(&watermark_gate);
+}
+
+static void push_nested_here(void *object)
+{
+	claim_or_exit(31, !defer_drop_queue_push(object, NULL, count_here));
+}
+
+Test(fork, a_child_of_a_parent_that_was_told_of_a_watermark_has_nested_drops)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	struct defer_drop_queue *queue;
+	pid_t child;
+
+	begin();
+	gate_init(&watermark_gate);
+	config.watermark = stand_in_gate;
+	config.high_drops = 1;
+	answers(0, defer_drop_queue_create(&queue, &config));
+	while (!atomic_load(&watermarks))
+		answers(0, defer_drop_queue_push(queue, NULL, note));
+	await_held(&watermark_gate);
+	child = fork();
+	if (!child) {
+		claim_or_exit(1, !defer_drop_queue_push(queue, queue, push_nested_here));
+		claim_or_exit(2, !defer_drop_queue_flush(queue, LONG_NS));
+		_exit(atomic_load(in_child) != 1);
+	}
+	answers(0, status_of(child));
+	let_go(&watermark_gate);
+	end_queue(queue);
+}
+
+static void nest_a_gate(void *object)
+{
+	claim_or_exit(32, !defer_drop_queue_push(nest, object, pass_gate));
+}
+
+static void leave_by_exit(void *object)
+{
+	(void)object;
+	exit(0);
+}
+
+Test(fork, a_child_does_not_go_on_with_a_nested_drop_of_its_parent)
+{
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+	struct gate gate;
+	pid_t child;
+
+	nest = make_for_fork(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_EMPTY, 0);
+	gate_init(&gate);
+	answers(0, defer_drop_queue_push(nest, &gate, nest_a_gate));
+	await_held(&gate);
+	child = fork();
+	if (!child) {
+		claim_or_exit(1, !nest->nested_running);
+		claim_or_exit(2, !defer_drop_queue_stats(nest, &stats));
+		claim_or_exit(3, !stats.pushed_total && !stats.nested_total);
+		claim_or_exit(4, !defer_drop_queue_push(nest, NULL, leave_by_exit));
+		pause();
+	}
+	answers(0, status_of(child));
+	let_go(&gate);
+	end_queue(nest);
 }

@@ -135,15 +135,21 @@ static inline void leave_if_held_up(void)
 		_exit(1);
 }
 
+/* Somebody stands in the gate, and stays there until it is let go. */
+static inline void await_held(struct gate *gate)
+{
+	await_semaphore(&gate->entered);
+	gate_keeper = getpid();
+	atomic_fetch_add(&gates_held, 1);
+	atexit(leave_if_held_up); /* after the library's own handler was set, so it runs before */
+}
+
 /* Has the queue's worker stand in a gate of this thread's lane. */
 static inline void hold_up(struct defer_drop_queue *queue, struct gate *gate)
 {
 	gate_init(gate);
 	answers(0, defer_drop_queue_push(queue, gate, pass_gate));
-	await_semaphore(&gate->entered);
-	gate_keeper = getpid();
-	atomic_fetch_add(&gates_held, 1);
-	atexit(leave_if_held_up); /* after the library's own handler was set, so it runs before */
+	await_held(gate);
 }
 
 static inline void let_go(struct gate *gate)

@@ -1,0 +1,790 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Grace periods, of a flavor that the test paces; and a few of the real one.
+ */
+#include "readers.h"
+
+#include <urcu/urcu-memb.h>
+
+TestSuite(grace, .timeout = 60);
+
+static const uint32_t runners[] = {WORKER, CALLER};
+
+static void end_paced(struct defer_drop_queue *queue)
+{
+	let_all_pass();
+	end_queue(queue);
+	cr_assert_eq(atomic_load(&registered), 0);
+	cr_assert_eq(atomic_load(&online), 0);
+}
+
+static void *push_after_in_thread(void *argument)
+{
+	return number((uintptr_t)-push_after(argument, number(100), note));
+}
+
+static void *push_in_new_lane(void *argument)
+{
+	return number((uintptr_t)-defer_drop_queue_push(argument, number(100), note));
+}
+
+/* ---- Which grace period covers what ---------------------------------------------------------- */
+
+Test(grace, a_drop_is_destroyed_when_its_grace_period_has_passed_and_no_sooner)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		struct defer_drop_config config = paced_config(runners[i % 2]);
+		struct defer_drop_queue *queue;
+
+		atomic_store(&seen_count, 0);
+		config.max_lanes = lanes_tried[i / 2];
+		queue = make_with(&config);
+		answers(0, push_after(queue, number(0), note));
+		await_begun(queue, 1);
+		linger(queue);
+		assert_seen(0, 0);
+		cr_assert_eq(stats_of(queue).backlog, 1);
+		let_pass();
+		await_seen(queue, 1);
+		assert_seen(0, 1);
+		cr_assert_eq(stats_of(queue).grace_periods_total, 1);
+		end_paced(queue);
+	}
+}
+
+Test(grace, one_that_began_before_the_push_does_not_cover_it)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		struct defer_drop_config config = paced_config(runners[i % 2]);
+		struct defer_drop_queue *queue;
+
+		atomic_store(&seen_count, 0);
+		config.max_lanes = lanes_tried[i / 2];
+		queue = make_with(&config);
+		answers(0, push_after(queue, number(0), note));
+		await_begun(queue, 1);
+		answers(0, push_after(queue, number(1), note));
+		let_pass();
+		await_begun(queue, 2);
+		linger(queue);
+		assert_seen(0, 1);
+		let_pass();
+		await_seen(queue, 2);
+		assert_seen(0, 2);
+		end_paced(queue);
+	}
+}
+
+Test(grace, one_that_began_before_a_lane_was_made_does_not_cover_it)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct defer_drop_queue *queue = make_paced(runners[i]);
+
+		atomic_store(&seen_count, 0);
+		answers(0, push_after(queue, number(0), note));
+		await_begun(queue, 1);
+		cr_assert_null(join_thread(spawn(push_after_in_thread, queue)));
+		let_pass();
+		await_seen(queue, 1);
+		linger(queue);
+		assert_seen(0, 1);
+		await_begun(queue, 2);
+		let_pass();
+		await_seen(queue, 2);
+		cr_assert_eq(seen[1], number(100));
+		end_paced(queue);
+	}
+}
+
+Test(grace, one_covers_all_that_was_pushed_before_it_began)
+{
+	struct defer_drop_queue *queue = make_paced(WORKER);
+	struct gate gate;
+
+	hold_up(queue, &gate);
+	for (uintptr_t i = 0; i < 7; i++)
+		answers(0, push_after(queue, number(i), note));
+	cr_assert_null(join_thread(spawn(push_after_in_thread, queue)));
+	let_go(&gate);
+	await_begun(queue, 1);
+	let_pass();
+	await_seen(queue, 8);
+	cr_assert_eq(stats_of(queue).grace_periods_total, 1);
+	end_paced(queue);
+}
+
+Test(grace, order_within_a_lane_holds_across_both_kinds)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		struct defer_drop_config config = paced_config(runners[i % 2]);
+		struct defer_drop_queue *queue;
+
+		atomic_store(&seen_count, 0);
+		config.max_lanes = lanes_tried[i / 2];
+		queue = make_with(&config);
+		for (uintptr_t at = 0; at < 10; at++)
+			answers(0, at % 3 == 1 ? push_after(queue, number(at), note)
+					       : defer_drop_queue_push(queue, number(at), note));
+		await_begun(queue, 1);
+		linger(queue);
+		assert_seen(0, 1);
+		let_all_pass();
+		answers(0, defer_drop_queue_flush(queue, FOREVER));
+		assert_seen(0, 10);
+		end_paced(queue);
+	}
+}
+
+Test(grace, a_reader_who_stays_holds_back_only_who_asked)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct defer_drop_queue *queue = make_paced(runners[i]);
+
+		atomic_store(&seen_count, 0);
+		answers(0, push_after(queue, number(0), note));
+		await_begun(queue, 1);
+		for (unsigned j = 1; j <= 3; j++) {
+			cr_assert_null(join_thread(spawn(push_in_new_lane, queue)));
+			await_seen(queue, j);
+			cr_assert_eq(seen[j - 1], number(100));
+		}
+		let_pass();
+		await_seen(queue, 4);
+		cr_assert_eq(seen[3], number(0));
+		end_paced(queue);
+	}
+}
+
+/* ---- Nested drops ---------------------------------------------------------------------------- */
+
+static struct defer_drop_queue *nest_paced;
+static atomic_int nested_results;
+
+/* Makes 1 after a grace period, and 2 behind it. */
+static void nest_both(void *object)
+{
+	note(object);
+	atomic_fetch_add(&nested_results, push_after(nest_paced, number(1), note));
+	atomic_fetch_add(&nested_results, defer_drop_queue_push(nest_paced, number(2), note));
+}
+
+Test(grace, a_nested_drop_waits_for_one_that_began_after_it)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		struct defer_drop_config config = paced_config(runners[i % 2]);
+		struct defer_drop_ticket ticket;
+
+		atomic_store(&seen_count, 0);
+		config.max_lanes = lanes_tried[i / 2];
+		nest_paced = make_with(&config);
+		answers(0, defer_drop_queue_push_ticket(
+				   nest_paced, number(0), nest_both, FOREVER, &ticket));
+		answers(0, defer_drop_queue_push(nest_paced, number(3), note));
+		await_begun(nest_paced, 1);
+		linger(nest_paced);
+		assert_seen(0, 1);
+		answers(-EINPROGRESS, defer_drop_ticket_poll(&ticket));
+		answers(-ETIMEDOUT, defer_drop_queue_flush(nest_paced, MS));
+		cr_assert_eq(stats_of(nest_paced).backlog, 4);
+		let_pass();
+		answers(0, defer_drop_queue_flush(nest_paced, FOREVER));
+		assert_seen(0, 4);
+		answers(0, defer_drop_ticket_poll(&ticket));
+		answers(0, atomic_load(&nested_results));
+		cr_assert_eq(stats_of(nest_paced).backlog, 0);
+		end_paced(nest_paced);
+	}
+}
+
+/* After a grace period each: depth n makes depth n - 1. */
+static void descend_after(void *object)
+{
+	uintptr_t depth = (uintptr_t)object;
+
+	note(object);
+	if (depth)
+		atomic_fetch_add(
+			&nested_results, push_after(nest_paced, number(depth - 1), descend_after));
+}
+
+Test(grace, a_flush_covers_a_chain_of_nested_drops)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		nest_paced = make_paced(runners[i]);
+		atomic_store(&seen_count, 0);
+		let_all_pass();
+		answers(0, push_after(nest_paced, number(5), descend_after));
+		answers(0, defer_drop_queue_flush(nest_paced, FOREVER));
+		answers(0, atomic_load(&nested_results));
+		cr_assert_eq(atomic_load(&seen_count), 6);
+		for (unsigned at = 0; at < 6; at++)
+			cr_assert_eq(seen[at], number(5 - at));
+		cr_assert_eq(stats_of(nest_paced).grace_periods_total, 6);
+		end_paced(nest_paced);
+	}
+}
+
+Test(grace, a_lane_among_nested_drops_lets_the_others_nest_meanwhile)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		nest_paced = make_paced(runners[i]);
+		atomic_store(&seen_count, 0);
+		nest = nest_paced;
+		answers(0, defer_drop_queue_push(nest_paced, number(0), nest_both));
+		await_begun(nest_paced, 1);
+		cr_assert_null(join_thread(spawn(push_in_new_lane, nest_paced)));
+		await_seen(nest_paced, 2);
+		let_pass();
+		answers(0, defer_drop_queue_flush(nest_paced, FOREVER));
+		cr_assert_eq(atomic_load(&seen_count), 4);
+		cr_assert_eq(seen[1], number(100));
+		cr_assert_eq(seen[2], number(1));
+		cr_assert_eq(seen[3], number(2));
+		end_paced(nest_paced);
+	}
+}
+
+/* ---- Inside a read-side critical section ----------------------------------------------------- */
+
+static int push_timed(struct defer_drop_queue *queue, uint64_t timeout_ns)
+{
+	return defer_drop_queue_push_timed(queue, NULL, forbidden, timeout_ns);
+}
+
+Test(grace, what_would_wait_inside_a_section_answers_edeadlk)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		struct defer_drop_config config = paced_config(runners[i % 2]);
+		struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
+		struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+		struct defer_drop_queue *queue;
+		struct defer_drop_ticket ticket;
+
+		config.max_lanes = lanes_tried[i / 2];
+		queue = make_with(&config);
+		options.flags = DEFER_DROP_AFTER_GRACE_PERIOD;
+		options.completion = &completion;
+		options.ticket = &ticket;
+		answers(0, defer_drop_queue_push_with(queue, NULL, note, FOREVER, &options));
+		for (unsigned j = 1; j < 15; j++)
+			answers(0, push_after(queue, NULL, note));
+		reading = 1;
+		answers(-EDEADLK, defer_drop_queue_push(queue, NULL, forbidden));
+		answers(-EDEADLK, push_timed(queue, LONG_NS));
+		answers(-ETIMEDOUT, push_timed(queue, 0));
+		answers(-EAGAIN, defer_drop_queue_push_try(queue, NULL, forbidden));
+		answers(-EDEADLK, push_after(queue, NULL, forbidden));
+		answers(-EDEADLK, defer_drop_queue_flush(queue, FOREVER));
+		answers(-EDEADLK, defer_drop_queue_flush(queue, LONG_NS));
+		answers(-ETIMEDOUT, defer_drop_queue_flush(queue, 0));
+		answers(-EDEADLK, defer_drop_ticket_wait(&ticket, FOREVER));
+		answers(-EINPROGRESS, defer_drop_ticket_poll(&ticket));
+		answers(-EDEADLK, defer_drop_completion_wait(&completion, FOREVER, NULL));
+		answers(-ETIMEDOUT, defer_drop_completion_wait(&completion, 0, NULL));
+		answers(-EINPROGRESS, defer_drop_completion_poll(&completion, NULL));
+		answers(-EDEADLK, defer_drop_queue_wait_backlog(queue, 0, 0, FOREVER));
+		answers(0, defer_drop_queue_wait_backlog(queue, 15, 0, FOREVER));
+		answers(-EDEADLK,
+			defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+		answers(-EDEADLK,
+			defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_TIMED, LONG_NS, NULL));
+		reading = 0;
+		let_all_pass();
+		answers(0, defer_drop_completion_wait(&completion, FOREVER, NULL));
+		end_paced(queue);
+	}
+	cr_assert_eq(atomic_load(&forbidden_count), 0);
+}
+
+Test(grace, what_need_not_wait_is_not_refused_inside_a_section)
+{
+	struct defer_drop_queue *queue = make_paced(CALLER);
+
+	reading = 1;
+	answers(0, defer_drop_queue_push(queue, number(0), note));
+	/* Nobody asked for a grace period yet. */
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	answers(0, push_after(queue, number(1), note));
+	answers(0, defer_drop_queue_push(queue, number(2), note));
+	answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+	assert_seen(0, 1);
+	reading = 0;
+	let_all_pass();
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	reading = 1;
+	answers(0, defer_drop_queue_flush(queue, FOREVER)); /* there is nothing to wait for */
+	reading = 0;
+	assert_seen(0, 3);
+	end_paced(queue);
+}
+
+Test(grace, a_push_for_bytes_inside_a_section_answers_edeadlk_and_takes_none)
+{
+	struct defer_drop_config config = paced_config(CALLER);
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	struct defer_drop_queue *queue;
+
+	config.max_bytes = 100;
+	queue = make_with(&config);
+	options.flags = DEFER_DROP_AFTER_GRACE_PERIOD;
+	options.bytes = 60;
+	answers(0, defer_drop_queue_push_with(queue, NULL, note, FOREVER, &options));
+	reading = 1;
+	answers(-EDEADLK, defer_drop_queue_push_with(queue, NULL, forbidden, FOREVER, &options));
+	answers(-ETIMEDOUT, defer_drop_queue_push_with(queue, NULL, forbidden, 0, &options));
+	reading = 0;
+	cr_assert_eq(stats_of(queue).backlog_bytes, 60);
+	let_all_pass();
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	cr_assert_eq(stats_of(queue).backlog_bytes, 0);
+	end_paced(queue);
+	cr_assert_eq(atomic_load(&forbidden_count), 0);
+}
+
+/* ---- Shutdown and exit ----------------------------------------------------------------------- */
+
+/* Drops of both kinds behind a reader who stays. */
+static struct defer_drop_queue *make_stuck(uint32_t runner)
+{
+	struct defer_drop_queue *queue = make_paced(runner);
+
+	for (unsigned i = 0; i < 3; i++) {
+		answers(0, push_after(queue, NULL, forbidden));
+		answers(0, defer_drop_queue_push(queue, NULL, forbidden));
+	}
+	await_begun(queue, 1);
+	return queue;
+}
+
+static void assert_left(
+	struct defer_drop_queue *queue, int want, uint32_t mode, uint64_t timeout_ns, uint64_t left)
+{
+	struct defer_drop_report report;
+
+	answers(want, defer_drop_queue_shutdown(queue, mode, timeout_ns, &report));
+	cr_assert_eq(report.left_total, left);
+	cr_assert_eq(stats_of(queue).backlog, 0);
+	cr_assert_eq(stats_of(queue).backlog_bytes, 0);
+}
+
+/* What waits for the reader outlives the queue. */
+static void free_stuck(struct defer_drop_queue *queue)
+{
+	answers(0, defer_drop_queue_free(queue));
+	let_all_pass();
+	usleep(5000);
+}
+
+Test(grace, a_shutdown_need_not_wait_for_a_reader_who_stays)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct defer_drop_queue *queue = make_stuck(runners[i]);
+
+		assert_left(queue, 0, DEFER_DROP_SHUTDOWN_ABANDON, 0, 6);
+		free_stuck(queue);
+		queue = make_stuck(runners[i]);
+		assert_left(queue, -ETIMEDOUT, DEFER_DROP_SHUTDOWN_TIMED, 10 * MS, 6);
+		free_stuck(queue);
+		queue = make_stuck(runners[i]);
+		reading = 1;
+		assert_left(queue, 0, DEFER_DROP_SHUTDOWN_ABANDON, 0, 6);
+		reading = 0;
+		free_stuck(queue);
+	}
+	cr_assert_eq(atomic_load(&forbidden_count), 0);
+	cr_assert_eq(atomic_load(&registered), 0);
+}
+
+Test(grace, a_shutdown_that_leaves_nested_drops_behind_counts_them)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct defer_drop_report report;
+
+		nest_paced = make_paced(runners[i]);
+		atomic_store(&seen_count, 0);
+		answers(0, defer_drop_queue_push(nest_paced, number(0), nest_both));
+		answers(0, defer_drop_queue_push(nest_paced, number(3), note));
+		await_begun(nest_paced, 1);
+		linger(nest_paced);
+		answers(0, defer_drop_queue_shutdown(
+				   nest_paced, DEFER_DROP_SHUTDOWN_ABANDON, 0, &report));
+		assert_seen(0, 1);
+		cr_assert_eq(report.destroyed_total, 1);
+		cr_assert_eq(report.left_total, 3);
+		answers(0, defer_drop_queue_free(nest_paced));
+		let_all_pass();
+	}
+}
+
+static void *shut_down_in_thread(void *argument)
+{
+	return number((uintptr_t)-defer_drop_queue_shutdown(
+		argument, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+}
+
+Test(grace, a_draining_shutdown_waits_and_an_abandoning_one_ends_that)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		struct defer_drop_queue *queue = make_stuck(runners[i % 2]);
+		pthread_t thread = spawn(shut_down_in_thread, queue);
+
+		await(dd_queue_state(queue) == DD_CLOSING);
+		usleep(5000);
+		cr_assert_eq(dd_queue_state(queue), DD_CLOSING);
+		assert_left(queue, 0, DEFER_DROP_SHUTDOWN_ABANDON, 0, 6);
+		cr_assert_null(join_thread(thread));
+		answers(0, defer_drop_queue_free(queue));
+		let_all_pass();
+	}
+	cr_assert_eq(atomic_load(&forbidden_count), 0);
+}
+
+Test(grace, a_draining_shutdown_destroys_when_the_grace_period_has_passed)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		pthread_t thread;
+
+		nest_paced = make_paced(runners[i]);
+		atomic_store(&seen_count, 0);
+		answers(0, push_after(nest_paced, number(5), descend_after));
+		thread = spawn(shut_down_in_thread, nest_paced);
+		await(atomic_load(&begun));
+		usleep(5000);
+		assert_seen(0, 0);
+		let_all_pass();
+		cr_assert_null(join_thread(thread));
+		cr_assert_eq(atomic_load(&seen_count), 6);
+		answers(0, defer_drop_queue_free(nest_paced));
+	}
+}
+
+static void exit_in_section(void)
+{
+	urcu_memb_register_thread();
+	answers(0, defer_drop_rcu(NULL, forbidden));
+	urcu_memb_read_lock();
+}
+
+static void exit_with_drops(void)
+{
+	for (unsigned i = 0; i < 100; i++)
+		answers(0, defer_drop_rcu(NULL, note));
+	atexit(leave_if_held_up);
+}
+
+Test(grace, exit_inside_a_section_leaves_what_it_cannot_destroy_and_says_so)
+{
+	cr_assert_eq(run_child(exit_in_section), 0);
+	cr_assert_eq(times_said("inside a read-side critical section"), 1, "\"%s\"", said);
+}
+
+Test(grace, exit_drains_what_waits_for_a_grace_period)
+{
+	cr_assert_eq(run_child(exit_with_drops), 0);
+	cr_assert_str_empty(said);
+}
+
+/* ---- The worker as a reader ------------------------------------------------------------------ */
+
+Test(grace, a_worker_is_a_reader_from_the_start_where_a_flavor_is_given)
+{
+	struct defer_drop_queue *queue = make_paced(WORKER);
+
+	await(atomic_load(&registered) == 1);
+	answers(0, push_after(queue, NULL, note));
+	let_all_pass();
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	cr_assert_eq(atomic_load(&registered), 1);
+	end_paced(queue);
+	queue = make_paced(CALLER);
+	answers(0, push_after(queue, NULL, note));
+	let_all_pass();
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	cr_assert_eq(atomic_load(&registered), 0, "who drains answers for itself");
+	end_paced(queue);
+}
+
+Test(grace, a_worker_that_sleeps_is_offline)
+{
+	struct defer_drop_config config = paced_config(WORKER);
+	struct defer_drop_queue *queue;
+
+	config.quiet_spell_ns = MS;
+	queue = make_with(&config);
+	answers(0, defer_drop_queue_push(queue, NULL, note));
+	await(is_asleep(queue));
+	cr_assert_eq((int)atomic_load(&online), -1);
+	answers(0, push_after(queue, NULL, note));
+	await_begun(queue, 1);
+	/* It waits for the grace period, which would wait for it. */
+	await(is_asleep(queue));
+	cr_assert_eq((int)atomic_load(&online), -1);
+	let_pass();
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	end_paced(queue);
+}
+
+static atomic_bool has_read;
+
+static void read_here(void *object)
+{
+	(void)object;
+	urcu_memb_read_lock();
+	atomic_store(&has_read, urcu_memb_read_ongoing());
+	urcu_memb_read_unlock();
+}
+
+Test(grace, destructors_may_read)
+{
+	answers(0, defer_drop_rcu(NULL, read_here));
+	answers(0, defer_drop_flush());
+	cr_assert(atomic_load(&has_read));
+	urcu_memb_synchronize_rcu(); /* does not wait for a worker that sleeps */
+}
+
+static sem_t reader_may_leave;
+static sem_t reader_is_inside;
+
+static void *read_until_told(void *argument)
+{
+	(void)argument;
+	urcu_memb_register_thread();
+	urcu_memb_read_lock();
+	sem_post(&reader_is_inside);
+	await_semaphore(&reader_may_leave);
+	urcu_memb_read_unlock();
+	urcu_memb_unregister_thread();
+	return NULL;
+}
+
+Test(grace, a_real_reader_holds_a_drop_back)
+{
+	struct defer_drop_queue *queue = make_queue(WORKER, 16, 0);
+	pthread_t reader;
+
+	sem_init(&reader_may_leave, 0, 0);
+	sem_init(&reader_is_inside, 0, 0);
+	reader = spawn(read_until_told, NULL);
+	await_semaphore(&reader_is_inside);
+	answers(0, push_after(queue, number(0), note));
+	answers(0, defer_drop_rcu(number(0), note));
+	answers(-ETIMEDOUT, defer_drop_queue_flush(queue, 20 * MS));
+	answers(-ETIMEDOUT, defer_drop_flush_timed(MS));
+	assert_seen(0, 0);
+	sem_post(&reader_may_leave);
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	answers(0, defer_drop_flush());
+	cr_assert_eq(atomic_load(&seen_count), 2);
+	join_thread(reader);
+	end_queue(queue);
+}
+
+#define SECTIONS 10000
+
+/* Pushes to the shared lane inside sections; answers how many pushes were wrong. */
+static void *push_inside_sections(void *argument)
+{
+	uintptr_t wrong = 0;
+
+	urcu_memb_register_thread();
+	for (unsigned i = 0; i < SECTIONS; i++) {
+		int result;
+
+		urcu_memb_read_lock();
+		result = push_after(argument, NULL, note);
+		urcu_memb_read_unlock();
+		wrong += result && result != -EDEADLK;
+		if (result)
+			sched_yield();
+	}
+	urcu_memb_unregister_thread();
+	return number(wrong);
+}
+
+Test(grace, pushes_from_sections_to_the_shared_lane_never_wait)
+{
+	struct defer_drop_queue *queue = make_queue(WORKER, 2, DEFER_DROP_NO_LANES);
+	pthread_t threads[8];
+
+	for (unsigned i = 0; i < 8; i++)
+		threads[i] = spawn(push_inside_sections, queue);
+	for (unsigned i = 0; i < 8; i++)
+		cr_assert_null(join_thread(threads[i]));
+	end_queue(queue);
+}
+
+/* ---- The caller drains ----------------------------------------------------------------------- */
+
+Test(grace, a_drain_never_waits_for_readers_and_a_flush_does)
+{
+	struct defer_drop_queue *queue = make_paced(CALLER);
+	struct defer_drop_drained drained;
+
+	answers(0, defer_drop_queue_push(queue, number(0), note));
+	answers(0, push_after(queue, number(1), note));
+	answers(0, defer_drop_queue_push(queue, number(2), note));
+	answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, &drained));
+	cr_assert_eq(drained.ran_total, 1);
+	cr_assert_eq(drained.remaining, 2);
+	answers(-ETIMEDOUT, defer_drop_queue_flush(queue, MS));
+	answers(-ETIMEDOUT, defer_drop_queue_wait_backlog(queue, 1, 0, MS));
+	let_pass();
+	answers(0, defer_drop_queue_wait_backlog(queue, 1, 0, FOREVER));
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	assert_seen(0, 3);
+	end_paced(queue);
+}
+
+Test(grace, a_completion_is_over_after_the_grace_period)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct defer_drop_queue *queue = make_paced(runners[i]);
+		struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
+		struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+
+		options.flags = DEFER_DROP_AFTER_GRACE_PERIOD;
+		options.completion = &completion;
+		answers(0, defer_drop_queue_push_with(queue, NULL, note, FOREVER, &options));
+		answers(-ETIMEDOUT, defer_drop_completion_wait(&completion, 5 * MS, NULL));
+		answers(-EINPROGRESS, defer_drop_completion_poll(&completion, NULL));
+		let_pass();
+		answers(0, defer_drop_completion_wait(&completion, FOREVER, NULL));
+		end_paced(queue);
+	}
+}
+
+/* ---- fork ------------------------------------------------------------------------------------ */
+
+#define claim_or_exit(status, claim)   \
+	do {                           \
+		if (!(claim))          \
+			_exit(status); \
+	} while (0)
+
+/* With drops of both kinds that wait for a reader who stays. */
+static struct defer_drop_queue *make_to_fork(uint32_t runner, uint32_t at_fork)
+{
+	struct defer_drop_config config = paced_config(runner);
+	struct defer_drop_queue *queue;
+
+	atomic_store(&seen_count, 0);
+	config.at_fork = at_fork;
+	queue = make_with(&config);
+	answers(0, push_after(queue, number(0), note));
+	answers(0, defer_drop_queue_push(queue, number(1), note));
+	answers(0, push_after(queue, number(2), note));
+	await_begun(queue, 1);
+	return queue;
+}
+
+static void leave_child(struct defer_drop_queue *queue, unsigned kept)
+{
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+
+	claim_or_exit(1, push_after(queue, NULL, forbidden) == -ENOTSUP);
+	claim_or_exit(2, !defer_drop_queue_push(queue, number(kept), note));
+	claim_or_exit(3, !defer_drop_queue_flush(queue, LONG_NS));
+	claim_or_exit(4, atomic_load(&seen_count) == kept + 1);
+	for (unsigned i = 0; i <= kept; i++)
+		claim_or_exit(5, seen[i] == number(i));
+	claim_or_exit(6, !defer_drop_queue_stats(queue, &stats));
+	claim_or_exit(7, !stats.grace_periods_total && !stats.backlog);
+	claim_or_exit(8, stats.pushed_total == kept + 1 && is_balanced(&stats));
+	claim_or_exit(9, !atomic_load(&forbidden_count));
+	_exit(0);
+}
+
+Test(grace, in_a_child_grace_periods_are_no_more_and_kept_drops_need_none)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		bool is_kept = i / 2;
+		struct defer_drop_queue *queue = make_to_fork(runners[i % 2],
+			is_kept ? DEFER_DROP_AT_FORK_KEEP : DEFER_DROP_AT_FORK_EMPTY);
+		pid_t child = fork();
+
+		if (!child)
+			leave_child(queue, is_kept ? 3 : 0);
+		answers(0, status_of(child));
+		end_paced(queue);
+		assert_seen(0, 3);
+	}
+}
+
+Test(grace, a_child_that_forked_inside_a_section_keeps_nothing)
+{
+	struct defer_drop_queue *queue = make_to_fork(WORKER, DEFER_DROP_AT_FORK_KEEP);
+	pid_t child;
+
+	reading = 1;
+	child = fork();
+	reading = 0;
+	if (!child)
+		leave_child(queue, 0);
+	cr_assert_eq(status_of(child), 0);
+	end_paced(queue);
+	assert_seen(0, 3);
+}
+
+/* liburcu's locks may be held by a thread that the child lacks, and its list of readers is not its
+ * own: who registers there may wait for ever. */
+Test(grace, a_worker_of_a_child_does_not_become_a_reader)
+{
+	struct defer_drop_queue *queue = make_to_fork(WORKER, DEFER_DROP_AT_FORK_EMPTY);
+	unsigned before = atomic_load(&registered);
+	pid_t child = fork();
+
+	if (!child) {
+		claim_or_exit(1, !defer_drop_queue_push(queue, NULL, note));
+		claim_or_exit(2, !defer_drop_queue_flush(queue, LONG_NS));
+		claim_or_exit(3, atomic_load(&registered) == before);
+		claim_or_exit(
+			4, !defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+		claim_or_exit(5, atomic_load(&registered) == before);
+		_exit(0);
+	}
+	cr_assert_eq(status_of(child), 0);
+	end_paced(queue);
+}
+
+static void short_call_in_child(void)
+{
+	claim_or_exit(1, defer_drop_rcu(NULL, forbidden) == -ENOTSUP);
+	claim_or_exit(2, defer_drop_rcu(NULL, NULL) == -EINVAL);
+	claim_or_exit(3, !defer_drop(number(0), note));
+	claim_or_exit(4, !defer_drop_flush());
+}
+
+Test(grace, the_short_call_is_refused_in_a_child)
+{
+	answers(-EINVAL, defer_drop_rcu(NULL, NULL));
+	answers(0, defer_drop_rcu(NULL, note));
+	answers(0, defer_drop_flush());
+	cr_assert_eq(run_child(short_call_in_child), 0);
+	answers(0, defer_drop_rcu(NULL, note));
+	answers(0, defer_drop_flush());
+}
+
+/* Without memory for the thread that waits, the worker waits itself, with the drop in its hands. */
+Test(grace, a_child_keeps_a_drop_that_the_worker_was_looking_at, .disabled = HAS_SANITIZER)
+{
+	struct defer_drop_config config = paced_config(WORKER);
+	struct defer_drop_queue *queue;
+	struct gate gate;
+	pid_t child;
+
+	config.at_fork = DEFER_DROP_AT_FORK_KEEP;
+	queue = make_with(&config);
+	hold_up(queue, &gate);
+	answers(0, push_after(queue, number(0), note));
+	answers(0, defer_drop_queue_push(queue, number(1), note));
+	limit_memory(1 << 20);
+	let_go(&gate);
+	await(atomic_load(&begun));
+	child = fork();
+	unlimit_memory();
+	if (!child)
+		leave_child(queue, 2);
+	cr_assert_eq(status_of(child), 0);
+	end_paced(queue);
+	assert_seen(0, 2);
+}
