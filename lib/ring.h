@@ -25,8 +25,9 @@
  *           one that is cleared, head is moved after each drop.
  *
  * Edges:
- *   PUBLISH  fill: slot.destroy, release -> peek: slot.destroy, acquire
- *            carries slot.object and all that the producer did before the push
+ *   PUBLISH  fill: slot.destroy, release -> peek, is_past: slot.destroy, acquire
+ *            carries slot.object and all that the producer did before the push, a limit that it set
+ *            too
  *   TAIL     advance, claim, claim_try: tail, release -> dd_ring_tail: tail, acquire
  *            carries all that the producer did before the push: a grace period that begins behind
  *            this tail covers the drops before it. Owned, it carries the publish too: who waits for
@@ -327,9 +328,10 @@ static inline void dd_ring_publish_both(struct dd_ring *ring, uint64_t at,
 	struct dd_slot *second = &ring->slots[(at + 1) & ring->mask];
 
 	dd_plain_store(&second->object, drop->object);
-	/* Relaxed is enough: nobody takes it before the first. */
+	/* Nobody takes it before the first. But a waiter may see it: PUBLISH->: without release
+	 * is_past could see the slot filled again, and no reason for it. */
 	atomic_store_explicit(
-		&second->destroy, dd_tagged(drop->destroy, DD_SECOND), memory_order_relaxed);
+		&second->destroy, dd_tagged(drop->destroy, DD_SECOND), memory_order_release);
 	dd_ring_publish(ring, at, options->completion, dd_options_word(options));
 }
 
@@ -437,7 +439,7 @@ static inline bool dd_ring_take_contested(struct dd_ring *ring, struct dd_drop *
 	 * taken back, is nothing to be taken. */
 	if (!word || dd_is_second(word))
 		return false;
-	/* ->PUBLISH: as in take. */
+	/* ->PUBLISH: as in peek. */
 	drop->destroy = atomic_exchange_explicit(&slot->destroy, DD_TAKEN, memory_order_acquire);
 	if (!drop->destroy)
 		return false;

@@ -37,6 +37,7 @@
 #define atomic_store_explicit(field, value, ...)    (field)->store(value, __VA_ARGS__)
 #define atomic_exchange_explicit(field, value, ...) (field)->exchange(value, __VA_ARGS__)
 #define atomic_fetch_add_explicit(field, value, ...) (field)->fetch_add(value, __VA_ARGS__)
+#define atomic_fetch_sub_explicit(field, value, ...) (field)->fetch_sub(value, __VA_ARGS__)
 #define atomic_fetch_or_explicit(field, value, ...)  (field)->fetch_or(value, __VA_ARGS__)
 #define atomic_fetch_and_explicit(field, value, ...) (field)->fetch_and(value, __VA_ARGS__)
 #define atomic_compare_exchange_weak_explicit(field, expected, value, ...)                         \
@@ -111,9 +112,44 @@ static inline void destroy_object(void *memory)
 	dropped->destroyed($) = 1;
 }
 
-static inline void run(const dd_drop &drop)
+static inline defer_drop_fn options_word()
 {
+	return reinterpret_cast<defer_drop_fn>(DD_OPTIONS);
+}
+
+// What push.c does at a position that has room: a drop of two slots has options, which name the object.
+static inline void publish(dd_ring *ring, uint64_t at, object *dropped, uint64_t width)
+{
+	dd_drop drop = {dropped, destroy_object};
+	dd_options options = {DD_OPTIONS, dropped};
+
+	if (width == 1)
+		dd_ring_publish(ring, at, dropped, destroy_object);
+	else
+		dd_ring_publish_both(ring, at, &options, &drop);
+}
+
+// What run.c does with what it took, a drop or its options.
+static inline object *run(dd_ring *ring, const dd_drop &taken)
+{
+	dd_drop drop = taken;
+
+	if (dd_is_options(taken.destroy)) {
+		dd_ring_take_second(ring, &drop);
+		RL_ASSERT(drop.object == taken.object);
+	}
 	drop.destroy(drop.object);
+	if (dd_is_options(taken.destroy))
+		dd_ring_done_both(ring);
+	else
+		dd_ring_done(ring);
+	return static_cast<object *>(drop.object);
+}
+
+// Which drops of a producer have options: one bit for each.
+static inline uint64_t width_of(unsigned pairs, int drop)
+{
+	return pairs & 1u << drop ? 2 : 1;
 }
 
 // One argument, a number, adds so many preemptions to the exhaustive search of each scenario.

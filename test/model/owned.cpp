@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// One producer pushes more than the ring holds; the consumer destroys all in order, the producer sees
-// what the destructors did once the position is past, and another thread sees it by the tail.
+// One producer pushes more than the ring holds, drops with options among them; the consumer destroys all
+// in order, putting options back once, as it does where they have to wait; the producer sees what the
+// destructors did once the position is past, and another thread sees it by the tail.
 #include "model.h"
 
 namespace
@@ -9,8 +10,9 @@ namespace
 
 enum { DROPS = 3 };
 
-template <int BATCH> struct owned : rl::test_suite<owned<BATCH>, 3> {
-	ring_model<2, false> model;
+template <int CAPACITY, int BATCH, unsigned PAIRS>
+struct owned : rl::test_suite<owned<CAPACITY, BATCH, PAIRS>, 3> {
+	ring_model<CAPACITY, false> model;
 	object objects[DROPS];
 
 	void before()
@@ -18,37 +20,51 @@ template <int BATCH> struct owned : rl::test_suite<owned<BATCH>, 3> {
 		model.ring.batch = BATCH;
 	}
 
-	void produce()
+	// What push.c does in push_owned.
+	void push(object *dropped, uint64_t width)
 	{
 		dd_ring *ring = &model.ring;
+		uint64_t at = dd_ring_own_tail(ring);
 
-		for (int i = 0; i < DROPS; i++) {
-			uint64_t at = dd_ring_own_tail(ring);
+		dropped->made($) = 1;
+		while (dd_ring_is_beyond_limit(ring, at + width - 1) &&
+			dd_ring_room_owned(ring, at + width - 1) >= CAPACITY)
+			model_yield();
+		publish(ring, at, dropped, width);
+		dd_ring_advance(ring, at + width);
+	}
 
-			objects[i].made($) = 1;
-			while (dd_ring_is_at_limit(ring, at) &&
-				dd_ring_room_owned(ring, at) >= dd_ring_capacity(ring))
-				model_yield();
-			dd_ring_publish(ring, at, &objects[i], destroy_object);
-			dd_ring_advance(ring, at + 1);
-		}
-		while (!dd_ring_is_past(ring, dd_ring_own_tail(ring)))
+	void produce()
+	{
+		for (int i = 0; i < DROPS; i++)
+			push(&objects[i], width_of(PAIRS, i));
+		while (!dd_ring_is_past(&model.ring, dd_ring_own_tail(&model.ring)))
 			model_yield();
 		RL_ASSERT(objects[DROPS - 1].destroyed($) == 1);
 	}
 
+	dd_drop take()
+	{
+		dd_drop taken;
+
+		while (!dd_ring_take(&model.ring, &taken)) {
+			dd_ring_recycle(&model.ring);
+			model_yield();
+		}
+		return taken;
+	}
+
 	void consume()
 	{
-		dd_drop drop;
-
 		for (int i = 0; i < DROPS; i++) {
-			while (!dd_ring_take(&model.ring, &drop)) {
+			dd_drop taken = take();
+
+			if (dd_is_options(taken.destroy)) {
+				dd_ring_put_back(&model.ring);
 				dd_ring_recycle(&model.ring);
-				model_yield();
+				taken = take();
 			}
-			RL_ASSERT(drop.object == &objects[i]);
-			run(drop);
-			dd_ring_done(&model.ring);
+			RL_ASSERT(run(&model.ring, taken) == &objects[i]);
 		}
 		dd_ring_recycle(&model.ring);
 	}
@@ -57,12 +73,15 @@ template <int BATCH> struct owned : rl::test_suite<owned<BATCH>, 3> {
 	void look()
 	{
 		uint64_t tail = dd_ring_tail(&model.ring);
-		uint64_t pushed = tail - dd_ring_first(2);
+		uint64_t end = dd_ring_first(CAPACITY);
 
 		while (!dd_ring_is_past(&model.ring, tail))
 			model_yield();
-		if (pushed)
-			RL_ASSERT(objects[pushed - 1].destroyed($) == 1);
+		for (int i = 0; i < DROPS && end != tail; i++) {
+			end += width_of(PAIRS, i);
+			RL_ASSERT(objects[i].destroyed($) == 1);
+		}
+		RL_ASSERT(end == tail); // never between two slots of one drop
 		RL_ASSERT(dd_ring_is_past(&model.ring, tail)); // and past it stays
 	}
 
@@ -82,5 +101,7 @@ template <int BATCH> struct owned : rl::test_suite<owned<BATCH>, 3> {
 int main(int count, char **arguments)
 {
 	model_arguments(count, arguments);
-	return !(explore<owned<1>>(1, 50000) && explore<owned<2>>(1, 50000));
+	return !(explore<owned<2, 1, 0>>(1, 50000) && explore<owned<2, 2, 0>>(1, 50000) &&
+		 explore<owned<2, 1, 5>>(1, 50000) && explore<owned<2, 2, 7>>(1, 50000) &&
+		 explore<owned<4, 1, 3>>(1, 50000) && explore<owned<4, 2, 6>>(1, 50000));
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Two producers push to one ring, one claiming and then waiting for room, the other claiming only where
-// there is room; the consumer destroys all, those of each producer in its order.
+// Two producers push to one ring, drops with options among them, one claiming and then waiting for room,
+// the other claiming only where there is room; the consumer destroys all, those of each producer in its
+// order.
 #include "model.h"
 
 namespace
@@ -9,22 +10,23 @@ namespace
 
 enum { PRODUCERS = 2, DROPS = 2 };
 
-struct shared : rl::test_suite<shared, PRODUCERS + 1> {
-	ring_model<2, true> model;
+template <int CAPACITY, unsigned PAIRS>
+struct shared : rl::test_suite<shared<CAPACITY, PAIRS>, PRODUCERS + 1> {
+	ring_model<CAPACITY, true> model;
 	object objects[PRODUCERS][DROPS];
 
-	uint64_t claim(unsigned producer)
+	uint64_t claim(unsigned producer, uint64_t width)
 	{
 		dd_ring *ring = &model.ring;
 		uint64_t at;
 
 		if (producer) {
-			while (!dd_ring_claim_try(ring, 1, &at))
+			while (!dd_ring_claim_try(ring, width, &at))
 				model_yield();
 			return at;
 		}
-		at = dd_ring_claim(ring, 1);
-		while (!dd_ring_has_room(ring, at))
+		at = dd_ring_claim(ring, width);
+		while (!dd_ring_has_room(ring, at + width - 1))
 			model_yield();
 		return at;
 	}
@@ -32,28 +34,26 @@ struct shared : rl::test_suite<shared, PRODUCERS + 1> {
 	void produce(unsigned producer)
 	{
 		for (int i = 0; i < DROPS; i++) {
-			uint64_t at;
+			uint64_t width = width_of(PAIRS, int(producer) * DROPS + i);
 
 			objects[producer][i].made($) = 1;
-			at = claim(producer);
-			dd_ring_publish(&model.ring, at, &objects[producer][i], destroy_object);
+			publish(&model.ring, claim(producer, width), &objects[producer][i], width);
 		}
 	}
 
 	void consume()
 	{
 		int seen[PRODUCERS] = {0, 0};
-		dd_drop drop;
+		dd_drop taken;
 
 		for (int i = 0; i < PRODUCERS * DROPS; i++) {
-			while (!dd_ring_take(&model.ring, &drop))
+			while (!dd_ring_take(&model.ring, &taken))
 				model_yield();
-			int producer = drop.object >= &objects[1][0];
+			object *dropped = run(&model.ring, taken);
+			int producer = dropped >= &objects[1][0];
 
-			RL_ASSERT(drop.object == &objects[producer][seen[producer]]);
+			RL_ASSERT(dropped == &objects[producer][seen[producer]]);
 			seen[producer]++;
-			run(drop);
-			dd_ring_done(&model.ring);
 		}
 	}
 
@@ -71,5 +71,6 @@ struct shared : rl::test_suite<shared, PRODUCERS + 1> {
 int main(int count, char **arguments)
 {
 	model_arguments(count, arguments);
-	return !explore<shared>(1, 50000);
+	return !(explore<shared<2, 0>>(1, 50000) && explore<shared<2, 9>>(1, 50000) &&
+		 explore<shared<4, 6>>(1, 50000) && explore<shared<4, 13>>(1, 50000));
 }

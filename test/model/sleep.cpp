@@ -20,7 +20,7 @@ template <uint32_t ATTENTION> struct pushed_to : rl::test_suite<pushed_to<ATTENT
 	ring_model<2, false> model{ATTENTION};
 	object dropped;
 
-	// What queue.c does in push_owned and settle.
+	// What push.c does in push_owned and settle.
 	void produce()
 	{
 		dd_ring *ring = &model.ring;
@@ -37,12 +37,11 @@ template <uint32_t ATTENTION> struct pushed_to : rl::test_suite<pushed_to<ATTENT
 
 	void consume()
 	{
-		dd_drop drop;
+		dd_drop taken;
 
-		while (!dd_ring_take(&model.ring, &drop))
+		while (!dd_ring_take(&model.ring, &taken))
 			deep_sleep(model);
-		run(drop);
-		dd_ring_done(&model.ring);
+		run(&model.ring, taken);
 	}
 
 	void thread(unsigned index)

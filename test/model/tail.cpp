@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+//
+// Two producers take something out of reach and then claim positions in a shared ring, by the one way and
+// by the other; a grace period that begins behind a tail begins after what came before all claims it counts.
+#include "model.h"
+
+namespace
+{
+
+// Each claims so many slots that the tail tells who has.
+enum { PRODUCERS = 2, CAPACITY = 4 };
+
+struct tail : rl::test_suite<tail, PRODUCERS + 1> {
+	ring_model<CAPACITY, true> model;
+	object objects[PRODUCERS];
+
+	void produce(unsigned producer)
+	{
+		uint64_t at;
+
+		objects[producer].made($) = 1;
+		if (producer)
+			RL_ASSERT(dd_ring_claim_try(&model.ring, 1, &at));
+		else
+			dd_ring_claim(&model.ring, 2);
+	}
+
+	// What grace.c does in note_cover.
+	void look()
+	{
+		uint64_t claimed = dd_ring_tail(&model.ring) - dd_ring_first(CAPACITY);
+
+		if (claimed & 2)
+			RL_ASSERT(objects[0].made($) == 1);
+		if (claimed & 1)
+			RL_ASSERT(objects[1].made($) == 1);
+	}
+
+	void thread(unsigned index)
+	{
+		if (index < PRODUCERS)
+			produce(index);
+		else
+			look();
+	}
+};
+
+} // namespace
+
+int main(int count, char **arguments)
+{
+	model_arguments(count, arguments);
+	return !explore<tail>(4, 20000);
+}
