@@ -24,6 +24,7 @@ static const struct {
 	{"flush", scenario_flush},
 	{"fork", scenario_fork},
 	{"nested", scenario_nested},
+	{"options", scenario_options},
 	{"shutdown", scenario_shutdown},
 	{"slow", scenario_slow},
 	{"ticket", scenario_ticket},
@@ -126,10 +127,9 @@ int push_one(struct producer *producer)
 	return result;
 }
 
-struct defer_drop_queue *make_queue(struct stress *stress, uint32_t runner)
+struct defer_drop_config make_config(struct stress *stress, uint32_t runner)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
-	struct defer_drop_queue *queue;
 
 	config.queue_size = 2u << below(&stress->random, 3);
 	config.max_lanes = (uint32_t)below(&stress->random, stress->producers + 1);
@@ -138,6 +138,14 @@ struct defer_drop_queue *make_queue(struct stress *stress, uint32_t runner)
 	config.quiet_spell_ns = 1000000;
 	config.longest_nap_ns = 1000 + below(&stress->random, 200000);
 	config.runner = runner;
+	return config;
+}
+
+struct defer_drop_queue *make_queue(struct stress *stress, uint32_t runner)
+{
+	struct defer_drop_config config = make_config(stress, runner);
+	struct defer_drop_queue *queue;
+
 	CHECK(!defer_drop_queue_create(&queue, &config));
 	return queue;
 }

@@ -46,6 +46,7 @@ void scenario_churn(struct stress *stress);
 void scenario_flush(struct stress *stress);
 void scenario_fork(struct stress *stress);
 void scenario_nested(struct stress *stress);
+void scenario_options(struct stress *stress);
 void scenario_shutdown(struct stress *stress);
 void scenario_slow(struct stress *stress);
 void scenario_ticket(struct stress *stress);
@@ -64,6 +65,7 @@ uint64_t below(uint64_t *state, uint64_t bound);
 uint64_t now_ns(void);
 
 /* A queue with a tiny ring, few lanes and short quiet spells, by chance. */
+struct defer_drop_config make_config(struct stress *stress, uint32_t runner);
 struct defer_drop_queue *make_queue(struct stress *stress, uint32_t runner);
 
 /* Pushes one drop by a random one of the calls. Returns its result. */
