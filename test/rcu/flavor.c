@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * flavor: readers of one of liburcu's flavors, which the build chose, see a pointer that updaters
+ * replace; what it pointed to is destroyed when nobody can see it any more. Destructors read too.
+ */
+#define URCU_API_MAP /* the names without a flavor */
+#include FLAVOR
+
+#include "rcu.h"
+
+#define READERS  3
+#define UPDATERS 2
+#define UPDATES  2000
+
+static struct defer_drop_queue *queue;
+static struct mark *published;
+static _Atomic(bool) has_ended;
+
+static void look(bool is_slow)
+{
+	struct mark *seen;
+
+	rcu_read_lock();
+	seen = rcu_dereference(published);
+	CHECK(is_alive(seen));
+	if (is_slow)
+		usleep(200);
+	CHECK(is_alive(seen));
+	rcu_read_unlock();
+}
+
+static void *read_on(void *argument)
+{
+	rcu_register_thread();
+	for (unsigned i = 0; !atomic_load(&has_ended); i++) {
+		look(i % 1000 == 0);
+		rcu_quiescent_state();
+	}
+	rcu_unregister_thread();
+	return argument;
+}
+
+static void destroy(void *object)
+{
+	poison(object);
+	look(false);
+}
+
+static void count(void *counter)
+{
+	++*(unsigned *)counter;
+}
+
+/* What it drops behind an object waits with that. */
+static void *update(void *argument)
+{
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	unsigned counted = 0;
+
+	options.flags = DEFER_DROP_AFTER_GRACE_PERIOD;
+	for (unsigned i = 0; i < UPDATES; i++) {
+		struct mark *before = rcu_xchg_pointer(&published, calloc(1, sizeof *published));
+
+		CHECK(!defer_drop_queue_push_with(
+			queue, before, destroy, DEFER_DROP_FOREVER, &options));
+		CHECK(!defer_drop_queue_push(queue, &counted, count));
+	}
+	CHECK(!defer_drop_queue_flush(queue, DEFER_DROP_FOREVER));
+	CHECK(counted == UPDATES);
+	return argument;
+}
+
+int main(void)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	pthread_t readers[READERS];
+	pthread_t updaters[UPDATERS];
+
+	config.rcu_flavor = &rcu_flavor;
+	config.queue_size = 64;
+	CHECK(!defer_drop_queue_create(&queue, &config));
+	published = calloc(1, sizeof *published);
+	for (unsigned i = 0; i < READERS; i++)
+		CHECK(!pthread_create(&readers[i], NULL, read_on, NULL));
+	for (unsigned i = 0; i < UPDATERS; i++)
+		CHECK(!pthread_create(&updaters[i], NULL, update, NULL));
+	for (unsigned i = 0; i < UPDATERS; i++)
+		CHECK(!pthread_join(updaters[i], NULL));
+	atomic_store(&has_ended, true);
+	for (unsigned i = 0; i < READERS; i++)
+		CHECK(!pthread_join(readers[i], NULL));
+	CHECK(!defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	CHECK(!defer_drop_queue_free(queue));
+	CHECK(free_destroyed() == UPDATERS * UPDATES);
+	free(published);
+	return 0;
+}
