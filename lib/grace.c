@@ -265,7 +265,8 @@ void dd_grace_rest(struct defer_drop_queue *queue, uint64_t deadline_ns)
 	if (grace->is_running && grace->thread && !has_passed(grace->thread)) {
 		/* With QSBR; also who is not the worker, but closes the queue. */
 		is_online = grace->flavor->read_ongoing();
-		grace->flavor->thread_offline();
+		if (is_online)
+			grace->flavor->thread_offline();
 		dd_bell_rest(&queue->park.bell, deadline_ns);
 		if (is_online)
 			grace->flavor->thread_online();
@@ -341,7 +342,8 @@ bool dd_grace_exit(struct dd_grace *grace, bool is_consumer)
 	if (!atomic_load_explicit(&grace->is_used, memory_order_relaxed))
 		return true;
 	is_online = grace->flavor->read_ongoing();
-	grace->flavor->thread_offline();
+	if (is_online)
+		grace->flavor->thread_offline();
 	is_reading = grace->flavor->read_ongoing();
 	if (is_consumer && is_online)
 		grace->flavor->thread_online();

@@ -55,14 +55,12 @@ struct dd_lane {
 	alignas(DD_LINE) _Atomic(uint64_t) alarm;
 	struct dd_waiter *first_waiter; /* under the waiters' lock, like the next */
 	struct dd_waiter *last_waiter;
-	uint64_t has_room_since_ns; /* likewise: of a push that was put off, else 0 */
 	/* Counters off the fast path; any producer writes. */
 	_Atomic(uint64_t) refused_total;
 	_Atomic(uint64_t) retracted_total; /* of positions claimed in a shared ring */
 	_Atomic(uint64_t) waits_total;
 	_Atomic(uint64_t) wait_ns_total;
 	_Atomic(uint32_t) room_spins; /* how long the next push that needs room spins */
-	_Atomic(bool) is_room_owed;   /* a push that waits for room was put off */
 
 	/* Set once. */
 	alignas(DD_LINE) struct defer_drop_queue *queue;

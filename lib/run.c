@@ -3,6 +3,7 @@
 #include "run.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "completion.h"
 #include "eventfd.h"
@@ -34,8 +35,9 @@ static void tell_failure(
 	if (queue->config.error)
 		queue->config.error(queue->config.context, &failure);
 	else if (is_first && !current->options.completion)
-		dd_report("%s: a destructor failed with %d; see defer_drop_error_fn to hear of all",
-			queue->config.worker_name, status);
+		dd_report("%s: a destructor failed with %d (%s); see defer_drop_error_fn",
+			queue->config.worker_name, status,
+			status < 0 && status > -4096 ? strerror(-status) : "no errno");
 }
 
 /* Returns the status, 0 for destructors without one. */
@@ -135,7 +137,7 @@ static inline void wake_waiters(struct dd_lane *lane, struct defer_drop_queue *q
 	if (dd_likely(!dd_alarm_is_due(lane, queue->is_fenced)))
 		return;
 	dd_ring_recycle(&lane->ring); /* a push that waited gets all the room there is */
-	dd_wait_wake(lane, false);
+	dd_wait_wake(lane);
 }
 
 /* The drop that the lane is destroying has been destroyed. */
@@ -252,8 +254,6 @@ uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
 	}
 	if (ran && !lane->is_among_nested) /* head stays behind what is not done */
 		dd_ring_recycle(&lane->ring);
-	if (dd_unlikely(atomic_load_explicit(&lane->is_room_owed, memory_order_relaxed)))
-		dd_wait_wake(lane, true);
 	return ran;
 }
 

@@ -9,15 +9,10 @@
 #include "queue.h"
 #include "watch.h"
 
-/* How long a push is put off that has room already: some part of the time that it takes to wake up.
- * */
-#define ROOM_DELAY_NS UINT64_C(20000)
-
 struct dd_waiter {
 	struct dd_waiter *next;
 	struct dd_lane *lane;
 	uint64_t position;
-	bool is_for_room;
 	struct dd_sleeper sleeper; /* where a thread waits */
 	int eventfd;               /* or -1 */
 };
@@ -128,15 +123,10 @@ static int outcome(struct dd_lane *lane, uint64_t position)
 	return result == -EINPROGRESS ? -ETIMEDOUT : result;
 }
 
-static int wait(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns, bool is_for_room)
+int dd_wait(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns)
 {
 	pthread_mutex_t *lock = &lane->queue->waiters_lock;
-	struct dd_waiter self = {
-		.lane = lane,
-		.position = position,
-		.is_for_room = is_for_room,
-		.eventfd = -1,
-	};
+	struct dd_waiter self = {.lane = lane, .position = position, .eventfd = -1};
 
 	if (!enlist(&self))
 		return outcome(lane, position);
@@ -152,16 +142,6 @@ static int wait(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns, b
 	return outcome(lane, position);
 }
 
-int dd_wait(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns)
-{
-	return wait(lane, position, deadline_ns, false);
-}
-
-int dd_wait_for_room(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns)
-{
-	return wait(lane, position, deadline_ns, true);
-}
-
 int dd_wait_notify(struct dd_lane *lane, uint64_t position, int eventfd)
 {
 	struct dd_waiter *waiter = malloc(sizeof *waiter);
@@ -172,64 +152,24 @@ int dd_wait_notify(struct dd_lane *lane, uint64_t position, int eventfd)
 	if (!enlist(waiter))
 		dismiss(waiter);
 	else if (dd_ring_is_past(&lane->ring, position))
-		dd_wait_wake(lane, true); /* it passed before the consumer could see the alarm */
+		dd_wait_wake(lane); /* it passed before the consumer could see the alarm */
 	return 0;
 }
 
 /* ---- By the consumer ------------------------------------------------------------------------- */
 
-/*
- * May a push that has room wait for more? Woken for one slot it would fill that, and wait again;
- * while it is being woken a fast consumer makes room for many.
- */
-static bool may_be_put_off(struct dd_lane *lane, const struct dd_waiter *waiter)
-{
-	uint64_t now_ns;
-
-	if (!waiter->is_for_room)
-		return false;
-	now_ns = dd_now_ns();
-	if (!lane->has_room_since_ns)
-		lane->has_room_since_ns = now_ns;
-	return now_ns - lane->has_room_since_ns < ROOM_DELAY_NS;
-}
-
-/* The consumer looks again after as many drops as it has let pass, or for the next waiter. */
-static void put_off_alarm(struct dd_lane *lane, const struct dd_waiter *next)
-{
-	uint64_t cursor = dd_plain_load(&lane->ring.cursor);
-	uint64_t alarm = cursor + 1 + (cursor - lane->first_waiter->position);
-
-	if (next && dd_is_before(next->position, alarm))
-		alarm = next->position;
-	/* ALARM->: as in raise_alarm. */
-	atomic_exchange_explicit(&lane->alarm, alarm, memory_order_acq_rel);
-}
-
-void dd_wait_wake(struct dd_lane *lane, bool is_last)
+void dd_wait_wake(struct dd_lane *lane)
 {
 	pthread_mutex_t *lock = &lane->queue->waiters_lock;
-	struct dd_waiter *at;
-	struct dd_waiter *next;
-	bool is_put_off = false;
 
 	pthread_mutex_lock(lock);
-	for (at = lane->first_waiter; at && dd_ring_is_past(&lane->ring, at->position); at = next) {
-		next = at->next;
-		if (!is_last && may_be_put_off(lane, at)) {
-			is_put_off = true;
-			continue;
-		}
-		unlink_waiter(at);
-		dismiss(at);
+	while (lane->first_waiter && dd_ring_is_past(&lane->ring, lane->first_waiter->position)) {
+		struct dd_waiter *waiter = lane->first_waiter;
+
+		unlink_first(lane);
+		dismiss(waiter);
 	}
-	if (is_put_off) {
-		put_off_alarm(lane, at);
-	} else {
-		lane->has_room_since_ns = 0;
-		raise_alarm(lane);
-	}
-	atomic_store_explicit(&lane->is_room_owed, is_put_off, memory_order_relaxed);
+	raise_alarm(lane);
 	pthread_mutex_unlock(lock);
 }
 

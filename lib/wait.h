@@ -4,8 +4,7 @@
  * lane to pass a position; they stand in a list of that lane, by position, under a mutex of the
  * queue, and the lane has an *alarm*: the first position in the list. The consumer compares the
  * alarm after each drop, and takes the mutex only when it is due. So a waiter is woken as soon as
- * its position has passed, neither later nor for nothing; but a push that needs room is put off for
- * some microseconds, until there is room for many.
+ * its position has passed, neither later nor for nothing.
  *
  * A waiter announces its alarm as park.h says, and then looks whether the position has passed; the
  * consumer says what it has done and then heeds the alarm.
@@ -39,14 +38,14 @@ int dd_wait(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns);
 /* The same without waiting: an eventfd, which is the library's, is signalled and closed then. */
 int dd_wait_notify(struct dd_lane *lane, uint64_t position, int eventfd);
 
+/* The same without waiting: an eventfd, which is the library's, is signalled and closed then. */
+int dd_wait_notify(struct dd_lane *lane, uint64_t position, int eventfd);
+
 /* dd_wait for a push that needs room: it may be woken a little later, when there is more. */
 int dd_wait_for_room(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns);
 
-/*
- * By the consumer: wakes the waiters of this lane whose position has passed. Unless it is the last
- * call for long, pushes that wait for room may be put off; then is_room_owed.
- */
-void dd_wait_wake(struct dd_lane *lane, bool is_last);
+/* By the consumer: wakes the waiters of this lane whose position has passed. */
+void dd_wait_wake(struct dd_lane *lane);
 
 /* By the consumer, when it has finished: wakes all. */
 void dd_wait_release(struct defer_drop_queue *queue);

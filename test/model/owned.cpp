@@ -43,27 +43,28 @@ struct owned : rl::test_suite<owned<CAPACITY, BATCH, PAIRS>, 3> {
 		RL_ASSERT(objects[DROPS - 1].destroyed($) == 1);
 	}
 
-	dd_drop take()
+	// What lies at the cursor, once there is something.
+	dd_drop peek()
 	{
-		dd_drop taken;
+		dd_drop seen;
 
-		while (!dd_ring_take(&model.ring, &taken)) {
+		while (!dd_ring_peek(&model.ring, &seen)) {
 			dd_ring_recycle(&model.ring);
 			model_yield();
 		}
-		return taken;
+		return seen;
 	}
 
 	void consume()
 	{
 		for (int i = 0; i < DROPS; i++) {
-			dd_drop taken = take();
+			dd_drop taken = peek();
 
-			if (dd_is_options(taken.destroy)) {
-				dd_ring_put_back(&model.ring);
+			if (dd_is_options(taken.destroy)) { // set aside for a while
 				dd_ring_recycle(&model.ring);
-				taken = take();
+				taken = peek();
 			}
+			dd_ring_move_on(&model.ring);
 			RL_ASSERT(run(&model.ring, taken) == &objects[i]);
 		}
 		dd_ring_recycle(&model.ring);

@@ -271,7 +271,8 @@ static void push_before_exit(uint32_t runner, defer_drop_error_fn error)
 		answers(0, defer_drop_queue_push_with(
 				   telling, shared_count, count_up, FOREVER, &options));
 	defer_drop_queue_flush(telling, FOREVER);
-	_exit(1);
+	for (;;)
+		pause(); /* until the worker has ended the process */
 }
 
 static void exit_on_worker(void)
