@@ -14,7 +14,7 @@
  * Edges:
  *   COUNT  count: left, release -> count: left, acquire
  *          carries what the destructors did, and their status, to who counts the last of them
- *   OVER   end: state, release -> look, begin: state, acquire
+ *   OVER   end, cancel: state, release -> look, begin: state, acquire
  *          carries the same, and that the memory is the caller's
  */
 #ifndef DD_COMPLETION_H
@@ -65,6 +65,7 @@ static inline bool dd_completion_begin(struct dd_completion *completion, uint32_
 /* Nothing was pushed: it is unused again. */
 static inline void dd_completion_cancel(struct dd_completion *completion)
 {
+	/* OVER->: without release another push could begin before our writes. */
 	atomic_store_explicit(&completion->state, DD_COMPLETION_UNUSED, memory_order_release);
 }
 

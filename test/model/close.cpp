@@ -107,5 +107,5 @@ int main(int count, char **arguments)
 		 explore<closing<false, 0, 2>>(2, 20000) &&
 		 explore<closing<false, DD_FENCED, 1>>(2, 20000) &&
 		 explore<closing<true, 0, 6>>(2, 50000) &&
-		 explore<closing<true, DD_FENCED, 9>>(2, 50000));
+		 explore<closing<true, DD_FENCED, 9>>(1, 50000));
 }

@@ -12,7 +12,7 @@ template <typename ring_model> void deep_sleep(ring_model &model)
 {
 	dd_announce(&model.park.attention, DD_ASLEEP);
 	if (!dd_ring_is_published(&model.ring))
-		dd_bell_rest(&model.park.bell, 0);
+		dd_bell_rest(&model.park.bell, DEFER_DROP_FOREVER);
 	dd_rouse(&model.park.attention);
 }
 
