@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+//
+// Pushes take bytes from a budget, wait for them in line, with a deadline and without, and the consumer
+// gives them back: no more than the budget is held, but by one alone; nobody waits for ever, also where
+// the consumer finishes meanwhile.
+#include "model.h"
+
+#define DD_QUEUE_H // in place of lib/queue.h
+
+#define pthread_mutex_lock(mutex)   (mutex)->lock($)
+#define pthread_mutex_unlock(mutex) (mutex)->unlock($)
+
+// In place of those in lib/futex.h.
+struct dd_sleeper {
+	rl::atomic<uint32_t> woken;
+
+	dd_sleeper()
+	{
+		woken.store(0, rl::mo_relaxed, $);
+	}
+};
+
+static inline bool dd_sleeper_is_woken(dd_sleeper *sleeper)
+{
+	return sleeper->woken.load(rl::mo_acquire, $);
+}
+
+static inline int dd_sleeper_wait(dd_sleeper *sleeper, uint64_t deadline_ns)
+{
+	return dd_futex_wait(&sleeper->woken, 0, deadline_ns);
+}
+
+static inline void dd_sleeper_wake(dd_sleeper *sleeper)
+{
+	rl::atomic<uint32_t> *word = &sleeper->woken;
+
+	word->store(1, rl::mo_release, $);
+	dd_futex_wake(word, 1);
+}
+
+#include "budget.h"
+
+enum { DD_OPEN, DD_FINISHED };
+
+struct defer_drop_queue {
+	dd_budget budget;
+	dd_park park;
+	rl::mutex waiters_lock;
+	rl::atomic<uint32_t> state;
+	rl::atomic<uint64_t> wakes_total;
+
+	explicit defer_drop_queue(uint64_t max_bytes)
+	{
+		model_forget_sleepers();
+		budget.pending_bytes.store(0, rl::mo_relaxed, $);
+		budget.max_bytes = max_bytes;
+		budget.first = nullptr;
+		park.bell.store(DD_BELL_AWAKE, rl::mo_relaxed, $);
+		state.store(DD_OPEN, rl::mo_relaxed, $);
+		wakes_total.store(0, rl::mo_relaxed, $);
+	}
+};
+
+static inline uint32_t dd_queue_state(defer_drop_queue *queue)
+{
+	return queue->state.load(rl::mo_acquire, $);
+}
+
+static inline void dd_add_shared(rl::atomic<uint64_t> *counter, uint64_t count)
+{
+	counter->fetch_add(count, rl::mo_relaxed, $);
+}
+
+#include "budget.c"
+
+namespace
+{
+
+enum { SMALL = 1, LARGE = 2, BUDGET = 2, HUGE = 3 };
+
+struct budgeted {
+	defer_drop_queue queue{BUDGET};
+	uint64_t held = 0; // no more than what is pending
+	unsigned holders = 0;
+
+	// What options.c does in take_bytes.
+	bool take(uint64_t bytes, uint64_t deadline_ns)
+	{
+		if (!dd_budget_take(&queue.budget, bytes) &&
+			dd_budget_wait(&queue, bytes, deadline_ns))
+			return false;
+		held += bytes;
+		holders++;
+		RL_ASSERT(held <= BUDGET || holders == 1);
+		return true;
+	}
+
+	// What run.c does in settle.
+	void give(uint64_t bytes)
+	{
+		held -= bytes;
+		holders--;
+		if (dd_budget_give(&queue.budget, bytes))
+			dd_budget_serve(&queue);
+	}
+
+	void take_and_give(uint64_t bytes, uint64_t deadline_ns)
+	{
+		bool is_taken = take(bytes, deadline_ns);
+
+		RL_ASSERT(is_taken || deadline_ns != DEFER_DROP_FOREVER);
+		if (is_taken)
+			give(bytes);
+	}
+
+	// What worker.c does at the end, and wait.c in release.
+	void finish()
+	{
+		queue.state.store(DD_FINISHED, rl::mo_release, $);
+		pthread_mutex_lock(&queue.waiters_lock);
+		dd_budget_release(&queue.budget);
+		pthread_mutex_unlock(&queue.waiters_lock);
+	}
+};
+
+// Each gets what it asks for; the second may not want to wait so long.
+template <uint64_t FIRST, uint64_t SECOND, uint64_t THIRD>
+struct contended : rl::test_suite<contended<FIRST, SECOND, THIRD>, 3> {
+	budgeted budget;
+
+	void thread(unsigned index)
+	{
+		const uint64_t bytes[] = {FIRST, SECOND, THIRD};
+
+		budget.take_and_give(bytes[index], index == 1 ? 0 : DEFER_DROP_FOREVER);
+	}
+
+	void after()
+	{
+		RL_ASSERT(!budget.queue.budget.pending_bytes.load(rl::mo_relaxed, $));
+		RL_ASSERT(!budget.queue.budget.first);
+	}
+};
+
+// Nothing is given back; who has no room for its bytes leaves, and those behind it need less.
+struct left : rl::test_suite<left, 2> {
+	budgeted budget;
+
+	void before()
+	{
+		RL_ASSERT(budget.take(SMALL, DEFER_DROP_FOREVER));
+	}
+
+	void thread(unsigned index)
+	{
+		if (index)
+			RL_ASSERT(budget.take(SMALL, DEFER_DROP_FOREVER));
+		else
+			budget.take_and_give(LARGE, 0);
+	}
+};
+
+// The consumer finishes and gives nothing back; those who wait are sent away.
+struct finished : rl::test_suite<finished, 3> {
+	budgeted budget;
+
+	void before()
+	{
+		RL_ASSERT(budget.take(BUDGET, DEFER_DROP_FOREVER));
+	}
+
+	void thread(unsigned index)
+	{
+		if (index == 2)
+			budget.finish();
+		else
+			RL_ASSERT(!budget.take(SMALL, index ? 0 : DEFER_DROP_FOREVER));
+	}
+};
+
+} // namespace
+
+int main(int count, char **arguments)
+{
+	model_arguments(count, arguments);
+	return !(explore<contended<LARGE, SMALL, LARGE>>(2, 20000) &&
+		 explore<contended<HUGE, LARGE, SMALL>>(2, 20000) && explore<left>(4, 20000) &&
+		 explore<finished>(2, 20000));
+}
