@@ -97,24 +97,13 @@ static void measure(enum way way, unsigned round, uint64_t strings)
 		latency_check(defer_drop(vector, free_vector));
 	end = timer_now();
 	wakes[way][round] = (double)(latency_stats().wakes_total - wakes_before);
-	caller_ns[way][round] = timer_to_ns(end - begin);
+	caller_ns[way][round] = timer_mean_ns(end - begin, 1);
 	latency_check(defer_drop_flush());
 }
 
 static bool is_measured(enum way way)
 {
 	return way != ASLEEP || latency_quiet_spell_ns() <= LONGEST_QUIET_NS;
-}
-
-/* What the timer took by itself is no part of it. */
-static void subtract(unsigned rounds, double overhead_ns)
-{
-	for (enum way way = 0; way < WAYS; way++)
-		for (unsigned round = 0; round < rounds; round++) {
-			double *ns = &caller_ns[way][round];
-
-			*ns = *ns < overhead_ns ? 0 : *ns - overhead_ns;
-		}
 }
 
 static void show(struct results *results, uint64_t strings, unsigned rounds)
@@ -153,6 +142,5 @@ void boxes_measure(struct results *results, uint64_t strings, unsigned rounds)
 		for (enum way way = 0; way < WAYS; way++)
 			if (is_measured(way))
 				measure(way, round, strings);
-	subtract(rounds, timer_overhead_ns());
 	show(results, strings, rounds);
 }

@@ -56,7 +56,8 @@ uint64_t timer_from_ns(uint64_t ns)
 	return (uint64_t)((double)ns / ns_per_tick);
 }
 
-double timer_overhead_ns(void)
+/* The median of what two looks, one right after the other, lie apart. */
+static double overhead_ns(void)
 {
 	double looks[LOOKS];
 
@@ -67,4 +68,11 @@ double timer_overhead_ns(void)
 	}
 	bench_sort(looks, LOOKS);
 	return bench_quantile(looks, LOOKS, 0.5);
+}
+
+double timer_mean_ns(uint64_t ticks, uint64_t times)
+{
+	double ns = timer_to_ns(ticks) / (double)times - overhead_ns();
+
+	return ns > 0 ? ns : 0;
 }

@@ -21,8 +21,6 @@ extern bool timer_is_counter;
 void timer_begin(void);
 /* In words. */
 const char *timer_name(void);
-/* What two looks at it, one right after the other, lie apart: their median, in ns. */
-double timer_overhead_ns(void);
 
 /* Ticks: what is done between two looks is done by the second, and not begun before the first. */
 static inline uint64_t timer_now(void)
@@ -40,6 +38,11 @@ static inline uint64_t timer_now(void)
 }
 
 double timer_to_ns(uint64_t ticks);
+/*
+ * What one of so many times took that took so many ticks together, each between two looks: in ns,
+ * less what two looks lie apart by themselves.
+ */
+double timer_mean_ns(uint64_t ticks, uint64_t times);
 uint64_t timer_from_ns(uint64_t ns);
 
 #endif

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Destroying in place against dropping, for objects from small to huge and with each allocator that
+ * is there: what it takes from the caller's time, what it takes until all is gone, and from what
+ * size on dropping costs the caller less.
+ */
+#define _GNU_SOURCE
+#include "teardown.h"
+
+#include <dlfcn.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "machine.h"
+#include "process.h"
+#include "results.h"
+#include "timer.h"
+
+static struct teardown_settings settings = {
+	.rounds = 5,
+	.nodes = {{10, 100, 1000, 10000, 100000, 1000000, 10000000}, 7},
+	.map_mib = {{1, 64, 1024, 4096}, 4},
+	.file_mib = {{16, 256, 1024}, 3},
+	.folder = "/tmp",
+	.cycle_rounds = 21,
+	.cycle_nodes = 4096,
+	.cycle_total = 50000,
+};
+
+static const struct options_entry table[] = {
+	{.name = "rounds",
+		.what = "how often each size is measured, in turn",
+		.number = &settings.rounds,
+		.least = 1,
+		.most = MAX_ROUNDS,
+		.quick = 3},
+	{.name = "nodes",
+		.what = "of lists, trees, tables, buffers",
+		.list = &settings.nodes,
+		.least = 10,
+		.most = 100000000,
+		.quick = 100000},
+	{.name = "map-mib",
+		.what = "mappings",
+		.list = &settings.map_mib,
+		.least = 1,
+		.most = 1048576,
+		.quick = 64},
+	{.name = "file-mib",
+		.what = "deleted files",
+		.list = &settings.file_mib,
+		.least = 1,
+		.most = 1048576,
+		.quick = 16},
+	{.name = "folder", .what = "where files are made", .text = &settings.folder},
+	{.name = "cycle-rounds",
+		.what = "how often cycles are",
+		.number = &settings.cycle_rounds,
+		.least = 1,
+		.most = MAX_ROUNDS,
+		.quick = 5},
+	{.name = "cycle-nodes",
+		.what = "cycles are of 1, 2, 4, ... nodes, up to so many",
+		.number = &settings.cycle_nodes,
+		.least = 1,
+		.most = UINT64_C(1) << (POWERS - 1),
+		.quick = 256},
+	{.name = "cycle-total",
+		.what = "nodes allocated in one measurement of cycles",
+		.number = &settings.cycle_total,
+		.least = 100,
+		.most = 100000000,
+		.quick = 20000},
+	{.name = NULL},
+};
+
+void teardown_check(int result)
+{
+	if (result)
+		abort();
+}
+
+/* ---- The child ------------------------------------------------------------------------------- */
+
+static void measure(struct teardown_figures *figures)
+{
+	struct machine_facts facts;
+
+	machine_facts(&facts);
+	memcpy(figures->allocator, facts.allocator, sizeof figures->allocator);
+	timer_begin();
+	bench_pin_consumer();
+	teardown_check(defer_drop_start(NULL));
+	bench_pin_producer(0);
+	once_measure(figures, &settings);
+	cycle_measure(figures, &settings);
+}
+
+/* ---- Results: once --------------------------------------------------------------------------- */
+
+/* samples: the way's; in_place: what it is put in relation to. */
+static void show_row(struct results *results, const char *name, const char *way,
+	struct results_row row, const double *samples, const double *in_place)
+{
+	char text[64];
+
+	snprintf(text, sizeof text, "%s %s", name, way);
+	row.name = text;
+	row.unit = "ns";
+	row.samples = samples;
+	row.ratio_of = samples == in_place ? NULL : samples;
+	row.ratio_to = in_place;
+	results_row(results, &row);
+}
+
+static void show_once_subject(
+	struct results *results, const struct teardown_figures *figures, unsigned subject)
+{
+	const struct options_list *sizes = once_sizes(&settings, subject);
+	const char *name = subjects[subject].name;
+
+	for (unsigned i = 0; i < sizes->count; i++) {
+		const struct once_figures *from = &figures->once[subject][i];
+		char at[24];
+		struct results_row row = {.at = at, .rounds = (unsigned)settings.rounds};
+
+		if (!once_is_measured(&figures->limits, subject, sizes->values[i]))
+			continue;
+		snprintf(at, sizeof at, "%" PRIu64, sizes->values[i]);
+		show_row(results, name, "in place", row, from->in_place_ns, from->in_place_ns);
+		show_row(results, name, "dropped", row, from->dropped_ns, from->in_place_ns);
+		show_row(results, name, "dropped, until gone", row, from->gone_ns,
+			from->in_place_ns);
+	}
+}
+
+static void show_once(struct results *results, const struct teardown_figures *figures)
+{
+	char title[256];
+	struct results_table shown = {title, "nodes", "to in place"};
+
+	snprintf(title, sizeof title, "destroyed once, malloc of %s", figures->allocator);
+	results_table(results, &shown);
+	for (unsigned subject = 0; subject < NODE_SUBJECTS; subject++)
+		show_once_subject(results, figures, subject);
+	if (!figures->limits.has_kernel)
+		return;
+	shown = (struct results_table){
+		"munmap of touched pages, close of a deleted file", "MiB", "to in place"};
+	results_table(results, &shown);
+	for (unsigned subject = NODE_SUBJECTS; subject < SUBJECTS; subject++)
+		show_once_subject(results, figures, subject);
+}
+
+/* ---- Results: cycles ------------------------------------------------------------------------- */
+
+static double median(const double *samples)
+{
+	double sorted[MAX_ROUNDS];
+
+	memcpy(sorted, samples, settings.cycle_rounds * sizeof *sorted);
+	bench_sort(sorted, (unsigned)settings.cycle_rounds);
+	return bench_quantile(sorted, (unsigned)settings.cycle_rounds, 0.5);
+}
+
+static bool is_cheaper_dropped(const struct cycle_figures *figures, bool is_with_malloc)
+{
+	if (is_with_malloc)
+		return median(figures->dropped.all_ns) <= median(figures->in_place.all_ns);
+	return median(figures->dropped.destroy_ns) <= median(figures->in_place.destroy_ns);
+}
+
+/* The least number of nodes that was measured from which on dropping never costs the caller more. */
+static double break_even_nodes(const struct cycle_figures *figures, bool is_with_malloc)
+{
+	unsigned powers = cycle_powers(&settings);
+	unsigned power = powers;
+
+	while (power && is_cheaper_dropped(&figures[power - 1], is_with_malloc))
+		power--;
+	return power < powers ? (double)(1u << power) : INFINITY;
+}
+
+static void show_cycles(struct results *results, const struct teardown_figures *figures)
+{
+	char title[256];
+	struct results_table shown = {title, "nodes", "to in place"};
+
+	snprintf(title, sizeof title,
+		"allocated and destroyed or dropped again and again, malloc of %s",
+		figures->allocator);
+	results_table(results, &shown);
+	for (unsigned subject = 0; subject < NODE_SUBJECTS; subject++)
+		for (unsigned power = 0; power < cycle_powers(&settings); power++) {
+			const struct cycle_figures *from = &figures->cycle[subject][power];
+			const char *name = subjects[subject].name;
+			char at[24];
+			struct results_row row = {
+				.at = at, .rounds = (unsigned)settings.cycle_rounds};
+
+			snprintf(at, sizeof at, "%u", 1u << power);
+			show_row(results, name, "in place", row, from->in_place.all_ns,
+				from->in_place.all_ns);
+			show_row(results, name, "dropped", row, from->dropped.all_ns,
+				from->in_place.all_ns);
+		}
+}
+
+static void divide(double *quotients, const double *samples, double divisor)
+{
+	for (unsigned round = 0; round < settings.cycle_rounds; round++)
+		quotients[round] = samples[round] / divisor;
+}
+
+/* A malloc by itself: of a node of the longest list. */
+static void show_malloc(struct results *results, const struct teardown_figures *figures)
+{
+	unsigned power = cycle_powers(&settings) - 1;
+	const struct cycle_figures *list = &figures->cycle[LIST][power];
+	struct results_row row = {.at = "-", .rounds = (unsigned)settings.cycle_rounds};
+	double in_place[MAX_ROUNDS];
+	double dropped[MAX_ROUNDS];
+	char title[256];
+	struct results_table shown = {title, "", "to in place"};
+
+	divide(in_place, list->in_place.allocate_ns, 1u << power);
+	divide(dropped, list->dropped.allocate_ns, 1u << power);
+	snprintf(title, sizeof title, "malloc(%d), %u at a time, malloc of %s", NODE_BYTES,
+		1u << power, figures->allocator);
+	results_table(results, &shown);
+	show_row(results, "freed", "in place", row, in_place, in_place);
+	show_row(results, "freed", "by the worker", row, dropped, in_place);
+}
+
+static void show_break_even(
+	struct results *results, const struct teardown_figures *figures, bool is_with_malloc)
+{
+	char title[256];
+	struct results_table shown = {title, "", NULL};
+
+	snprintf(title, sizeof title, "break-even of dropping for the caller, %s, malloc of %s",
+		is_with_malloc ? "allocating included" : "allocating left out", figures->allocator);
+	results_table(results, &shown);
+	for (unsigned subject = 0; subject < NODE_SUBJECTS; subject++) {
+		double nodes = break_even_nodes(figures->cycle[subject], is_with_malloc);
+		double bytes = nodes * NODE_BYTES;
+		struct results_row row = {.name = subjects[subject].name, .at = "-", .rounds = 1};
+
+		row.unit = "nodes";
+		row.samples = &nodes;
+		results_row(results, &row);
+		row.unit = "bytes";
+		row.samples = &bytes;
+		results_row(results, &row);
+	}
+}
+
+/* ---- Allocators ------------------------------------------------------------------------------ */
+
+static const char *const allocators[] = {"libjemalloc.so.2", "libmimalloc.so.2"};
+#define ALLOCATORS (sizeof allocators / sizeof allocators[0])
+
+/* Distributions put them where the C library is. False where it is not there. */
+static bool find_allocator(const char *name, char *path, size_t room)
+{
+	char libc[4096];
+	Dl_info info;
+
+	if (!dladdr(dlsym(RTLD_DEFAULT, "gnu_get_libc_version"), &info) ||
+		!realpath(info.dli_fname, libc))
+		return false;
+	*strrchr(libc, '/') = '\0';
+	return snprintf(path, room, "%s/%s", libc, name) < (int)room && !access(path, R_OK);
+}
+
+static struct teardown_limits limits(void)
+{
+	return (struct teardown_limits){process_available_bytes() / 2, true};
+}
+
+static void run_with(struct results *results, struct teardown_figures *figures, const char *preload)
+{
+	memset(figures, 0, sizeof *figures);
+	figures->limits = limits();
+	figures->limits.has_kernel = !preload;
+	child_run(results->options->arguments, preload);
+	show_once(results, figures);
+	show_cycles(results, figures);
+	show_malloc(results, figures);
+	show_break_even(results, figures, true);
+	show_break_even(results, figures, false);
+	results_note(results, "of the cycles, %" PRIu64 " drops had to wait for room",
+		figures->cycle_waits_total);
+}
+
+static void run_with_all(struct results *results)
+{
+	struct teardown_figures *figures = child_prepare();
+	char path[4096];
+
+	run_with(results, figures, NULL);
+	for (unsigned i = 0; i < ALLOCATORS; i++)
+		if (find_allocator(allocators[i], path, sizeof path))
+			run_with(results, figures, path);
+		else
+			results_skip(results, allocators[i], "not where the C library is");
+}
+
+/* ---- Main ------------------------------------------------------------------------------------ */
+
+static void describe(struct results *results)
+{
+	struct teardown_limits within = limits();
+
+	for (unsigned subject = 0; subject < SUBJECTS; subject++) {
+		const struct options_list *sizes = once_sizes(&settings, subject);
+
+		for (unsigned i = 0; i < sizes->count; i++) {
+			char name[64];
+
+			if (once_is_measured(&within, subject, sizes->values[i]))
+				continue;
+			snprintf(name, sizeof name, "%s of %" PRIu64, subjects[subject].name,
+				sizes->values[i]);
+			results_skip(results, name, "it takes more than half of the free memory");
+		}
+	}
+	results_note(results, "%s", bench_pinning());
+	results_note(results,
+		"a node is %d bytes, a buffer is one allocation of as many bytes as so many nodes; "
+		"small objects are measured many times in a round, and the mean is shown",
+		NODE_BYTES);
+	results_note(results,
+		"cycles: the caller's time for allocating and destroying or dropping, and for a "
+		"pause after each, uncounted, of twice what a cycle in place takes");
+	results_note(results,
+		"break-even: the least that was measured from which on the median of dropping is "
+		"never above that in place; - where there is none");
+}
+
+int main(int count, char **arguments)
+{
+	struct options options = options_read(table,
+		"Destroying in place against dropping, with each allocator that is there.", count,
+		arguments);
+	struct teardown_figures *figures = child_figures();
+	struct results results;
+
+	subject_use_folder(settings.folder);
+	if (figures) {
+		measure(figures);
+		return 0;
+	}
+	results_begin(&results, &options);
+	describe(&results);
+	run_with_all(&results);
+	return results_end(&results);
+}

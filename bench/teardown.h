@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Destroying in place against dropping.
+ *
+ *     teardown.c           options, the allocators one after the other, results
+ *     teardown_child.c     measures in a child process, which may have another allocator
+ *     teardown_subject.c   what is destroyed: lists, trees, tables, buffers, mappings, files
+ *     teardown_once.c      one of it, small to huge
+ *     teardown_cycle.c     again and again: from what size on dropping costs the caller less
+ */
+#ifndef TEARDOWN_H
+#define TEARDOWN_H
+
+#include <defer_drop.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "options.h"
+
+#define MAX_ROUNDS 101
+
+/* ---- Settings (teardown.c) ------------------------------------------------------------------- */
+
+struct teardown_settings {
+	uint64_t rounds;
+	struct options_list nodes; /* sizes of lists, trees, tables and buffers */
+	struct options_list map_mib;
+	struct options_list file_mib;
+	const char *folder; /* for the files */
+	uint64_t cycle_rounds;
+	uint64_t cycle_nodes; /* of the largest cycle */
+	uint64_t cycle_total; /* nodes, in one measurement of cycles */
+};
+
+/* ---- Subjects (teardown_subject.c) ----------------------------------------------------------- */
+
+/* What a node of a list, a tree or a table, and each node's worth of a buffer, takes. */
+#define NODE_BYTES 64
+
+enum { LIST, TREE, TABLE, BUFFER, NODE_SUBJECTS, MAPPING = NODE_SUBJECTS, DELETED_FILE, SUBJECTS };
+
+struct subject {
+	const char *name;
+	/* Ends the program where it cannot be made. size: nodes or MiB. */
+	void *(*build)(uint64_t size);
+	defer_drop_fn destroy;
+	size_t size_bytes; /* of memory, about, for each of size */
+};
+
+extern const struct subject subjects[SUBJECTS];
+
+/* Where deleted files are made. Ends the program where they cannot be. */
+void subject_use_folder(const char *folder);
+
+/* ---- Figures: shared with the child ---------------------------------------------------------- */
+
+/* One figure for each round. */
+struct once_figures {
+	double in_place_ns[MAX_ROUNDS];
+	double dropped_ns[MAX_ROUNDS]; /* until the push returned */
+	double gone_ns[MAX_ROUNDS];    /* until the flush returned */
+};
+
+/* Sizes of cycles: powers of two, 1 to 2^16. */
+#define POWERS 17
+
+/* The caller's time, for a cycle. */
+struct cycle_costs {
+	double allocate_ns[MAX_ROUNDS];
+	double destroy_ns[MAX_ROUNDS]; /* or drop */
+	double all_ns[MAX_ROUNDS];
+};
+
+struct cycle_figures {
+	struct cycle_costs in_place;
+	struct cycle_costs dropped;
+};
+
+/* What is not measured. */
+struct teardown_limits {
+	uint64_t most_bytes; /* what is larger */
+	bool has_kernel;     /* false: mappings and files */
+};
+
+struct teardown_figures {
+	struct teardown_limits limits; /* for the child; all else comes from it */
+	char allocator[128];
+	struct once_figures once[SUBJECTS][OPTIONS_LIST_MAX];
+	struct cycle_figures cycle[NODE_SUBJECTS][POWERS];
+	uint64_t cycle_waits_total; /* drops of cycles that found the ring full */
+};
+
+/* ---- Measuring (teardown_once.c, teardown_cycle.c) ------------------------------------------- */
+
+const struct options_list *once_sizes(const struct teardown_settings *settings, unsigned subject);
+bool once_is_measured(const struct teardown_limits *limits, unsigned subject, uint64_t size);
+void once_measure(struct teardown_figures *figures, const struct teardown_settings *settings);
+
+/* How many powers of two there are, up to the largest cycle. */
+unsigned cycle_powers(const struct teardown_settings *settings);
+void cycle_measure(struct teardown_figures *figures, const struct teardown_settings *settings);
+
+/* Ends the program where a call failed. */
+void teardown_check(int result);
+
+/* ---- The child (teardown_child.c) ------------------------------------------------------------ */
+
+/* In a child: where its figures go. Elsewhere NULL. */
+struct teardown_figures *child_figures(void);
+
+/* In the parent: where a child's figures come. */
+struct teardown_figures *child_prepare(void);
+/* Runs this program once more and waits for its end. preload: a library, or NULL. */
+void child_run(char **arguments, const char *preload);
+
+#endif
