@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #if defined(__x86_64__)
-#include <immintrin.h>
+#include <x86intrin.h>
 #endif
 
 #include "bench.h"
