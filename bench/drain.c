@@ -78,7 +78,7 @@ static uint32_t ring_size(uint64_t batch)
 	return size;
 }
 
-/* ---- What is destroyed: it only tells when the last was reached -------------------------------- */
+/* ---- What is destroyed: it only tells when the last was reached ------------------------------ */
 
 static sem_t is_held; /* the worker is in the blocker */
 static sem_t may_begin;

@@ -175,7 +175,7 @@ static bool is_cheaper_dropped(const struct cycle_figures *figures, bool is_with
 	return median(figures->dropped.destroy_ns) <= median(figures->in_place.destroy_ns);
 }
 
-/* The least number of nodes that was measured from which on dropping never costs the caller more. */
+/* The least number of nodes measured from which on dropping never costs the caller more. */
 static double break_even_nodes(const struct cycle_figures *figures, bool is_with_malloc)
 {
 	unsigned powers = cycle_powers(&settings);
@@ -278,16 +278,11 @@ static bool find_allocator(const char *name, char *path, size_t room)
 	return snprintf(path, room, "%s/%s", libc, name) < (int)room && !access(path, R_OK);
 }
 
-static struct teardown_limits limits(void)
-{
-	return (struct teardown_limits){process_available_bytes() / 2, true};
-}
-
-static void run_with(struct results *results, struct teardown_figures *figures, const char *preload)
+static void run_with(struct results *results, struct teardown_figures *figures,
+	struct teardown_limits limits, const char *preload)
 {
 	memset(figures, 0, sizeof *figures);
-	figures->limits = limits();
-	figures->limits.has_kernel = !preload;
+	figures->limits = limits;
 	child_run(results->options->arguments, preload);
 	show_once(results, figures);
 	show_cycles(results, figures);
@@ -298,32 +293,31 @@ static void run_with(struct results *results, struct teardown_figures *figures, 
 		figures->cycle_waits_total);
 }
 
-static void run_with_all(struct results *results)
+static void run_with_all(struct results *results, struct teardown_limits limits)
 {
 	struct teardown_figures *figures = child_prepare();
 	char path[4096];
 
-	run_with(results, figures, NULL);
+	run_with(results, figures, limits, NULL);
+	limits.has_kernel = false; /* no allocator has to do with that */
 	for (unsigned i = 0; i < ALLOCATORS; i++)
 		if (find_allocator(allocators[i], path, sizeof path))
-			run_with(results, figures, path);
+			run_with(results, figures, limits, path);
 		else
 			results_skip(results, allocators[i], "not where the C library is");
 }
 
 /* ---- Main ------------------------------------------------------------------------------------ */
 
-static void describe(struct results *results)
+static void describe(struct results *results, const struct teardown_limits *limits)
 {
-	struct teardown_limits within = limits();
-
 	for (unsigned subject = 0; subject < SUBJECTS; subject++) {
 		const struct options_list *sizes = once_sizes(&settings, subject);
 
 		for (unsigned i = 0; i < sizes->count; i++) {
 			char name[64];
 
-			if (once_is_measured(&within, subject, sizes->values[i]))
+			if (once_is_measured(limits, subject, sizes->values[i]))
 				continue;
 			snprintf(name, sizeof name, "%s of %" PRIu64, subjects[subject].name,
 				sizes->values[i]);
@@ -349,6 +343,7 @@ int main(int count, char **arguments)
 		"Destroying in place against dropping, with each allocator that is there.", count,
 		arguments);
 	struct teardown_figures *figures = child_figures();
+	struct teardown_limits limits = {process_available_bytes() / 2, true};
 	struct results results;
 
 	subject_use_folder(settings.folder);
@@ -357,7 +352,7 @@ int main(int count, char **arguments)
 		return 0;
 	}
 	results_begin(&results, &options);
-	describe(&results);
-	run_with_all(&results);
+	describe(&results, &limits);
+	run_with_all(&results, limits);
 	return results_end(&results);
 }

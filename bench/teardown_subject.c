@@ -21,7 +21,7 @@ static void *allocate(size_t bytes)
 	return memory;
 }
 
-/* ---- Lists and trees: nodes in the order in which they were allocated ------------------------- */
+/* ---- Lists and trees: nodes in the order in which they were allocated ------------------------ */
 
 struct node {
 	struct node *left; /* or next */
@@ -89,7 +89,7 @@ static void free_tree(void *object)
 	free(node);
 }
 
-/* ---- Hash tables: nodes in no order ----------------------------------------------------------- */
+/* ---- Hash tables: nodes in no order ---------------------------------------------------------- */
 
 struct table {
 	uint64_t buckets; /* a power of two, at least as many as nodes */
@@ -127,14 +127,14 @@ static void free_table(void *object)
 	free(table);
 }
 
-/* ---- Buffers: one allocation ------------------------------------------------------------------ */
+/* ---- Buffers: one allocation ----------------------------------------------------------------- */
 
 static void *build_buffer(uint64_t nodes)
 {
 	return memset(allocate(nodes * NODE_BYTES), 1, nodes * NODE_BYTES);
 }
 
-/* ---- Mappings and files: the kernel destroys --------------------------------------------------- */
+/* ---- Mappings and files: the kernel destroys ------------------------------------------------- */
 
 struct mapping {
 	uint64_t bytes;
