@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Strategies that need nothing but the public calls.
+ */
+#include "defer_drop/strategy.h"
+
+#include <errno.h>
+
+int defer_drop_by(const struct defer_drop_strategy *strategy, void *object, defer_drop_fn destroy)
+{
+	int before = errno;
+	int result;
+
+	if (!destroy)
+		return -EINVAL;
+	strategy = strategy ? strategy : &defer_drop_strategy_worker;
+	result = strategy->drop(strategy, object, destroy);
+	if (!result)
+		errno = before; /* whatever a destructor in place did to it */
+	return result;
+}
+
+/* ---- In place, leak -------------------------------------------------------------------------- */
+
+static int destroy_now(
+	const struct defer_drop_strategy *strategy, void *object, defer_drop_fn destroy)
+{
+	(void)strategy;
+	destroy(object);
+	return 0;
+}
+
+static int forget(const struct defer_drop_strategy *strategy, void *object, defer_drop_fn destroy)
+{
+	(void)strategy;
+	(void)object;
+	(void)destroy;
+	return 0;
+}
+
+const struct defer_drop_strategy defer_drop_strategy_in_place = {destroy_now, NULL};
+const struct defer_drop_strategy defer_drop_strategy_leak = {forget, NULL};
+
+/* ---- Queues ---------------------------------------------------------------------------------- */
+
+static int wait_for_own(struct defer_drop_queue *queue, uint64_t timeout_ns)
+{
+	struct defer_drop_ticket ticket;
+	int result = defer_drop_queue_ticket(queue, &ticket);
+
+	return result ? result : defer_drop_ticket_wait(&ticket, timeout_ns);
+}
+
+static int push_to_worker(
+	const struct defer_drop_strategy *strategy, void *object, defer_drop_fn destroy)
+{
+	(void)strategy;
+	return defer_drop(object, destroy);
+}
+
+static int wait_for_worker(const struct defer_drop_strategy *strategy, uint64_t timeout_ns)
+{
+	(void)strategy;
+	return wait_for_own(defer_drop_queue_default(), timeout_ns);
+}
+
+const struct defer_drop_strategy defer_drop_strategy_worker = {push_to_worker, wait_for_worker};
+
+static int push_to_queue(
+	const struct defer_drop_strategy *strategy, void *object, defer_drop_fn destroy)
+{
+	const struct defer_drop_strategy_queue *self =
+		(const struct defer_drop_strategy_queue *)strategy;
+
+	return defer_drop_queue_push_timed(self->queue, object, destroy, self->timeout_ns);
+}
+
+static int wait_for_queue(const struct defer_drop_strategy *strategy, uint64_t timeout_ns)
+{
+	return wait_for_own(
+		((const struct defer_drop_strategy_queue *)strategy)->queue, timeout_ns);
+}
+
+void defer_drop_strategy_queue_init(struct defer_drop_strategy_queue *strategy,
+	struct defer_drop_queue *queue, uint64_t timeout_ns)
+{
+	*strategy = (struct defer_drop_strategy_queue){
+		.strategy = {push_to_queue, wait_for_queue},
+		.queue = queue,
+		.timeout_ns = timeout_ns,
+	};
+}
+
+void defer_drop_queue_end(void *queue)
+{
+	defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL);
+	defer_drop_queue_free(queue);
+}
+
+/* ---- Executor -------------------------------------------------------------------------------- */
+
+static int submit(const struct defer_drop_strategy *strategy, void *object, defer_drop_fn destroy)
+{
+	const struct defer_drop_strategy_executor *self =
+		(const struct defer_drop_strategy_executor *)strategy;
+
+	return self->submit(self->executor, object, destroy);
+}
+
+void defer_drop_strategy_executor_init(struct defer_drop_strategy_executor *strategy,
+	defer_drop_submit_fn function, void *executor)
+{
+	*strategy = (struct defer_drop_strategy_executor){
+		.strategy = {submit, NULL},
+		.submit = function,
+		.executor = executor,
+	};
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The strategy that makes a thread for each object.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "defer_drop/strategy.h"
+
+struct drop {
+	void *object;
+	defer_drop_fn destroy;
+};
+
+static void *run(void *argument)
+{
+	struct drop drop = *(struct drop *)argument;
+
+	free(argument);
+	drop.destroy(drop.object);
+	return NULL;
+}
+
+/* With all signals blocked, as on a worker. Returns 0 or an error of pthread_create(3). */
+static int start(struct drop *drop)
+{
+	pthread_t thread;
+	sigset_t all;
+	sigset_t before;
+	int error;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(&thread, NULL, run, drop);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!error)
+		pthread_detach(thread);
+	return error;
+}
+
+static int drop_by_thread(
+	const struct defer_drop_strategy *strategy, void *object, defer_drop_fn destroy)
+{
+	struct drop *drop = malloc(sizeof *drop);
+	int error;
+
+	(void)strategy;
+	if (!drop)
+		return -ENOMEM;
+	*drop = (struct drop){object, destroy};
+	error = start(drop);
+	if (error)
+		free(drop);
+	return -error;
+}
+
+const struct defer_drop_strategy defer_drop_strategy_thread = {drop_by_thread, NULL};
