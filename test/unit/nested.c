@@ -104,37 +104,18 @@ Test(nested, what_was_cleared_is_forgotten_and_may_be_used_again)
 
 /* ---- Without memory -------------------------------------------------------------------------- */
 
-struct block {
-	struct block *next;
-};
-
 static struct defer_drop_queue *queue;
 static int results[3];
 
 /* A destructor that takes all memory that malloc would give, drops, and gives it back. */
 static void drop_without_memory(void *object)
 {
-	struct block *first = NULL;
+	struct block *memory = take_memory();
 
 	(void)object;
-	limit_memory(1 << 20);
-	for (size_t bytes = 1 << 20; bytes >= sizeof *first; bytes /= 2) {
-		struct block *block;
-
-		while ((block = malloc(bytes))) {
-			block->next = first;
-			first = block;
-		}
-	}
 	results[0] = defer_drop_queue_push(queue, NULL, forbidden);
 	results[1] = defer_drop_queue_push_try(queue, NULL, forbidden);
-	while (first) {
-		struct block *next = first->next;
-
-		free(first);
-		first = next;
-	}
-	unlimit_memory();
+	give_memory(memory);
 	results[2] = defer_drop_queue_push(queue, number(0), note);
 }
 

@@ -586,36 +586,6 @@ Test(ticket, notify_answers_emfile_and_signals_nothing)
 	end_queue(queue);
 }
 
-/* All that malloc has, in a list. */
-struct block {
-	struct block *next;
-};
-
-static struct block *take_all_memory(void)
-{
-	struct block *first = NULL;
-
-	for (size_t bytes = 1 << 20; bytes >= sizeof *first; bytes /= 2) {
-		struct block *block;
-
-		while ((block = malloc(bytes))) {
-			block->next = first;
-			first = block;
-		}
-	}
-	return first;
-}
-
-static void give_back(struct block *block)
-{
-	while (block) {
-		struct block *next = block->next;
-
-		free(block);
-		block = next;
-	}
-}
-
 Test(ticket, notify_answers_enomem_and_signals_nothing, .disabled = HAS_SANITIZER)
 {
 	struct defer_drop_queue *queue = make_queue(CALLER, 8, 0);
@@ -624,13 +594,11 @@ Test(ticket, notify_answers_enomem_and_signals_nothing, .disabled = HAS_SANITIZE
 	struct block *all;
 	int results[2] = {0, 0};
 
-	limit_memory(1 << 20);
-	all = take_all_memory();
+	all = take_memory();
 	/* The allocator's caches are empty as well: nothing of this size is left. */
 	results[0] = defer_drop_ticket_notify(&ticket, signalled);
 	results[1] = defer_drop_ticket_notify(&ticket, signalled);
-	give_back(all);
-	unlimit_memory();
+	give_memory(all);
 	answers(-ENOMEM, results[0]);
 	answers(-ENOMEM, results[1]);
 	answers(0, defer_drop_queue_flush(queue, FOREVER));

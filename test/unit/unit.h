@@ -311,6 +311,38 @@ static inline void unlimit_memory(void)
 	setrlimit(RLIMIT_AS, &limit);
 }
 
+struct block {
+	struct block *next;
+};
+
+/* Takes all memory that malloc would give, down to the smallest size. */
+static inline struct block *take_memory(void)
+{
+	struct block *first = NULL;
+
+	limit_memory(1 << 20);
+	for (size_t bytes = 1 << 20; bytes; bytes = bytes > 1024 ? bytes / 2 : bytes - 8) {
+		struct block *block;
+
+		while ((block = malloc(bytes))) {
+			block->next = first;
+			first = block;
+		}
+	}
+	return first;
+}
+
+static inline void give_memory(struct block *first)
+{
+	while (first) {
+		struct block *next = first->next;
+
+		free(first);
+		first = next;
+	}
+	unlimit_memory();
+}
+
 /* Sanitizers map terabytes and cannot live with limits. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define HAS_SANITIZER 1
