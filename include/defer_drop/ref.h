@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * References: an object that is used in many places and dropped by whoever was the last to use it.
+ *
+ *     struct tree {
+ *             struct defer_drop_ref ref;
+ *             ...
+ *     };
+ *
+ *     defer_drop_ref_init(&tree->ref, tree, tree_free, NULL);  one reference, the caller's
+ *     defer_drop_ref_get(&tree->ref);                          one more, for somebody else
+ *     defer_drop_ref_put(&tree->ref);                          the last put drops the tree
+ *
+ * So it is never the last user who pays for the destruction, whoever that turns out to be. There
+ * are no weak references.
+ *
+ * Whoever calls here holds a reference, except for init. Getting more than DEFER_DROP_REF_MOST of
+ * them, putting more than there are, and any use after the last put that finds the memory still
+ * there, ends the process with a message: whatever follows would be a use after free.
+ *
+ * Orders, for each access to count:
+ *
+ *   get       relaxed: who holds a reference may pass it on by what synchronises threads anyway
+ *   put       release: what this thread did with the object happens before it is destroyed
+ *   last put  acquire, of all those releases, before the destructor or the strategy sees the object
+ *   take, is_unique  acquire, likewise: the object is the caller's alone, as others left it
+ */
+#ifndef DEFER_DROP_REF_H
+#define DEFER_DROP_REF_H
+
+#include <defer_drop/strategy.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Embedded in the object, anywhere. Its fields are the library's own. */
+struct defer_drop_ref {
+	uint64_t count; /* 0 once the object was dropped or taken */
+	void *object;
+	defer_drop_fn destroy;
+	const struct defer_drop_strategy *strategy;
+};
+
+/* References to one object at a time: half of what can be counted, so that threads which get too
+ * many at the same time are all noticed before it wraps. */
+#define DEFER_DROP_REF_MOST (UINT64_MAX / 2)
+
+/*
+ * Makes the first reference, which is the caller's.
+ *
+ * object: what destroy gets; that which embeds ref.
+ * strategy: NULL means the worker; it must last as long as the object.
+ */
+DEFER_DROP_API void defer_drop_ref_init(struct defer_drop_ref *ref, void *object,
+	defer_drop_fn destroy, const struct defer_drop_strategy *strategy);
+
+/* For the calls below. */
+DEFER_DROP_API void defer_drop_ref_misused(const struct defer_drop_ref *ref, uint64_t count)
+	__attribute__((noreturn, cold));
+DEFER_DROP_API int defer_drop_ref_put_last(struct defer_drop_ref *ref);
+
+/*
+ * Gets more references, 0..DEFER_DROP_REF_MOST.
+ *
+ * Threads: any that hold one. Blocks: never.
+ */
+static inline void defer_drop_ref_get_many(struct defer_drop_ref *ref, uint64_t count)
+{
+	uint64_t before = __atomic_fetch_add(&ref->count, count, __ATOMIC_RELAXED);
+
+	/* Also where it was 0, which wraps. */
+	if (__builtin_expect(before - 1 >= DEFER_DROP_REF_MOST - count, 0))
+		defer_drop_ref_misused(ref, before);
+}
+
+/*
+ * Gets one more reference.
+ */
+static inline void defer_drop_ref_get(struct defer_drop_ref *ref)
+{
+	defer_drop_ref_get_many(ref, 1);
+}
+
+/*
+ * Gives references back, 1 or more. The last one drops the object.
+ *
+ * Threads: any that hold so many. Blocks: the last one, as the strategy.
+ * Errors: those of defer_drop_by, from the last one; the object was not dropped, and the caller
+ *   still has one reference, the only one.
+ */
+static inline int defer_drop_ref_put_many(struct defer_drop_ref *ref, uint64_t count)
+{
+	uint64_t before = __atomic_fetch_sub(&ref->count, count, __ATOMIC_RELEASE);
+
+	if (__builtin_expect(before == count, 0))
+		return defer_drop_ref_put_last(ref);
+	if (__builtin_expect(before < count || before > DEFER_DROP_REF_MOST, 0))
+		defer_drop_ref_misused(ref, before);
+	return 0;
+}
+
+/*
+ * Gives one reference back.
+ */
+static inline int defer_drop_ref_put(struct defer_drop_ref *ref)
+{
+	return defer_drop_ref_put_many(ref, 1);
+}
+
+/*
+ * Takes the object back if the caller's reference is the only one: it will not be dropped, and may
+ * be freed or initialized again. Returns the object, or NULL where there are other references.
+ */
+static inline void *defer_drop_ref_take(struct defer_drop_ref *ref)
+{
+	uint64_t count = 1;
+
+	if (__atomic_compare_exchange_n(
+		    &ref->count, &count, 0, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		return ref->object;
+	if (__builtin_expect(!count, 0))
+		defer_drop_ref_misused(ref, count);
+	return NULL;
+}
+
+/*
+ * Is the caller's the only reference? Then the object may be changed like one that was never
+ * shared.
+ */
+static inline int defer_drop_ref_is_unique(const struct defer_drop_ref *ref)
+{
+	return __atomic_load_n(&ref->count, __ATOMIC_ACQUIRE) == 1;
+}
+
+/* How many references there are, or were a moment ago: for debugging. */
+static inline uint64_t defer_drop_ref_count(const struct defer_drop_ref *ref)
+{
+	return __atomic_load_n(&ref->count, __ATOMIC_RELAXED);
+}
+
+/*
+ * Changes the strategy by which the last put will drop. Of several threads' changes any may be the
+ * last.
+ */
+static inline void defer_drop_ref_retarget(
+	struct defer_drop_ref *ref, const struct defer_drop_strategy *strategy)
+{
+	/* Relaxed: the caller's own put releases it to the last one. */
+	__atomic_store_n(&ref->strategy, strategy, __ATOMIC_RELAXED);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
