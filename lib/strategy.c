@@ -58,6 +58,13 @@ static int push_to_worker(
 	return defer_drop(object, destroy);
 }
 
+static int push_after_grace_period(
+	const struct defer_drop_strategy *strategy, void *object, defer_drop_fn destroy)
+{
+	(void)strategy;
+	return defer_drop_rcu(object, destroy);
+}
+
 static int wait_for_worker(const struct defer_drop_strategy *strategy, uint64_t timeout_ns)
 {
 	(void)strategy;
@@ -65,6 +72,8 @@ static int wait_for_worker(const struct defer_drop_strategy *strategy, uint64_t 
 }
 
 const struct defer_drop_strategy defer_drop_strategy_worker = {push_to_worker, wait_for_worker};
+const struct defer_drop_strategy defer_drop_strategy_rcu = {
+	push_after_grace_period, wait_for_worker};
 
 static int push_to_queue(
 	const struct defer_drop_strategy *strategy, void *object, defer_drop_fn destroy)

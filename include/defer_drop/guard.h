@@ -34,7 +34,7 @@ struct defer_drop_forgotten; /* opaque */
 struct defer_drop_guard {
 	void *object;
 	defer_drop_fn destroy; /* NULL where destroy_status is given */
-	int (*destroy_status)(void *object);
+	defer_drop_status_fn destroy_status;
 	const struct defer_drop_strategy *strategy;
 	const char *file; /* where it was armed */
 	uint32_t line;

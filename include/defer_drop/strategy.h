@@ -64,6 +64,9 @@ extern DEFER_DROP_API const struct defer_drop_strategy defer_drop_strategy_leak;
 /* The default queue, as defer_drop. Errors: those of defer_drop. */
 extern DEFER_DROP_API const struct defer_drop_strategy defer_drop_strategy_worker;
 
+/* The default queue after a grace period, as defer_drop_rcu. Errors: those of defer_drop_rcu. */
+extern DEFER_DROP_API const struct defer_drop_strategy defer_drop_strategy_rcu;
+
 /*
  * A fresh detached thread for each object, with all signals blocked: for comparison. A process that
  * exits does not wait for them.

@@ -63,6 +63,20 @@ Test(strategy, worker_is_the_default_queue_and_so_is_null)
 	cr_assert_eq(stats_of(defer_drop_queue_default()).pushed_total, 3);
 }
 
+/* What a grace period is, grace.c is tested for; here it is asked for. */
+Test(strategy, rcu_is_the_default_queue_after_a_grace_period)
+{
+	const struct defer_drop_strategy *by = &defer_drop_strategy_rcu;
+	int result = defer_drop_by(by, number(0), note);
+
+	if (result == -ENOTSUP)
+		cr_skip("built without liburcu");
+	answers(0, result);
+	answers(0, by->wait(by, LONG_NS));
+	assert_seen(0, 1);
+	cr_assert_geq(stats_of(defer_drop_queue_default()).grace_periods_total, 1);
+}
+
 static sigset_t blocked;
 
 static void note_signals(void *object)
