@@ -16,6 +16,12 @@ package_of() {
 	esac
 }
 
+# What that library's own header needs.
+options_of() {
+	pkg-config --cflags "$1" | sed 's/-I/-isystem /g'
+	[ "$1" != libuv ] || echo -D_GNU_SOURCE
+}
+
 check() {
 	compiler=$1
 	language=$2
@@ -35,7 +41,7 @@ for header in $(cd "$folder" && find . -name '*.h' -o -name '*.hpp' | sed 's|^\.
 	others=
 	if [ -n "$package" ]; then
 		pkg-config --exists "$package" || continue
-		others=$(pkg-config --cflags "$package" | sed 's/-I/-isystem /g')
+		others=$(options_of "$package")
 	fi
 	for standard in c11 c17; do
 		[ "${header%.hpp}" = "$header" ] || break
