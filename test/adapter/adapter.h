@@ -1,23 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * What the tests of adapters share: the same things are asked of every pool and every loop.
- *
- * Plain mains, so that they run under all checkers.
  */
 #ifndef ADAPTER_H
 #define ADAPTER_H
 
 #include <defer_drop/strategy.h>
-#include <stdio.h>
-#include <stdlib.h>
 
-#define CHECK(claim)                                                                        \
-	do {                                                                                \
-		if (!(claim)) {                                                             \
-			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #claim); \
-			abort();                                                            \
-		}                                                                           \
-	} while (0)
+#include "../claim.h"
 
 /* Turns the loop once, waiting for something to happen. */
 typedef void (*turn_fn)(void *loop);
