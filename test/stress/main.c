@@ -19,12 +19,14 @@ static const struct {
 	const char *name;
 	scenario_fn run;
 } scenarios[] = {
+	{"await", scenario_await},
 	{"burst", scenario_burst},
 	{"churn", scenario_churn},
 	{"flush", scenario_flush},
 	{"fork", scenario_fork},
 	{"nested", scenario_nested},
 	{"options", scenario_options},
+	{"share", scenario_share},
 	{"shutdown", scenario_shutdown},
 	{"slow", scenario_slow},
 	{"ticket", scenario_ticket},

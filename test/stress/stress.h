@@ -41,12 +41,14 @@ struct stress {
 /* One round of a scenario; it is called again until the time is over. */
 typedef void (*scenario_fn)(struct stress *stress);
 
+void scenario_await(struct stress *stress);
 void scenario_burst(struct stress *stress);
 void scenario_churn(struct stress *stress);
 void scenario_flush(struct stress *stress);
 void scenario_fork(struct stress *stress);
 void scenario_nested(struct stress *stress);
 void scenario_options(struct stress *stress);
+void scenario_share(struct stress *stress);
 void scenario_shutdown(struct stress *stress);
 void scenario_slow(struct stress *stress);
 void scenario_ticket(struct stress *stress);
