@@ -67,8 +67,8 @@ static inline int defer_drop_glib_submit(void *pool, void *object, defer_drop_fn
 struct defer_drop_strategy_glib {
 	struct defer_drop_strategy strategy;
 	struct defer_drop_queue *queue;
-	GMainContext *context;
 	GSource *source;
+	GThread *thread;   /* that iterates the context */
 	guint64 budget_ns; /* for one iteration */
 };
 
@@ -91,19 +91,15 @@ static inline int defer_drop_strategy_glib_drop(
 	return result;
 }
 
-/* Who owns the context, or could, turns to the objects; other threads have to wait for it. */
+/* The thread that iterates the context turns to the objects; others have to wait for it. */
 static inline int defer_drop_strategy_glib_wait(
 	const struct defer_drop_strategy *strategy, uint64_t timeout_ns)
 {
 	const struct defer_drop_strategy_glib *self =
 		(const struct defer_drop_strategy_glib *)strategy;
-	int result;
 
-	if (!g_main_context_acquire(self->context))
-		return 0;
-	result = defer_drop_queue_flush(self->queue, timeout_ns);
-	g_main_context_release(self->context);
-	return result;
+	return g_thread_self() == self->thread ? defer_drop_queue_flush(self->queue, timeout_ns)
+					       : 0;
 }
 
 static inline gboolean defer_drop_strategy_glib_drain(
@@ -129,7 +125,7 @@ static inline gboolean defer_drop_strategy_glib_drain(
  *
  * context: NULL means the default one.
  * budget_ns: in one iteration no destructor but the first is started once so much time has passed.
- * Threads: any; of its drops too.
+ * Threads: that which iterates the context; its drops, any.
  * Errors: those of defer_drop_queue_create. Of the drops: those of defer_drop_try.
  */
 static inline int defer_drop_strategy_glib_open(
@@ -142,31 +138,28 @@ static inline int defer_drop_strategy_glib_open(
 
 	self->strategy.drop = defer_drop_strategy_glib_drop;
 	self->strategy.wait = defer_drop_strategy_glib_wait;
-	self->context = g_main_context_ref(context ? context : g_main_context_default());
+	self->thread = g_thread_self();
 	self->budget_ns = budget_ns;
 	config.runner = DEFER_DROP_RUNNER_CALLER;
 	result = defer_drop_queue_create(&self->queue, &config);
-	if (result) {
-		g_main_context_unref(self->context);
+	if (result)
 		return result;
-	}
 	self->source = g_source_new(&functions, sizeof(struct defer_drop_glib_source));
 	((struct defer_drop_glib_source *)self->source)->strategy = self;
-	g_source_attach(self->source, self->context);
+	g_source_attach(self->source, context);
 	return 0;
 }
 
 /*
  * Closes it: destroys what is pending, and the strategy is free to go.
  *
- * Threads: who iterates the context, outside of any destructor. Nobody may drop by it any more.
+ * Threads: that which iterates the context. Nobody may drop by it any more.
  */
 static inline void defer_drop_strategy_glib_close(struct defer_drop_strategy_glib *self)
 {
 	g_source_destroy(self->source);
 	g_source_unref(self->source);
 	defer_drop_queue_end(self->queue);
-	g_main_context_unref(self->context);
 }
 
 #ifdef __cplusplus
