@@ -23,6 +23,7 @@
 /* Not on the stack: 8 kB for each series of samples. */
 static struct index_figures index_figures;
 static struct strings_figures strings_figures;
+static struct strategies_figures strategies_figures;
 
 /* ---- Samples --------------------------------------------------------------------------------- */
 
@@ -123,6 +124,15 @@ void *allocate(size_t bytes)
 	if (!memory)
 		fail(0, "out of memory; --nodes and --strings make the demo smaller");
 	return memory;
+}
+
+struct vector *make_vector(uint64_t count)
+{
+	struct vector *vector = vector_make(count);
+
+	if (!vector)
+		fail(0, "out of memory; --strings makes the demo smaller");
+	return vector;
 }
 
 void progress(const char *format, ...)
@@ -290,10 +300,14 @@ static int measure(const struct settings *settings)
 	if (!settings->is_json)
 		print_index(&index_figures, &input);
 	strings_measure(&strings_figures, settings);
-	if (settings->is_json)
-		print_json(&machine, settings, &input, &index_figures, &strings_figures);
-	else
+	if (!settings->is_json)
 		print_strings(&strings_figures, settings);
+	strategies_measure(&strategies_figures, settings);
+	if (settings->is_json)
+		print_json(&machine, settings, &input, &index_figures, &strings_figures,
+			&strategies_figures);
+	else
+		print_strategies(&strategies_figures);
 	input_free(&input);
 	is_all = is_all_destroyed(
 			 index_figures.created, index_figures.destroyed, &index_figures.stats) &&

@@ -2,11 +2,12 @@
  *
  * The demo: what defer_drop does to the caller's time, on two workloads.
  *
- *     demo_input.c    lines of text to make an index from
- *     demo_index.c    a search index of millions of nodes, replaced again and again
- *     demo_strings.c  a vector of millions of strings, destroyed in five ways
- *     demo_print.c    the figures, for people and for programs
- *     demo.c          options, and one after the other
+ *     demo_input.c       lines of text to make an index from
+ *     demo_index.c       a search index of millions of nodes, replaced again and again
+ *     demo_strings.c     a vector of millions of strings, destroyed in five ways
+ *     demo_strategies.c  the same, smaller, by every strategy
+ *     demo_print.c       the figures, for people and for programs
+ *     demo.c             options, and one after the other
  */
 #ifndef DEMO_H
 #define DEMO_H
@@ -17,6 +18,7 @@
 #include <stdint.h>
 
 #include "bench.h"
+#include "contender.h"
 #include "machine.h"
 
 #define MAX_ROUNDS 1000
@@ -63,6 +65,8 @@ void watch_stop(const struct watch *watch, struct samples *samples);
 _Noreturn void fail(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* malloc(3) that ends the program where there is no memory. */
 void *allocate(size_t bytes);
+/* Likewise vector_make. */
+struct vector *make_vector(uint64_t count);
 
 /* Replaces the line of progress on stderr; nothing where stderr is no terminal. */
 void progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -141,6 +145,22 @@ struct strings_figures {
 
 void strings_measure(struct strings_figures *figures, const struct settings *settings);
 
+/* ---- The strategies (demo_strategies.c) ------------------------------------------------------ */
+
+struct contender_figures {
+	const struct contender *contender;
+	struct samples caller;
+	struct samples gone; /* none, of what leaks */
+};
+
+struct strategies_figures {
+	struct contender_figures each[CONTENDERS_MOST]; /* in place comes first */
+	unsigned count;
+	uint64_t strings; /* in the vector */
+};
+
+void strategies_measure(struct strategies_figures *figures, const struct settings *settings);
+
 /* ---- Figures (demo_print.c) ------------------------------------------------------------------ */
 
 struct machine {
@@ -156,8 +176,9 @@ bool is_all_destroyed(uint64_t created, uint64_t destroyed, const struct defer_d
 void print_machine(const struct machine *machine, const struct settings *settings);
 void print_index(const struct index_figures *figures, const struct input *input);
 void print_strings(const struct strings_figures *figures, const struct settings *settings);
+void print_strategies(const struct strategies_figures *figures);
 void print_json(const struct machine *machine, const struct settings *settings,
 	const struct input *input, const struct index_figures *index,
-	const struct strings_figures *strings);
+	const struct strings_figures *strings, const struct strategies_figures *strategies);
 
 #endif

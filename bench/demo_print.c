@@ -231,6 +231,21 @@ void print_strings(const struct strings_figures *figures, const struct settings 
 	print_end("strings", figures->created, figures->destroyed, &figures->stats);
 }
 
+void print_strategies(const struct strategies_figures *figures)
+{
+	printf("\n3. A vector of %s strings, dropped by every strategy\n\n",
+		count(figures->strings).at);
+	print_head(true);
+	for (unsigned i = 0; i < figures->count; i++) {
+		const struct contender_figures *shown = &figures->each[i];
+
+		print_caller(shown->contender->name, &shown->caller, &figures->each[0].caller);
+		printf(" %9s\n",
+			shown->gone.count ? duration(samples_median(&shown->gone)).at : "never");
+	}
+	fflush(stdout);
+}
+
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
 static void json_string(const char *key, const char *value)
@@ -334,14 +349,33 @@ static void json_strings(const struct strings_figures *figures)
 	json_end(figures->created, figures->destroyed, &figures->stats);
 }
 
+static void json_strategies(const struct strategies_figures *figures)
+{
+	printf("  \"strategies\": {\n    \"strings\": %" PRIu64 ",\n    \"ways\": {",
+		figures->strings);
+	for (unsigned i = 0; i < figures->count; i++) {
+		const struct contender_figures *shown = &figures->each[i];
+
+		printf("%s\n      \"%s\": {", i ? "," : "", shown->contender->key);
+		json_samples("caller_ns", &shown->caller);
+		printf(", ");
+		json_samples("gone_ns", &shown->gone);
+		printf(", \"ratio\": %.2f, \"preempted\": %u}",
+			ratio(&figures->each[0].caller, &shown->caller), shown->caller.preempted);
+	}
+	printf("\n    }\n  }");
+}
+
 void print_json(const struct machine *machine, const struct settings *settings,
 	const struct input *input, const struct index_figures *index,
-	const struct strings_figures *strings)
+	const struct strings_figures *strings, const struct strategies_figures *strategies)
 {
 	printf("{\n");
 	json_machine(machine, settings);
 	json_index(index, input);
 	printf(",\n");
 	json_strings(strings);
+	printf(",\n");
+	json_strategies(strategies);
 	printf("\n}\n");
 }

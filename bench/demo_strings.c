@@ -10,70 +10,26 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
-
-/* The digits of the largest uint64_t, and the end. */
-#define STRING_BYTES 21
 
 /* Longer than that, the worker is not waited for to fall asleep. */
 #define LONGEST_QUIET_NS UINT64_C(1000000000)
 /* Beyond the quiet spell and a nap: for a busy machine. */
 #define QUIET_SLACK_NS UINT64_C(20000000)
 
-struct vector {
-	uint64_t count;
-	char *strings[];
-};
-
-/* Plain on purpose: written by who destroys, read by the caller after a join or a flush. */
-static uint64_t destroyed_total;
-
 /* When the worker was last seen at work. */
 static uint64_t worked_at_ns;
 
 /* ---- The vector ------------------------------------------------------------------------------ */
 
-/* A number in decimal. snprintf(3) would take most of the building's time. */
-static char *make_string(uint64_t number)
-{
-	char digits[STRING_BYTES];
-	char *at = digits + sizeof digits;
-	size_t bytes;
-	char *string;
-
-	*--at = '\0';
-	do
-		*--at = (char)('0' + number % 10);
-	while (number /= 10);
-	bytes = (size_t)(digits + sizeof digits - at);
-	string = allocate(bytes);
-	memcpy(string, at, bytes);
-	return string;
-}
-
 static struct vector *build(struct strings_figures *figures, uint64_t count)
 {
 	uint64_t start_ns = bench_now_ns();
-	struct vector *vector = allocate(sizeof *vector + count * sizeof vector->strings[0]);
+	struct vector *vector = make_vector(count);
 
-	vector->count = count;
-	for (uint64_t i = 0; i < count; i++)
-		vector->strings[i] = make_string(i);
 	samples_add(&figures->build, bench_now_ns() - start_ns);
 	figures->created += count;
 	return vector;
-}
-
-static void free_vector(void *object)
-{
-	struct vector *vector = object;
-
-	for (uint64_t i = 0; i < vector->count; i++)
-		free(vector->strings[i]);
-	destroyed_total += vector->count;
-	free(vector);
 }
 
 /* ---- The ways -------------------------------------------------------------------------------- */
@@ -83,14 +39,14 @@ static void in_place(struct strings_figures *figures, struct vector *vector)
 	struct way_figures *way = &figures->ways[WAY_IN_PLACE];
 	struct watch watch = watch_start();
 
-	free_vector(vector);
+	vector_free(vector);
 	watch_stop(&watch, &way->caller);
 	samples_add(&way->gone, bench_now_ns() - watch.start_ns);
 }
 
-static void *run_free_vector(void *object)
+static void *run_vector_free(void *object)
 {
-	free_vector(object);
+	vector_free(object);
 	return NULL;
 }
 
@@ -100,7 +56,7 @@ static void by_thread(struct strings_figures *figures, struct vector *vector)
 	struct way_figures *way = &figures->ways[WAY_THREAD];
 	pthread_t thread;
 	struct watch watch = watch_start();
-	int error = pthread_create(&thread, NULL, run_free_vector, vector);
+	int error = pthread_create(&thread, NULL, run_vector_free, vector);
 
 	watch_stop(&watch, &way->caller);
 	if (error)
@@ -116,7 +72,7 @@ static void by_caller(
 	struct defer_drop_drained drained;
 	struct watch watch = watch_start();
 	uint64_t drain_from_ns;
-	int result = defer_drop_queue_push_try(queue, vector, free_vector);
+	int result = defer_drop_queue_push_try(queue, vector, vector_free);
 
 	watch_stop(&watch, &way->caller);
 	drain_from_ns = bench_now_ns();
@@ -143,7 +99,7 @@ static void by_worker(struct way_figures *way, struct vector *vector, uint64_t w
 {
 	struct watch watch = watch_start();
 
-	drop(vector, free_vector);
+	drop(vector, vector_free);
 	watch_stop(&watch, &way->caller);
 	/* Before the flush, which may wake the worker too. */
 	way->woken += wakes_total() != wakes_before;
@@ -228,6 +184,6 @@ void strings_measure(struct strings_figures *figures, const struct settings *set
 	progress_clear();
 	defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL);
 	defer_drop_queue_free(queue);
-	figures->destroyed = destroyed_total;
+	figures->destroyed = vector_destroyed_total();
 	read_stats(&figures->stats);
 }

@@ -52,6 +52,7 @@ pkg_config_name() {
 	libck-dev) echo ck ;;
 	libglib2.0-dev) echo glib-2.0 ;;
 	liburcu-dev) echo liburcu ;;
+	libuv1-dev) echo libuv ;;
 	*) echo "${1%-dev}" ;;
 	esac
 }

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The same vector, smaller, dropped by every strategy there is. Whoever destroys was at work a moment
+ * before.
+ */
+#include "demo.h"
+
+/* A fraction of the other vectors, so that many strategies take no longer than few ways. */
+#define FRACTION 10
+
+static void begin_all(struct strategies_figures *figures)
+{
+	for (unsigned i = 0; i < contenders_count; i++)
+		if (!contender_begin(contenders[i]))
+			figures->each[figures->count++].contender = contenders[i];
+}
+
+static void end_all(const struct strategies_figures *figures)
+{
+	for (unsigned i = 0; i < figures->count; i++)
+		contender_end(figures->each[i].contender);
+}
+
+static void measure(struct contender_figures *figures, uint64_t strings)
+{
+	const struct contender *contender = figures->contender;
+	struct vector *vector = make_vector(strings);
+	uint64_t destroyed_total;
+	struct watch watch;
+	int result = contender_warm_up(contender);
+
+	destroyed_total = vector_destroyed_total() + strings;
+	watch = watch_start();
+	if (!result)
+		result = defer_drop_by(contender->strategy, vector, vector_free);
+	watch_stop(&watch, &figures->caller);
+	if (result)
+		fail(-result, "%s", contender->name);
+	contender_finish(contender, vector, destroyed_total);
+	if (contender->strategy != &defer_drop_strategy_leak)
+		samples_add(&figures->gone, bench_now_ns() - watch.start_ns);
+}
+
+void strategies_measure(struct strategies_figures *figures, const struct settings *settings)
+{
+	*figures = (struct strategies_figures){.strings = settings->strings / FRACTION};
+	if (!figures->strings)
+		figures->strings = 1;
+	begin_all(figures);
+	for (unsigned round = 1; round <= settings->rounds; round++) {
+		progress("strategies: round %u of %u", round, settings->rounds);
+		for (unsigned i = 0; i < figures->count; i++)
+			measure(&figures->each[i], figures->strings);
+	}
+	progress_clear();
+	end_all(figures);
+}

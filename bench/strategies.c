@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The comparison with which Rust's crate backdrop introduces itself: a vector of strings is dropped
+ * by every strategy. What that costs the caller, and how long it takes until all is destroyed.
+ */
+#include <defer_drop.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+#include "contender.h"
+#include "options.h"
+#include "results.h"
+
+#define MAX_ROUNDS 101
+
+static uint64_t rounds = 11;
+static struct options_list strings = {{5000, 500000}, 2};
+
+static const struct options_entry table[] = {
+	{.name = "rounds",
+		.what = "how often each strategy is measured, in turn",
+		.number = &rounds,
+		.least = 1,
+		.most = MAX_ROUNDS,
+		.quick = 3},
+	{.name = "strings",
+		.what = "strings in the vector",
+		.list = &strings,
+		.least = 1,
+		.most = 100000000,
+		.quick = 5000},
+	{.name = NULL},
+};
+
+/* What is measured, in nanoseconds. */
+enum kind { CALLER, GONE, KINDS };
+
+static const struct contender *present[CONTENDERS_MOST];
+static unsigned present_count;
+static double figures[KINDS][OPTIONS_LIST_MAX][CONTENDERS_MOST][MAX_ROUNDS];
+
+static void begin_all(struct results *results)
+{
+	for (unsigned i = 0; i < contenders_count; i++) {
+		int result = contender_begin(contenders[i]);
+
+		if (result)
+			results_skip(results, contenders[i]->name, strerror(-result));
+		else
+			present[present_count++] = contenders[i];
+	}
+}
+
+static void end_all(void)
+{
+	for (unsigned i = 0; i < present_count; i++)
+		contender_end(present[i]);
+}
+
+/* The nth contender, with the vector of the at-th size. */
+static void measure(unsigned at, unsigned nth, unsigned round)
+{
+	const struct contender *contender = present[nth];
+	struct vector *vector = vector_make(strings.values[at]);
+	uint64_t destroyed_total;
+	uint64_t begin_ns;
+
+	if (!vector || contender_warm_up(contender))
+		abort();
+	destroyed_total = vector_destroyed_total() + strings.values[at];
+	begin_ns = bench_now_ns();
+	if (defer_drop_by(contender->strategy, vector, vector_free))
+		abort();
+	figures[CALLER][at][nth][round] = (double)(bench_now_ns() - begin_ns);
+	contender_finish(contender, vector, destroyed_total);
+	figures[GONE][at][nth][round] = (double)(bench_now_ns() - begin_ns);
+}
+
+static void measure_all(void)
+{
+	for (unsigned round = 0; round < rounds; round++)
+		for (unsigned i = 0; i < strings.count; i++)
+			for (unsigned j = 0; j < present_count; j++)
+				measure(i, j, round);
+}
+
+/* ---- Results --------------------------------------------------------------------------------- */
+
+static void print_row(struct results *results, enum kind kind, unsigned at, unsigned nth)
+{
+	char text[24];
+
+	/* What leaked is destroyed afterwards, by the benchmark. */
+	if (kind == GONE && present[nth]->strategy == &defer_drop_strategy_leak)
+		return;
+	snprintf(text, sizeof text, "%" PRIu64, strings.values[at]);
+	results_row(results, &(struct results_row){
+				     .name = present[nth]->name,
+				     .at = text,
+				     .unit = "ns",
+				     .samples = figures[kind][at][nth],
+				     .rounds = (unsigned)rounds,
+				     .ratio_of = figures[kind][at][nth],
+				     .ratio_to = figures[kind][at][0],
+			     });
+}
+
+static void print(struct results *results, enum kind kind)
+{
+	static const struct results_table tables[KINDS] = {
+		[CALLER] = {"a vector dropped: the caller's time", "strings", "to in place"},
+		[GONE] = {"the same, until all strings are destroyed", "strings", "to in place"},
+	};
+
+	results_table(results, &tables[kind]);
+	for (unsigned i = 0; i < strings.count; i++)
+		for (unsigned j = 0; j < present_count; j++)
+			print_row(results, kind, i, j);
+}
+
+int main(int count, char **arguments)
+{
+	struct options options = options_read(table,
+		"What it costs the caller to drop a vector of strings, by every strategy.", count,
+		arguments);
+	struct results results;
+
+	results_begin(&results, &options);
+	results_note(&results, "no thread is pinned; the worker and the pools are awake");
+#ifdef HAVE_UV
+	results_version(&results, "libuv", HAVE_UV);
+#else
+	results_skip(&results, "libuv", "libuv1-dev was not there to build with");
+#endif
+#ifdef HAVE_GLIB
+	results_version(&results, "GLib", HAVE_GLIB);
+#else
+	results_skip(&results, "GLib", "libglib2.0-dev was not there to build with");
+#endif
+	begin_all(&results);
+	measure_all();
+	end_all();
+	print(&results, CALLER);
+	print(&results, GONE);
+	return results_end(&results);
+}
