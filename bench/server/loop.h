@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * An event loop over epoll(7): one thread, its connections, and who else waits for a descriptor.
+ */
+#ifndef LOOP_H
+#define LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+#include "buffer.h"
+
+/* Begins, or is, what is told when a descriptor is ready. */
+struct watch {
+	void (*ready)(struct watch *watch, uint32_t events);
+};
+
+struct connection;
+
+struct loop {
+	int epoll;
+	unsigned max_connections;
+	unsigned connections;
+	uint64_t accepted_total;
+	uint64_t requests_total;
+	struct connection *first; /* of the open ones */
+	struct connection *dead;  /* closed in this turn: an event may still point to them */
+	struct buffer spare_in;
+	struct buffer spare_out;
+};
+
+/* 0 or a negative errno. */
+int loop_open(struct loop *loop, unsigned max_connections);
+void loop_close(struct loop *loop);
+
+/* 0 or a negative errno. */
+int loop_watch(struct loop *loop, struct watch *watch, int descriptor, uint32_t events);
+void loop_watch_for(struct loop *loop, struct watch *watch, int descriptor, uint32_t events);
+void loop_unwatch(struct loop *loop, int descriptor);
+
+/* Waits for events, at most so long (-1: for ever), and has them dealt with. */
+void loop_turn(struct loop *loop, int timeout_ms);
+
+#endif

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+#include "reclaim.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+const struct reclaim_way reclaim_in_place = {.name = "place"};
+
+static const struct reclaim_way *const ways[] = {
+	&reclaim_in_place,
+	&reclaim_mutex,
+#ifdef HAVE_URCU
+	&reclaim_call_rcu,
+#endif
+	&reclaim_drop,
+	&reclaim_loop,
+};
+
+#define WAYS (sizeof ways / sizeof ways[0])
+
+static const struct reclaim_way *way;
+static uint64_t min_weight;
+
+static struct tally reclaimed;
+static uint64_t in_place_total;
+static uint64_t deferred_total;
+static uint64_t refused_total; /* there was no room: destroyed in place too */
+
+const struct reclaim_way *reclaim_find(const char *name)
+{
+	for (unsigned i = 0; i < WAYS; i++)
+		if (!strcmp(ways[i]->name, name))
+			return ways[i];
+	return NULL;
+}
+
+void reclaim_print_names(FILE *file)
+{
+	for (unsigned i = 0; i < WAYS; i++)
+		fprintf(file, "%s%s", i ? ", " : "", ways[i]->name);
+}
+
+int reclaim_start(const struct reclaim_config *config)
+{
+	way = config->way;
+	min_weight = config->min_weight;
+	return way->start ? way->start(config) : 0;
+}
+
+/* What destroying it costs grows with its nodes; with its pages, where there are more of them. */
+static uint64_t weight(const struct tally *tally)
+{
+	uint64_t pages = tally->bytes / 4096;
+
+	return tally->nodes > pages ? tally->nodes : pages;
+}
+
+void reclaim(struct garbage *garbage)
+{
+	/* Once it is pushed it may not be looked at. */
+	struct tally tally = garbage->tally;
+	bool is_worth_it = way->push && weight(&tally) >= min_weight;
+
+	reclaimed.nodes += tally.nodes;
+	reclaimed.bytes += tally.bytes;
+	if (is_worth_it && way->push(garbage)) {
+		deferred_total++;
+		return;
+	}
+	/* Where the queue is full, the one who fills it helps: that bounds the memory that waits. */
+	refused_total += is_worth_it;
+	in_place_total++;
+	garbage_destroy(garbage);
+}
+
+struct tally reclaim_held(void)
+{
+	struct tally created = memory_created();
+
+	return (struct tally){created.nodes - reclaimed.nodes, created.bytes - reclaimed.bytes};
+}
+
+int reclaim_notify(int eventfd)
+{
+	if (way->notify)
+		return way->notify(eventfd);
+	return eventfd_write(eventfd, 1) ? -errno : 0;
+}
+
+bool reclaim_turn(void)
+{
+	return way->turn && way->turn();
+}
+
+void reclaim_describe(struct buffer *out)
+{
+	buffer_print(out, "reclaim:%s\r\nreclaim_min:%" PRIu64 "\r\n", way->name, min_weight);
+	buffer_print(out, "in_place_total:%" PRIu64 "\r\ndeferred_total:%" PRIu64 "\r\n",
+		in_place_total, deferred_total);
+	buffer_print(out, "refused_total:%" PRIu64 "\r\n", refused_total);
+	if (way->describe)
+		way->describe(out);
+}
+
+void reclaim_stop(void)
+{
+	if (way->stop)
+		way->stop();
+}
