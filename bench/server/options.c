@@ -22,6 +22,7 @@ static void print_usage(void)
 	     "  --reclaim-min N     the nodes, or pages, from which garbage is left to that way;\n"
 	     "                      1..1000000000 [64]\n"
 	     "  --queue-size N      drops that may wait, a power of two in 2..16777216 [4096]\n"
+	     "  --queue-bytes N     what they may hold; 1..2^62 [268435456]\n"
 	     "  --budget-us N       for draining in a turn of the loop; 1..1000000 [200]\n"
 	     "  --port N            0..65535; 0 picks a free one [6379]\n"
 	     "  --listen ADDRESS    of IPv4 or IPv6 [127.0.0.1]\n"
@@ -76,6 +77,9 @@ static void take(struct server_options *options, int option, const char *text)
 		options->reclaim.min_weight = bench_number("--reclaim-min", text, 1, 1000000000);
 	else if (option == 'q')
 		options->reclaim.queue_size = power_of_two("--queue-size", text);
+	else if (option == 'B')
+		options->reclaim.max_bytes =
+			bench_number("--queue-bytes", text, 1, UINT64_C(1) << 62);
 	else if (option == 'b')
 		options->reclaim.budget_ns = bench_number("--budget-us", text, 1, 1000000) * 1000;
 	else if (option == 'p')
@@ -98,6 +102,7 @@ void options_parse(struct server_options *options, int count, char **arguments)
 		{"reclaim", required_argument, NULL, 'r'},
 		{"reclaim-min", required_argument, NULL, 'm'},
 		{"queue-size", required_argument, NULL, 'q'},
+		{"queue-bytes", required_argument, NULL, 'B'},
 		{"budget-us", required_argument, NULL, 'b'},
 		{"port", required_argument, NULL, 'p'},
 		{"listen", required_argument, NULL, 'l'},
@@ -117,6 +122,7 @@ void options_parse(struct server_options *options, int count, char **arguments)
 		.reclaim = {.way = &reclaim_drop,
 			.min_weight = 64,
 			.queue_size = 4096,
+			.max_bytes = 256 << 20,
 			.budget_ns = 200000},
 	};
 	while ((option = getopt_long(count, arguments, "", known, NULL)) != -1)

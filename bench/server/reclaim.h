@@ -14,8 +14,10 @@
 struct reclaim_config {
 	const struct reclaim_way *way;
 	uint64_t min_weight; /* from which garbage is left to somebody else */
-	uint32_t queue_size; /* drops that may wait, where the way has a limit */
-	uint64_t budget_ns;  /* for destroying in a turn of the loop, where the loop does that */
+	/* What may wait, where the way has a limit. */
+	uint32_t queue_size; /* drops */
+	uint64_t max_bytes;
+	uint64_t budget_ns; /* for destroying in a turn of the loop, where the loop does that */
 };
 
 /* A way to have garbage destroyed by somebody else. What is NULL does not apply to it. */

@@ -3,13 +3,10 @@
  * defer_drop without a worker: the loop drains, within a time budget per turn. A drop that takes
  * longer than that is destroyed in slices; what is left of it comes before the next one.
  */
-#include <defer_drop.h>
 #include <errno.h>
-#include <stdlib.h>
 
 #include "bench.h"
-#include "queue_info.h"
-#include "reclaim.h"
+#include "queue.h"
 
 /* Nodes between two looks at the clock: so few that a slice is short beside any useful budget. */
 #define SLICE_NODES 64
@@ -22,13 +19,8 @@ static struct garbage *unfinished;
 
 static int start(const struct reclaim_config *config)
 {
-	struct defer_drop_config queue_config = DEFER_DROP_CONFIG_INIT;
-
 	budget_ns = config->budget_ns;
-	queue_config.queue_size = config->queue_size;
-	queue_config.max_lanes = 1; /* one thread pushes */
-	queue_config.runner = DEFER_DROP_RUNNER_CALLER;
-	return defer_drop_queue_create(&queue, &queue_config);
+	return queue_create(&queue, config, DEFER_DROP_RUNNER_CALLER);
 }
 
 static void begin(void *garbage)
@@ -38,7 +30,7 @@ static void begin(void *garbage)
 
 static bool push(struct garbage *garbage)
 {
-	return !defer_drop_queue_push_try(queue, garbage, begin);
+	return queue_push(queue, garbage, begin);
 }
 
 /* A ticket would tell too early, of the drop that was taken. */
@@ -85,9 +77,7 @@ static void stop(void)
 {
 	while (destroy_slice())
 		continue;
-	if (defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL) ||
-		defer_drop_queue_free(queue))
-		abort();
+	queue_end(queue);
 }
 
 const struct reclaim_way reclaim_loop = {
