@@ -42,6 +42,7 @@ has_package() {
 	libjemalloc2) ls /usr/lib/*/libjemalloc.so.2 ;;
 	libmimalloc2.0) ls /usr/lib/*/libmimalloc.so.2* ;;
 	gnuplot-nox) command -v gnuplot ;;
+	redis-tools) command -v redis-benchmark ;;
 	*) command -v "$1" ;;
 	esac >/dev/null 2>&1
 }

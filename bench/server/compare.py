@@ -35,11 +35,11 @@ NUMBERS = {
     "rounds": ("how often each is measured, in turn", 1, 101, 3, 1),
     "ms": ("for how long small commands are measured", 100, 3600000, 5000, 2000),
     "rate": ("small commands per second", 100, 1000000, 10000, 10000),
-    "requests": ("of redis-benchmark, GET and SET each", 100, 100000000, 100000, 20000),
+    "requests": ("of redis-benchmark, GET and SET each", 100, 100000000, 100000, 10000),
     "overload": ("values made and deleted as fast as it goes", 1, 100000, 200, 40),
 }
 SIZES = [10, 1000, 100000, 1000000]
-QUICK_SIZES = [1000, 1000000]
+QUICK_SIZES = [1000000]
 LEAST_SIZES = [10]
 
 
@@ -53,7 +53,7 @@ def print_help():
     for name, (what, least, most, built_in, quick) in NUMBERS.items():
         print(f"  {'--' + name + ' N':18} {what}; {least}..{most} [{built_in}, quick {quick}]")
     print(f"  --sizes N,...      elements of a value; 1..100000000 [{','.join(map(str, SIZES))}]\n"
-          "  --quick            less of it, for some minutes\n"
+          "  --quick            less of it, for a minute\n"
           "  --least            every number at its least: to see that it works\n"
           "  --json FILE        the same figures as JSON too; - for standard output, then the text\n"
           "                     goes to standard error\n"

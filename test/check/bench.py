@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""bench.py PROGRAM: a benchmark starts, measures the least it can, writes the same rows as text and
+"""bench.py PROGRAM [ARGUMENT]...: a benchmark starts, measures the least it can, writes the same rows as text and
 as JSON, and refuses what it cannot use with one line and exit status 2. How long anything took is
 not looked at."""
 import json
@@ -9,12 +9,12 @@ import subprocess
 import sys
 import tempfile
 
-program = sys.argv[1]
+program = sys.argv[1:]
 failures = []
 
 
 def run(*arguments):
-    return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run([*program, *arguments], capture_output=True, text=True, check=False)
 
 
 def expect(claim, what):
