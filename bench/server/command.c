@@ -4,7 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "memory.h"
+#include "keyspace.h"
+#include "reader.h"
 #include "reply.h"
 
 /* What is asked for most comes first. */
@@ -22,6 +23,15 @@ bool call_is(const struct call *call, uint32_t argument, const char *word)
 
 	return call_length(call, argument) == length &&
 	       !strncasecmp(call_bytes(call, argument), word, length);
+}
+
+struct value *call_find(const struct call *call, uint32_t argument)
+{
+	const char *key = call_bytes(call, argument);
+	size_t length = call_length(call, argument);
+
+	return call->connection->loop->is_reader ? keyspace_get_shared(key, length)
+						 : keyspace_get(key, length);
 }
 
 void call_refuse_type(struct call *call)
@@ -66,6 +76,8 @@ void command_run(struct call *call)
 			call->out, "ERR wrong number of arguments for '%s' command", command->name);
 	else if (command->flags & COMMAND_GROWS && memory_is_over_limit(0))
 		call_refuse_memory(call);
+	else if (call->connection->loop->is_reader)
+		reader_run(command, call);
 	else
 		command->run(call);
 }

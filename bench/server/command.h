@@ -18,6 +18,7 @@ struct call {
 
 enum command_flags {
 	COMMAND_GROWS = 1 << 0, /* takes memory: refused when the limit is reached */
+	COMMAND_READS = 1 << 1, /* changes nothing, and reads no list or set: for readers too */
 };
 
 struct command {
@@ -47,6 +48,9 @@ static inline size_t call_length(const struct call *call, uint32_t argument)
 
 /* Whatever the case of its letters. */
 bool call_is(const struct call *call, uint32_t argument, const char *word);
+
+/* The value of a key; NULL where there is none. */
+struct value *call_find(const struct call *call, uint32_t argument);
 
 void call_refuse_type(struct call *call);
 void call_refuse_memory(struct call *call);

@@ -8,7 +8,7 @@
 
 static void get(struct call *call)
 {
-	struct value *value = keyspace_get(call_bytes(call, 1), call_length(call, 1));
+	struct value *value = call_find(call, 1);
 
 	if (!value) {
 		reply_null(call->out);
@@ -49,7 +49,7 @@ static void exists(struct call *call)
 	uint64_t found = 0;
 
 	for (uint32_t i = 1; i < call->count; i++)
-		found += keyspace_get(call_bytes(call, i), call_length(call, i)) ? 1 : 0;
+		found += call_find(call, i) ? 1 : 0;
 	reply_integer(call->out, found);
 }
 
@@ -74,11 +74,11 @@ static void flushall(struct call *call)
 }
 
 const struct command commands_of_keys[] = {
-	{"get", 2, 2, 0, get},
+	{"get", 2, 2, COMMAND_READS, get},
 	{"set", 3, 3, COMMAND_GROWS, set},
 	{"del", 2, 0, 0, delete},
 	{"unlink", 2, 0, 0, delete},
-	{"exists", 2, 0, 0, exists},
+	{"exists", 2, 0, COMMAND_READS, exists},
 	{"dbsize", 1, 1, 0, dbsize},
 	{"flushall", 1, 2, 0, flushall},
 	{0},

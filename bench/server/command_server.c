@@ -270,12 +270,12 @@ static void end(struct call *call)
 }
 
 const struct command commands_of_server[] = {
-	{"ping", 1, 2, 0, ping},
-	{"echo", 2, 2, 0, echo},
+	{"ping", 1, 2, COMMAND_READS, ping},
+	{"echo", 2, 2, COMMAND_READS, echo},
 	{"info", 1, 0, 0, info},
-	{"config", 2, 0, 0, config},
-	{"client", 2, 0, 0, client},
-	{"command", 1, 0, 0, command},
+	{"config", 2, 0, COMMAND_READS, config},
+	{"client", 2, 0, COMMAND_READS, client},
+	{"command", 1, 0, COMMAND_READS, command},
 	{"shutdown", 1, 0, 0, end},
 	{0},
 };

@@ -17,7 +17,7 @@
 static struct value *get_or_create(
 	struct call *call, enum value_type type, struct value *(*create)(void))
 {
-	struct value *value = keyspace_get(call_bytes(call, 1), call_length(call, 1));
+	struct value *value = call_find(call, 1);
 
 	if (value && value->type == type)
 		return value;
@@ -39,7 +39,7 @@ static struct value *get_or_create(
 static struct value *get(
 	struct call *call, enum value_type type, void (*reply_nothing)(struct buffer *))
 {
-	struct value *value = keyspace_get(call_bytes(call, 1), call_length(call, 1));
+	struct value *value = call_find(call, 1);
 
 	if (value && value->type == type)
 		return value;

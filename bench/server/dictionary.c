@@ -88,8 +88,8 @@ static void move_bucket(struct table *from, struct table *to, uint64_t at)
 	}
 }
 
-/* The first table is empty. */
-static void end_growing(struct dictionary *dictionary)
+/* The first table is empty: takes it out. */
+static struct table *end_growing(struct dictionary *dictionary)
 {
 	struct table *old = own(&dictionary->tables[0]);
 
@@ -97,27 +97,30 @@ static void end_growing(struct dictionary *dictionary)
 	publish(&dictionary->tables[1], NULL);
 	dictionary->cursor = 0;
 	disown(dictionary, &old->garbage.tally);
-	reclaim(&old->garbage);
+	return old;
 }
 
 static void move_some(struct dictionary *dictionary)
 {
 	struct table *from = own(&dictionary->tables[0]);
 	struct table *to = own(&dictionary->tables[1]);
-	bool is_done;
+	struct table *old = NULL;
 
 	if (!to)
 		return;
 	atomic_store_explicit(
 		&dictionary->moves, own(&dictionary->moves) + 1, memory_order_relaxed);
+	/* Who sees one of the moves sees that they have begun. */
 	atomic_thread_fence(memory_order_release);
 	for (unsigned i = 0; i < MOVED_BUCKETS && dictionary->cursor < from->buckets; i++)
 		move_bucket(from, to, dictionary->cursor++);
-	is_done = dictionary->cursor == from->buckets;
-	if (is_done)
-		end_growing(dictionary);
+	if (dictionary->cursor == from->buckets)
+		old = end_growing(dictionary);
 	atomic_store_explicit(
 		&dictionary->moves, own(&dictionary->moves) + 1, memory_order_release);
+	/* Not sooner: it may wait for readers, who may wait for the end of the moves. */
+	if (old)
+		reclaim(&old->garbage);
 }
 
 /* Without memory for it, chains get longer. */
@@ -142,11 +145,11 @@ static bool is_key(const struct entry *entry, uint64_t hash, const char *key, si
 	return entry->hash == hash && entry->length == length && !memcmp(entry->key, key, length);
 }
 
-/* Where the pointer to the entry is, or the end of its chain; NULL where there is no such chain. */
-static _Atomic(struct entry *) *find_place(
-	struct dictionary *dictionary, uint64_t hash, const char *key, size_t length)
+/* place: where the pointer to the entry is. NULL where there is no such entry. */
+static struct entry *find(struct dictionary *dictionary, const char *key, size_t length,
+	_Atomic(struct entry *) **place)
 {
-	_Atomic(struct entry *) *place = NULL;
+	uint64_t code = hash(key, length);
 
 	for (unsigned i = 0; i < 2; i++) {
 		struct table *table = read_published(&dictionary->tables[i]);
@@ -154,19 +157,34 @@ static _Atomic(struct entry *) *find_place(
 
 		if (!table)
 			continue;
-		place = bucket(table, hash);
-		for (; (entry = read_published(place)); place = &entry->next)
-			if (is_key(entry, hash, key, length))
-				return place;
+		*place = bucket(table, code);
+		for (; (entry = read_published(*place)); *place = &entry->next)
+			if (is_key(entry, code, key, length))
+				return entry;
 	}
-	return place;
+	return NULL;
 }
 
 struct entry *dictionary_find(struct dictionary *dictionary, const char *key, size_t length)
 {
-	_Atomic(struct entry *) *place = find_place(dictionary, hash(key, length), key, length);
+	_Atomic(struct entry *) *place;
 
-	return place ? own(place) : NULL;
+	return find(dictionary, key, length, &place);
+}
+
+struct entry *dictionary_find_shared(struct dictionary *dictionary, const char *key, size_t length)
+{
+	_Atomic(struct entry *) *place;
+	struct entry *entry;
+	uint64_t moves;
+
+	do {
+		moves = read_published(&dictionary->moves);
+		entry = find(dictionary, key, length, &place);
+		/* What was read above was read before the second look at moves. */
+		atomic_thread_fence(memory_order_acquire);
+	} while (!entry && (moves % 2 || moves != own(&dictionary->moves)));
+	return entry;
 }
 
 struct entry *dictionary_add(
@@ -200,8 +218,8 @@ struct entry *dictionary_add(
 
 struct entry *dictionary_remove(struct dictionary *dictionary, const char *key, size_t length)
 {
-	_Atomic(struct entry *) *place = find_place(dictionary, hash(key, length), key, length);
-	struct entry *entry = place ? own(place) : NULL;
+	_Atomic(struct entry *) *place;
+	struct entry *entry = find(dictionary, key, length, &place);
 
 	if (!entry)
 		return NULL;

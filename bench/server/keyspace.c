@@ -10,7 +10,13 @@ struct keyspace {
 	struct dictionary keys;
 };
 
-static struct keyspace *current;
+static _Atomic(struct keyspace *) current;
+
+/* By the thread that writes it. */
+static struct keyspace *own(void)
+{
+	return atomic_load_explicit(&current, memory_order_relaxed);
+}
 
 static bool destroy(struct garbage *garbage, struct slice *slice)
 {
@@ -31,29 +37,37 @@ int keyspace_create(void)
 		return -ENOMEM;
 	keyspace->garbage = (struct garbage){.destroy = destroy, .tally = tally};
 	dictionary_init(&keyspace->keys, &keyspace->garbage.tally);
-	current = keyspace;
+	atomic_store_explicit(&current, keyspace, memory_order_release);
 	return 0;
 }
 
 uint64_t keyspace_count(void)
 {
-	return current->keys.count;
+	return own()->keys.count;
 }
 
 struct value *keyspace_get(const char *key, size_t length)
 {
-	struct entry *entry = dictionary_find(&current->keys, key, length);
+	struct entry *entry = dictionary_find(&own()->keys, key, length);
 
 	return entry ? atomic_load_explicit(&entry->value, memory_order_relaxed) : NULL;
 }
 
+struct value *keyspace_get_shared(const char *key, size_t length)
+{
+	struct keyspace *keyspace = atomic_load_explicit(&current, memory_order_acquire);
+	struct entry *entry = dictionary_find_shared(&keyspace->keys, key, length);
+
+	return entry ? atomic_load_explicit(&entry->value, memory_order_acquire) : NULL;
+}
+
 bool keyspace_set(const char *key, size_t length, struct value *value)
 {
-	struct entry *entry = dictionary_find(&current->keys, key, length);
+	struct entry *entry = dictionary_find(&own()->keys, key, length);
 	struct value *old;
 
 	if (!entry)
-		return dictionary_add(&current->keys, key, length, value);
+		return dictionary_add(&own()->keys, key, length, value);
 	old = atomic_load_explicit(&entry->value, memory_order_relaxed);
 	atomic_store_explicit(&entry->value, value, memory_order_release);
 	reclaim(&old->garbage);
@@ -62,7 +76,7 @@ bool keyspace_set(const char *key, size_t length, struct value *value)
 
 bool keyspace_delete(const char *key, size_t length)
 {
-	struct entry *entry = dictionary_remove(&current->keys, key, length);
+	struct entry *entry = dictionary_remove(&own()->keys, key, length);
 	struct value *value;
 
 	if (!entry)
@@ -83,7 +97,7 @@ static void reclaim_all(struct keyspace *keyspace, const struct tally *held)
 
 bool keyspace_flush(void)
 {
-	struct keyspace *old = current;
+	struct keyspace *old = own();
 	struct tally held = reclaim_held();
 
 	if (keyspace_create())
@@ -96,6 +110,5 @@ void keyspace_destroy(void)
 {
 	struct tally held = reclaim_held();
 
-	reclaim_all(current, &held);
-	current = NULL;
+	reclaim_all(own(), &held);
 }

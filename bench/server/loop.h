@@ -20,6 +20,7 @@ struct connection;
 
 struct loop {
 	int epoll;
+	bool is_reader; /* beside the one that writes: see reader.h */
 	unsigned max_connections;
 	unsigned connections;
 	uint64_t accepted_total;

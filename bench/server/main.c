@@ -21,6 +21,7 @@
 #include "hash.h"
 #include "keyspace.h"
 #include "listener.h"
+#include "reader.h"
 #include "server.h"
 
 /* Descriptors beside those of clients: a few, and one for each that waits for a flush. */
@@ -49,7 +50,8 @@ __attribute__((format(printf, 2, 3))) static _Noreturn void fail(int error, cons
 static void make_room_for_clients(struct server_options *options)
 {
 	struct rlimit limit;
-	rlim_t wanted = options->max_clients + OTHER_DESCRIPTORS;
+	rlim_t loops = options->reclaim.is_shared ? 2 : 1;
+	rlim_t wanted = loops * options->max_clients + OTHER_DESCRIPTORS;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit))
 		fail(errno, "RLIMIT_NOFILE");
@@ -68,7 +70,7 @@ static void make_room_for_clients(struct server_options *options)
 		return;
 	if (limit.rlim_cur <= OTHER_DESCRIPTORS)
 		fail(EMFILE, "RLIMIT_NOFILE %" PRIu64, (uint64_t)limit.rlim_cur);
-	options->max_clients = (unsigned)limit.rlim_cur - OTHER_DESCRIPTORS;
+	options->max_clients = (unsigned)((limit.rlim_cur - OTHER_DESCRIPTORS) / loops);
 	fprintf(stderr, "drop_server: RLIMIT_NOFILE leaves room for %u clients\n",
 		options->max_clients);
 }
@@ -83,6 +85,19 @@ static void start_reclaim(const struct server_options *options)
 	result = reclaim_start(&options->reclaim);
 	if (result)
 		fail(-result, "--reclaim %s", options->reclaim.way->name);
+	if (options->is_pinned)
+		bench_pin_producer(0);
+}
+
+static void start_reader(const struct server_options *options)
+{
+	int result;
+
+	if (options->is_pinned)
+		bench_pin_producer(1);
+	result = reader_start(options->address, (uint16_t)options->read_port, options->max_clients);
+	if (result)
+		fail(-result, "--read-port %d", options->read_port);
 	if (options->is_pinned)
 		bench_pin_producer(0);
 }
@@ -165,6 +180,8 @@ int main(int count, char **arguments)
 		fail(-result, "--listen %s --port %u", server.options.address, server.options.port);
 	server.port = listener.port;
 	printf("listening on %s port %u\n", server.options.address, server.port);
+	if (server.options.reclaim.is_shared)
+		start_reader(&server.options);
 	fflush(stdout);
 	while (!server.is_ending) {
 		loop_turn(&loop, is_more_to_reclaim ? 0 : -1);
@@ -172,6 +189,8 @@ int main(int count, char **arguments)
 	}
 	listener_close(&listener);
 	end_connections(&loop);
+	if (server.options.reclaim.is_shared)
+		reader_stop();
 	keyspace_destroy();
 	reclaim_stop();
 	loop_close(&loop);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <getopt.h>
+#include <stdarg.h>
 #include <stdlib.h>
 
 #include "bench.h"
@@ -26,6 +27,9 @@ static void print_usage(void)
 	     "  --budget-us N       for draining in a turn of the loop; 1..1000000 [200]\n"
 	     "  --port N            0..65535; 0 picks a free one [6379]\n"
 	     "  --listen ADDRESS    of IPv4 or IPv6 [127.0.0.1]\n"
+	     "  --read-port N       also where a second thread answers what only reads; it needs a "
+	     "way\n"
+	     "                      with grace periods, call_rcu or drop\n"
 	     "  --max-clients N     1..1000000 [10000]\n"
 	     "  --max-memory BYTES  for data, what waits to be destroyed, and buffers;\n"
 	     "                      1048576..2^62, or 0: no limit [4294967296]\n"
@@ -35,6 +39,17 @@ static void print_usage(void)
 	     "It says on the first line of its output where it listens. SIGTERM ends it: what was\n"
 	     "asked for is answered, all is destroyed, and the last line says how many nodes were\n"
 	     "created and destroyed; the exit status is 1 if not as many.");
+}
+
+__attribute__((format(printf, 1, 2))) static _Noreturn void refuse(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fprintf(stderr, "\n");
+	exit(2);
 }
 
 static const struct reclaim_way *way(const char *name)
@@ -55,8 +70,7 @@ static uint32_t power_of_two(const char *option, const char *text)
 
 	if (!(value & (value - 1)))
 		return (uint32_t)value;
-	fprintf(stderr, "%s %s: want a power of two in 2..16777216\n", option, text);
-	exit(2);
+	refuse("%s %s: want a power of two in 2..16777216", option, text);
 }
 
 static uint64_t limit(const char *option, const char *text)
@@ -65,8 +79,7 @@ static uint64_t limit(const char *option, const char *text)
 
 	if (!value || value >= 1048576)
 		return value;
-	fprintf(stderr, "%s %s: want 0 or 1048576..%llu\n", option, text, 1ULL << 62);
-	exit(2);
+	refuse("%s %s: want 0 or 1048576..%llu", option, text, 1ULL << 62);
 }
 
 static void take(struct server_options *options, int option, const char *text)
@@ -84,6 +97,8 @@ static void take(struct server_options *options, int option, const char *text)
 		options->reclaim.budget_ns = bench_number("--budget-us", text, 1, 1000000) * 1000;
 	else if (option == 'p')
 		options->port = (uint16_t)bench_number("--port", text, 0, 65535);
+	else if (option == 'R')
+		options->read_port = (int)bench_number("--read-port", text, 0, 65535);
 	else if (option == 'l')
 		options->address = text;
 	else if (option == 'c')
@@ -105,6 +120,7 @@ void options_parse(struct server_options *options, int count, char **arguments)
 		{"queue-bytes", required_argument, NULL, 'B'},
 		{"budget-us", required_argument, NULL, 'b'},
 		{"port", required_argument, NULL, 'p'},
+		{"read-port", required_argument, NULL, 'R'},
 		{"listen", required_argument, NULL, 'l'},
 		{"max-clients", required_argument, NULL, 'c'},
 		{"max-memory", required_argument, NULL, 'M'},
@@ -117,6 +133,7 @@ void options_parse(struct server_options *options, int count, char **arguments)
 	*options = (struct server_options){
 		.address = "127.0.0.1",
 		.port = 6379,
+		.read_port = -1,
 		.max_clients = 10000,
 		.max_memory_bytes = UINT64_C(4) << 30,
 		.reclaim = {.way = &reclaim_drop,
@@ -127,8 +144,10 @@ void options_parse(struct server_options *options, int count, char **arguments)
 	};
 	while ((option = getopt_long(count, arguments, "", known, NULL)) != -1)
 		take(options, option, optarg);
-	if (optind == count)
-		return;
-	fprintf(stderr, "%s: want options only (see --help)\n", arguments[optind]);
-	exit(2);
+	if (optind < count)
+		refuse("%s: want options only (see --help)", arguments[optind]);
+	options->reclaim.is_shared = options->read_port >= 0;
+	if (options->reclaim.is_shared && !options->reclaim.way->has_grace_periods)
+		refuse("--reclaim %s: want one with grace periods with --read-port",
+			options->reclaim.way->name);
 }

@@ -24,6 +24,16 @@ bool queue_push(struct defer_drop_queue *queue, struct garbage *garbage, defer_d
 	return !defer_drop_queue_push_with(queue, garbage, destroy, 0, &options);
 }
 
+bool queue_push_shared(
+	struct defer_drop_queue *queue, struct garbage *garbage, defer_drop_fn destroy)
+{
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+
+	options.bytes = garbage->tally.bytes;
+	options.flags = DEFER_DROP_AFTER_GRACE_PERIOD;
+	return !defer_drop_queue_push_with(queue, garbage, destroy, DEFER_DROP_FOREVER, &options);
+}
+
 void queue_end(struct defer_drop_queue *queue)
 {
 	if (defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL) ||

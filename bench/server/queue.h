@@ -17,6 +17,10 @@ int queue_create(
 /* False where there is no room, of drops or of bytes; it never waits: the loop has others to serve. */
 bool queue_push(struct defer_drop_queue *queue, struct garbage *garbage, defer_drop_fn destroy);
 
+/* Destroys after a grace period; waits for room, since it could not destroy in place any sooner. */
+bool queue_push_shared(
+	struct defer_drop_queue *queue, struct garbage *garbage, defer_drop_fn destroy);
+
 /* Destroys all that is left. */
 void queue_end(struct defer_drop_queue *queue);
 

@@ -22,6 +22,7 @@ static const struct reclaim_way *const ways[] = {
 
 static const struct reclaim_way *way;
 static uint64_t min_weight;
+static bool is_shared;
 
 static struct tally reclaimed;
 static uint64_t in_place_total;
@@ -46,6 +47,7 @@ int reclaim_start(const struct reclaim_config *config)
 {
 	way = config->way;
 	min_weight = config->min_weight;
+	is_shared = config->is_shared;
 	return way->start ? way->start(config) : 0;
 }
 
@@ -61,7 +63,7 @@ void reclaim(struct garbage *garbage)
 {
 	/* Once it is pushed it may not be looked at. */
 	struct tally tally = garbage->tally;
-	bool is_worth_it = way->push && weight(&tally) >= min_weight;
+	bool is_worth_it = is_shared || (way->push && weight(&tally) >= min_weight);
 
 	reclaimed.nodes += tally.nodes;
 	reclaimed.bytes += tally.bytes;

@@ -17,12 +17,15 @@ struct reclaim_config {
 	/* What may wait, where the way has a limit. */
 	uint32_t queue_size; /* drops */
 	uint64_t max_bytes;
+	bool is_shared;     /* others read what falls out of the data set, until a grace period has
+			      * passed: nothing is destroyed in place */
 	uint64_t budget_ns; /* for destroying in a turn of the loop, where the loop does that */
 };
 
 /* A way to have garbage destroyed by somebody else. What is NULL does not apply to it. */
 struct reclaim_way {
 	const char *name;
+	bool has_grace_periods; /* it can destroy after one; then push finds room, however long it takes */
 	/* 0 or a negative errno. */
 	int (*start)(const struct reclaim_config *config);
 	/* False where there is no room: it is still the caller's. */

@@ -48,5 +48,9 @@ static void stop(void)
 	rcu_unregister_thread();
 }
 
-const struct reclaim_way reclaim_call_rcu = {
-	.name = "call_rcu", .start = start, .push = push, .notify = notify, .stop = stop};
+const struct reclaim_way reclaim_call_rcu = {.name = "call_rcu",
+	.has_grace_periods = true,
+	.start = start,
+	.push = push,
+	.notify = notify,
+	.stop = stop};

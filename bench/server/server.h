@@ -10,6 +10,7 @@
 struct server_options {
 	const char *address;
 	uint16_t port;
+	int read_port; /* -1: none */
 	unsigned max_clients;
 	uint64_t max_memory_bytes; /* 0: no limit */
 	bool is_pinned;

@@ -63,14 +63,21 @@ class Server:
     def __init__(self, program, *options):
         self.process = subprocess.Popen([program, "--port", "0", *options], text=True,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        first = self.process.stdout.readline()
-        found = re.fullmatch(r"listening on 127\.0\.0\.1 port (\d+)\n", first)
+        self.port = self.read_port("listening")
+        self.reader_port = self.read_port("reading") if "--read-port" in options else None
+
+    def read_port(self, what):
+        line = self.process.stdout.readline()
+        found = re.fullmatch(what + r" on 127\.0\.0\.1 port (\d+)\n", line)
         if not found:
-            sys.exit(f"the server does not start: {first}{self.process.communicate()[1]}")
-        self.port = int(found[1])
+            sys.exit(f"the server does not start: {line}{self.process.communicate()[1]}")
+        return int(found[1])
 
     def connect(self):
         return Connection(self.port)
+
+    def connect_reader(self):
+        return Connection(self.reader_port)
 
     def info(self, section="all"):
         connection = self.connect()
