@@ -9,29 +9,42 @@ import threading
 from server import Server, expect, request
 
 program, way = sys.argv[1:3]
-KEEPERS = 50
-ROUNDS = 30
+KEEPERS = 8
+ROUNDS = 12
+ADDED = 10000  # keys beside, in each round: the table grows ten times
+
+is_growing = threading.Event()
+LOOK = request("EXISTS", *(f"keeper{i % KEEPERS}" for i in range(4000)))
+GET = b"".join(request("GET", f"keeper{key}") for key in range(KEEPERS))
 
 
 def value(key, number):
-    return (b"%d,%d;" % (key, number)) * 200
+    return (b"%d,%d;" % (key, number)) * 2000
 
 
-def write(server):
-    """Never is any of the keepers missing."""
-    client = server.connect()
-    for number in range(ROUNDS):
-        requests = [request("SET", f"keeper{key}", value(key, number)) for key in range(KEEPERS)]
-        requests += [request("SET", f"{number}:{i}", "x") for i in range(300)]
-        requests += [request("DEL", f"{number - 1}:{i}") for i in range(0, 300, 2)]
-        client.send(b"".join(requests))
-        for _ in requests:
-            client.answer()
-    client.close()
+def keep(number):
+    return [request("SET", f"keeper{key}", value(key, number)) for key in range(KEEPERS)]
+
+
+def ask_all(client, requests):
+    client.send(b"".join(requests))
+    for _ in requests:
+        client.answer()
+
+
+def write(client, first):
+    """Grows the table, replaces the keepers meanwhile, and deletes some of the others."""
+    for number in range(10):
+        begin = number * ADDED // 10
+        ask_all(client, [request("SET", f"other{begin + i}", "x") for i in range(ADDED // 10)] +
+                keep(first + number) + [request("DEL", f"other{begin + i}") for i in range(0, 100, 2)])
+    is_growing.clear()
 
 
 def read(client, counts):
-    client.send(b"".join(request("GET", f"keeper{key}") for key in range(KEEPERS)))
+    client.send(LOOK + GET)
+    found = client.answer()
+    expect(found == 4000, f"all keepers are found, and not {found}")
     for key in range(KEEPERS):
         found = client.answer()
         expect(found, f"keeper{key} is found")
@@ -39,6 +52,20 @@ def read(client, counts):
         expect(found == value(key, number), f"keeper{key} is whole: {found[:40]}")
         expect(number >= counts[key], f"keeper{key} never goes back")
         counts[key] = number
+
+
+def check_growing(writer, reader):
+    counts = [0] * KEEPERS
+    for first in range(0, ROUNDS * 10, 10):
+        ask_all(writer, [request("FLUSHALL")] + keep(first))
+        is_growing.set()
+        thread = threading.Thread(target=write, args=(writer, first))
+        thread.start()
+        while is_growing.is_set():
+            read(reader, counts)
+        thread.join()
+        read(reader, counts)
+        expect(counts == [first + 9] * KEEPERS, "the last values are read at last")
 
 
 def check_commands(reader):
@@ -50,12 +77,15 @@ def check_commands(reader):
 
 def check_flush(writer, reader):
     """Found whole, or not at all."""
-    for number in range(20):
-        writer.send(request("SET", "k", value(1, number)) + request("FLUSHALL"))
+    for number in range(1, 100):
+        requests = [request("SET", "k", value(1, number)), request("FLUSHALL")] * 5
+        writer.send(b"".join(requests))
+        reader.send(request("GET", "k") * 20)
         for _ in range(20):
-            found = reader.ask("GET", "k")
-            expect(not found or found in (value(1, number), value(1, number - 1)), "whole or not at all")
-        writer.answer(), writer.answer()
+            found = reader.answer()
+            expect(not found or found == value(1, number), f"whole or not at all: {found}")
+        for _ in requests:
+            writer.answer()
 
 
 refused = subprocess.run([program, "--read-port", "0", "--reclaim", "place"], capture_output=True,
@@ -65,17 +95,8 @@ server = Server(program, "--reclaim", way, "--read-port", "0", "--queue-size", "
                 "--max-clients", "100")
 reader = server.connect_reader()
 writer = server.connect()
-for key in range(KEEPERS):
-    writer.ask("SET", f"keeper{key}", value(key, 0))
+check_growing(writer, reader)
 check_commands(reader)
-thread = threading.Thread(target=write, args=(server,))
-thread.start()
-counts = [0] * KEEPERS
-while thread.is_alive():
-    read(reader, counts)
-thread.join()
-read(reader, counts)
-expect(counts == [ROUNDS - 1] * KEEPERS, "the last values are read at last")
 check_flush(writer, reader)
 expect(int(server.info("reclaim")["in_place_total"]) == 0, "nothing is destroyed under a reader")
 server.end()
