@@ -28,9 +28,9 @@ static inline char *buffer_bytes(const struct buffer *buffer)
 }
 
 /*
- * Makes room for so many bytes at the end. False, and the buffer is broken, where there is no memory
- * or the server's limit is reached; a small buffer (of 16 KiB) is always given, so that full servers
- * still answer.
+ * Makes room for so many bytes at the end. False, and the buffer is broken, where there is no
+ * memory or the server's limit is reached; a small buffer (of 16 KiB) is always given, so that full
+ * servers still answer.
  */
 bool buffer_reserve(struct buffer *buffer, size_t bytes);
 void buffer_append(struct buffer *buffer, const void *bytes, size_t count);

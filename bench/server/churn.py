@@ -13,7 +13,8 @@ WINDOW = 64
 
 def request(*words):
     words = [word if isinstance(word, bytes) else str(word).encode() for word in words]
-    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+    strings = b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+    return b"*%d\r\n%s" % (len(words), strings)
 
 
 class Churn:

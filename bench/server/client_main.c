@@ -50,7 +50,7 @@ static _Noreturn void fail(const char *what, int error)
 	exit(1);
 }
 
-/* ---- Requests --------------------------------------------------------------------------------- */
+/* ---- Requests -------------------------------------------------------------------------------- */
 
 static void request(struct client *client, uint64_t number, uint64_t due_ns)
 {
@@ -105,7 +105,7 @@ static uint64_t send_due(uint64_t sent, uint64_t total, uint64_t begin_ns)
 	return sent;
 }
 
-/* ---- The loop --------------------------------------------------------------------------------- */
+/* ---- The loop -------------------------------------------------------------------------------- */
 
 static void watch(int descriptor, struct client *client)
 {
@@ -168,7 +168,7 @@ static void measure(uint64_t total)
 	}
 }
 
-/* ---- Results ---------------------------------------------------------------------------------- */
+/* ---- Results --------------------------------------------------------------------------------- */
 
 static void print(struct results *results)
 {

@@ -33,7 +33,7 @@ static void echo(struct call *call)
 	reply_bulk(call->out, call_bytes(call, 1), call_length(call, 1));
 }
 
-/* ---- INFO ------------------------------------------------------------------------------------- */
+/* ---- INFO ------------------------------------------------------------------------------------ */
 
 static void describe_server(const struct loop *loop, struct buffer *out)
 {
@@ -135,7 +135,7 @@ static void info(struct call *call)
 	buffer_free(&text);
 }
 
-/* ---- CONFIG ----------------------------------------------------------------------------------- */
+/* ---- CONFIG ---------------------------------------------------------------------------------- */
 
 static void print_port(char *text, size_t bytes)
 {
@@ -225,7 +225,7 @@ static void config(struct call *call)
 	}
 }
 
-/* ---- The rest --------------------------------------------------------------------------------- */
+/* ---- The rest -------------------------------------------------------------------------------- */
 
 static void set_name(struct call *call)
 {

@@ -34,8 +34,8 @@ static struct value *get_or_create(
 	return NULL;
 }
 
-/* The value of the call's key. NULL: there is none, or none of that type; the call has been answered,
- * in the first case with nothing. */
+/* The value of the call's key. NULL: there is none, or none of that type; the call has been
+ * answered, in the first case with nothing. */
 static struct value *get(
 	struct call *call, enum value_type type, void (*reply_nothing)(struct buffer *))
 {
@@ -60,7 +60,7 @@ static void reply_empty(struct buffer *out)
 	reply_array(out, 0);
 }
 
-/* ---- Lists ------------------------------------------------------------------------------------ */
+/* ---- Lists ----------------------------------------------------------------------------------- */
 
 static void push(struct call *call, bool is_at_front)
 {
@@ -145,7 +145,7 @@ static void lrange(struct call *call)
 		reply_error(call->out, "ERR value is not an integer or out of range");
 }
 
-/* ---- Sets ------------------------------------------------------------------------------------- */
+/* ---- Sets ------------------------------------------------------------------------------------ */
 
 static void sadd(struct call *call)
 {

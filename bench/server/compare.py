@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: MIT
 """compare.py SERVER CLIENT: who destroys a server's big values, and what that does to its small
 commands. See --help."""
@@ -14,8 +14,8 @@ import sys
 
 from churn import Churn
 from results import Results
-from target import (ALL_CPUS, CLIENT_CPUS, PATIENCE_S, RECLAIM_CPUS, Ours, Redis, is_real_time_allowed, pinning,
-                    redis_version, start)
+from target import (ALL_CPUS, CLIENT_CPUS, PATIENCE_S, RECLAIM_CPUS, Ours, Redis,
+                    is_real_time_allowed, pinning, redis_version, start)
 
 WAYS = {"drop": "defer_drop", "loop": "defer_drop, in the loop", "place": "in place",
         "mutex": "mutex and list", "call_rcu": "call_rcu"}
@@ -45,18 +45,19 @@ LEAST_SIZES = [10]
 
 def print_help():
     print("usage: compare.py SERVER CLIENT [OPTION]...\n\n"
-          "Runs the server with each way to destroy big values, and redis-server with DEL and with\n"
-          "UNLINK where it is installed. A client makes values of so many elements and deletes them\n"
-          "at a steady pace, while another measures small commands, open loop, and redis-benchmark\n"
-          "what goes through. Then values are made and deleted as fast as it goes, while who\n"
-          "destroys hardly gets to run: how much memory that takes.\n")
+          "Runs the server with each way to destroy big values, and redis-server with DEL and\n"
+          "with UNLINK where it is installed. A client makes values of so many elements and\n"
+          "deletes them at a steady pace, while another measures small commands, open loop, and\n"
+          "redis-benchmark what goes through. Then values are made and deleted as fast as it\n"
+          "goes, while who destroys hardly gets to run: how much memory that takes.\n")
     for name, (what, least, most, built_in, quick) in NUMBERS.items():
         print(f"  {'--' + name + ' N':18} {what}; {least}..{most} [{built_in}, quick {quick}]")
-    print(f"  --sizes N,...      elements of a value; 1..100000000 [{','.join(map(str, SIZES))}]\n"
+    built_in = ",".join(map(str, SIZES))
+    print(f"  --sizes N,...      elements of a value; 1..100000000 [{built_in}]\n"
           "  --quick            less of it, for a minute\n"
           "  --least            every number at its least: to see that it works\n"
-          "  --json FILE        the same figures as JSON too; - for standard output, then the text\n"
-          "                     goes to standard error\n"
+          "  --json FILE        the same figures as JSON too; - for standard output, then the\n"
+          "                     text goes to standard error\n"
           "  --help             this text")
 
 
@@ -105,17 +106,24 @@ class Options:
         return self.numbers[name]
 
 
+def ways_of(server):
+    """Those that it was built with, as it says when it is asked for none."""
+    ran = subprocess.run([server, "--reclaim", ""], capture_output=True, text=True, check=False)
+    return ran.stderr.split("want one of ")[1].strip().split(", ")
+
+
 class Comparison:
     def __init__(self, server, client, options):
         self.client, self.options = client, options
         self.results = Results("server", sys.argv[3:], options.json)
         self.is_real_time = is_real_time_allowed()
         self.machine = None
-        ways = subprocess.run([server, "--reclaim", ""], capture_output=True, text=True, check=False)
-        built = ways.stderr.split("want one of ")[1].strip().split(", ")
+        built = ways_of(server)
         self.ours = [Ours(name, server, way) for way, name in WAYS.items() if way in built]
         self.targets = list(self.ours)
-        self.missing = [("call_rcu", "liburcu-dev was not there to build with")] * ("call_rcu" not in built)
+        self.missing = []
+        if "call_rcu" not in built:
+            self.missing.append(("call_rcu", "liburcu-dev was not there to build with"))
         if redis_version():
             self.targets += [Redis("DEL"), Redis("UNLINK")]
         else:
@@ -127,8 +135,9 @@ class Comparison:
     # ---- One measurement ----
 
     def measure_latency(self, target):
-        ran = start([self.client, "--port", str(target.port), "--rate", str(self.options.rate), "--ms",
-                     str(self.options.ms), "--json", "-"], CLIENT_CPUS, self.is_real_time,
+        command = [self.client, "--port", target.port, "--rate", self.options.rate,
+                   "--ms", self.options.ms, "--json", "-"]
+        ran = start(command, CLIENT_CPUS, self.is_real_time,
                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         out, err = ran.communicate(timeout=PATIENCE_S + self.options.ms / 1000)
         if ran.returncode:
@@ -138,9 +147,9 @@ class Comparison:
         return {row["at"]: row["median"] / 1000 for row in found["rows"]}
 
     def measure_throughput(self, target):
-        ran = start(["redis-benchmark", "-p", str(target.port), "--csv", "-t", "set,get", "-n",
-                     str(self.options.requests), "-r", "10000", "-d", "64"], CLIENT_CPUS,
-                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        command = ["redis-benchmark", "-p", target.port, "--csv", "-t", "set,get",
+                   "-n", self.options.requests, "-r", 10000, "-d", 64]
+        ran = start(command, CLIENT_CPUS, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         out, err = ran.communicate(timeout=PATIENCE_S)
         rows = list(csv.DictReader(io.StringIO(out)))
         if ran.returncode or len(rows) != 2:
@@ -158,7 +167,7 @@ class Comparison:
         return figures
 
     def measure_overload(self, target):
-        with target.running("--queue-bytes", str(OVERLOAD_QUEUE_BYTES)):
+        with target.running("--queue-bytes", OVERLOAD_QUEUE_BYTES):
             target.starve_helpers()
             neighbour = start([sys.executable, "-c", "while True: pass"], RECLAIM_CPUS)
             try:
@@ -199,15 +208,15 @@ class Comparison:
             self.results.version(**version)
         if redis_version():
             self.results.version("redis-server", redis_version())
-            self.results.note("redis-server is another program, and its lists are packed: it gets sets; it "
-                              "is there for the shape")
+            self.results.note("redis-server is another program, and its lists are packed: it gets "
+                              "sets; it is there for the shape")
         for name, why in self.missing:
             self.results.skip(name, why)
         self.results.note(pinning() + ("; the client that measures is a real-time thread"
                                        if self.is_real_time else ""))
-        self.results.note(f"{self.options.rate} small commands per second for {self.options.ms} ms, median "
-                          f"of {self.options.rounds}; {ELEMENTS_PER_S} elements per second are made and "
-                          f"deleted, in at most {MOST_VALUES_PER_S} values")
+        self.results.note(f"{self.options.rate} small commands per second for {self.options.ms} "
+                          f"ms, median of {self.options.rounds}; {ELEMENTS_PER_S} elements per "
+                          f"second are made and deleted, in at most {MOST_VALUES_PER_S} values")
 
     def run(self):
         os.sched_setaffinity(0, CLIENT_CPUS)
@@ -216,17 +225,18 @@ class Comparison:
         overload = self.rounds(self.ours, self.measure_overload)
         self.print_head()
         for percentile in PERCENTILES:
-            self.print_table(f"{percentile} of small commands while values are deleted", "us", percentile,
-                             by_size)
+            self.print_table(f"{percentile} of small commands while values are deleted", "us",
+                             percentile, by_size)
         if self.has_benchmark:
-            self.print_table("redis-benchmark meanwhile, GET and SET", "per s", "throughput", by_size)
+            self.print_table("redis-benchmark meanwhile, GET and SET", "per s", "throughput",
+                             by_size)
         self.print_table("peak memory", "MiB", "memory", by_size)
         self.results.table("peak memory under overload", "values", "ours/theirs")
         for target in self.ours:
             self.row(overload, target.name, str(self.options.overload), "MiB")
-        self.results.note(f"overload: values of {OVERLOAD_ELEMENTS} elements, made and deleted without a pause; "
-                          "who destroys is an idle thread (sched(7)) beside a busy process; queue-bytes "
-                          f"{OVERLOAD_QUEUE_BYTES}")
+        self.results.note(f"overload: values of {OVERLOAD_ELEMENTS} elements, without a pause; who "
+                          "destroys is an idle thread (sched(7)) beside a busy process; "
+                          f"queue-bytes {OVERLOAD_QUEUE_BYTES}")
         self.results.end()
 
 

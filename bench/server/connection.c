@@ -21,7 +21,7 @@
 /* Answers that wait to be read by the client, until no more requests are done for it. */
 #define MAX_WAITING_BYTES (1u << 20)
 
-/* ---- The end ---------------------------------------------------------------------------------- */
+/* ---- The end --------------------------------------------------------------------------------- */
 
 static void stop_waiting(struct connection *connection)
 {
@@ -63,7 +63,7 @@ void connection_bury_dead(struct loop *loop)
 	}
 }
 
-/* ---- Requests --------------------------------------------------------------------------------- */
+/* ---- Requests -------------------------------------------------------------------------------- */
 
 static void do_request(struct connection *connection)
 {
@@ -104,7 +104,7 @@ static void do_requests(struct connection *connection)
 	}
 }
 
-/* ---- Reading and writing ---------------------------------------------------------------------- */
+/* ---- Reading and writing --------------------------------------------------------------------- */
 
 static void read_some(struct connection *connection)
 {
@@ -182,7 +182,7 @@ static void socket_ready(struct watch *watch, uint32_t events)
 		go_on(connection);
 }
 
-/* ---- Waiting for what was reclaimed ----------------------------------------------------------- */
+/* ---- Waiting for what was reclaimed ---------------------------------------------------------- */
 
 static void eventfd_ready(struct watch *watch, uint32_t events)
 {
@@ -215,7 +215,7 @@ void connection_wait_for_reclaim(struct connection *connection)
 		strerror(-result));
 }
 
-/* ---- All -------------------------------------------------------------------------------------- */
+/* ---- All ------------------------------------------------------------------------------------- */
 
 static void refuse(int socket, const char *error)
 {

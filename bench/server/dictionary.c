@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A reader that finds an entry is right, wherever entries are moved: they are compared by their keys.
- * One that finds none may have been led astray by an entry that was moved under its feet, to another
- * chain; it looks again if buckets were moved meanwhile. Chains end, so it arrives.
+ * A reader that finds an entry is right, wherever entries are moved: they are compared by their
+ * keys. One that finds none may have been led astray by an entry that was moved under its feet, to
+ * another chain; it looks again if buckets were moved meanwhile. Chains end, so it arrives.
  */
 #include "dictionary.h"
 
@@ -39,7 +39,7 @@ size_t entry_size(const struct entry *entry)
 /* By who writes them. */
 #define own(place) atomic_load_explicit(place, memory_order_relaxed)
 
-/* ---- Tables ----------------------------------------------------------------------------------- */
+/* ---- Tables ---------------------------------------------------------------------------------- */
 
 static bool destroy_table(struct garbage *garbage, struct slice *slice)
 {
@@ -133,7 +133,7 @@ static void begin_growing(struct dictionary *dictionary)
 	publish(&dictionary->tables[1], create_table(table->buckets * 2, dictionary->holder));
 }
 
-/* ---- Entries ---------------------------------------------------------------------------------- */
+/* ---- Entries --------------------------------------------------------------------------------- */
 
 void dictionary_init(struct dictionary *dictionary, struct tally *holder)
 {
@@ -230,7 +230,7 @@ struct entry *dictionary_remove(struct dictionary *dictionary, const char *key, 
 	return entry;
 }
 
-/* ---- The end ---------------------------------------------------------------------------------- */
+/* ---- The end --------------------------------------------------------------------------------- */
 
 static bool destroy_entry(struct entry *entry, struct slice *slice)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A hash table with chains, for keys of the data set and members of sets. It grows a few buckets at a
- * time, so that growing holds nobody up.
+ * A hash table with chains, for keys of the data set and members of sets. It grows a few buckets at
+ * a time, so that growing holds nobody up.
  *
  * One thread writes. Others may look keys up meanwhile, with dictionary_find_shared.
  */
@@ -52,8 +52,8 @@ struct entry *dictionary_remove(struct dictionary *dictionary, const char *key, 
 size_t entry_size(const struct entry *entry);
 
 /*
- * Destroys entries, their values, and tables, as the slice allows; true when all are gone. The struct
- * itself stays.
+ * Destroys entries, their values, and tables, as the slice allows; true when all are gone. The
+ * struct itself stays.
  */
 bool dictionary_destroy(struct dictionary *dictionary, struct slice *slice);
 

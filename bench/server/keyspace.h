@@ -18,8 +18,8 @@ struct value *keyspace_get(const char *key, size_t length);
 /* For threads that only read, in a read-side critical section: the value stays until that ends. */
 struct value *keyspace_get_shared(const char *key, size_t length);
 
-/* The value of a key that may exist: the old one is reclaimed. On false, for want of memory, value is
- * the caller's still. */
+/* The value of a key that may exist: the old one is reclaimed. On false, for want of memory,
+ * value is the caller's still. */
 bool keyspace_set(const char *key, size_t length, struct value *value);
 
 /* False where there was no such key. */

@@ -2,8 +2,8 @@
  *
  * A small server that speaks the Redis protocol: see --help, and command.h for what it knows.
  *
- *     a request -> connection.c: read, parse, -> command_*.c -> keyspace.c: unlink -> reclaim.c: who
- *     destroys -> the answer
+ *     a request -> connection.c: read, parse, -> command_*.c -> keyspace.c: unlink -> reclaim.c:
+ *     who destroys -> the answer
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -44,7 +44,7 @@ __attribute__((format(printf, 2, 3))) static _Noreturn void fail(int error, cons
 	exit(2);
 }
 
-/* ---- The beginning ---------------------------------------------------------------------------- */
+/* ---- The beginning --------------------------------------------------------------------------- */
 
 /* Fewer clients where the system has no more descriptors for us. */
 static void make_room_for_clients(struct server_options *options)
@@ -139,7 +139,7 @@ static void start(struct loop *loop, struct watch *signals, int signal_descripto
 		fail(-result, "cannot start");
 }
 
-/* ---- The end ---------------------------------------------------------------------------------- */
+/* ---- The end --------------------------------------------------------------------------------- */
 
 static void end_connections(struct loop *loop)
 {
@@ -176,6 +176,9 @@ int main(int count, char **arguments)
 	server.started_ns = bench_now_ns();
 	start(&loop, &signals, signal_descriptor);
 	result = listener_open(&listener, &loop, server.options.address, server.options.port);
+	if (result == -EINVAL)
+		fail(EINVAL, "--listen %s: want an address of IPv4 or IPv6",
+			server.options.address);
 	if (result)
 		fail(-result, "--listen %s --port %u", server.options.address, server.options.port);
 	server.port = listener.port;

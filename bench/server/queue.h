@@ -14,7 +14,8 @@
 int queue_create(
 	struct defer_drop_queue **queue, const struct reclaim_config *config, uint32_t runner);
 
-/* False where there is no room, of drops or of bytes; it never waits: the loop has others to serve. */
+/* False where there is no room, of drops or of bytes; it never waits: the loop has others to
+ * serve. */
 bool queue_push(struct defer_drop_queue *queue, struct garbage *garbage, defer_drop_fn destroy);
 
 /* Destroys after a grace period; waits for room, since it could not destroy in place any sooner. */

@@ -71,7 +71,8 @@ void reclaim(struct garbage *garbage)
 		deferred_total++;
 		return;
 	}
-	/* Where the queue is full, the one who fills it helps: that bounds the memory that waits. */
+	/* Where the queue is full, the one who fills it helps: that bounds the memory that
+	 * waits. */
 	refused_total += is_worth_it;
 	in_place_total++;
 	garbage_destroy(garbage);

@@ -25,7 +25,8 @@ struct reclaim_config {
 /* A way to have garbage destroyed by somebody else. What is NULL does not apply to it. */
 struct reclaim_way {
 	const char *name;
-	bool has_grace_periods; /* it can destroy after one; then push finds room, however long it takes */
+	/* It can destroy after one; then push waits for room as long as it takes. */
+	bool has_grace_periods;
 	/* 0 or a negative errno. */
 	int (*start)(const struct reclaim_config *config);
 	/* False where there is no room: it is still the caller's. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A mutex, a condition variable and an allocated list, with no limit, as servers' background threads
- * are often made.
+ * A mutex, a condition variable and an allocated list, with no limit, as servers' background
+ * threads are often made.
  */
 #include <errno.h>
 #include <inttypes.h>

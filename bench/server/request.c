@@ -57,11 +57,11 @@ static bool add_argument(struct request *request, size_t begin, size_t length)
 	return true;
 }
 
-/* ---- Arrays of bulk strings ------------------------------------------------------------------- */
+/* ---- Arrays of bulk strings ------------------------------------------------------------------ */
 
 /*
- * Reads "<mark><number>\r\n" at the request's place. 1: read; 0: not all of it is there; -1: it is no
- * such line.
+ * Reads "<mark><number>\r\n" at the request's place. 1: read; 0: not all of it is there; -1: it is
+ * no such line.
  */
 static int parse_length(struct request *request, const char *bytes, size_t count, int64_t *number)
 {
@@ -168,7 +168,7 @@ static enum request_state parse_array(
 	return state;
 }
 
-/* ---- Inline commands -------------------------------------------------------------------------- */
+/* ---- Inline commands ------------------------------------------------------------------------- */
 
 static int hex_value(char digit)
 {
@@ -261,7 +261,7 @@ static enum request_state parse_inline(
 	return end ? parse_words(request, bytes, end, error) : REQUEST_PARTIAL;
 }
 
-/* ---- Both ------------------------------------------------------------------------------------- */
+/* ---- Both ------------------------------------------------------------------------------------ */
 
 enum request_state request_parse(
 	struct request *request, char *bytes, size_t count, const char **error)

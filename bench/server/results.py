@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What a benchmark in Python found, as bench/results.c writes it: a table as text while it goes on, and
-the same rows as JSON at the end."""
+"""What a benchmark in Python found, as bench/results.c writes it: a table as text while it goes on,
+and the same rows as JSON at the end."""
 import datetime
 import json
 import statistics
@@ -42,7 +42,8 @@ class Results:
 
     def machine(self, facts):
         self.json["machine"] = facts
-        self.say("{cpu}, {cpus} CPUs, {kernel}, {compiler}, {libc}, malloc of {allocator}".format(**facts))
+        self.say("{cpu}, {cpus} CPUs, {kernel}, {compiler}, {libc}, malloc of {allocator}".format(
+            **facts))
 
     def version(self, name, version):
         self.json["versions"].append({"name": name, "version": version})
@@ -59,7 +60,8 @@ class Results:
     def table(self, title, variable, ratio):
         self.head = {"table": title, "variable": variable}
         self.ratio = ratio
-        columns = "".join(f" {name:>10}" for name in ("median", "least", "quartile", "quartile", "most"))
+        columns = "".join(
+            f" {name:>10}" for name in ("median", "least", "quartile", "quartile", "most"))
         self.say(f"\n{title}\n  {'':30} {variable:>10} {'unit':7}{columns} {ratio}")
 
     def row(self, name, at, unit, samples, ratios=None):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The servers that are compared, and where the programs run. The loop of each has the first CPU, who
-destroys for it the second; clients have the others, or share the second where there are but two."""
+"""The servers that are compared, and where the programs run. The loop of each has the first CPU,
+who destroys for it the second; clients have the others, or share the second where there are but
+two."""
 import contextlib
 import os
 import re
@@ -19,7 +20,8 @@ CLIENT_CPUS = ALL_CPUS[2:] or RECLAIM_CPUS
 def pinning():
     return {1: "all on one CPU",
             2: "the loop on the first CPU; who destroys, and the clients, on the second"}.get(
-        len(ALL_CPUS), "the loop on the first CPU, who destroys on the second, clients on the others")
+        len(ALL_CPUS),
+        "the loop on the first CPU, who destroys on the second, clients on the others")
 
 
 def is_real_time_allowed():
@@ -38,7 +40,8 @@ def start(command, cpus, is_real_time=False, **options):
         if is_real_time:
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
 
-    return subprocess.Popen(command, preexec_fn=prepare, text=True, **options)
+    words = [str(word) for word in command]
+    return subprocess.Popen(words, preexec_fn=prepare, text=True, **options)
 
 
 def free_port():
@@ -102,8 +105,8 @@ class Redis(Target):
     def start(self):
         self.port = free_port()
         self.process = start(
-            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
-             "--server_cpulist", str(ALL_CPUS[0]), "--bio_cpulist", str(RECLAIM_CPUS[0])],
+            ["redis-server", "--port", self.port, "--bind", "127.0.0.1", "--save", "",
+             "--server_cpulist", ALL_CPUS[0], "--bio_cpulist", RECLAIM_CPUS[0]],
             ALL_CPUS, stdout=subprocess.DEVNULL)
         until_s = time.monotonic() + PATIENCE_S
         while socket.socket().connect_ex(("127.0.0.1", self.port)):

@@ -20,7 +20,7 @@ static void *create(size_t bytes, enum value_type type,
 	return value;
 }
 
-/* ---- Strings ---------------------------------------------------------------------------------- */
+/* ---- Strings --------------------------------------------------------------------------------- */
 
 static bool destroy_string(struct garbage *garbage, struct slice *slice)
 {
@@ -42,7 +42,7 @@ struct value *string_create(const char *bytes, size_t length)
 	return &string->value;
 }
 
-/* ---- Lists ------------------------------------------------------------------------------------ */
+/* ---- Lists ----------------------------------------------------------------------------------- */
 
 static bool destroy_list(struct garbage *garbage, struct slice *slice)
 {
@@ -103,7 +103,7 @@ struct list_node *list_at(const struct list *list, uint64_t index)
 	return node;
 }
 
-/* ---- Sets ------------------------------------------------------------------------------------- */
+/* ---- Sets ------------------------------------------------------------------------------------ */
 
 static bool destroy_set(struct garbage *garbage, struct slice *slice)
 {

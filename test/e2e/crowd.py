@@ -1,7 +1,7 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: MIT
-"""crowd.py SERVER: ten thousand clients at once are served, one more is turned away, and as they leave
-others may come."""
+"""crowd.py SERVER: ten thousand clients at once are served, one more is turned away, and as they
+leave others may come."""
 import resource
 import sys
 

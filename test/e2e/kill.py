@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: MIT
 """kill.py SERVER WAY: clients that vanish in the middle of a pipeline, and a server that ends under
 load, by SIGTERM and by SHUTDOWN. No node may be lost."""
@@ -22,7 +22,8 @@ def load(server, number):
         while not is_over.is_set():
             key = random_number.randrange(20)
             members = range(random_number.choice([1, 10, 1000]))
-            client.send(request("SADD", f"set{key}", *members) + request("RPUSH", f"l{key}", *members) +
+            client.send(request("SADD", f"set{key}", *members) +
+                        request("RPUSH", f"l{key}", *members) +
                         request("DEL", f"set{key + 1}") + request("UNLINK", f"l{key + 2}") +
                         request("SET", f"s{key}", "x" * 10000) + request("FLUSHALL") * (not key))
             if random_number.randrange(4):

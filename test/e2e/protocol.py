@@ -1,7 +1,7 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: MIT
-"""protocol.py SERVER WAY: the commands and their errors; requests that are malformed, too large, or in
-pieces; clients that do not read; and the memory limit."""
+"""protocol.py SERVER WAY: the commands and their errors; requests that are malformed, too large, or
+in pieces; clients that do not read; and the memory limit."""
 import subprocess
 import sys
 
@@ -44,9 +44,11 @@ def check_refusals(server):
         (["PING", "a", "b"], "-ERR wrong number"), (["GET", "l"], "-WRONGTYPE"),
         (["RPUSH", "s", "a"], "-WRONGTYPE"), (["SADD", "l", "a"], "-WRONGTYPE"),
         (["LLEN", "s"], "-WRONGTYPE"), (["LRANGE", "l", "0", "x"], "-ERR value is not an integer"),
-        (["LRANGE", "l", "0", "9" * 20], "-ERR value is not"), (["SET", "a", "b", "EX"], "-ERR wrong"),
+        (["LRANGE", "l", "0", "9" * 20], "-ERR value is not"),
+        (["SET", "a", "b", "EX"], "-ERR wrong"),
         (["FLUSHALL", "NOW"], "-ERR syntax"), (["CONFIG", "SET"], "-ERR unknown subcommand"),
-        (["CLIENT", "KILL"], "-ERR unknown subcommand"), (["CLIENT", "SETNAME", "x" * 99], "-ERR Client"),
+        (["CLIENT", "KILL"], "-ERR unknown subcommand"),
+        (["CLIENT", "SETNAME", "x" * 99], "-ERR Client"),
     ]:
         found = client.ask(*words)
         expect(isinstance(found, str) and found.startswith(begin), f"{words}: {found}")
@@ -162,9 +164,10 @@ def check_limit():
 
 def check_options():
     for option, value in [("--reclaim", "nobody"), ("--port", "65536"), ("--queue-size", "3"),
-                          ("--max-memory", "1"), ("--max-clients", "-1"), ("--budget-us", "0")]:
+                          ("--max-memory", "1"), ("--listen", "nowhere"), ("--max-clients", "-1"), ("--budget-us", "0")]:
         ran = subprocess.run([program, option, value], capture_output=True, text=True, check=False)
-        expect(ran.returncode == 2 and ran.stderr.count("\n") == 1 and f"{option} {value}" in ran.stderr,
+        is_named = f"{option} {value}" in ran.stderr
+        expect(ran.returncode == 2 and ran.stderr.count("\n") == 1 and is_named,
                f"{option} {value}: {ran.returncode} {ran.stderr}")
 
 
@@ -176,7 +179,8 @@ check_pieces(server)
 check_large(server)
 check_flush(server)
 check_deaf(server)
-expect(int(server.info("reclaim")["deferred_total"]) > 0 or way == "place", "big values are deferred")
+deferred = int(server.info("reclaim")["deferred_total"])
+expect(deferred > 0 or way == "place", "big values are deferred")
 while server.info("clients")["connected_clients"] != "1":
     pass  # those who closed are forgotten
 server.end()

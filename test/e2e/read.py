@@ -1,7 +1,7 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: MIT
-"""read.py SERVER WAY: a second thread reads while the first one replaces, deletes, flushes, and grows
-the table under it. What is there throughout is always found, and no value is ever torn."""
+"""read.py SERVER WAY: a second thread reads while the first one replaces, deletes, flushes, and
+grows the table under it. What is there throughout is always found, and no value is ever torn."""
 import subprocess
 import sys
 import threading
@@ -36,8 +36,9 @@ def write(client, first):
     """Grows the table, replaces the keepers meanwhile, and deletes some of the others."""
     for number in range(10):
         begin = number * ADDED // 10
-        ask_all(client, [request("SET", f"other{begin + i}", "x") for i in range(ADDED // 10)] +
-                keep(first + number) + [request("DEL", f"other{begin + i}") for i in range(0, 100, 2)])
+        ask_all(client, [request("SET", f"other{begin + i}", "x") for i in range(ADDED // 10)])
+        ask_all(client, keep(first + number))
+        ask_all(client, [request("DEL", f"other{begin + i}") for i in range(0, 100, 2)])
     is_growing.clear()
 
 
@@ -90,7 +91,8 @@ def check_flush(writer, reader):
 
 refused = subprocess.run([program, "--read-port", "0", "--reclaim", "place"], capture_output=True,
                          text=True, check=False)
-expect(refused.returncode == 2 and "--reclaim place" in refused.stderr, "place has no grace periods")
+expect(refused.returncode == 2 and "--reclaim place" in refused.stderr,
+       "place has no grace periods")
 server = Server(program, "--reclaim", way, "--read-port", "0", "--queue-size", "64",
                 "--max-clients", "100")
 reader = server.connect_reader()

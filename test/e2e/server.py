@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A server under test, and connections to it. Where anything goes wrong, or does not end for a minute
-and a half, the program fails; how long things take otherwise is not looked at."""
+"""A server under test, and connections to it. Where anything goes wrong, or does not end for a
+minute and a half, the program fails; how long things take otherwise is not looked at."""
 import re
 import signal
 import socket
@@ -56,7 +56,8 @@ class Connection:
 
 def request(*words):
     words = [word if isinstance(word, bytes) else str(word).encode() for word in words]
-    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+    strings = b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+    return b"*%d\r\n%s" % (len(words), strings)
 
 
 class Server:
@@ -86,7 +87,7 @@ class Server:
         return dict(line.split(":", 1) for line in lines if ":" in line)
 
     def end(self, how=signal.SIGTERM):
-        """As it ended by itself, or by a signal: with nothing lost and nothing to complain about."""
+        """By a signal, or by itself: with nothing lost and nothing to complain about."""
         if how:
             self.process.send_signal(how)
         out, err = self.process.communicate(timeout=PATIENCE_S)

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: MIT
 """tools.py SERVER WAY: redis-cli and redis-benchmark, unmodified, find what they look for."""
 import shutil
@@ -55,8 +55,8 @@ ERR wrong number of arguments for 'get' command
 
 
 def run(*command, text=None):
-    ran = subprocess.run(command, input=text, capture_output=True, text=True, timeout=PATIENCE_S * 3,
-                         check=False)
+    ran = subprocess.run(command, input=text, capture_output=True, text=True,
+                         timeout=PATIENCE_S * 3, check=False)
     expect(ran.returncode == 0, f"{command}: {ran.returncode} {ran.stdout}{ran.stderr}")
     return ran.stdout
 
