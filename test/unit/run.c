@@ -263,13 +263,20 @@ static atomic_uint *shared_count;
 static void push_before_exit(uint32_t runner, defer_drop_error_fn error)
 {
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	struct gate gate;
 
 	telling = make_telling(runner, 0, error);
+	if (runner == WORKER)
+		hold_up(telling, &gate);
 	options.bytes = 10;
 	answers(0, push_status(telling, -EIO));
 	for (unsigned i = 0; i < 3; i++)
 		answers(0, defer_drop_queue_push_with(
 				   telling, shared_count, count_up, FOREVER, &options));
+	if (runner == WORKER) {
+		let_go(&gate);
+		pause();
+	}
 	defer_drop_queue_flush(telling, FOREVER);
 	for (;;)
 		pause(); /* until the worker has ended the process */
