@@ -125,6 +125,16 @@ void dd_watch_glance(struct defer_drop_queue *queue)
 	dd_watch_look(queue, false);
 }
 
+void dd_watch_leave(struct defer_drop_queue *queue)
+{
+	struct defer_drop_level level;
+
+	if (!dd_watch_has_marks(queue) || dd_queue_state(queue) != DD_OPEN)
+		return;
+	level = level_of(queue);
+	tell(queue, &level, !level.backlog);
+}
+
 /* ---- Waiting --------------------------------------------------------------------------------- */
 
 /* False, and nothing done, where the consumer has finished. */

@@ -67,6 +67,7 @@ static inline int dd_consumer_enter(
 
 static inline void dd_consumer_leave(struct defer_drop_queue *queue, const struct dd_running *frame)
 {
+	dd_watch_leave(queue);
 	dd_running_leave(frame);
 	dd_seat_leave(&queue->consumer_seat);
 }
