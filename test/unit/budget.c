@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The byte budget.
+ */
+#include "queues.h"
+
+TestSuite(budget, .timeout = 60);
+
+static const uint32_t runners[] = {WORKER, CALLER};
+
+static struct defer_drop_queue *make(uint32_t runner, uint64_t max_bytes, uint32_t lanes)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	struct defer_drop_queue *queue;
+
+	config.runner = runner;
+	config.queue_size = 64;
+	config.max_bytes = max_bytes;
+	config.max_lanes = lanes;
+	answers(0, defer_drop_queue_create(&queue, &config));
+	return queue;
+}
+
+static int push_bytes(struct defer_drop_queue *queue, uint64_t bytes, uint64_t timeout_ns)
+{
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+
+	options.bytes = bytes;
+	return defer_drop_queue_push_with(queue, number(bytes), note, timeout_ns, &options);
+}
+
+static uint64_t pending(struct defer_drop_queue *queue)
+{
+	return stats_of(queue).backlog_bytes;
+}
+
+static void drain_one(struct defer_drop_queue *queue)
+{
+	answers(0, defer_drop_queue_drain(queue, 1, FOREVER, NULL));
+}
+
+/* How many stand in line for bytes. */
+struct in_line {
+	struct in_line *next; /* as struct dd_budget_waiter begins */
+};
+
+static unsigned waiters(struct defer_drop_queue *queue)
+{
+	unsigned count = 0;
+
+	pthread_mutex_lock(&queue->waiters_lock);
+	for (struct in_line *at = (struct in_line *)queue->budget.first; at; at = at->next)
+		count++;
+	pthread_mutex_unlock(&queue->waiters_lock);
+	return count;
+}
+
+/* ---- What is admitted ------------------------------------------------------------------------ */
+
+Test(budget, admits_up_to_its_bound_and_no_more)
+{
+	for (unsigned shared = 0; shared < 2; shared++) {
+		struct defer_drop_queue *queue = make(CALLER, 100, lanes_tried[shared]);
+
+		answers(0, push_bytes(queue, 60, 0));
+		answers(0, push_bytes(queue, 40, 0));
+		cr_assert_eq(pending(queue), 100);
+		answers(-ETIMEDOUT, push_bytes(queue, 1, 0));
+		answers(-ETIMEDOUT, push_bytes(queue, 1, MS));
+		/* What holds no bytes needs none. */
+		answers(0, push_bytes(queue, 0, 0));
+		answers(0, defer_drop_queue_push_try(queue, NULL, note));
+		cr_assert_eq(stats_of(queue).refused_total, 2);
+		drain_one(queue);
+		cr_assert_eq(pending(queue), 40);
+		answers(-ETIMEDOUT, push_bytes(queue, 61, 0));
+		answers(0, push_bytes(queue, 60, 0));
+		answers(0, defer_drop_queue_flush(queue, FOREVER));
+		cr_assert_eq(pending(queue), 0);
+		end_queue(queue);
+	}
+}
+
+Test(budget, admits_one_that_is_larger_than_all_of_it_when_nothing_else_is_pending)
+{
+	struct defer_drop_queue *queue = make(CALLER, 100, 0);
+
+	answers(0, push_bytes(queue, 1, 0));
+	answers(-ETIMEDOUT, push_bytes(queue, 1000, 0));
+	drain_one(queue);
+	answers(0, push_bytes(queue, DEFER_DROP_BYTES_END - 1, 0));
+	cr_assert_eq(pending(queue), DEFER_DROP_BYTES_END - 1);
+	answers(-ETIMEDOUT, push_bytes(queue, 1, 0));
+	drain_one(queue);
+	cr_assert_eq(pending(queue), 0);
+	answers(0, push_bytes(queue, 1, 0));
+	end_queue(queue);
+}
+
+Test(budget, has_no_bound_that_anyone_meets_unless_it_is_configured)
+{
+	struct defer_drop_queue *queue = make_queue(CALLER, 64, 0);
+
+	for (unsigned i = 0; i < 32; i++)
+		answers(0, push_bytes(queue, DEFER_DROP_BYTES_END - 1, 0));
+	cr_assert_eq(pending(queue), 32 * (DEFER_DROP_BYTES_END - 1));
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	cr_assert_eq(pending(queue), 0);
+	end_queue(queue);
+}
+
+/* A ring that is full gives back what was taken from the budget. */
+Test(budget, keeps_nothing_of_a_push_that_failed)
+{
+	for (unsigned shared = 0; shared < 2; shared++) {
+		struct defer_drop_queue *queue = make_queue(CALLER, 4, lanes_tried[shared]);
+		struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
+		struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+
+		answers(0, push_bytes(queue, 10, 0));
+		answers(0, push_bytes(queue, 10, 0));
+		answers(-ETIMEDOUT, push_bytes(queue, 10, 0));
+		answers(-ETIMEDOUT, push_bytes(queue, 10, MS));
+		options.bytes = DEFER_DROP_BYTES_END;
+		answers(-EOVERFLOW,
+			defer_drop_queue_push_with(queue, NULL, note, FOREVER, &options));
+		options.bytes = 10;
+		options.completion = &completion;
+		completion.state = 1; /* in use */
+		answers(-EBUSY, defer_drop_queue_push_with(queue, NULL, note, FOREVER, &options));
+		cr_assert_eq(pending(queue), 20);
+		answers(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_ABANDON, 0, NULL));
+		cr_assert_eq(pending(queue), 0);
+		answers(-ESHUTDOWN, push_bytes(queue, 10, FOREVER));
+		cr_assert_eq(pending(queue), 0);
+		answers(0, defer_drop_queue_free(queue));
+	}
+}
+
+/* ---- Waiting --------------------------------------------------------------------------------- */
+
+struct pushing {
+	struct defer_drop_queue *queue;
+	uint64_t bytes;
+	uint64_t timeout_ns;
+	int result;
+};
+
+static void *push_in_thread_bytes(void *argument)
+{
+	struct pushing *pushing = argument;
+
+	pushing->result = push_bytes(pushing->queue, pushing->bytes, pushing->timeout_ns);
+	return NULL;
+}
+
+Test(budget, serves_those_who_wait_in_the_order_of_coming)
+{
+	struct defer_drop_queue *queue = make(CALLER, 100, 0);
+	/* The big one comes first: the small ones, for which there is room, wait behind it. */
+	struct pushing pushings[] = {{queue, 90, FOREVER, 1}, {queue, 5, FOREVER, 1},
+		{queue, 4, FOREVER, 1}, {queue, 50, FOREVER, 1}};
+	pthread_t threads[4];
+
+	answers(0, push_bytes(queue, 40, 0));
+	answers(0, push_bytes(queue, 41, 0));
+	for (unsigned i = 0; i < 4; i++) {
+		threads[i] = spawn(push_in_thread_bytes, &pushings[i]);
+		await(waiters(queue) == i + 1);
+		cr_assert_eq(pending(queue), 81);
+	}
+	answers(-ETIMEDOUT, push_bytes(queue, 1, 0));
+	answers(-ETIMEDOUT, push_bytes(queue, 1, MS));
+	drain_one(queue);
+	cr_assert_eq(waiters(queue), 4);
+	drain_one(queue);
+	cr_assert_eq(waiters(queue), 1);
+	for (unsigned i = 0; i < 3; i++) {
+		join_thread(threads[i]);
+		answers(0, pushings[i].result);
+	}
+	cr_assert_eq(pending(queue), 99);
+	answers(-ETIMEDOUT, push_bytes(queue, 1, 0));
+	answers(0, defer_drop_queue_drain(queue, 3, FOREVER, NULL));
+	join_thread(threads[3]);
+	answers(0, pushings[3].result);
+	cr_assert_eq(stats_of(queue).waits_total, 5);
+	end_queue(queue);
+}
+
+Test(budget, goes_on_when_one_who_waits_gives_up)
+{
+	struct defer_drop_queue *queue = make(CALLER, 100, 0);
+	struct pushing big = {queue, 90, 50 * MS, 1};
+	struct pushing small = {queue, 10, FOREVER, 1};
+	pthread_t threads[2];
+
+	answers(0, push_bytes(queue, 80, 0));
+	threads[0] = spawn(push_in_thread_bytes, &big);
+	await(waiters(queue) == 1);
+	threads[1] = spawn(push_in_thread_bytes, &small);
+	join_thread(threads[0]);
+	answers(-ETIMEDOUT, big.result);
+	join_thread(threads[1]); /* though nothing was drained */
+	answers(0, small.result);
+	cr_assert_eq(pending(queue), 90);
+	answers(0, push_bytes(queue, 10, 0));
+	end_queue(queue);
+}
+
+Test(budget, a_push_that_waits_for_bytes_wakes_the_worker)
+{
+	struct defer_drop_queue *queue = make(WORKER, 10, 0);
+
+	for (unsigned i = 0; i < 500; i++)
+		answers(0, push_bytes(queue, 10, FOREVER));
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	cr_assert_eq(atomic_load(&seen_count), 500);
+	cr_assert_eq(pending(queue), 0);
+	end_queue(queue);
+}
+
+/* Of an error the object stays the caller's; of 0 it is destroyed. */
+static void *push_until_shutdown(void *argument)
+{
+	uintptr_t accepted = 0;
+	int result;
+
+	while (!(result = push_bytes(argument, 7, FOREVER)))
+		accepted++;
+	return result == -ESHUTDOWN ? number(accepted) : number(UINTPTR_MAX);
+}
+
+Test(budget, a_shutdown_sends_away_who_waits_for_bytes)
+{
+	for (unsigned i = 0; i < 8; i++) {
+		struct defer_drop_queue *queue = make(WORKER, 20, lanes_tried[i / 2 % 2]);
+		uintptr_t accepted = 0;
+		struct defer_drop_report report;
+		pthread_t threads[4];
+		uint32_t mode = i % 2 ? DEFER_DROP_SHUTDOWN_DRAIN : DEFER_DROP_SHUTDOWN_ABANDON;
+
+		for (unsigned j = 0; j < 4; j++)
+			threads[j] = spawn(push_until_shutdown, queue);
+		usleep(2000);
+		answers(0, defer_drop_queue_shutdown(queue, mode, 0, &report));
+		for (unsigned j = 0; j < 4; j++)
+			accepted += (uintptr_t)join_thread(threads[j]);
+		cr_assert_eq(accepted, report.destroyed_total + report.left_total);
+		cr_assert_eq(pending(queue), 0);
+		answers(0, defer_drop_queue_free(queue));
+	}
+}
+
+/* ---- The bound beside many who push ---------------------------------------------------------- */
+
+#define BOUND 1000
+
+static atomic_ulong held;
+static atomic_ulong most_held;
+
+/* What is pending is at least what was pushed and is not yet destroyed. */
+static void release(void *object)
+{
+	atomic_fetch_sub(&held, (uintptr_t)object);
+}
+
+static void *push_and_hold(void *argument)
+{
+	uintptr_t wrong = 0;
+
+	for (unsigned i = 0; i < 1000; i++) {
+		struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+		unsigned long now;
+
+		options.bytes = 1 + i * 37 % 400;
+		if (defer_drop_queue_push_with(argument, number(options.bytes), release,
+			    i % 3 ? FOREVER : 0, &options))
+			wrong += i % 3 != 0;
+		else
+			atomic_fetch_add(&held, options.bytes);
+		now = atomic_load(&((struct defer_drop_queue *)argument)->budget.pending_bytes) &
+		      ~DD_BUDGET_WAITED;
+		if (now > atomic_load(&most_held))
+			atomic_store(&most_held, now);
+	}
+	return number(wrong);
+}
+
+Test(budget, is_never_exceeded)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct defer_drop_queue *queue = make(WORKER, BOUND, lanes_tried[i]);
+		pthread_t threads[4];
+
+		for (unsigned j = 0; j < 4; j++)
+			threads[j] = spawn(push_and_hold, queue);
+		for (unsigned j = 0; j < 4; j++)
+			cr_assert_null(join_thread(threads[j]));
+		cr_assert_leq(atomic_load(&most_held), BOUND);
+		answers(0, defer_drop_queue_flush(queue, FOREVER));
+		cr_assert_eq(atomic_load(&held), 0);
+		cr_assert_eq(pending(queue), 0);
+		cr_assert_eq(waiters(queue), 0);
+		end_queue(queue);
+	}
+}
+
+/* ---- By destructors -------------------------------------------------------------------------- */
+
+static int nested_results[2];
+
+static void nest_more_than_all(void *object)
+{
+	nested_results[0] = push_bytes(object, 1000, FOREVER);
+	nested_results[1] = push_bytes(object, 1000, 0);
+}
+
+Test(budget, a_nested_drop_may_exceed_it)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		struct defer_drop_queue *queue = make(runners[i % 2], 100, lanes_tried[i / 2]);
+
+		answers(0, defer_drop_queue_push(queue, queue, nest_more_than_all));
+		answers(0, push_bytes(queue, 90, 0));
+		answers(0, defer_drop_queue_flush(queue, FOREVER));
+		answers(0, nested_results[0]);
+		answers(0, nested_results[1]);
+		cr_assert_eq(pending(queue), 0);
+		end_queue(queue);
+	}
+}
+
+/* ---- The ring behind it ---------------------------------------------------------------------- */
+
+Test(budget, a_deadline_counts_for_bytes_and_room_together)
+{
+	struct defer_drop_queue *queue = make_queue(CALLER, 2, 0);
+	uint64_t since_ns = dd_now_ns();
+
+	answers(0, push_bytes(queue, 10, 0));
+	answers(-ETIMEDOUT, push_bytes(queue, 10, 5 * MS));
+	cr_assert_geq(dd_now_ns() - since_ns, 5 * MS);
+	cr_assert_eq(pending(queue), 10);
+	end_queue(queue);
+}
