@@ -135,6 +135,71 @@ Test(config, numbers_keep_to_their_ranges)
 	answers(-EINVAL, with(longest_nap_ns, S + 1));
 }
 
+/* ---- Bytes and marks ------------------------------------------------------------------------- */
+
+#define MOST (UINT64_C(1) << 62)
+
+static void ignore_level(void *context, const struct defer_drop_level *level)
+{
+	(void)context;
+	(void)level;
+}
+
+static int make_with_marks(
+	uint64_t high_drops, uint64_t low_drops, uint64_t high_bytes, uint64_t low_bytes)
+{
+	struct defer_drop_config asked = DEFER_DROP_CONFIG_INIT;
+
+	asked.watermark = ignore_level;
+	asked.high_drops = high_drops;
+	asked.low_drops = low_drops;
+	asked.high_bytes = high_bytes;
+	asked.low_bytes = low_bytes;
+	return dd_config_make(&asked, &made);
+}
+
+Test(config, bytes_and_intervals_keep_to_their_ranges)
+{
+	answers(0, dd_config_make(NULL, &made));
+	cr_assert_eq(made.max_bytes, MOST);
+	cr_assert_eq(made.watermark_interval_ns, 10 * MS);
+	answers(0, with(max_bytes, 1));
+	answers(0, with(max_bytes, MOST));
+	answers(-EINVAL, with(max_bytes, MOST + 1));
+	answers(-EINVAL, with(max_bytes, UINT64_MAX));
+	answers(0, with(watermark_interval_ns, 1000));
+	answers(-EINVAL, with(watermark_interval_ns, 999));
+	answers(0, with(watermark_interval_ns, MOST));
+	answers(-EINVAL, with(watermark_interval_ns, MOST + 1));
+}
+
+Test(config, marks_keep_to_their_ranges_and_the_low_ones_lie_below)
+{
+	answers(0, make_with_marks(100, 0, 0, 0));
+	cr_assert_eq(made.low_drops, 50);
+	answers(0, make_with_marks(0, 0, 7, 0));
+	cr_assert_eq(made.low_bytes, 3);
+	answers(0, make_with_marks(1, 0, 1, 0));
+	answers(0, make_with_marks(MOST, MOST - 1, MOST, MOST - 1));
+	answers(0, make_with_marks(100, 1, 0, 0));
+	cr_assert_eq(made.low_drops, 1);
+	answers(-EINVAL, make_with_marks(MOST + 1, 1, 0, 0));
+	answers(-EINVAL, make_with_marks(0, 0, MOST + 1, 1));
+	answers(-EINVAL, make_with_marks(100, 100, 0, 0));
+	answers(-EINVAL, make_with_marks(0, 0, 100, 101));
+	answers(-EINVAL, make_with_marks(0, 10, 100, 0));
+	answers(-EINVAL, make_with_marks(100, 0, 0, 10));
+}
+
+Test(config, marks_go_with_a_watermark_function_only)
+{
+	answers(-EINVAL, make_with_marks(0, 0, 0, 0));
+	answers(-EINVAL, with(high_drops, 100));
+	answers(-EINVAL, with(high_bytes, 100));
+	answers(-EINVAL, with(low_drops, 100));
+	answers(-EINVAL, with(low_bytes, 100));
+}
+
 static int make_with_priority(uint32_t scheduling, uint32_t priority)
 {
 	struct defer_drop_config asked = DEFER_DROP_CONFIG_INIT;

@@ -102,17 +102,85 @@ Test(nested, what_was_cleared_is_forgotten_and_may_be_used_again)
 	dd_nested_clear(&nested);
 }
 
+/* ---- Drops with options: two places ---------------------------------------------------------- */
+
+static void push_pair(struct dd_nested *nested, uintptr_t value)
+{
+	const struct dd_options options = {DD_OPTIONS | value, number(value + 1)};
+	const struct dd_drop drop = {number(value), note};
+
+	answers(0, dd_nested_push(nested, &options, &drop));
+}
+
+static void assert_takes_pair(struct dd_nested *nested, uintptr_t value)
+{
+	struct dd_drop drop = {0};
+	struct dd_options options;
+
+	cr_assert(dd_is_options(dd_nested_next(nested)));
+	cr_assert(dd_nested_take(nested, &options, &drop));
+	cr_assert_eq(options.word, DD_OPTIONS | value);
+	cr_assert_eq(options.completion, number(value + 1));
+	cr_assert_eq(drop.object, number(value));
+	cr_assert_eq(drop.destroy, note);
+}
+
+Test(nested, options_stay_beside_their_drop_wherever_a_chunk_ends)
+{
+	for (unsigned odd = 0; odd < 4; odd++) {
+		struct dd_nested nested = {0};
+
+		for (unsigned i = 0; i < odd; i++)
+			push(&nested, i);
+		for (uintptr_t i = 0; i < 3 * DD_CHUNK_DROPS; i++) {
+			push_pair(&nested, i);
+			if (i % 5 == odd)
+				push(&nested, i);
+		}
+		for (unsigned i = 0; i < odd; i++)
+			assert_takes(&nested, i);
+		for (uintptr_t i = 0; i < 3 * DD_CHUNK_DROPS; i++) {
+			assert_takes_pair(&nested, i);
+			if (i % 5 == odd)
+				assert_takes(&nested, i);
+		}
+		cr_assert(dd_nested_is_empty(&nested));
+		dd_nested_clear(&nested);
+	}
+}
+
+Test(nested, a_chain_of_drops_with_options_needs_no_memory_after_the_first)
+{
+	struct dd_nested nested = {0};
+	struct dd_chunk *first;
+
+	push_pair(&nested, 0);
+	first = nested.first;
+	for (uintptr_t i = 0; i < 3 * DD_CHUNK_DROPS; i++) {
+		assert_takes_pair(&nested, i);
+		push_pair(&nested, i + 1);
+		cr_assert_eq(nested.first, first);
+		cr_assert_null(first->next);
+	}
+	dd_nested_clear(&nested);
+}
+
 /* ---- Without memory -------------------------------------------------------------------------- */
 
 static struct defer_drop_queue *queue;
-static int results[3];
+static struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
+static int results[4];
 
 /* A destructor that takes all memory that malloc would give, drops, and gives it back. */
 static void drop_without_memory(void *object)
 {
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 	struct block *memory = take_memory();
 
 	(void)object;
+	options.bytes = 1000;
+	options.completion = &completion;
+	results[3] = defer_drop_queue_push_with(queue, NULL, forbidden, 0, &options);
 	results[0] = defer_drop_queue_push(queue, NULL, forbidden);
 	results[1] = defer_drop_queue_push_try(queue, NULL, forbidden);
 	give_memory(memory);
@@ -130,6 +198,9 @@ static void assert_enomem(uint32_t runner)
 	answers(-ENOMEM, results[0]);
 	answers(-ENOMEM, results[1]);
 	answers(0, results[2]);
+	answers(-ENOMEM, results[3]);
+	answers(-EINVAL, defer_drop_completion_poll(&completion, NULL));
+	cr_assert_eq(stats_of(queue).backlog_bytes, 0);
 	assert_seen(0, 1);
 	cr_assert_eq(atomic_load(&forbidden_count), 0);
 	stats = stats_of(queue);

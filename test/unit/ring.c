@@ -537,3 +537,292 @@ Test(ring, a_survivor_drops_what_was_being_destroyed_and_nothing_else)
 		cr_assert_not(dd_ring_take(&ring, &drop));
 	}
 }
+
+/* ---- Drops with options: two slots ----------------------------------------------------------- */
+
+static bool push_pair_owned(const struct dd_options *options, const struct dd_drop *drop)
+{
+	uint64_t at = dd_ring_own_tail(&ring);
+
+	if (dd_ring_is_beyond_limit(&ring, at + 1) &&
+		dd_ring_room_owned(&ring, at + 1) >= dd_ring_capacity(&ring))
+		return false;
+	dd_ring_publish_both(&ring, at, options, drop);
+	dd_ring_advance(&ring, at + 2);
+	return true;
+}
+
+/* With its number as the bytes that it holds. */
+static bool push_pair(uintptr_t value, bool is_shared)
+{
+	const struct dd_options options = {DD_OPTIONS | value, number(value + 1)};
+	const struct dd_drop drop = {number(value), note};
+	uint64_t at;
+
+	if (!is_shared)
+		return push_pair_owned(&options, &drop);
+	if (!dd_ring_claim_try(&ring, 2, &at))
+		return false;
+	dd_ring_publish_both(&ring, at, &options, &drop);
+	return true;
+}
+
+/* Takes and destroys one, of either width; its object, or UINTPTR_MAX where there is none. */
+static uintptr_t take_any(unsigned *width)
+{
+	struct dd_drop first;
+	struct dd_drop drop;
+
+	if (!dd_ring_take(&ring, &first))
+		return UINTPTR_MAX;
+	drop = first;
+	*width = (unsigned)dd_width(first.destroy);
+	if (*width == 2) {
+		dd_ring_take_second(&ring, &drop);
+		cr_assert_eq((uint64_t)(uintptr_t)first.destroy & DD_BYTES, (uintptr_t)drop.object);
+		cr_assert_eq(first.object, number((uintptr_t)drop.object + 1));
+		dd_ring_done_both(&ring);
+	} else {
+		dd_ring_done(&ring);
+	}
+	cr_assert_eq(drop.destroy, note);
+	return (uintptr_t)drop.object;
+}
+
+static bool push_of(uintptr_t value, unsigned width, bool is_shared)
+{
+	return width == 2 ? push_pair(value, is_shared) : push(value, is_shared);
+}
+
+Test(ring, pairs_and_single_drops_come_in_order_and_fill_the_ring)
+{
+	for (uint64_t capacity = 2; capacity <= 128; capacity *= 2) {
+		for (unsigned shape = 1; shape < 64; shape += 2) {
+			uintptr_t pushed = 0;
+			uint64_t used = 0;
+			unsigned width;
+
+			make(capacity, shape & 2);
+			for (uintptr_t taken = 0; taken < 6 * capacity; taken++) {
+				/* In a pattern that meets each position with each width. */
+				while (used + 1 + ((shape >> pushed % 6) & 1) <= capacity) {
+					width = 1 + ((shape >> pushed % 6) & 1);
+					cr_assert(push_of(pushed++, width, shape & 2), "%u, of %u",
+						(unsigned)used, (unsigned)capacity);
+					used += width;
+				}
+				cr_assert_not(push_of(
+					pushed, 1 + ((shape >> pushed % 6) & 1), shape & 2));
+				cr_assert_eq(take_any(&width), taken);
+				used -= width;
+			}
+		}
+	}
+}
+
+Test(ring, a_pair_is_past_when_its_drop_is_done_and_no_sooner)
+{
+	for (uint64_t capacity = 2; capacity <= 64; capacity *= 2) {
+		for (unsigned odd = 0; odd < 2 && odd + 2 <= capacity; odd++) {
+			for (unsigned shared = 0; shared < 2; shared++) {
+				make(capacity, shared);
+				for (unsigned i = 0; i < odd; i++)
+					cr_assert(push(0, shared) && !take());
+				for (uintptr_t i = 0; i < 2 * capacity; i++) {
+					struct dd_drop drop;
+					uint64_t tail;
+
+					cr_assert(push_pair(i, shared));
+					tail = dd_ring_tail(&ring);
+					cr_assert(dd_ring_is_past(&ring, tail - 2));
+					cr_assert(dd_ring_take(&ring, &drop));
+					dd_ring_take_second(&ring, &drop);
+					cr_assert_not(dd_ring_is_past(&ring, tail));
+					cr_assert_not(dd_ring_is_past(&ring, tail - 1));
+					dd_ring_done_both(&ring);
+					cr_assert(dd_ring_is_past(&ring, tail));
+				}
+			}
+		}
+	}
+}
+
+Test(ring, what_was_looked_at_is_still_there)
+{
+	struct dd_drop drop;
+	unsigned width;
+
+	make(4, false);
+	cr_assert_not(dd_ring_peek(&ring, &drop));
+	cr_assert(push_pair(7, false));
+	for (unsigned i = 0; i < 3; i++) {
+		cr_assert(dd_ring_peek(&ring, &drop));
+		cr_assert(dd_is_options(drop.destroy));
+		cr_assert(dd_ring_is_published(&ring));
+	}
+	cr_assert_eq(take_any(&width), 7);
+}
+
+Test(ring, a_pair_that_is_taken_back_is_not_taken_and_neither_is_its_second)
+{
+	for (unsigned shared = 0; shared < 2; shared++) {
+		struct dd_drop drop;
+		uint64_t at;
+
+		make(8, shared);
+		at = dd_ring_tail(&ring);
+		cr_assert(push_pair(5, shared));
+		dd_ring_contest(&ring);
+		cr_assert(dd_ring_retract(&ring, at, (defer_drop_fn)(uintptr_t)(DD_OPTIONS | 5)));
+		for (unsigned i = 0; i < 8; i++)
+			cr_assert_not(dd_ring_take_contested(&ring, &drop));
+	}
+}
+
+Test(ring, a_pair_that_is_taken_on_a_closed_ring_is_not_taken_back)
+{
+	struct dd_drop drop;
+	uint64_t at;
+
+	make(8, true);
+	at = dd_ring_tail(&ring);
+	cr_assert(push_pair(5, true));
+	cr_assert(push(6, true));
+	dd_ring_contest(&ring);
+	cr_assert(dd_ring_take_contested(&ring, &drop));
+	cr_assert(dd_is_options(drop.destroy));
+	cr_assert_eq(drop.object, number(6));
+	cr_assert_not(dd_ring_retract(&ring, at, drop.destroy));
+	dd_ring_take_second(&ring, &drop);
+	cr_assert_eq(drop.object, number(5));
+	dd_ring_done_both(&ring);
+	cr_assert(dd_ring_is_past(&ring, at + 2));
+	cr_assert(dd_ring_take_contested(&ring, &drop));
+	cr_assert_eq(drop.object, number(6));
+}
+
+Test(ring, a_survivor_keeps_pairs_whole)
+{
+	for (unsigned shared = 0; shared < 2; shared++) {
+		for (unsigned kept = 0; kept < 2; kept++) {
+			uintptr_t next = kept ? 2 : 7;
+			unsigned width;
+
+			make(8, shared);
+			cr_assert(push(0, shared));
+			cr_assert(push_pair(1, shared));
+			cr_assert_eq(take_any(&width), 0);
+			cr_assert_eq(take_any(&width), 1);
+			for (uintptr_t i = 2; i < 6; i++)
+				cr_assert(push_of(i, i % 2 ? 2 : 1, shared));
+			dd_ring_survive(&ring, kept, 0);
+			if (kept)
+				cr_assert(push_pair(6, shared));
+			cr_assert(push_pair(7, shared) == !kept);
+			for (; next < 7 + !kept; next++)
+				cr_assert_eq(take_any(&width), next);
+			cr_assert_eq(take_any(&width), UINTPTR_MAX);
+		}
+	}
+}
+
+Test(ring, a_survivor_closes_the_gap_of_half_a_pair)
+{
+	const struct dd_options options = {DD_OPTIONS | 1, number(2)};
+	const struct dd_drop drop = {number(1), note};
+	uint64_t at[3];
+	unsigned width;
+
+	make(8, true);
+	for (unsigned i = 0; i < 3; i++)
+		cr_assert(dd_ring_claim_try(&ring, 2, &at[i]));
+	/* Stopped before the first slot was published, as publish_both does it. */
+	dd_ring_publish_both(&ring, at[0], &options, &drop);
+	dd_ring_empty(&ring, at[0]);
+	dd_ring_publish_both(&ring, at[2], &options, &drop);
+	dd_ring_survive(&ring, true, 0);
+	cr_assert_eq(take_any(&width), 1);
+	cr_assert_eq(width, 2);
+	cr_assert_eq(take_any(&width), UINTPTR_MAX);
+	for (unsigned i = 0; i < 4; i++)
+		cr_assert(push_pair(1, true));
+	cr_assert_not(push(1, true));
+}
+
+Test(ring, a_survivor_in_the_destructor_of_a_pair_goes_on_behind_it)
+{
+	for (uint64_t capacity = 2; capacity <= 32; capacity *= 2) {
+		for (unsigned kept = 0; kept < 2; kept++) {
+			struct dd_drop drop;
+			unsigned width;
+
+			make(capacity, false);
+			for (uintptr_t i = 0; i < capacity / 2; i++)
+				cr_assert(push_pair(i, false));
+			cr_assert(dd_ring_take(&ring, &drop));
+			dd_ring_take_second(&ring, &drop);
+			dd_ring_survive(&ring, kept, 2);
+			dd_ring_done_both(&ring);
+			for (uintptr_t i = 1; kept && i < capacity / 2; i++)
+				cr_assert_eq(take_any(&width), i);
+			cr_assert_eq(take_any(&width), UINTPTR_MAX);
+			for (uintptr_t i = 0; i < capacity / 2; i++)
+				cr_assert(push_pair(i, false));
+			cr_assert_not(push(0, false));
+		}
+	}
+}
+
+Test(ring, a_survivor_drops_the_pair_that_was_being_destroyed_and_nothing_else)
+{
+	for (uint64_t capacity = 4; capacity <= 32; capacity *= 2) {
+		for (unsigned was_done = 0; was_done < 2; was_done++) {
+			struct dd_drop drop;
+			unsigned width;
+
+			make(capacity, false);
+			for (uintptr_t i = 0; i < capacity / 2; i++)
+				cr_assert(push_pair(i, false));
+			cr_assert(dd_ring_take(&ring, &drop));
+			dd_ring_take_second(&ring, &drop);
+			if (was_done) {
+				dd_ring_done_both(&ring);
+				cr_assert(push_pair(capacity / 2, false));
+			}
+			dd_ring_survive(&ring, true, 0);
+			for (uintptr_t i = 1; i < capacity / 2 + was_done; i++)
+				cr_assert_eq(take_any(&width), i);
+			cr_assert_eq(take_any(&width), UINTPTR_MAX);
+		}
+	}
+}
+
+static void *push_many_shapes(void *argument)
+{
+	for (uintptr_t i = 0; i < EACH; i++)
+		while (!push_of(i, i % 3 == 2 ? 2 : 1, argument != NULL))
+			sched_yield();
+	return NULL;
+}
+
+Test(ring, one_pushes_pairs_and_single_drops_and_one_takes_each_once_and_in_order)
+{
+	for (uint64_t capacity = 2; capacity <= 32; capacity *= 4) {
+		for (uintptr_t shared = 0; shared < 2; shared++) {
+			pthread_t thread;
+			unsigned width;
+
+			make(capacity, shared);
+			thread = spawn(push_many_shapes, number(shared));
+			for (uintptr_t taken = 0; taken < EACH;) {
+				uintptr_t value = take_any(&width);
+
+				if (value == UINTPTR_MAX)
+					sched_yield();
+				else
+					cr_assert_eq(value, taken++);
+			}
+			join_thread(thread);
+		}
+	}
+}
