@@ -73,12 +73,12 @@ enum defer_drop_guard_state {
  * Declares a guard that drops where its scope is left, in whichever way: at its end, by return,
  * goto, break or an exception; but not by longjmp(3) or the end of the process.
  */
-#define DEFER_DROP_SCOPED(guard, object, destroy, strategy)                              \
-	__attribute__((cleanup(defer_drop_guard_leave))) struct defer_drop_guard guard = \
+#define DEFER_DROP_SCOPED(guard, object, destroy, strategy)                                      \
+	__attribute__((unused, cleanup(defer_drop_guard_leave))) struct defer_drop_guard guard = \
 		DEFER_DROP_GUARD_INIT(object, destroy, strategy)
 
-#define DEFER_DROP_SCOPED_STATUS(guard, object, destroy_status, strategy)                \
-	__attribute__((cleanup(defer_drop_guard_leave))) struct defer_drop_guard guard = \
+#define DEFER_DROP_SCOPED_STATUS(guard, object, destroy_status, strategy)                        \
+	__attribute__((unused, cleanup(defer_drop_guard_leave))) struct defer_drop_guard guard = \
 		DEFER_DROP_GUARD_STATUS_INIT(object, destroy_status, strategy)
 
 /* enum defer_drop_guard_state. Whoever destroys the object of a pending guard changes it. */

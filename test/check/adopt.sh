@@ -38,6 +38,8 @@ prefix=$folder/prefix
 		-Dlibdir=lib
 	ninja -C "$folder/install" install
 ) >"$folder/log" 2>&1 || { cat "$folder/log"; exit 1; }
+(cd "$source/include" && find . -type f | sort) >"$folder/headers"
+(cd "$prefix/include" && find . -type f | sort) | diff -u "$folder/headers" -
 export PKG_CONFIG_PATH="$prefix/lib/pkgconfig"
 # shellcheck disable=SC2046 # lists of words
 cc "$example" $(pkg-config --cflags --libs defer_drop) -o "$folder/shared"
