@@ -38,8 +38,15 @@ static int forget(const struct defer_drop_strategy *strategy, void *object, defe
 	return 0;
 }
 
+static int wait_in_vain(const struct defer_drop_strategy *strategy, uint64_t timeout_ns)
+{
+	(void)strategy;
+	(void)timeout_ns;
+	return -ESHUTDOWN;
+}
+
 const struct defer_drop_strategy defer_drop_strategy_in_place = {destroy_now, NULL};
-const struct defer_drop_strategy defer_drop_strategy_leak = {forget, NULL};
+const struct defer_drop_strategy defer_drop_strategy_leak = {forget, wait_in_vain};
 
 /* ---- Queues ---------------------------------------------------------------------------------- */
 

@@ -17,7 +17,8 @@
  * A guard whose destructor returns a status (a close that can fail) is waited for; several of them
  * at once by defer_drop_guard_await. One that must be closed is reported where that is forgotten.
  *
- * A guard belongs to one thread at a time. It may not be copied or moved while it is armed.
+ * A guard belongs to one thread at a time. It may not be part of its object, nor be copied or moved
+ * while it is armed or pending.
  */
 #ifndef DEFER_DROP_GUARD_H
 #define DEFER_DROP_GUARD_H
@@ -157,17 +158,17 @@ DEFER_DROP_API void defer_drop_guard_leave(struct defer_drop_guard *guard);
  * timeout_ns: for the destruction; how long a drop waits for room is up to its strategy.
  * Threads: one for a guard; and where it is called again, the same.
  * Blocks: until they are destroyed.
- * Returns 0, or the error of the first guard, in their order, that has one: what its destructor
- * returned (the guard is empty), or why its strategy refused it (it is still armed): an error of
- * defer_drop_by,
- *   -EDEADLK    called by a destructor of the queue that would have to destroy it
- * or one of those that come before a drop, and so of a queue that took it:
- *   -ESHUTDOWN  it will never be destroyed: the queue was shut down before its turn came
- *   -ESTALE     a fork came between, and it is the parent's alone
- * or, where some guards are still pending, and no status is told yet:
- *   -ETIMEDOUT  the time is over; call again
- *   -EDEADLK, -EAGAIN, ...  as the strategy's wait answers
- *   -EOVERFLOW  as for defer_drop_timed; nothing was done
+ * Errors: that of the first guard, in their order, which has one. What is now with a guard:
+ *   empty    what its destructor returned; or
+ *     -ESHUTDOWN  it leaks: the queue was shut down before its turn came
+ *     -ESTALE     a fork came between, and it is the parent's alone
+ *   armed    why it was refused: an error of defer_drop_by; or
+ *     -EDEADLK    this is a destructor of the queue that would have to destroy it
+ *   pending  some of them; no status is told before all are over
+ *     -ETIMEDOUT  call again
+ *     -EDEADLK, -EAGAIN, ...  as the strategy's wait answers
+ *   as it was
+ *     -EOVERFLOW  as for defer_drop_timed
  * Ordering: what the destructors did is visible afterwards.
  */
 DEFER_DROP_API int defer_drop_guard_await(

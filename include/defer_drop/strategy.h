@@ -58,7 +58,8 @@ DEFER_DROP_API int defer_drop_by(
 /* Destroys now, on the calling thread. Never fails. */
 extern DEFER_DROP_API const struct defer_drop_strategy defer_drop_strategy_in_place;
 
-/* Forgets the object, which leaks: what destroying costs at least, for benchmarks. Never fails. */
+/* Forgets the object, which leaks: what destroying costs at least, for benchmarks. Never fails; who
+ * waits for it gets -ESHUTDOWN. */
 extern DEFER_DROP_API const struct defer_drop_strategy defer_drop_strategy_leak;
 
 /* The default queue, as defer_drop. Errors: those of defer_drop. */

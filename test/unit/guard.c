@@ -403,6 +403,16 @@ Test(guard, what_a_shutdown_left_is_told)
 	answers(0, defer_drop_queue_free(by.queue));
 }
 
+Test(guard, what_leaks_is_not_waited_for)
+{
+	struct defer_drop_guard guard =
+		DEFER_DROP_GUARD_INIT(NULL, forbidden, &defer_drop_strategy_leak);
+
+	answers(-ESHUTDOWN, await_one(&guard, FOREVER));
+	cr_assert_eq(defer_drop_guard_state(&guard), DEFER_DROP_GUARD_EMPTY);
+	cr_assert_eq(atomic_load(&forbidden_count), 0);
+}
+
 static struct defer_drop_guard inner;
 static int inner_result;
 
