@@ -1,17 +1,23 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""readme.py README EXAMPLE OPTIONS: the README shows the example as it is compiled and run, and names
-every Meson option."""
+"""readme.py README EXAMPLE OPTIONS FORERUNNERS: the README shows the example as it is compiled and run,
+names every Meson option, and has a test for each thing that a forerunner can, and no such test is left
+out."""
 import pathlib
 import re
 import sys
 
-readme, example, options = (pathlib.Path(path).read_text() for path in sys.argv[1:4])
+readme, example, options, forerunners = (pathlib.Path(path).read_text() for path in sys.argv[1:5])
 failures = []
 if f"```c\n{example}```" not in readme:
     failures.append("the example in the README is not the one that is tested")
 for name in re.findall(r"^option\('(\w+)'", options, re.M):
     if f"`{name}`" not in readme:
         failures.append(f"the README does not explain the option {name}")
+section = readme.partition("## Coming from Rust")[2].partition("\n## ")[0]
+named = set(re.findall(r"\| `(\w+\.\w+)` \|$", section, re.M))
+tested = {f"{suite}.{name}" for suite, name in re.findall(r"^Test\((\w+), (\w+)", forerunners, re.M)}
+failures += [f"no test {name}, which the README names" for name in sorted(named - tested)]
+failures += [f"the README does not name the test {name}" for name in sorted(tested - named)]
 print("\n".join(failures))
 sys.exit(bool(failures))
