@@ -275,11 +275,11 @@ struct defer_drop_config {
 	uint64_t high_bytes;
 	uint64_t low_bytes;
 	/* Between two of these calls lies at least: 1000..2^62 [10000000, 10 ms]; the last call
-	 * before the worker sleeps may come sooner. */
+	 * before the worker sleeps, or when a caller has drained all, may come sooner. */
 	uint64_t watermark_interval_ns;
 	defer_drop_watermark_fn watermark;
-	/* Without it the queue's first failure is reported on stderr, unless it has a completion to
-	 * go to; all are counted. */
+	/* Without it the queue's first failure that has no completion to go to is reported on stderr;
+	 * all are counted. */
 	defer_drop_error_fn error;
 	void *context;
 	/* Of which liburcu grace periods are: &rcu_flavor of the urcu header in use [that of

@@ -15,6 +15,9 @@ extern const struct rcu_flavor_struct urcu_bp_flavor __attribute__((weak));
 /* Positions that are worth another grace period at once. */
 #define DD_PLENTY_UNCOVERED 256
 
+/* In a forked child: the parent had waited for grace periods. Set before there are threads. */
+static bool has_lost_parent;
+
 struct dd_grace_thread {
 	const struct rcu_flavor_struct *flavor; /* set once */
 	pthread_t thread;                       /* the consumer's */
@@ -312,6 +315,7 @@ int dd_grace_init(struct dd_grace *grace, const struct rcu_flavor_struct *flavor
 {
 	grace->flavor = flavor ? flavor : &urcu_memb_flavor;
 	grace->is_reader_from_start = flavor;
+	grace->is_orphaned = has_lost_parent && grace->flavor != &urcu_bp_flavor;
 	return 0;
 }
 
@@ -354,7 +358,7 @@ bool dd_grace_survive(struct dd_grace *grace, bool is_worker)
 {
 	/* liburcu's own locks may be held, and its list of readers has one who is no more. */
 	if (grace->flavor != &urcu_bp_flavor && (grace->thread || (grace->is_reader && !is_worker)))
-		grace->is_orphaned = true;
+		grace->is_orphaned = has_lost_parent = true;
 	free(grace->thread);
 	grace->thread = NULL;
 	grace->is_running = false;

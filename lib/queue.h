@@ -54,6 +54,7 @@ struct defer_drop_queue {
 	struct dd_lane *running_lane;
 	/* The nested drop that is being destroyed, or NULL. */
 	struct dd_current *nested_running;
+	bool has_reported_failure;
 	/* The queue closes, and nothing is left but what waits for grace periods. */
 	bool is_waiting_out;
 	struct dd_grace grace;

@@ -29,15 +29,15 @@ static void tell_failure(
 			has_status ? (defer_drop_status_fn)(uintptr_t)current->drop.destroy : NULL,
 		.status = status,
 	};
-	bool is_first = !dd_read(&queue->failed_total);
-
 	dd_add_shared(&queue->failed_total, 1);
-	if (queue->config.error)
+	if (queue->config.error) {
 		queue->config.error(queue->config.context, &failure);
-	else if (is_first && !current->options.completion)
+	} else if (!queue->has_reported_failure && !current->options.completion) {
+		queue->has_reported_failure = true;
 		dd_report("%s: a destructor failed with %d (%s); see defer_drop_error_fn",
 			queue->config.worker_name, status,
 			status < 0 && status > -4096 ? strerror(-status) : "no errno");
+	}
 }
 
 /* Returns the status, 0 for destructors without one. */

@@ -727,6 +727,25 @@ Test(grace, a_child_that_forked_inside_a_section_keeps_nothing)
 
 /* liburcu's locks may be held by a thread that the child lacks, and its list of readers is not its
  * own: who registers there may wait for ever. */
+Test(grace, a_queue_made_in_a_child_of_a_parent_that_waited_has_none_either)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	struct defer_drop_queue *queue;
+	pid_t child;
+
+	answers(0, defer_drop_rcu(NULL, note));
+	answers(0, defer_drop_flush());
+	child = fork();
+	if (!child) {
+		options.flags = DEFER_DROP_AFTER_GRACE_PERIOD;
+		if (defer_drop_queue_create(&queue, &config))
+			_exit(1);
+		_exit(defer_drop_queue_push_with(queue, NULL, note, 0, &options) != -ENOTSUP);
+	}
+	answers(0, status_of(child));
+}
+
 Test(grace, a_worker_of_a_child_does_not_become_a_reader)
 {
 	struct defer_drop_queue *queue = make_to_fork(WORKER, DEFER_DROP_AT_FORK_EMPTY);
