@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -121,12 +122,23 @@ static int open_signals(void)
 	return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/*
+ * What another thread frees, glibc keeps aside as it is, up to 128 bytes each, until somebody asks
+ * for a large block: that is the loop, which would have to join a million of them. Without that
+ * store whoever frees does it. Other allocators do not hear of this.
+ */
+static void keep_no_fastbins(void)
+{
+	mallopt(M_MXFAST, 0);
+}
+
 static void start(struct loop *loop, struct watch *signals, int signal_descriptor)
 {
 	int result = hash_seed();
 
 	if (result)
 		fail(-result, "random numbers");
+	keep_no_fastbins();
 	memory_set_limit(server.options.max_memory_bytes);
 	make_room_for_clients(&server.options);
 	start_reclaim(&server.options);
