@@ -40,7 +40,7 @@ def load(server, number):
 def check_end(how):
     server = Server(program, "--reclaim", way, "--reclaim-min", "8", "--queue-size", "16")
     is_over.clear()
-    threads = [threading.Thread(target=load, args=(server, i)) for i in range(4)]
+    threads = [threading.Thread(target=load, args=(server, i), daemon=True) for i in range(4)]
     for thread in threads:
         thread.start()
     watcher = server.connect()

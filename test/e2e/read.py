@@ -60,7 +60,7 @@ def check_growing(writer, reader):
     for first in range(0, ROUNDS * 10, 10):
         ask_all(writer, [request("FLUSHALL")] + keep(first))
         is_growing.set()
-        thread = threading.Thread(target=write, args=(writer, first))
+        thread = threading.Thread(target=write, args=(writer, first), daemon=True)
         thread.start()
         while is_growing.is_set():
             read(reader, counts)

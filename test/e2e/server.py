@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A server under test, and connections to it. Where anything goes wrong, or does not end for a
 minute and a half, the program fails; how long things take otherwise is not looked at."""
+import atexit
 import re
 import signal
 import socket
@@ -64,6 +65,7 @@ class Server:
     def __init__(self, program, *options):
         self.process = subprocess.Popen([program, "--port", "0", *options], text=True,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        atexit.register(self.process.kill)  # where a test fails; nothing, once it has ended
         self.port = self.read_port("listening")
         self.reader_port = self.read_port("reading") if "--read-port" in options else None
 
