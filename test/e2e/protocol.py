@@ -164,7 +164,8 @@ def check_limit():
 
 def check_options():
     for option, value in [("--reclaim", "nobody"), ("--port", "65536"), ("--queue-size", "3"),
-                          ("--max-memory", "1"), ("--listen", "nowhere"), ("--max-clients", "-1"), ("--budget-us", "0")]:
+                          ("--max-memory", "1"), ("--listen", "nowhere"),
+                          ("--max-clients", "-1"), ("--budget-us", "0")]:
         ran = subprocess.run([program, option, value], capture_output=True, text=True, check=False)
         is_named = f"{option} {value}" in ran.stderr
         expect(ran.returncode == 2 and ran.stderr.count("\n") == 1 and is_named,
