@@ -16,6 +16,12 @@
 #define dd_likely(claim)   __builtin_expect(!!(claim), 1)
 #define dd_unlikely(claim) __builtin_expect(!!(claim), 0)
 
+/* Fetches a line that will be written. */
+static inline void dd_prefetch(const void *address)
+{
+	__builtin_prefetch(address, 1);
+}
+
 /* Tells the core that this is a spin loop. */
 static inline void dd_relax(void)
 {
