@@ -16,8 +16,13 @@
 #define dd_likely(claim)   __builtin_expect(!!(claim), 1)
 #define dd_unlikely(claim) __builtin_expect(!!(claim), 0)
 
-/* Fetches a line that will be written. */
+/* Fetch a line that will be read, or written. */
 static inline void dd_prefetch(const void *address)
+{
+	__builtin_prefetch(address, 0);
+}
+
+static inline void dd_prefetch_to_write(const void *address)
 {
 	__builtin_prefetch(address, 1);
 }

@@ -296,7 +296,7 @@ static inline int push_shared(
 		return refuse(lane, disclaim(lane, 1));
 	/* A locked instruction waits for the stores before it, to lines that the consumer still has:
 	 * those of later pushes are fetched meanwhile. (26 ns per drop without, 11 with.) */
-	dd_prefetch(&lane->ring.slots[(*at + PREFETCH_SLOTS) & lane->ring.mask]);
+	dd_prefetch_to_write(&lane->ring.slots[(*at + PREFETCH_SLOTS) & lane->ring.mask]);
 	dd_ring_publish(&lane->ring, *at, object, word);
 	return settle_shared(lane, *at, word);
 }

@@ -9,6 +9,13 @@
 #include "eventfd.h"
 #include "report.h"
 
+/*
+ * So many slots ahead of the consumer are fetched: six lines. (Saturating push of one producer on another
+ * core, ns: 4.9 without; with 16 slots 4.5, 20 3.7, 24 3.5, 28 3.6, 32 5.1, 48
+ * 4.6; paced it costs nothing.)
+ */
+#define PREFETCH_SLOTS 24
+
 /* Is the queue closing, and the time over in which it may still start destructors? */
 static inline bool is_over(struct defer_drop_queue *queue)
 {
@@ -223,13 +230,17 @@ static inline bool run(
  */
 static inline bool take(struct dd_lane *lane, struct dd_drop *taken)
 {
-	if (!dd_ring_peek(&lane->ring, taken))
+	struct dd_ring *ring = &lane->ring;
+	uint64_t ahead = dd_plain_load(&ring->cursor) + PREFETCH_SLOTS;
+
+	dd_prefetch(&ring->taken_from[ahead & ring->taken_mask]);
+	if (!dd_ring_peek(ring, taken))
 		return false;
 	if (dd_unlikely(dd_tag(taken->destroy)) && is_held_up(lane, taken)) {
 		lane->is_set_aside = true;
 		return false;
 	}
-	dd_ring_move_on(&lane->ring);
+	dd_ring_move_on(ring);
 	return true;
 }
 
