@@ -37,16 +37,17 @@ struct dd_cover {
 struct dd_grace_thread;
 
 struct dd_grace {
-	_Atomic(bool) is_used;                  /* any producer; never taken back */
+	/* Read by each push after a grace period. */
+	alignas(DD_LINE) _Atomic(bool) is_used; /* any producer; never taken back */
 	const struct rcu_flavor_struct *flavor; /* set once, like the next */
 	bool is_reader_from_start;
 	bool is_orphaned; /* set in a forked child, before its first push */
 
 	/* The consumer's. */
-	struct dd_grace_thread *thread; /* NULL before the first grace period */
-	bool has_worker;                /* the consumer is the worker */
-	bool is_reader;                 /* which is registered */
-	bool is_running;                /* a grace period has begun that was not found to be over */
+	alignas(DD_LINE) struct dd_grace_thread *thread; /* NULL before the first grace period */
+	bool has_worker;                                 /* the consumer is the worker */
+	bool is_reader;                                  /* which is registered */
+	bool is_running; /* a grace period has begun that was not found to be over */
 	_Atomic(uint64_t) begun_total;
 };
 

@@ -97,8 +97,8 @@ static bool has_room_soon(struct dd_lane *lane, uint64_t at)
 /*
  * Sleeps until there is room at this position. Woken for one slot, a producer would fill that and
  * sleep again, which on a busy machine costs the consumer its CPU for each slot: so for a while it
- * sleeps until most of the ring is free. (16 producers on two CPUs, ns per drop: 15 with a quarter of
- * the ring, 12 with half of it, 9 with three quarters.) Not for longer: the next destructor may take
+ * sleeps until half of the ring is free. (16 producers on two CPUs, ns per drop: 14 with a quarter of
+ * the ring, 9 with half of it or three quarters.) Not for longer: the next destructor may take
  * its time.
  */
 static int sleep_for_room(struct dd_lane *lane, uint64_t at, uint64_t deadline_ns)
@@ -109,7 +109,7 @@ static int sleep_for_room(struct dd_lane *lane, uint64_t at, uint64_t deadline_n
 	int result;
 
 	if (capacity >= 8)
-		dd_wait(lane, first + capacity / 4 * 3,
+		dd_wait(lane, first + capacity / 2,
 			patience_ns < deadline_ns ? patience_ns : deadline_ns);
 	result = dd_wait_poll(lane, first);
 	return result == -EINPROGRESS ? dd_wait(lane, first, deadline_ns) : result;
