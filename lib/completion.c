@@ -91,11 +91,9 @@ static int drain_until_over(struct dd_completion *completion, uint64_t deadline_
 			break; /* another thread closes it, and ends the completion */
 		if (dd_deadline_has_come(deadline_ns))
 			result = -ETIMEDOUT;
-		else if (!dd_run_turn(lane, 1, deadline_ns)) {
-			dd_grace_collect(queue);
-			if (dd_worker_linger(queue, &frame, deadline_ns))
-				return -ETIMEDOUT;
-		}
+		else if (!dd_run_turn(lane, 1, deadline_ns) &&
+			 dd_worker_linger(queue, &frame, deadline_ns))
+			return -ETIMEDOUT;
 	}
 	dd_consumer_leave(queue, &frame);
 	return result;

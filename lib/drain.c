@@ -31,11 +31,9 @@ static int drain_to(
 			result = -EINPROGRESS;
 		else if (dd_deadline_has_come(deadline_ns))
 			result = -ETIMEDOUT;
-		else if (!dd_run_turn(lane, 1, deadline_ns)) {
-			dd_grace_collect(queue);
-			if (dd_worker_linger(queue, &frame, deadline_ns))
-				return -ETIMEDOUT;
-		}
+		else if (!dd_run_turn(lane, 1, deadline_ns) &&
+			 dd_worker_linger(queue, &frame, deadline_ns))
+			return -ETIMEDOUT;
 	}
 	dd_consumer_leave(queue, &frame);
 	return result;

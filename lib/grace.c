@@ -15,6 +15,12 @@ extern const struct rcu_flavor_struct urcu_bp_flavor __attribute__((weak));
 /* Positions that are worth another grace period at once. */
 #define DD_PLENTY_UNCOVERED 256
 
+/*
+ * A grace period begins so much later than it is asked for: in that time a ring is filled, so that it
+ * covers all of it. (bench/grace, as fast as it can, ns until destroyed: 33 without, 28 with.)
+ */
+#define GATHER_NS UINT64_C(20000)
+
 /* In a forked child: the parent had waited for grace periods. Set before there are threads. */
 static bool has_lost_parent;
 
@@ -197,6 +203,7 @@ static void begin(struct defer_drop_queue *queue)
 {
 	struct dd_grace *grace = &queue->grace;
 
+	grace->wanted_since_ns = 0;
 	note_cover(queue);
 	dd_count(&grace->begun_total);
 	grace->is_running = true;
@@ -223,9 +230,10 @@ static bool covers(struct dd_lane *lane, bool is_nested, uint64_t at)
 	if (is_covered(lane, is_nested, at))
 		return true;
 	become_reader(&queue->grace);
-	if (!queue->grace.is_running)
-		begin(queue);
-	return is_covered(lane, is_nested, at);
+	/* Not at once: what comes in meanwhile is covered too. */
+	if (!queue->grace.is_running && !queue->grace.wanted_since_ns)
+		queue->grace.wanted_since_ns = dd_now_ns();
+	return false;
 }
 
 bool dd_grace_covers(struct dd_lane *lane, uint64_t at)
@@ -252,6 +260,8 @@ void dd_grace_collect(struct defer_drop_queue *queue)
 {
 	struct dd_grace *grace = &queue->grace;
 
+	if (grace->wanted_since_ns && dd_now_ns() - grace->wanted_since_ns >= GATHER_NS)
+		begin(queue);
 	if (!grace->is_running)
 		return;
 	if (!grace->thread)
@@ -265,6 +275,8 @@ void dd_grace_rest(struct defer_drop_queue *queue, uint64_t deadline_ns)
 	struct dd_grace *grace = &queue->grace;
 	bool is_online;
 
+	if (grace->wanted_since_ns)
+		begin(queue);
 	if (grace->is_running && grace->thread && !has_passed(grace->thread)) {
 		/* With QSBR; also who is not the worker, but closes the queue. */
 		is_online = grace->flavor->read_ongoing();
@@ -362,6 +374,7 @@ bool dd_grace_survive(struct dd_grace *grace, bool is_worker)
 	free(grace->thread);
 	grace->thread = NULL;
 	grace->is_running = false;
+	grace->wanted_since_ns = 0;
 	if (!is_worker)
 		grace->has_worker = false;
 	if (!is_worker || grace->is_orphaned)

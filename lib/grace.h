@@ -47,7 +47,8 @@ struct dd_grace {
 	alignas(DD_LINE) struct dd_grace_thread *thread; /* NULL before the first grace period */
 	bool has_worker;                                 /* the consumer is the worker */
 	bool is_reader;                                  /* which is registered */
-	bool is_running; /* a grace period has begun that was not found to be over */
+	uint64_t wanted_since_ns; /* a grace period is to begin soon; 0: none is */
+	bool is_running;          /* a grace period has begun that was not found to be over */
 	_Atomic(uint64_t) begun_total;
 };
 

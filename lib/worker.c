@@ -92,7 +92,7 @@ uint64_t dd_worker_round(struct defer_drop_queue *queue, uint64_t most, uint64_t
 	uint32_t at = queue->next_lane;
 	uint64_t ran = 0;
 
-	if (dd_unlikely(queue->grace.is_running))
+	if (dd_unlikely(queue->grace.is_running || queue->grace.wanted_since_ns))
 		dd_grace_collect(queue);
 	for (uint32_t i = 0; i < count && ran < most; i++) {
 		uint64_t turn = most - ran < DD_TURN ? most - ran : DD_TURN;
@@ -109,6 +109,7 @@ int dd_worker_linger(struct defer_drop_queue *queue, struct dd_running *frame, u
 {
 	uint64_t until_ns;
 
+	dd_grace_collect(queue);
 	if (!queue->grace.is_running) {
 		sched_yield(); /* claimed, and about to be published */
 		return 0;
@@ -206,8 +207,9 @@ static void take_rest(struct defer_drop_queue *queue, struct rest *rest)
 	uint64_t quiet_ns;
 	uint64_t now_ns;
 
-	/* The bell tells of a grace period that has passed. */
-	if (rest->pauses < DD_PAUSES && !queue->grace.is_running) {
+	/* One that is wanted begins soon; the bell tells of one that has passed. */
+	if (queue->grace.wanted_since_ns ||
+		(rest->pauses < DD_PAUSES && !queue->grace.is_running)) {
 		rest->pauses++;
 		pause_away();
 		return;
