@@ -200,9 +200,9 @@ enum defer_drop_at_exit {
 enum defer_drop_at_fork {
 	DEFER_DROP_AT_FORK_DEFAULT = 0, /* empty */
 	DEFER_DROP_AT_FORK_EMPTY = 1,   /* they are the parent's: the child starts with none */
-	DEFER_DROP_AT_FORK_KEEP =
-		2, /* the child destroys its copies too, but for what had begun to be
-				      * destroyed; their completions are the parent's alone */
+	/* The child destroys its copies too, but for what had begun to be destroyed; their
+	 * completions are the parent's alone. */
+	DEFER_DROP_AT_FORK_KEEP = 2,
 };
 
 /* How the kernel schedules the worker (sched(7)). */
@@ -686,8 +686,9 @@ struct defer_drop_stats {
 
 	/* Of a queue, 0 for a lane: */
 	uint64_t backlog_bytes; /* what pending drops said they hold */
-	uint64_t failed_total;  /* failures, see struct defer_drop_failure; and eventfds that a
-				       * defer_drop_queue_push_many could not tell */
+	/* Failures, see struct defer_drop_failure; and eventfds that a defer_drop_queue_push_many
+	 * could not tell. */
+	uint64_t failed_total;
 	uint64_t grace_periods_total; /* waited for */
 };
 

@@ -5,9 +5,9 @@
  * One thread beside the worker, which nothing else knows of, waits for one grace period after the
  * other (synchronize_rcu), so that the worker never does. A grace period covers what was in the
  * rings when it began: each lane notes its tail then. The worker sets a lane aside whose next drop
- * is not covered; when the grace period is over, it looks at such lanes again, and begins another
- * one where that is not enough. So a reader who stays inside holds up those who asked, and nobody
- * else.
+ * is not covered; when the grace period is over, it looks at such lanes again, and where that is
+ * not enough begins another one, some microseconds later so that more comes in. So a reader who
+ * stays inside holds up those who asked, and nobody else.
  *
  * Edges:
  *   BEGUN   begin: asked, release -> wait for grace periods: asked, acquire

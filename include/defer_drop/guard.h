@@ -49,8 +49,8 @@ struct defer_drop_guard {
 enum defer_drop_guard_state {
 	DEFER_DROP_GUARD_EMPTY = 0, /* the object was dropped or taken back */
 	DEFER_DROP_GUARD_ARMED = 1, /* it guards the object */
-	DEFER_DROP_GUARD_PENDING =
-		2,                 /* the object was dropped, and the guard waits for its status */
+	/* The object was dropped, and the guard waits for its status. */
+	DEFER_DROP_GUARD_PENDING = 2,
 	DEFER_DROP_GUARD_OVER = 3, /* the status is there, and nobody has asked for it */
 };
 
