@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reclamation after a grace period, against liburcu's own: an updater replaces a pointer that readers
- * follow, and hands the old object over. What that costs the updater, paced, so that nobody waits for
- * room; and as fast as it can: the time until all is destroyed, and how many objects wait at worst.
+ * Reclamation after a grace period, against liburcu's own: an updater replaces a pointer that
+ * readers follow, and hands the old object over. What that costs the updater, paced, so that nobody
+ * waits for room; and as fast as it can: the time until all is destroyed, and how many objects wait
+ * at worst.
  */
 #define _GNU_SOURCE
 #include <defer_drop.h>
@@ -165,7 +166,7 @@ static void drop_call(struct object *object)
 	call_rcu(&object->head, destroy_head);
 }
 
-/* liburcu's workers inherit the CPU of the thread that starts them: for that moment, the consumer's. */
+/* liburcu's workers inherit the CPU of who starts them: for that moment, the consumer's. */
 static void join_call(void)
 {
 	bench_pin_consumer();

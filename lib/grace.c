@@ -16,8 +16,8 @@ extern const struct rcu_flavor_struct urcu_bp_flavor __attribute__((weak));
 #define DD_PLENTY_UNCOVERED 256
 
 /*
- * A grace period begins so much later than it is asked for: in that time a ring is filled, so that it
- * covers all of it. (bench/grace, as fast as it can, ns until destroyed: 33 without, 28 with.)
+ * A grace period begins so much later than it is asked for: in that time a ring is filled, so that
+ * it covers all of it. (bench/grace, as fast as it can, ns until destroyed: 33 without, 28 with.)
  */
 #define GATHER_NS UINT64_C(20000)
 

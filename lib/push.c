@@ -97,8 +97,8 @@ static bool has_room_soon(struct dd_lane *lane, uint64_t at)
 /*
  * Sleeps until there is room at this position. Woken for one slot, a producer would fill that and
  * sleep again, which on a busy machine costs the consumer its CPU for each slot: so for a while it
- * sleeps until half of the ring is free. (16 producers on two CPUs, ns per drop: 14 with a quarter of
- * the ring, 9 with half of it or three quarters.) Not for longer: the next destructor may take
+ * sleeps until half of the ring is free. (16 producers on two CPUs, ns per drop: 14 with a quarter
+ * of the ring, 9 with half of it or three quarters.) Not for longer: the next destructor may take
  * its time.
  */
 static int sleep_for_room(struct dd_lane *lane, uint64_t at, uint64_t deadline_ns)

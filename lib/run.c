@@ -11,9 +11,9 @@
 
 /*
  * So many slots ahead of the consumer are fetched: six lines. (Saturating push of one producer on
- * another core, ns: 4.9 without; with 16 slots 4.5, 20 3.7, 24 3.5, 28 3.6, 32 5.1, 48 4.6.) But not
- * before so many drops were found in a turn: with fewer, those lines are what the producer will write
- * to next, and it would have to fetch them back.
+ * another core, ns: 4.9 without; with 16 slots 4.5, 20 3.7, 24 3.5, 28 3.6, 32 5.1, 48 4.6.) But
+ * not before so many drops were found in a turn: with fewer, those lines are what the producer will
+ * write to next, and it would have to fetch them back.
  */
 #define PREFETCH_SLOTS 24
 #define PREFETCH_AFTER 64
