@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The main of every hostile program, and what its cases share.
+ */
+#define _GNU_SOURCE
+#include "hostile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+void fail(const char *file, int line, const char *claim)
+{
+	fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, claim);
+	_exit(1);
+}
+
+void fail_answer(const char *file, int line, const char *call, int got)
+{
+	fprintf(stderr, "%s:%d: %s answers %d (%s)\n", file, line, call, got, strerror(-got));
+	_exit(1);
+}
+
+void rest_a_bit(void)
+{
+	usleep(500);
+}
+
+uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+struct ledger *ledger_open(void)
+{
+	void *ledger = mmap(NULL, sizeof(struct ledger), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(ledger != MAP_FAILED);
+	return ledger;
+}
+
+void ledger_count(void *ledger)
+{
+	atomic_fetch_add(&((struct ledger *)ledger)->destroyed, 1);
+}
+
+int ledger_push(struct ledger *ledger, struct defer_drop_queue *queue)
+{
+	int error = defer_drop_queue_push(queue, ledger, ledger_count);
+
+	if (!error)
+		atomic_fetch_add(&ledger->accepted, 1);
+	return error;
+}
+
+/* Reads until all writers have closed; keeps what there is room for. */
+static void read_words(int from, char *words, size_t size)
+{
+	size_t have = 0;
+	ssize_t got;
+
+	do {
+		char scrap[512];
+
+		got = read(from, scrap, sizeof scrap);
+		for (ssize_t i = 0; i < got; i++)
+			if (have < size - 1)
+				words[have++] = scrap[i];
+	} while (got > 0 || (got < 0 && errno == EINTR));
+	words[have] = 0;
+}
+
+void run_child(struct outcome *outcome, void (*body)(void *argument), void *argument)
+{
+	int ends[2];
+	pid_t child;
+
+	CHECK(!pipe2(ends, O_CLOEXEC));
+	child = fork();
+	CHECK(child >= 0);
+	if (!child) {
+		dup2(ends[1], STDERR_FILENO);
+		close(ends[0]);
+		close(ends[1]);
+		alarm(DEADLINE_SECONDS);
+		body(argument);
+		_exit(0);
+	}
+	close(ends[1]);
+	read_words(ends[0], outcome->words, sizeof outcome->words);
+	close(ends[0]);
+	while (waitpid(child, &outcome->status, 0) < 0)
+		CHECK(errno == EINTR);
+	if (WIFSIGNALED(outcome->status) && WTERMSIG(outcome->status) == SIGALRM) {
+		fprintf(stderr, "%s", outcome->words);
+		CHECK(!"a child hangs");
+	}
+}
+
+void run_good_child(void (*body)(void *argument), void *argument)
+{
+	struct outcome outcome;
+
+	run_child(&outcome, body, argument);
+	fprintf(stderr, "%s", outcome.words);
+	CHECK(WIFEXITED(outcome.status) && !WEXITSTATUS(outcome.status));
+}
+
+static const struct hostile_case *find(const char *name)
+{
+	for (const struct hostile_case *it = hostile_cases; it->name; it++)
+		if (!strcmp(it->name, name))
+			return it;
+	return NULL;
+}
+
+/* Returns whether it held. */
+static int runs_well(const struct hostile_case *it)
+{
+	int status;
+	pid_t child = fork();
+
+	CHECK(child >= 0);
+	if (!child) {
+		alarm(DEADLINE_SECONDS);
+		it->run();
+		exit(0); /* leaks are looked for there */
+	}
+	while (waitpid(child, &status, 0) < 0)
+		CHECK(errno == EINTR);
+	if (WIFSIGNALED(status))
+		printf("FAILS  %s: signal %d%s: %s\n", it->name, WTERMSIG(status),
+			WTERMSIG(status) == SIGALRM ? " (it hangs)" : "", it->claim);
+	else
+		printf("%s %s: %s\n", WEXITSTATUS(status) ? "FAILS " : "holds ", it->name,
+			it->claim);
+	fflush(stdout);
+	return !status;
+}
+
+int main(int argc, char **argv)
+{
+	int failed = 0;
+
+	for (int i = 1; i < argc; i++) {
+		const struct hostile_case *it = find(argv[i]);
+
+		if (!it) {
+			fprintf(stderr,
+				"hostile: %s: no such case; want none, or some of:", argv[i]);
+			for (it = hostile_cases; it->name; it++)
+				fprintf(stderr, " %s", it->name);
+			fputc('\n', stderr);
+			return 2;
+		}
+		it->run();
+	}
+	for (const struct hostile_case *it = hostile_cases; argc < 2 && it->name; it++)
+		failed |= !runs_well(it);
+	return failed;
+}

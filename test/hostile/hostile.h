@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the hostile tests share: cases that each run in a process of their own, children whose end
+ * and words are looked at, and a ledger that outlives them.
+ *
+ * A hostile program has a plain main (hostile.c), so that it runs under every checker. Without
+ * arguments it runs all its cases, each in a child; with names, only those, in its own process, for
+ * a debugger.
+ */
+#ifndef HOSTILE_H
+#define HOSTILE_H
+
+#include <defer_drop.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Longer than anything here may take: what has not ended by then hangs. */
+#define DEADLINE_SECONDS 120
+#define DEADLINE_NS      (UINT64_C(1000000000) * DEADLINE_SECONDS)
+
+/* One thing that a process may do to the library, and what must hold. */
+struct hostile_case {
+	const char *name;
+	const char *claim; /* one sentence */
+	void (*run)(void);
+};
+
+/* Each program has its own; the last one has no name. */
+extern const struct hostile_case hostile_cases[];
+
+#define CHECK(claim)                                      \
+	do {                                              \
+		if (!(claim))                             \
+			fail(__FILE__, __LINE__, #claim); \
+	} while (0)
+
+_Noreturn void fail(const char *file, int line, const char *claim);
+
+/* The call answers exactly this. */
+#define ANSWERS(want, call)                                          \
+	do {                                                         \
+		int got = (call);                                    \
+                                                                     \
+		if (got != (want))                                   \
+			fail_answer(__FILE__, __LINE__, #call, got); \
+	} while (0)
+
+_Noreturn void fail_answer(const char *file, int line, const char *call, int got);
+
+/* Waits for something that must come to pass; the case's deadline is the limit. */
+#define AWAIT(claim)                  \
+	do {                          \
+		while (!(claim))      \
+			rest_a_bit(); \
+	} while (0)
+
+void rest_a_bit(void);
+uint64_t now_ns(void);
+
+/* What was accepted and what was destroyed, in memory that children share. */
+struct ledger {
+	atomic_uint accepted;
+	atomic_uint destroyed;
+	atomic_uint mark; /* whatever the case wants to remember */
+};
+
+/* A ledger of zeros, shared with every child that is forked from here on; never freed. */
+struct ledger *ledger_open(void);
+/* A destructor: its object is a ledger. */
+void ledger_count(void *ledger);
+/* Pushes one drop that counts itself destroyed, and counts it accepted where it was. */
+int ledger_push(struct ledger *ledger, struct defer_drop_queue *queue);
+
+/* How a child ended. */
+struct outcome {
+	int status;       /* as waitpid(2) gives it */
+	char words[8192]; /* what it wrote to stderr, ended by 0 */
+};
+
+/* Runs body(argument) in a child, then _exit(0) there, and waits for its end; one that hangs is a
+ * failure. */
+void run_child(struct outcome *outcome, void (*body)(void *argument), void *argument);
+/* The same for a child that must end by exit status 0; its words are passed on. */
+void run_good_child(void (*body)(void *argument), void *argument);
+
+#endif
