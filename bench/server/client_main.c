@@ -2,7 +2,7 @@
  *
  * What small commands take, measured open loop: they are sent at times fixed beforehand, and their
  * time counts from then, so that a server that stands still is charged for all who would have come
- * meanwhile. GET and SET of small values, nine to one, over several connections in turn.
+ * meanwhile. GET and SET of small values, over several connections in turn.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -29,6 +29,7 @@ static uint64_t port = 6379;
 static uint64_t rate = 20000;
 static uint64_t duration_ms = 5000;
 static uint64_t clients_count = 16;
+static uint64_t sets_percent = 10;
 
 static const struct options_entry table[] = {
 	{"port", "where the server listens, on loopback", .number = &port, .least = 1,
@@ -36,6 +37,8 @@ static const struct options_entry table[] = {
 	{"rate", "requests per second", .number = &rate, .least = 100, .most = 10000000},
 	{"ms", "for so long", .number = &duration_ms, .least = 10, .most = 3600000, .quick = 1000},
 	{"connections", "taken in turn", .number = &clients_count, .least = 1, .most = MAX_CLIENTS},
+	{"sets", "of a hundred requests, the others are GET; 0: keys are not filled first",
+		.number = &sets_percent, .least = 0, .most = 100},
 	{0},
 };
 
@@ -52,7 +55,7 @@ static _Noreturn void fail(const char *what, int error)
 
 /* ---- Requests -------------------------------------------------------------------------------- */
 
-static void request(struct client *client, uint64_t number, uint64_t due_ns)
+static void request(struct client *client, uint64_t number, bool is_write, uint64_t due_ns)
 {
 	char key[32];
 	const char *set[] = {
@@ -61,17 +64,23 @@ static void request(struct client *client, uint64_t number, uint64_t due_ns)
 
 	/* A stride that is prime to the number of keys reaches them all. */
 	snprintf(key, sizeof key, "small:%" PRIu64, number * 7919 % KEYS);
-	if (number % 10)
-		client_request(client, due_ns, get, 2);
-	else
+	if (is_write)
 		client_request(client, due_ns, set, 3);
+	else
+		client_request(client, due_ns, get, 2);
+}
+
+/* Evenly spread. */
+static bool is_write(uint64_t number)
+{
+	return number * sets_percent % 100 < sets_percent;
 }
 
 /* Before the clock runs: all keys are there. */
 static void fill(struct client *client)
 {
 	for (uint64_t i = 0; i < KEYS; i++)
-		request(client, i * 10, 0);
+		request(client, i, true, 0);
 	while (!client_is_idle(client)) {
 		client_send(client);
 		client_receive(client, NULL);
@@ -99,7 +108,7 @@ static uint64_t send_due(uint64_t sent, uint64_t total, uint64_t begin_ns)
 			set_timer(due_ns);
 			break;
 		}
-		request(&clients[sent % clients_count], sent, due_ns);
+		request(&clients[sent % clients_count], sent, is_write(sent), due_ns);
 		client_send(&clients[sent % clients_count]);
 	}
 	return sent;
@@ -204,7 +213,8 @@ int main(int count, char **arguments)
 
 	results_begin(&results, &options);
 	open_all();
-	fill(&clients[0]);
+	if (sets_percent)
+		fill(&clients[0]);
 	measure(rate * duration_ms / 1000);
 	results_table(&results, &answers);
 	print(&results);

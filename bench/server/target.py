@@ -41,6 +41,7 @@ def start(command, cpus, is_real_time=False, **options):
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
 
     words = [str(word) for word in command]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     return subprocess.Popen(words, preexec_fn=prepare, text=True, **options)
 
 
@@ -51,10 +52,12 @@ def free_port():
 
 
 class Target:
-    """A server. kind: what its big values are, so that they are nodes by themselves."""
+    """A server. kind: what its big values are, so that they are nodes by themselves. delete: what
+    is said to it of each that was made. read_port: where a second thread of it reads, or None."""
 
     kind = "list"
     delete = "DEL"
+    read_port = None
 
     @contextlib.contextmanager
     def running(self, *options):
@@ -66,6 +69,17 @@ class Target:
             if self.process.returncode is None:
                 self.process.kill()
                 self.process.wait()
+
+    def set_real_time(self, is_real_time):
+        """The loop, which is the first thread of each; others keep what they have."""
+        policy, priority = (os.SCHED_FIFO, 1) if is_real_time else (os.SCHED_OTHER, 0)
+        os.sched_setscheduler(self.process.pid, policy, os.sched_param(priority))
+
+    def loop_ns(self):
+        """CPU time of the loop."""
+        pid = self.process.pid
+        with open(f"/proc/{pid}/task/{pid}/schedstat", encoding="ascii") as schedstat:
+            return int(schedstat.read().split()[0])
 
     def starve_helpers(self):
         """Threads beside the loop run when nobody else wants their CPU."""
@@ -79,13 +93,20 @@ class Target:
 
 
 class Ours(Target):
-    def __init__(self, name, program, way):
+    def __init__(self, name, program, way, *options, delete="DEL"):
         self.name, self.program, self.way = name, program, way
+        self.options, self.delete = options, delete
 
     def start(self, *options):
         command = [self.program, "--port", "0", "--pin", "--max-memory", "0", "--reclaim", self.way]
-        self.process = start([*command, *options], ALL_CPUS, stdout=subprocess.PIPE)
-        self.port = int(self.process.stdout.readline().split()[-1])
+        self.process = start([*command, *self.options, *options], ALL_CPUS, stderr=None)
+        self.port = self.read_line()
+        if "--read-port" in self.options:
+            self.read_port = self.read_line()
+
+    def read_line(self):
+        """A port is the last word."""
+        return int(self.process.stdout.readline().split()[-1])
 
     def end(self):
         self.process.send_signal(signal.SIGTERM)
@@ -107,7 +128,7 @@ class Redis(Target):
         self.process = start(
             ["redis-server", "--port", self.port, "--bind", "127.0.0.1", "--save", "",
              "--server_cpulist", ALL_CPUS[0], "--bio_cpulist", RECLAIM_CPUS[0]],
-            ALL_CPUS, stdout=subprocess.DEVNULL)
+            ALL_CPUS, stdout=subprocess.DEVNULL, stderr=None)
         until_s = time.monotonic() + PATIENCE_S
         while socket.socket().connect_ex(("127.0.0.1", self.port)):
             if self.process.poll() is not None or time.monotonic() > until_s:

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+"""What is measured of a server: small commands while values are deleted, what a deletion takes of
+the loop's time, and memory under overload."""
+import contextlib
+import csv
+import io
+import json
+import shutil
+import socket
+import statistics
+import sys
+import time
+
+from churn import WINDOW, Churn, request
+from target import CLIENT_CPUS, PATIENCE_S, RECLAIM_CPUS, start
+
+# Elements that are made, and destroyed, in a second, however many there are to a value; but no more
+# values than MOST_VALUES_PER_S.
+ELEMENTS_PER_S = 1000000
+MOST_VALUES_PER_S = 1000
+
+# Of the overload.
+OVERLOAD_ELEMENTS = 100000
+OVERLOAD_QUEUE_BYTES = 64 << 20
+
+# Of the thread that reads meanwhile, where there is one.
+READS_PER_S = 2000
+
+# Until who destroys is through with its work, and the loop's time is up to date: it sleeps.
+REST_S = 0.02
+
+
+def has_redis_benchmark():
+    return bool(shutil.which("redis-benchmark"))
+
+
+class Measure:
+    def __init__(self, client, options, is_real_time):
+        self.client, self.options, self.is_real_time = client, options, is_real_time
+        self.machine = None
+
+    def client_of(self, port, rate, ms, sets, is_real_time):
+        command = [self.client, "--port", port, "--rate", rate, "--ms", ms, "--sets", sets,
+                   "--json", "-"]
+        return start(command, CLIENT_CPUS, is_real_time)
+
+    # ---- Small commands ----
+
+    def latency(self, target):
+        """Microseconds by percentile. The loop is a real-time thread for so long: else what is
+        seen from the 99.9th percentile on is other threads of the machine, the kernel's too, that
+        are on its CPU when a command comes."""
+        target.set_real_time(self.is_real_time)
+        ran = self.client_of(target.port, self.options.rate, self.options.ms, 10, self.is_real_time)
+        out, err = ran.communicate(timeout=PATIENCE_S + self.options.ms / 1000)
+        target.set_real_time(False)
+        if ran.returncode:
+            raise OSError(f"{target.name}: {err}")
+        found = json.loads(out)
+        self.machine = found["machine"], found["versions"]
+        return {row["at"]: row["median"] / 1000 for row in found["rows"]}
+
+    def throughput(self, target):
+        command = ["redis-benchmark", "-p", target.port, "--csv", "-t", "set,get",
+                   "-n", self.options.requests, "-r", 10000, "-d", 64]
+        ran = start(command, CLIENT_CPUS)
+        out, err = ran.communicate(timeout=PATIENCE_S)
+        rows = list(csv.DictReader(io.StringIO(out)))
+        if ran.returncode or len(rows) != 2:
+            raise OSError(f"redis-benchmark, {target.name}: {out}{err}")
+        return statistics.harmonic_mean([float(row["rps"]) for row in rows])
+
+    @contextlib.contextmanager
+    def reading(self, target):
+        """Another client asks the thread that only reads, if there is one."""
+        if not target.read_port:
+            yield
+            return
+        reader = self.client_of(target.read_port, READS_PER_S, 3600000, 0, False)
+        try:
+            yield
+            if reader.poll() is not None:
+                raise OSError(f"{target.name}: {reader.communicate()[1]}")
+        finally:
+            reader.kill()
+            reader.communicate()
+
+    def small_commands(self, target, size):
+        pause_s = max(size / ELEMENTS_PER_S, 1 / MOST_VALUES_PER_S)
+        with target.running():
+            churn = Churn(target.port, target.kind, size, target.delete, pause_s)
+            with self.reading(target), churn:
+                figures = self.latency(target)
+                if has_redis_benchmark():
+                    figures["throughput"] = self.throughput(target)
+            figures["memory"] = target.peak_bytes() / (1 << 20)
+        return figures
+
+    # ---- One deletion ----
+
+    def deletion(self, target, size):
+        """Microseconds of the loop's CPU time for a DEL, of pipelined ones, with all that comes of
+        it in the loop."""
+        words = [f"element:{i:08}" for i in range(size)]
+        times = self.options.deletions
+        with target.running("--reclaim-min", 1), \
+                socket.create_connection(("127.0.0.1", target.port)) as client:
+            pipeline(client, [request("RPUSH", f"big{i}", *words) for i in range(times)])
+            time.sleep(REST_S)
+            before_ns = target.loop_ns()
+            pipeline(client, [request("DEL", f"big{i}") for i in range(times)])
+            time.sleep(REST_S)
+            return (target.loop_ns() - before_ns) / times / 1000
+
+    # ---- Overload ----
+
+    def overload(self, target):
+        with target.running("--queue-bytes", OVERLOAD_QUEUE_BYTES):
+            target.starve_helpers()
+            neighbour = start([sys.executable, "-c", "while True: pass"], RECLAIM_CPUS)
+            try:
+                Churn(target.port, target.kind, OVERLOAD_ELEMENTS, target.delete, 0).run_times(
+                    self.options.overload)
+            finally:
+                neighbour.kill()
+                neighbour.communicate()
+            return target.peak_bytes() / (1 << 20)
+
+
+def pipeline(client, commands):
+    """Each is answered by one line."""
+    for first in range(0, len(commands), WINDOW):
+        part = commands[first:first + WINDOW]
+        client.sendall(b"".join(part))
+        lines = 0
+        while lines < len(part):
+            answers = client.recv(65536)
+            if not answers or b"-" in answers:
+                raise OSError(f"the server answers {answers!r:.100}")
+            lines += answers.count(b"\n")
