@@ -3,6 +3,7 @@
 #include "bench.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
@@ -54,20 +55,30 @@ void bench_pin_consumer(void)
 	pin(1);
 }
 
+static unsigned producer_cpus_limit = UINT_MAX;
+
+void bench_limit_producer_cpus(unsigned limit)
+{
+	producer_cpus_limit = limit;
+}
+
+unsigned bench_producer_cpus(void)
+{
+	unsigned cpus = bench_cpus() > 2 ? bench_cpus() - 1 : bench_cpus();
+
+	return cpus < producer_cpus_limit ? cpus : producer_cpus_limit;
+}
+
 void bench_pin_producer(unsigned nth)
 {
-	unsigned cpus = bench_cpus();
-
-	if (cpus <= 2)
-		pin(nth % 2);
-	else if (nth % (cpus - 1))
-		pin(nth % (cpus - 1) + 1);
-	else
-		pin(0);
+	nth %= bench_producer_cpus();
+	pin(nth && bench_cpus() > 2 ? nth + 1 : nth);
 }
 
 const char *bench_pinning(void)
 {
+	if (bench_producer_cpus() == 1 && bench_cpus() > 1)
+		return "pinned: the consumer to the second CPU, all producers to the first";
 	switch (bench_cpus()) {
 	case 1:
 		return "all threads on one CPU";

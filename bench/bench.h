@@ -17,6 +17,10 @@ uint64_t bench_now_ns(void);
  */
 void bench_pin_consumer(void);
 void bench_pin_producer(unsigned nth);
+/* From here on producers take no more than so many CPUs, at least 1. */
+void bench_limit_producer_cpus(unsigned limit);
+/* How many they take. */
+unsigned bench_producer_cpus(void);
 /* What was pinned where, in words. */
 const char *bench_pinning(void);
 unsigned bench_cpus(void);

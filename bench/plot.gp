@@ -17,4 +17,4 @@ set format y '%g'
 set grid ytics
 set key outside right
 plot for [i = 0:ways - 1] data index i using 1:3:4:5:xtic(2) \
-	with yerrorlines linewidth (i ? 1 : 3) title columnheader(1)
+	with yerrorlines linewidth (i ? 1.5 : 3) dashtype 1 + i / 8 title columnheader(1)

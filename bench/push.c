@@ -25,6 +25,7 @@ static uint64_t drops = 1000000;
 static struct options_list producers = {{1, 2, 4, 16}, 4};
 static uint64_t pace_ns = 1000;
 static uint64_t paced_ms = 20;
+static uint64_t producer_cpus = 1024;
 static const char *only;
 
 static const struct options_entry table[] = {
@@ -56,6 +57,11 @@ static const struct options_entry table[] = {
 		.least = 1,
 		.most = 100,
 		.quick = 2},
+	{.name = "producer-cpus",
+		.what = "that producers share at most: of two, 1 leaves the worker one for itself",
+		.number = &producer_cpus,
+		.least = 1,
+		.most = 1024},
 	{.name = "only", .what = "measure this way alone", .text = &only},
 	{.name = NULL},
 };
@@ -180,9 +186,7 @@ static void run(const struct peer *peer, unsigned count, uint64_t pushes, bool i
 /* CPUs that producers are at work on at the same time. */
 static unsigned busy_cpus(unsigned count)
 {
-	unsigned cpus = bench_cpus() > 2 ? bench_cpus() - 1 : bench_cpus();
-
-	return count < cpus ? count : cpus;
+	return count < bench_producer_cpus() ? count : bench_producer_cpus();
 }
 
 static void measure_saturating(
@@ -374,6 +378,7 @@ int main(int count, char **arguments)
 	struct results results;
 
 	check_only();
+	bench_limit_producer_cpus((unsigned)producer_cpus);
 	bench_pin_consumer(); /* for all consumers that are started from here */
 	results_begin(&results, &options);
 	describe(&results);
