@@ -1,15 +1,27 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# exports.sh LIBRARY MAP INCLUDE_FOLDER: the library exports what the map names, the map names what the
-# headers declare, and nothing else.
+# exports.sh SHARED STATIC MAP INCLUDE_FOLDER: the headers declare what the map names, and both
+# libraries export that and nothing else.
 set -u
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
-nm -D --defined-only "$1" | awk '$2 ~ /[TDR]/ { sub(/@.*/, "", $3); print $3 }' | sort >"$folder/library"
-sed -n 's/^\t\([a-z_]*\);$/\1/p' "$2" | sort >"$folder/map"
-find "$3" -name '*.h' -exec cat {} + | grep -v '^#' | tr '\n' ' ' | grep -o 'DEFER_DROP_API [^;]*;' |
+# Of kind A is the version's own name.
+exported() {
+	nm --defined-only --extern-only "$@" |
+		awk 'NF == 3 && $2 != "A" { sub(/@.*/, "", $3); print $3 }' | sort
+}
+
+exported --dynamic "$1" >"$folder/shared"
+exported "$2" >"$folder/static"
+sed -n 's/^\t\([a-z0-9_]*\);$/\1/p' "$3" | sort >"$folder/map"
+find "$4" -name '*.h' -exec cat {} + | grep -v '^#' | tr '\n' ' ' |
+	grep -o 'DEFER_DROP_API [^;]*;' |
 	sed 's/[(;].*//; s/.*[ *]//' | sort >"$folder/headers"
-[ -s "$folder/headers" ] || exit 1
-diff -u "$folder/map" "$folder/library" && diff -u "$folder/headers" "$folder/map"
+[ -s "$folder/map" ] || exit 1
+failed=0
+for place in headers shared static; do
+	diff -u "$folder/map" "$folder/$place" || failed=1
+done
+exit $failed
