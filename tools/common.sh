@@ -33,6 +33,7 @@ follow() {
 # Is what a Debian package gives us there, from wherever it came?
 has_package() {
 	case $1 in
+	abigail-tools) command -v abidw ;;
 	libc6-dev) [ -e /usr/include/stdio.h ] || [ -e /usr/include/features.h ] ;;
 	ninja-build) command -v ninja ;;
 	relacy-dev) [ -e /usr/include/relacy/relacy.hpp ] ;;
