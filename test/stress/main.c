@@ -29,6 +29,7 @@ static const struct {
 	{"share", scenario_share},
 	{"shutdown", scenario_shutdown},
 	{"slow", scenario_slow},
+	{"soak", scenario_soak},
 	{"ticket", scenario_ticket},
 };
 
@@ -240,6 +241,7 @@ int main(int count, char **arguments)
 	struct stress stress = {.producers = 8};
 	uint64_t seconds = 2;
 	uint64_t rounds = 0;
+	uint64_t begin_ns;
 	scenario_fn run;
 
 	if (count < 2 || count > 5) {
@@ -256,12 +258,14 @@ int main(int count, char **arguments)
 	if (count > 4)
 		seed = number("SEED", arguments[4], 0, UINT64_MAX);
 	stress.random = seed;
-	stress.until_ns = now_ns() + seconds * 1000000000u;
+	begin_ns = now_ns();
+	stress.until_ns = begin_ns + seconds * 1000000000u;
 	do {
 		run(&stress);
 		rounds++;
 	} while (now_ns() < stress.until_ns);
-	printf("%s: %u producers, %" PRIu64 " rounds, seed %" PRIu64 "\n", scenario_name,
-		stress.producers, rounds, seed);
+	printf("%s: %u producers, %" PRIu64 " s, %" PRIu64 " rounds%s, seed %" PRIu64 "\n",
+		scenario_name, stress.producers, (now_ns() - begin_ns) / 1000000000u, rounds,
+		stress.outcome, seed);
 	return 0;
 }

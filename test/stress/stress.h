@@ -36,6 +36,7 @@ struct stress {
 	uint64_t random;
 	unsigned producers;
 	uint64_t until_ns; /* CLOCK_MONOTONIC */
+	char outcome[128]; /* what the scenario adds to the line at the end, from ", " on */
 };
 
 /* One round of a scenario; it is called again until the time is over. */
@@ -51,6 +52,7 @@ void scenario_options(struct stress *stress);
 void scenario_share(struct stress *stress);
 void scenario_shutdown(struct stress *stress);
 void scenario_slow(struct stress *stress);
+void scenario_soak(struct stress *stress);
 void scenario_ticket(struct stress *stress);
 
 #define CHECK(claim)                                      \

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Everything at once, for hours: visitors come and go and use every call on queues that are made
+ * anew in each round and on the default queue, while readers read, signals arrive, queues shut
+ * down and the process forks. After each round the test's own counts are the library's, nothing is
+ * pending, and neither memory nor file descriptors have become more.
+ */
+#include "soak.h"
+
+#include <errno.h>
+#include <dirent.h>
+#include <inttypes.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define HOME        (SITES - 1) /* the default queue, which outlives the rounds */
+#define GENERATIONS 3
+#define VISITS      60
+#define CHILD_ROUND 8          /* one round in so many forks */
+#define WARM_ROUNDS 20         /* until the allocator has seen what there is */
+#define GROWTH_KIB  (64 << 10) /* that noise may make: a leak passes it within hours */
+
+static struct {
+	uint64_t drops;
+	uint64_t rounds;
+	uint64_t warm_kib; /* most in the rounds before the others */
+	unsigned files;
+} soak;
+
+static struct site sites[SITES];
+static struct defer_drop_stats before[SITES]; /* the round */
+static atomic_uint signals;
+
+/* ---- The process ----------------------------------------------------------------------------- */
+
+static void hear_signal(int number)
+{
+	(void)number;
+	atomic_fetch_add_explicit(&signals, 1, memory_order_relaxed);
+}
+
+/* Interrupts system calls all the time, in whichever thread. */
+static void start_timer(void)
+{
+	struct sigaction action = {.sa_handler = hear_signal};
+	struct itimerval often = {{0, 3000}, {0, 3000}};
+
+	CHECK(!sigaction(SIGALRM, &action, NULL));
+	CHECK(!setitimer(ITIMER_REAL, &often, NULL));
+}
+
+static uint64_t resident_kib(void)
+{
+	FILE *file = fopen("/proc/self/statm", "re");
+	uint64_t pages;
+
+	CHECK(file && fscanf(file, "%*u %" SCNu64, &pages) == 1);
+	fclose(file);
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE) / 1024;
+}
+
+static unsigned open_files(void)
+{
+	DIR *directory = opendir("/proc/self/fd");
+	unsigned count = 0;
+
+	CHECK(directory);
+	while (readdir(directory))
+		count++;
+	closedir(directory);
+	return count;
+}
+
+static void check_process(struct stress *stress)
+{
+	uint64_t kib;
+
+	malloc_trim(0);
+	kib = resident_kib();
+	if (soak.rounds == 1)
+		soak.files = open_files();
+	CHECK(open_files() == soak.files);
+	if (soak.rounds <= WARM_ROUNDS)
+		soak.warm_kib = kib > soak.warm_kib ? kib : soak.warm_kib;
+	CHECK(kib <= soak.warm_kib + GROWTH_KIB);
+	snprintf(stress->outcome, sizeof stress->outcome,
+		", %" PRIu64 " drops, %u signals, rss %" PRIu64 " KiB warm, %" PRIu64 " KiB at end",
+		soak.drops, atomic_load(&signals), soak.warm_kib, kib);
+}
+
+/* ---- Sites ----------------------------------------------------------------------------------- */
+
+static void hear_of_failure(void *context, const struct defer_drop_failure *failure)
+{
+	struct site *site = context;
+
+	CHECK(failure->destroy_status == load_destroy_with_status && failure->status);
+	site->failures_told++;
+}
+
+static void hear_of_level(void *context, const struct defer_drop_level *level)
+{
+	struct site *site = context;
+
+	CHECK(site->last_level == UNKNOWN || level->is_high == !site->last_level);
+	site->last_level = level->is_high;
+}
+
+static void open_queue(struct stress *stress, unsigned i)
+{
+	struct defer_drop_config config = make_config(
+		stress, sites[i].is_drained ? DEFER_DROP_RUNNER_CALLER : DEFER_DROP_RUNNER_WORKER);
+
+	config.queue_size <<= below(&stress->random, 6);
+	config.max_lanes = i == 1 ? DEFER_DROP_NO_LANES : config.max_lanes;
+	config.max_bytes = MAX_BYTES;
+	config.high_drops = config.queue_size / 2;
+	config.high_bytes = MAX_BYTES / 2;
+	config.watermark_interval_ns = 1000;
+	config.watermark = hear_of_level;
+	config.error = hear_of_failure;
+	config.context = &sites[i];
+	if (i == HOME)
+		CHECK(!defer_drop_start(&config));
+	else
+		CHECK(!defer_drop_queue_create(&sites[i].queue, &config));
+}
+
+/* Nothing is pending. */
+static void count_from_here(unsigned i)
+{
+	struct site *site = &sites[i];
+
+	CHECK(!pthread_mutex_init(&site->lock, NULL));
+	site->streams = NULL;
+	atomic_store(&site->refused, 0);
+	site->failed = site->failures_told = 0;
+	site->nested = make_stream(site);
+	before[i] = (struct defer_drop_stats)DEFER_DROP_STATS_INIT;
+	CHECK(!defer_drop_queue_stats(site->queue, &before[i]));
+}
+
+/* Destructors of the first push to the second, those to the default queue, those to the first. */
+static void connect_sites(void)
+{
+	static const unsigned across[SITES] = {1, HOME, SITES, 0};
+
+	for (unsigned i = 0; i < SITES; i++) {
+		sites[i].across = across[i] < SITES ? &sites[across[i]] : NULL;
+		if (sites[i].across)
+			sites[i].to_across = make_stream(sites[i].across);
+	}
+}
+
+static void open_sites(struct stress *stress)
+{
+	sites[2].is_drained = true;
+	if (!sites[HOME].queue) {
+		sites[HOME].queue = defer_drop_queue_default();
+		open_queue(stress, HOME);
+	}
+	for (unsigned i = 0; i < SITES; i++) {
+		if (i != HOME) {
+			open_queue(stress, i);
+			sites[i].last_level = 0;
+			sites[i].is_gap_allowed = !below(&stress->random, 3);
+		}
+		count_from_here(i);
+	}
+	connect_sites();
+}
+
+/* The library's counts are ours. */
+static void check_site(unsigned i)
+{
+	struct site *site = &sites[i];
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+	uint64_t accepted = 0;
+	uint64_t destroyed = 0;
+
+	for (const struct stream *at = site->streams; at; at = at->next) {
+		CHECK(site->is_gap_allowed || at->destroyed == at->accepted);
+		accepted += at->accepted;
+		destroyed += at->destroyed;
+	}
+	CHECK(!defer_drop_queue_stats(site->queue, &stats));
+	CHECK(stats.pushed_total - before[i].pushed_total == accepted);
+	CHECK(stats.destroyed_total - before[i].destroyed_total == destroyed);
+	CHECK(stats.abandoned_total == accepted - destroyed);
+	CHECK(stats.refused_total - before[i].refused_total == atomic_load(&site->refused));
+	CHECK(stats.nested_total - before[i].nested_total == site->nested->accepted);
+	CHECK(stats.failed_total - before[i].failed_total == site->failed);
+	CHECK(site->failures_told == site->failed);
+	CHECK(!stats.backlog && !stats.backlog_bytes);
+	soak.drops += accepted;
+}
+
+static void close_queue(uint64_t *random, struct site *site)
+{
+	uint32_t mode = DEFER_DROP_SHUTDOWN_DRAIN;
+	uint64_t timeout_ns = 0;
+	int result;
+
+	if (site->is_gap_allowed)
+		mode = (uint32_t)below(random, 3);
+	if (mode == DEFER_DROP_SHUTDOWN_TIMED)
+		timeout_ns = below(random, 100000);
+	result = defer_drop_queue_shutdown(site->queue, mode, timeout_ns, NULL);
+	CHECK(!result || (result == -ETIMEDOUT && mode == DEFER_DROP_SHUTDOWN_TIMED));
+}
+
+/* Nobody pushes any more but destructors; the drainer ends with its queue. */
+static void close_sites(uint64_t *random, struct producer *drainer)
+{
+	for (unsigned i = 0; i < HOME; i++)
+		close_queue(random, &sites[i]);
+	join_producers(drainer, 1);
+	CHECK(!defer_drop_queue_flush(sites[HOME].queue, DEFER_DROP_FOREVER));
+	for (unsigned i = 0; i < SITES; i++)
+		check_site(i);
+	for (unsigned i = 0; i < SITES; i++) {
+		stop_showing(&sites[i]);
+		free_streams(&sites[i]);
+		if (i != HOME)
+			CHECK(!defer_drop_queue_free(sites[i].queue));
+	}
+}
+
+/* ---- Threads --------------------------------------------------------------------------------- */
+
+static void visit(struct visitor *visitor)
+{
+	for (unsigned i = 0; i < SITES; i++)
+		visitor->streams[i] = make_stream(&sites[i]);
+	for (unsigned i = 0; i < VISITS; i++) {
+		struct stream *stream = visitor->streams[below(&visitor->random, SITES)];
+
+		switch (below(&visitor->random, 8)) {
+		case 0:
+			wait_some(visitor, stream);
+			break;
+		case 1:
+			hold_some(visitor, stream);
+			break;
+		case 2:
+			push_many(visitor, stream);
+			break;
+		case 3:
+			if (visitor->has_readers)
+				read_some(visitor, stream);
+			break;
+		default:
+			push_some(visitor, stream);
+		}
+	}
+}
+
+static void *run_visitor(void *argument)
+{
+	struct visitor *visitor = argument;
+
+	reader_begin();
+	visit(visitor);
+	reader_end();
+	return NULL;
+}
+
+/* Visitors come one after the other. */
+static void *run_visitors(void *argument)
+{
+	const struct producer *producer = argument;
+	struct visitor visitor = {.random = producer->random, .has_readers = soak_has_readers};
+	pthread_t thread;
+
+	for (unsigned i = 0; i < GENERATIONS; i++) {
+		CHECK(!pthread_create(&thread, NULL, run_visitor, &visitor));
+		CHECK(!pthread_join(thread, NULL));
+	}
+	return NULL;
+}
+
+static void *drain(void *argument)
+{
+	struct producer *producer = argument;
+	int result;
+
+	do {
+		result = defer_drop_queue_drain(producer->queue, below(&producer->random, 9),
+			below(&producer->random, 100000), NULL);
+		CHECK(!result || result == -EBUSY || result == -ESHUTDOWN);
+		usleep(20);
+	} while (result != -ESHUTDOWN);
+	return NULL;
+}
+
+/* ---- A child --------------------------------------------------------------------------------- */
+
+/* It uses all the queues, from none pending on, and ends them. */
+static _Noreturn void be_child(struct stress *stress)
+{
+	struct producer drainer = {0};
+	struct visitor visitor = {.random = next_random(&stress->random)};
+
+	for (unsigned i = 0; i < SITES; i++) {
+		sites[i].is_gap_allowed = false;
+		atomic_store(&sites[i].shown, NULL);
+		sites[i].last_level = UNKNOWN;
+		count_from_here(i);
+	}
+	connect_sites();
+	start_producers(stress, &drainer, 1, sites[2].queue, drain);
+	visit(&visitor);
+	close_sites(&stress->random, &drainer);
+	exit(0);
+}
+
+static void fork_one(struct stress *stress)
+{
+	pid_t child = fork();
+	int status;
+
+	CHECK(child >= 0);
+	if (!child)
+		be_child(stress);
+	while (waitpid(child, &status, 0) != child)
+		CHECK(errno == EINTR);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* ---- A round --------------------------------------------------------------------------------- */
+
+void scenario_soak(struct stress *stress)
+{
+	struct producer producers[MAX_PRODUCERS] = {0};
+	struct producer drainer = {0};
+
+	if (!soak.rounds++)
+		start_timer();
+	open_sites(stress);
+	start_producers(stress, &drainer, 1, sites[2].queue, drain);
+	start_producers(stress, producers, stress->producers, NULL, run_visitors);
+	usleep((useconds_t)below(&stress->random, 10000));
+	if (!below(&stress->random, CHILD_ROUND))
+		fork_one(stress);
+	for (unsigned i = 0; i < HOME; i++)
+		if (sites[i].is_gap_allowed)
+			close_queue(&stress->random, &sites[i]);
+	join_producers(producers, stress->producers);
+	close_sites(&stress->random, &drainer);
+	check_process(stress);
+}
