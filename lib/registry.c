@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "registry.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -8,7 +9,8 @@
 #include "report.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static bool has_hooks; /* under the lock, like the next */
+static bool hears_of_fork; /* under the lock, like the next three */
+static bool hears_of_exit;
 static bool is_over;
 static struct defer_drop_queue *queues; /* newest first */
 
@@ -90,18 +92,32 @@ static void at_exit(void)
 
 /* ---- The list -------------------------------------------------------------------------------- */
 
+/* What fails for want of memory is tried again with the next queue. */
 static void set_hooks(void)
 {
-	if (pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) ||
-		atexit(at_exit))
-		dd_report("no memory to hear of fork and exit");
+	int before = errno;
+
+	if (!hears_of_exit)
+		hears_of_exit = !atexit(at_exit);
+	if (!hears_of_fork)
+		hears_of_fork =
+			!pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+	if (!hears_of_fork)
+		dd_report("no memory to hear of fork: a child must not use the library");
+	errno = before;
+}
+
+/* Later than atexit(3) would have done it: after its handlers, whose drops are refused else. */
+__attribute__((destructor)) static void at_end(void)
+{
+	if (!hears_of_exit)
+		at_exit();
 }
 
 void dd_registry_add(struct defer_drop_queue *queue)
 {
-	if (!has_hooks)
+	if (!hears_of_fork || !hears_of_exit)
 		set_hooks();
-	has_hooks = true;
 	queue->next = queues;
 	queues = queue;
 }
