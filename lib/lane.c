@@ -106,8 +106,13 @@ static void make_farewell_key(void)
 /* Can this thread be relied on to give a lane back? */
 static bool will_say_farewell(void)
 {
+	int before = errno;
+	bool will;
+
 	pthread_once(&farewell_once, make_farewell_key);
-	return farewell_works && !pthread_setspecific(farewell_key, &dd_self);
+	will = farewell_works && !pthread_setspecific(farewell_key, &dd_self);
+	errno = before; /* who cannot uses the shared lane, and its push succeeds */
+	return will;
 }
 
 /* An unused lane of its own for this thread, or NULL. Under the registry's lock. */
