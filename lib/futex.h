@@ -114,15 +114,36 @@ static inline bool dd_membarrier_register(void)
 }
 
 /*
- * A full fence on every running thread of this process. Once registered it fails only for want of a
- * few bytes in the kernel, for a moment.
+ * Far longer than a store takes to become visible: it waits in its core for the few dozen before it,
+ * and nothing keeps them there. (Morrison and Afek, "Temporally Bounding TSO for Fence-Free
+ * Asymmetric Synchronization", ASPLOS 2015.)
+ */
+#define DD_STORES_SETTLE_NS DD_MS
+
+static inline void dd_let_stores_settle(void)
+{
+	uint64_t until_ns = dd_now_ns() + DD_STORES_SETTLE_NS;
+	_Atomic(uint32_t) nobody = 0;
+
+	while (dd_futex_wait(&nobody, 0, until_ns) != -ETIMEDOUT)
+		;
+}
+
+/*
+ * A full fence on every running thread of this process. Once registered it fails for want of a few
+ * bytes in the kernel, for a moment; or for good, where the process forbids itself system calls
+ * that it could make before (seccomp(2)): then time must do.
  */
 static inline void dd_membarrier(void)
 {
 	int before = errno;
+	long result;
 
-	while (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0))
+	while ((result = syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0)) &&
+		errno == ENOMEM)
 		sched_yield();
+	if (result)
+		dd_let_stores_settle();
 	errno = before;
 }
 
