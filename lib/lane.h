@@ -79,6 +79,7 @@ struct dd_running {
 	struct defer_drop_queue *queue;
 	struct dd_running *outer;
 	struct dd_lane *lane; /* the thread's in the default queue, put aside */
+	int errno_before;     /* likewise: destructors may do to it what they like */
 };
 
 /* What the library knows of a thread. */

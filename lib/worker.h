@@ -5,6 +5,8 @@
 #ifndef DD_WORKER_H
 #define DD_WORKER_H
 
+#include <errno.h>
+
 #include "queue.h"
 
 /*
@@ -44,6 +46,7 @@ static inline void dd_running_enter(struct dd_running *frame, struct defer_drop_
 	frame->outer = dd_self.running;
 	/* A push from a destructor must leave the fast path: it may be nested. */
 	frame->lane = dd_self.lane;
+	frame->errno_before = errno;
 	dd_self.lane = &dd_unattached;
 	dd_self.running = frame;
 }
@@ -52,6 +55,7 @@ static inline void dd_running_leave(const struct dd_running *frame)
 {
 	dd_self.running = frame->outer;
 	dd_self.lane = frame->lane;
+	errno = frame->errno_before;
 }
 
 /* Becomes the consumer of a queue without a worker, waiting for who is. 0 or -ETIMEDOUT. */
