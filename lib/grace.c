@@ -75,6 +75,8 @@ static void *wait_for_grace_periods(void *argument)
 	struct dd_grace_thread *shared = argument;
 	uint32_t asked = 0;
 
+	/* Its own name, or it would take a descriptor. */
+	pthread_setname_np(pthread_self(), "defer_drop-rcu");
 	while (await_asked(shared, asked, &asked)) {
 		shared->flavor->update_synchronize_rcu();
 		finish(shared, asked);
@@ -101,8 +103,6 @@ static int create_thread(struct dd_grace_thread *shared)
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	error = pthread_create(&shared->thread, NULL, wait_for_grace_periods, shared);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (!error)
-		pthread_setname_np(shared->thread, "defer_drop-rcu");
 	return error;
 }
 
@@ -199,7 +199,8 @@ static bool take_cover(struct defer_drop_queue *queue)
 	return has_plenty;
 }
 
-static void begin(struct defer_drop_queue *queue)
+/* may_wait: for the grace period itself, where no thread is to be had for that. */
+static void begin(struct defer_drop_queue *queue, bool may_wait)
 {
 	struct dd_grace *grace = &queue->grace;
 
@@ -211,8 +212,7 @@ static void begin(struct defer_drop_queue *queue)
 		grace->thread = start(queue);
 	if (grace->thread) {
 		ask(grace->thread);
-	} else if (grace->has_worker) {
-		/* No thread to be had: then the worker waits itself. */
+	} else if (may_wait) {
 		grace->flavor->update_synchronize_rcu();
 		take_cover(queue);
 	}
@@ -246,7 +246,7 @@ bool dd_grace_covers_nested(struct dd_lane *lane)
 	return covers(lane, true, lane->nested.taken_total);
 }
 
-/* No thread was to be had, and whoever drains may not wait: the next round asks for one again. */
+/* No thread was to be had, and the consumer may not wait: the next round asks for one again. */
 static void try_again(struct defer_drop_queue *queue)
 {
 	uint32_t count = dd_queue_lanes(queue);
@@ -256,37 +256,48 @@ static void try_again(struct defer_drop_queue *queue)
 	queue->grace.is_running = false;
 }
 
-void dd_grace_collect(struct defer_drop_queue *queue)
+void dd_grace_collect(struct defer_drop_queue *queue, bool may_wait)
 {
 	struct dd_grace *grace = &queue->grace;
 
 	if (grace->wanted_since_ns && dd_now_ns() - grace->wanted_since_ns >= GATHER_NS)
-		begin(queue);
+		begin(queue, may_wait);
 	if (!grace->is_running)
 		return;
 	if (!grace->thread)
 		try_again(queue);
 	else if (has_passed(grace->thread) && take_cover(queue))
-		begin(queue);
+		begin(queue, may_wait);
+}
+
+/* Sleeps while the thread waits; or, where there is none, a moment. */
+static void rest(struct defer_drop_queue *queue, uint64_t deadline_ns)
+{
+	uint64_t moment_ns = dd_now_ns() + DD_MS;
+
+	if (!queue->grace.thread && moment_ns < deadline_ns)
+		deadline_ns = moment_ns;
+	dd_bell_rest(&queue->park.bell, deadline_ns);
 }
 
 void dd_grace_rest(struct defer_drop_queue *queue, uint64_t deadline_ns)
 {
 	struct dd_grace *grace = &queue->grace;
+	bool may_wait = deadline_ns == DEFER_DROP_FOREVER;
 	bool is_online;
 
 	if (grace->wanted_since_ns)
-		begin(queue);
-	if (grace->is_running && grace->thread && !has_passed(grace->thread)) {
+		begin(queue, may_wait);
+	if (grace->is_running && !(grace->thread && has_passed(grace->thread))) {
 		/* With QSBR; also who is not the worker, but closes the queue. */
 		is_online = grace->flavor->read_ongoing();
 		if (is_online)
 			grace->flavor->thread_offline();
-		dd_bell_rest(&queue->park.bell, deadline_ns);
+		rest(queue, deadline_ns);
 		if (is_online)
 			grace->flavor->thread_online();
 	}
-	dd_grace_collect(queue);
+	dd_grace_collect(queue, may_wait);
 }
 
 void dd_grace_enter(struct dd_grace *grace)

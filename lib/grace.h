@@ -75,8 +75,11 @@ bool dd_grace_is_reading(struct dd_grace *grace);
 bool dd_grace_covers(struct dd_lane *lane, uint64_t at);
 bool dd_grace_covers_nested(struct dd_lane *lane);
 
-/* Is the grace period over that had begun? Then no lane is set aside any more. */
-void dd_grace_collect(struct defer_drop_queue *queue);
+/*
+ * Begins a grace period that is wanted. Is the one over that had begun? Then no lane is set aside
+ * any more. may_wait: where no thread can be had to wait for it, the caller waits, however long.
+ */
+void dd_grace_collect(struct defer_drop_queue *queue, bool may_wait);
 
 /* Waits for that, until the bell is rung or the deadline comes. */
 void dd_grace_rest(struct defer_drop_queue *queue, uint64_t deadline_ns);

@@ -32,9 +32,10 @@ bool dd_grace_covers_nested(struct dd_lane *lane)
 	return true;
 }
 
-void dd_grace_collect(struct defer_drop_queue *queue)
+void dd_grace_collect(struct defer_drop_queue *queue, bool may_wait)
 {
 	(void)queue;
+	(void)may_wait;
 }
 
 void dd_grace_rest(struct defer_drop_queue *queue, uint64_t deadline_ns)

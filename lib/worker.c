@@ -39,7 +39,8 @@
 
 #define DD_SHORTEST_NAP_NS UINT64_C(50000)
 
-/* How long a caller who drains lets others drain while its own drops wait for a grace period. */
+/* How long a caller who drains lets others drain while its own drops wait for a grace period, or are
+ * claimed and not published. */
 #define DD_LINGER_NS UINT64_C(50000)
 
 enum dd_boot {
@@ -54,6 +55,11 @@ struct rest {
 	uint64_t quiet_since_ns; /* 0: it has found something since it last napped */
 	bool has_slept;          /* since the last round */
 };
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
 
 /* ---- Rounds ------------------------------------------------------------------------------------
  * */
@@ -93,7 +99,7 @@ uint64_t dd_worker_round(struct defer_drop_queue *queue, uint64_t most, uint64_t
 	uint64_t ran = 0;
 
 	if (dd_unlikely(queue->grace.is_running || queue->grace.wanted_since_ns))
-		dd_grace_collect(queue);
+		dd_grace_collect(queue, queue->grace.has_worker);
 	for (uint32_t i = 0; i < count && ran < most; i++) {
 		uint64_t turn = most - ran < DD_TURN ? most - ran : DD_TURN;
 
@@ -107,16 +113,12 @@ uint64_t dd_worker_round(struct defer_drop_queue *queue, uint64_t most, uint64_t
 
 int dd_worker_linger(struct defer_drop_queue *queue, struct dd_running *frame, uint64_t deadline_ns)
 {
-	uint64_t until_ns;
+	uint64_t until_ns = dd_now_ns() + DD_LINGER_NS;
 
-	dd_grace_collect(queue);
-	if (!queue->grace.is_running) {
-		sched_yield(); /* claimed, and about to be published */
-		return 0;
-	}
+	dd_grace_collect(queue, deadline_ns == DEFER_DROP_FOREVER);
 	dd_consumer_leave(queue, frame);
-	until_ns = dd_now_ns() + DD_LINGER_NS;
-	dd_futex_wait(&queue->state, DD_OPEN, deadline_ns < until_ns ? deadline_ns : until_ns);
+	/* No yield: of less priority than we, who is about to publish would not get this CPU. */
+	dd_futex_wait(&queue->state, DD_OPEN, least(until_ns, deadline_ns));
 	return dd_consumer_enter(queue, frame, deadline_ns);
 }
 
@@ -186,11 +188,6 @@ static void deep_sleep(struct defer_drop_queue *queue, struct rest *rest)
 	/* Not asleep any more: a push has come, and more may follow. */
 	if (!dd_rouse(&queue->park.attention))
 		rest->quiet_since_ns = 0;
-}
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
 }
 
 static void nap(struct defer_drop_queue *queue, struct rest *rest, uint64_t left_ns)
