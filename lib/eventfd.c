@@ -13,9 +13,11 @@ static int add_one(int eventfd)
 	uint64_t one = 1;
 	int ready;
 
-	while ((ready = poll(&writable, 1, 0)) < 0)
-		if (errno != EINTR)
-			return -errno;
+	while ((ready = poll(&writable, 1, 0)) < 0 && errno == EINTR)
+		;
+	if (ready < 0 && errno != EINVAL)
+		return -errno;
+	/* EINVAL: RLIMIT_NOFILE is 0, and it cannot be asked whether it is at its maximum. */
 	if (writable.revents & POLLNVAL)
 		return -EBADF;
 	if (writable.revents & (POLLERR | POLLHUP))

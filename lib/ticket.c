@@ -53,7 +53,7 @@ int defer_drop_ticket_notify(const struct defer_drop_ticket *ticket, int eventfd
 		return result;
 	own = fcntl(eventfd, F_DUPFD_CLOEXEC, 0);
 	if (own < 0)
-		return -errno;
+		return errno == EINVAL ? -EMFILE : -errno; /* EINVAL: RLIMIT_NOFILE is 0 */
 	result = dd_wait_notify(lane, ticket->position, own);
 	if (result)
 		close(own);
