@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "fault.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "hostile.h"
+
+static atomic_uint kinds_failing;
+static atomic_uint calls_total;
+static atomic_uint first_failing;
+static atomic_bool is_failing_for_good;
+static atomic_uint percent_interrupted;
+static atomic_uint waits_total;
+
+void fault_begin(unsigned kinds, unsigned first, bool is_for_good)
+{
+	atomic_store(&calls_total, 0);
+	atomic_store(&first_failing, first);
+	atomic_store(&is_failing_for_good, is_for_good);
+	atomic_store(&kinds_failing, kinds);
+}
+
+bool fault_end(void)
+{
+	atomic_store(&kinds_failing, 0);
+	return atomic_load(&calls_total) >= atomic_load(&first_failing);
+}
+
+void fault_interrupt(unsigned percent)
+{
+	atomic_store(&percent_interrupted, percent);
+}
+
+/* Sets errno where it fails, also for functions that return their error: they may. */
+static bool fails(enum fault kind, int error)
+{
+	unsigned call;
+
+	if (!(atomic_load(&kinds_failing) & kind))
+		return false;
+	call = atomic_fetch_add(&calls_total, 1) + 1;
+	if (call < atomic_load(&first_failing) ||
+		(call > atomic_load(&first_failing) && !atomic_load(&is_failing_for_good)))
+		return false;
+	errno = error;
+	return true;
+}
+
+/* The linker's names: the wrapped function, and what stands in for it. */
+#define WRAP(type, name, ...)            \
+	type __real_##name(__VA_ARGS__); \
+	type __wrap_##name(__VA_ARGS__); \
+	type __wrap_##name(__VA_ARGS__)
+
+/* ---- Memory ---------------------------------------------------------------------------------- */
+
+WRAP(void *, malloc, size_t bytes)
+{
+	return fails(FAULT_MEMORY, ENOMEM) ? NULL : __real_malloc(bytes);
+}
+
+WRAP(void *, calloc, size_t count, size_t bytes)
+{
+	return fails(FAULT_MEMORY, ENOMEM) ? NULL : __real_calloc(count, bytes);
+}
+
+WRAP(void *, mmap64, void *at, size_t bytes, int protection, int flags, int file, off_t from)
+{
+	if (fails(FAULT_MAPPING, ENOMEM))
+		return MAP_FAILED;
+	return __real_mmap64(at, bytes, protection, flags, file, from);
+}
+
+void *true_malloc(size_t bytes)
+{
+	void *memory = __real_malloc(bytes);
+
+	CHECK(memory);
+	return memory;
+}
+
+/* ---- Threads --------------------------------------------------------------------------------- */
+
+WRAP(int, pthread_create, pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+	void *argument)
+{
+	if (fails(FAULT_THREAD, EAGAIN))
+		return EAGAIN;
+	return __real_pthread_create(thread, attributes, run, argument);
+}
+
+pthread_t true_thread(void *(*run)(void *), void *argument)
+{
+	pthread_t thread;
+
+	CHECK(!__real_pthread_create(&thread, NULL, run, argument));
+	return thread;
+}
+
+WRAP(int, pthread_attr_setaffinity_np, pthread_attr_t *attributes, size_t bytes,
+	const cpu_set_t *cpus)
+{
+	if (fails(FAULT_ATTRIBUTE, ENOMEM))
+		return ENOMEM;
+	return __real_pthread_attr_setaffinity_np(attributes, bytes, cpus);
+}
+
+WRAP(int, pthread_key_create, pthread_key_t *key, void (*destroy)(void *))
+{
+	return fails(FAULT_KEY, EAGAIN) ? EAGAIN : __real_pthread_key_create(key, destroy);
+}
+
+WRAP(int, pthread_setspecific, pthread_key_t key, const void *value)
+{
+	return fails(FAULT_KEY, ENOMEM) ? ENOMEM : __real_pthread_setspecific(key, value);
+}
+
+WRAP(int, sched_setscheduler, pid_t thread, int policy, const struct sched_param *param)
+{
+	if (fails(FAULT_SCHEDULING, EPERM))
+		return -1;
+	return __real_sched_setscheduler(thread, policy, param);
+}
+
+WRAP(int, setpriority, int which, id_t who, int niceness)
+{
+	if (fails(FAULT_SCHEDULING, EACCES))
+		return -1;
+	return __real_setpriority((__priority_which_t)which, who, niceness);
+}
+
+/* ---- Files, hooks ---------------------------------------------------------------------------- */
+
+WRAP(int, fcntl64, int file, int command, ...)
+{
+	va_list arguments;
+	long argument;
+
+	va_start(arguments, command);
+	argument = va_arg(arguments, long);
+	va_end(arguments);
+	return fails(FAULT_DESCRIPTOR, EMFILE) ? -1 : __real_fcntl64(file, command, argument);
+}
+
+WRAP(int, poll, struct pollfd *files, nfds_t count, int timeout_ms)
+{
+	return fails(FAULT_SIGNAL, ENOMEM) ? -1 : __real_poll(files, count, timeout_ms);
+}
+
+WRAP(ssize_t, write, int file, const void *bytes, size_t count)
+{
+	return fails(FAULT_SIGNAL, EIO) ? -1 : __real_write(file, bytes, count);
+}
+
+WRAP(int, atexit, void (*run)(void))
+{
+	return fails(FAULT_HOOK, ENOMEM) ? 1 : __real_atexit(run);
+}
+
+WRAP(int, pthread_atfork, void (*before)(void), void (*in_parent)(void), void (*in_child)(void))
+{
+	if (fails(FAULT_HOOK, ENOMEM))
+		return ENOMEM;
+	return __real_pthread_atfork(before, in_parent, in_child);
+}
+
+/* ---- System calls that have no function of their own ----------------------------------------- */
+
+static bool is_interrupted(long number, long operation)
+{
+	if (number != SYS_futex || (operation & FUTEX_CMD_MASK) == FUTEX_WAKE)
+		return false;
+	if (atomic_fetch_add(&waits_total, 1) % 100 >= atomic_load(&percent_interrupted))
+		return false;
+	errno = EINTR;
+	return true;
+}
+
+WRAP(long, syscall, long number, ...)
+{
+	va_list arguments;
+	long at[6];
+
+	va_start(arguments, number);
+	for (unsigned i = 0; i < 6; i++)
+		at[i] = va_arg(arguments, long);
+	va_end(arguments);
+	if (is_interrupted(number, at[1]))
+		return -1;
+	if (number == SYS_membarrier &&
+		fails(FAULT_BARRIER, atomic_load(&is_failing_for_good) ? ENOSYS : ENOMEM))
+		return -1;
+	return __real_syscall(number, at[0], at[1], at[2], at[3], at[4], at[5]);
+}

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A system that has nothing to give: memory, threads, descriptors, CPUs.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fault.h"
+#include "hostile.h"
+#include "script.h"
+#include "queue.h"
+
+#define FOREVER DEFER_DROP_FOREVER
+
+/* ---- Each call refused in turn --------------------------------------------------------------- */
+
+struct plan {
+	struct ledger *ledger;
+	enum script_start start;
+	unsigned kinds;
+	unsigned first;
+	bool is_for_good;
+};
+
+static void follow(void *argument)
+{
+	const struct plan *plan = argument;
+
+	fault_begin(plan->kinds, plan->first, plan->is_for_good);
+	script_run(plan->ledger, plan->start);
+	if (!fault_end())
+		_exit(2); /* all went well: there is no such call */
+	script_check(plan->kinds & FAULT_SIGNAL);
+	exit(0);
+}
+
+/* Returns whether a call was refused. */
+static bool try(struct plan *plan)
+{
+	struct outcome outcome;
+	bool is_good;
+
+	atomic_store(&plan->ledger->accepted, 0);
+	atomic_store(&plan->ledger->destroyed, 0);
+	run_child(&outcome, follow, plan);
+	is_good = WIFEXITED(outcome.status) && !WEXITSTATUS(outcome.status) &&
+		  atomic_load(&plan->ledger->accepted) == atomic_load(&plan->ledger->destroyed);
+	if (is_good)
+		return true;
+	if (WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) == 2)
+		return false;
+	fprintf(stderr, "%sstart %d, kinds %#x, call %u%s: status %#x, %u accepted, %u destroyed\n",
+		outcome.words, plan->start, plan->kinds, plan->first,
+		plan->is_for_good ? " and all later ones" : "", (unsigned)outcome.status,
+		atomic_load(&plan->ledger->accepted), atomic_load(&plan->ledger->destroyed));
+	_exit(1);
+}
+
+static void refuse(unsigned kinds, bool is_for_good)
+{
+	struct plan plan = {.ledger = ledger_open(), .kinds = kinds, .is_for_good = is_for_good};
+
+	for (plan.start = 0; plan.start < SCRIPT_STARTS; plan.start++)
+		for (plan.first = 1; try(&plan); plan.first++)
+			;
+}
+
+static void refuse_once(void)
+{
+	refuse(FAULT_ALL, false);
+}
+
+static void refuse_all(void)
+{
+	refuse(FAULT_ALL, true);
+}
+
+static void refuse_a_kind(void)
+{
+	for (unsigned kind = 0; kind < FAULT_KINDS; kind++)
+		refuse(1u << kind, true);
+}
+
+/* ---- A busy queue ---------------------------------------------------------------------------- */
+
+#define PRODUCERS 4
+
+struct work {
+	struct ledger *ledger;
+	struct defer_drop_queue *queue;
+	unsigned pushes; /* of each producer, or until the queue is shut down */
+};
+
+static void *produce(void *argument)
+{
+	const struct work *work = argument;
+	int result = 0;
+
+	for (unsigned i = 0; i < work->pushes && !result; i++)
+		result = ledger_push(work->ledger, work->queue);
+	CHECK(!result || result == -ESHUTDOWN);
+	return NULL;
+}
+
+static struct defer_drop_config small_config(void)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+
+	config.queue_size = 16;
+	config.max_lanes = 2; /* so that some share one */
+	config.quiet_spell_ns = 1000000;
+	return config;
+}
+
+/* Producers that fill small rings, and flushes beside them; then a shutdown beside more. */
+static void work_hard(const struct defer_drop_config *config, unsigned pushes)
+{
+	struct work work = {.ledger = ledger_open(), .pushes = pushes};
+	struct defer_drop_report report;
+	pthread_t threads[PRODUCERS];
+
+	ANSWERS(0, defer_drop_queue_create(&work.queue, config));
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < PRODUCERS; i++)
+			threads[i] = true_thread(produce, &work);
+		for (unsigned i = 0; i < 10; i++)
+			ANSWERS(0, defer_drop_queue_flush(work.queue, FOREVER));
+		if (round)
+			ANSWERS(0, defer_drop_queue_shutdown(work.queue, 0, 0, &report));
+		for (unsigned i = 0; i < PRODUCERS; i++)
+			CHECK(!pthread_join(threads[i], NULL));
+		if (!round)
+			ANSWERS(0, defer_drop_queue_flush(work.queue, FOREVER));
+		CHECK(work.ledger->accepted == work.ledger->destroyed);
+		work.pushes = UINT32_MAX;
+	}
+	CHECK(report.destroyed_total == work.ledger->accepted);
+	ANSWERS(0, defer_drop_queue_free(work.queue));
+}
+
+/* The kernel lets the process register, and later on knows nothing of it (seccomp(2)). */
+static void lose_membarrier(void)
+{
+	struct defer_drop_config config = small_config();
+	struct defer_drop_queue *first;
+
+	ANSWERS(0, defer_drop_queue_create(&first, NULL));
+	fault_begin(FAULT_BARRIER, 3, true); /* query, register */
+	work_hard(&config, 200);
+	CHECK(fault_end());
+	ANSWERS(0, defer_drop_queue_shutdown(first, 0, 0, NULL));
+	ANSWERS(0, defer_drop_queue_free(first));
+}
+
+static void interrupt_waits(void)
+{
+	struct defer_drop_config config = small_config();
+
+	fault_interrupt(75);
+	work_hard(&config, 2000);
+	fault_interrupt(0);
+}
+
+/* ---- One CPU --------------------------------------------------------------------------------- */
+
+static unsigned stay_on_one_cpu(void)
+{
+	cpu_set_t cpus;
+	unsigned cpu = 0;
+
+	CHECK(!sched_getaffinity(0, sizeof cpus, &cpus));
+	while (!CPU_ISSET(cpu, &cpus))
+		cpu++;
+	CPU_ZERO(&cpus);
+	CPU_SET(cpu, &cpus);
+	CHECK(!sched_setaffinity(0, sizeof cpus, &cpus));
+	return cpu;
+}
+
+static void share_one_cpu(void)
+{
+	struct defer_drop_config config = small_config();
+
+	stay_on_one_cpu();
+	work_hard(&config, 5000);
+}
+
+/* False where that takes a privilege that we lack. */
+static bool become_urgent(void)
+{
+	const struct sched_param param = {.sched_priority = 1};
+
+	if (!sched_setscheduler(0, SCHED_FIFO, &param))
+		return true;
+	CHECK(errno == EPERM);
+	printf("left out: no real-time priority here\n");
+	return false;
+}
+
+/* How often the calling thread slept, rather than was put aside. */
+static long sleeps_of_thread(void)
+{
+	struct rusage usage;
+
+	CHECK(!getrusage(RUSAGE_THREAD, &usage));
+	return usage.ru_nvcsw;
+}
+
+/*
+ * Who waits must sleep: the kernel gives an ordinary thread none of this CPU while a real-time one
+ * can run, or a twentieth of it (sched(7), sched_rt_runtime_us).
+ */
+static void push_urgently(void)
+{
+	struct defer_drop_config config = small_config();
+	struct work work = {.ledger = ledger_open(), .pushes = 3000};
+	long sleeps;
+
+	stay_on_one_cpu();
+	config.scheduling = DEFER_DROP_SCHEDULING_OTHER;
+	ANSWERS(0, defer_drop_queue_create(&work.queue, &config));
+	if (become_urgent()) {
+		sleeps = sleeps_of_thread();
+		produce(&work);
+		ANSWERS(0, defer_drop_queue_flush(work.queue, FOREVER));
+		/* The ring holds so many: for the others it took at least one sleep each lap. */
+		CHECK(sleeps_of_thread() - sleeps >= 3000 / 16 - 1);
+		CHECK(work.ledger->destroyed == 3000);
+	}
+	ANSWERS(0, defer_drop_queue_shutdown(work.queue, 0, 0, NULL));
+	ANSWERS(0, defer_drop_queue_free(work.queue));
+}
+
+/* A push stopped in its middle. */
+static void *publish_late(void *argument)
+{
+	struct work *work = argument;
+	struct dd_ring *ring = &work->queue->shared.ring;
+	uint64_t at = dd_ring_claim(ring, 1);
+
+	atomic_store(&work->ledger->mark, 1);
+	AWAIT(atomic_load(&work->ledger->mark) == 2);
+	dd_ring_publish(ring, at, work->ledger, ledger_count);
+	return NULL;
+}
+
+static void flush_urgently(void)
+{
+	struct defer_drop_config config = small_config();
+	struct work work = {.ledger = ledger_open()};
+	pthread_t thread;
+	long sleeps;
+
+	stay_on_one_cpu();
+	config.runner = DEFER_DROP_RUNNER_CALLER;
+	ANSWERS(0, defer_drop_queue_create(&work.queue, &config));
+	thread = true_thread(publish_late, &work);
+	AWAIT(atomic_load(&work.ledger->mark));
+	if (become_urgent()) {
+		sleeps = sleeps_of_thread();
+		atomic_store(&work.ledger->mark, 2); /* which is seen when this CPU is free */
+		ANSWERS(0, defer_drop_queue_flush(work.queue, FOREVER));
+		CHECK(work.ledger->destroyed == 1);
+		CHECK(sleeps_of_thread() > sleeps);
+	}
+	atomic_store(&work.ledger->mark, 2);
+	CHECK(!pthread_join(thread, NULL));
+	ANSWERS(0, defer_drop_queue_shutdown(work.queue, 0, 0, NULL));
+	ANSWERS(0, defer_drop_queue_free(work.queue));
+}
+
+/* ---- Limits ---------------------------------------------------------------------------------- */
+
+static void limit(__rlimit_resource_t resource, rlim_t most)
+{
+	struct rlimit now;
+
+	CHECK(!getrlimit(resource, &now));
+	now.rlim_cur = most < now.rlim_max ? most : now.rlim_max;
+	CHECK(!setrlimit(resource, &now));
+}
+
+/* Of root there may always be more. False where we cannot be anybody else. */
+static bool become_nobody(void)
+{
+	if (!getuid() && setuid(65534)) {
+		printf("left out: nobody else to be here\n");
+		return false;
+	}
+	CHECK(!prctl(PR_SET_DUMPABLE, 1)); /* for the checker of leaks */
+	return true;
+}
+
+/* What the default queue answers while its worker cannot be started and its ring is full. */
+static void starve(struct ledger *ledger)
+{
+	struct defer_drop_queue *queue = defer_drop_queue_default();
+	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	struct defer_drop_queue *made;
+	struct defer_drop_ticket ticket;
+	int result;
+
+	options.completion = &completion;
+	options.ticket = &ticket;
+	ANSWERS(0, defer_drop_with(ledger, ledger_count, FOREVER, &options));
+	atomic_fetch_add(&ledger->accepted, 1);
+	while (!(result = ledger_push(ledger, queue)))
+		;
+	CHECK(result == -EAGAIN);
+	CHECK(!ledger->destroyed);
+	ANSWERS(-EAGAIN, defer_drop_timed(ledger, ledger_count, FOREVER));
+	ANSWERS(-ETIMEDOUT, defer_drop_timed(ledger, ledger_count, 0));
+	ANSWERS(-EAGAIN, defer_drop_try(ledger, ledger_count));
+	ANSWERS(-EAGAIN, defer_drop_flush());
+	ANSWERS(-EAGAIN, defer_drop_flush_timed(DEADLINE_NS));
+	ANSWERS(-EAGAIN, defer_drop_queue_wait_backlog(queue, 0, 0, FOREVER));
+	ANSWERS(-EINPROGRESS, defer_drop_ticket_poll(&ticket));
+	ANSWERS(-EAGAIN, defer_drop_ticket_wait(&ticket, FOREVER));
+	ANSWERS(-EAGAIN, defer_drop_ticket_notify(&ticket, STDERR_FILENO));
+	ANSWERS(-EAGAIN, defer_drop_completion_wait(&completion, FOREVER, NULL));
+	ANSWERS(-EAGAIN, defer_drop_start(NULL));
+	ANSWERS(-EAGAIN, defer_drop_queue_create(&made, NULL));
+	limit(RLIMIT_NPROC, RLIM_INFINITY);
+	ANSWERS(0, ledger_push(ledger, queue));
+	ANSWERS(0, defer_drop_completion_wait(&completion, FOREVER, NULL));
+	ANSWERS(0, defer_drop_flush());
+	CHECK(ledger->accepted == ledger->destroyed);
+}
+
+static void have_no_threads(void)
+{
+	limit(RLIMIT_NPROC, 0);
+	if (become_nobody())
+		starve(ledger_open());
+}
+
+static void exit_without_threads(void *argument)
+{
+	limit(RLIMIT_NPROC, 0);
+	if (!become_nobody())
+		return;
+	for (unsigned i = 0; i < 10; i++)
+		ANSWERS(0, ledger_push(argument, defer_drop_queue_default()));
+#if HAS_RCU
+	ANSWERS(0, defer_drop_rcu(argument, ledger_count));
+	atomic_fetch_add(&((struct ledger *)argument)->accepted, 1);
+#endif
+	exit(0);
+}
+
+static void drain_without_threads(void)
+{
+	struct ledger *ledger = ledger_open();
+
+	run_good_child(exit_without_threads, ledger);
+	CHECK(ledger->accepted == ledger->destroyed);
+}
+
+/* As a process that locks itself up: it keeps what is open, and opens nothing more. */
+static void have_no_descriptors(void)
+{
+	struct defer_drop_queue *queue = defer_drop_queue_default();
+	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	struct ledger *ledger = ledger_open();
+	struct defer_drop_ticket ticket;
+	uint64_t count;
+	int signalled = eventfd(0, EFD_CLOEXEC);
+
+	limit(RLIMIT_NOFILE, 0);
+	completion.eventfd = signalled;
+	options.completion = &completion;
+	ANSWERS(0, defer_drop_queue_push_ticket(queue, ledger, ledger_count, FOREVER, &ticket));
+	ANSWERS(-EMFILE, defer_drop_ticket_notify(&ticket, signalled));
+	ANSWERS(-EBADF, defer_drop_ticket_notify(&ticket, -1));
+	ANSWERS(0, defer_drop_with(ledger, ledger_count, FOREVER, &options));
+	CHECK(read(signalled, &count, sizeof count) == sizeof count && count == 1);
+	ANSWERS(0, defer_drop_completion_wait(&completion, FOREVER, NULL));
+	limit(RLIMIT_NOFILE, RLIM_INFINITY);
+	ANSWERS(0, defer_drop_ticket_notify(&ticket, signalled));
+	CHECK(read(signalled, &count, sizeof count) == sizeof count && count == 1);
+	close(signalled);
+}
+
+const struct hostile_case hostile_cases[] = {
+	{"once", "Whichever call for a resource fails, the answer is documented and nothing lost.",
+		refuse_once},
+	{"all", "The same where all calls fail from one on.", refuse_all},
+	{"kind", "The same where all calls of one kind fail from one on.", refuse_a_kind},
+	{"membarrier", "Where membarrier fails after it was registered, nothing is lost.",
+		lose_membarrier},
+	{"interrupted", "Waits that are interrupted more often than not change nothing.",
+		interrupt_waits},
+	{"one-cpu", "All goes its way where producers and worker share one CPU.", share_one_cpu},
+	{"urgent-push", "A real-time producer sleeps for room, so that the worker gets its CPU.",
+		push_urgently},
+	{"urgent-flush", "A real-time thread that drains sleeps for who has not yet published.",
+		flush_urgently},
+	{"no-threads", "Where no worker can be started all say so, and later on it is.",
+		have_no_threads},
+	{"no-threads-exit", "Where no thread can be started exit drains, grace periods included.",
+		drain_without_threads},
+	{"no-descriptors", "Without descriptors notify says so, and eventfds are signalled.",
+		have_no_descriptors},
+	{NULL, NULL, NULL},
+};

@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "script.h"
+
+#include <defer_drop/guard.h>
+#include <defer_drop/ref.h>
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "fault.h"
+
+#define FOREVER DEFER_DROP_FOREVER
+
+/* More nested drops than fit into one chunk. */
+#define NESTED 300
+
+static struct ledger *ledger; /* mark: signals that must come */
+static int signalled;         /* the eventfd to which they come */
+
+/* What pushes may answer beside 0. -EAGAIN where the ring is so small that it may be full: */
+static int full;  /* those that do not wait, */
+static int stuck; /* and those that do, where no worker can be had. */
+
+/* Who drains and has no thread to wait for readers cannot do it itself and keep to a deadline. */
+static uint64_t patience_ns;
+static int late; /* -ETIMEDOUT, or 0 where that may not be */
+
+static void set_patience(bool drains)
+{
+	patience_ns = drains ? 1000000 : DEADLINE_NS;
+	late = drains ? -ETIMEDOUT : 0;
+}
+
+/* ---- Answers --------------------------------------------------------------------------------- */
+
+#define UNTOUCHED 4711
+
+/* The call answers one of these, and leaves errno alone where that is 0. Returns the answer. */
+#define ONE_OF(call, ...) \
+	check(__FILE__, __LINE__, #call, (errno = UNTOUCHED, (call)), (const int[]){__VA_ARGS__, 1})
+
+static int check(const char *file, int line, const char *call, int got, const int *list)
+{
+	int after = errno;
+
+	while (*list != got && *list != 1)
+		list++;
+	if (*list != got)
+		fail_answer(file, line, call, got);
+	if (!got && after != UNTOUCHED)
+		fail(file, line, "errno stays as it was");
+	return got;
+}
+
+/* ---- Things that are dropped ----------------------------------------------------------------- */
+
+#define WHOLE UINT64_C(0x77686f6c65)
+
+struct thing {
+	uint64_t whole;
+	struct defer_drop_ref ref;
+};
+
+static struct thing *thing_new(void)
+{
+	struct thing *thing = true_malloc(sizeof *thing);
+
+	thing->whole = WHOLE;
+	return thing;
+}
+
+static void thing_free(struct thing *thing)
+{
+	CHECK(thing->whole == WHOLE);
+	thing->whole = 0;
+	free(thing);
+}
+
+static void destroy(void *object)
+{
+	thing_free(object);
+	atomic_fetch_add(&ledger->destroyed, 1);
+}
+
+static int destroy_status(void *object)
+{
+	destroy(object);
+	return -ECOMM;
+}
+
+/* Accounts for what became of a thing: refused, it is as it was. */
+static int settle(struct thing *thing, int got)
+{
+	if (got)
+		thing_free(thing);
+	else
+		atomic_fetch_add(&ledger->accepted, 1);
+	return got;
+}
+
+/* Pushes a new thing, which the call names so. */
+#define PUSH(call, ...)                                   \
+	do {                                              \
+		struct thing *thing = thing_new();        \
+                                                          \
+		settle(thing, ONE_OF(call, __VA_ARGS__)); \
+	} while (0)
+
+/* Makes many more: the first has options, so that it takes two places. */
+static void nest(void *object)
+{
+	struct defer_drop_queue *queue = ((struct thing *)object)->ref.object;
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+
+	options.bytes = 10;
+	PUSH(defer_drop_queue_push_with(queue, thing, destroy, FOREVER, &options), 0, -ENOMEM);
+	for (unsigned i = 0; i < NESTED; i++)
+		PUSH(defer_drop_queue_push(queue, thing, destroy), 0, -ENOMEM);
+	destroy(object);
+}
+
+/* ---- Pushes, and waiting for them ------------------------------------------------------------ */
+
+static void push_plainly(struct defer_drop_queue *queue)
+{
+	PUSH(defer_drop_queue_push(queue, thing, destroy), 0, stuck);
+	PUSH(defer_drop_queue_push_try(queue, thing, destroy), 0, full);
+	PUSH(defer_drop_queue_push_timed(queue, thing, destroy, DEADLINE_NS), 0, stuck);
+	PUSH((thing->ref.object = queue, defer_drop_queue_push(queue, thing, nest)), 0, stuck);
+}
+
+static void *push_in_thread(void *queue)
+{
+	push_plainly(queue);
+	return NULL;
+}
+
+static void push_with_ticket(struct defer_drop_queue *queue)
+{
+	struct thing *thing = thing_new();
+	struct defer_drop_ticket ticket;
+
+	if (settle(thing, ONE_OF(defer_drop_queue_push_ticket(
+					 queue, thing, destroy, DEADLINE_NS, &ticket),
+				  0, stuck)))
+		return;
+	ONE_OF(defer_drop_ticket_poll(&ticket), 0, -EINPROGRESS);
+	if (!ONE_OF(defer_drop_ticket_notify(&ticket, signalled), 0, -EAGAIN, -EMFILE, -ENOMEM))
+		atomic_fetch_add(&ledger->mark, 1);
+	ONE_OF(defer_drop_ticket_wait(&ticket, 0), 0, -ETIMEDOUT);
+	ONE_OF(defer_drop_ticket_wait(&ticket, patience_ns), 0, late, -EAGAIN);
+	ONE_OF(defer_drop_queue_ticket(queue, &ticket), 0);
+	ONE_OF(defer_drop_ticket_wait(&ticket, FOREVER), 0, -EAGAIN);
+}
+
+static void await(struct defer_drop_completion *completion, unsigned pushed)
+{
+	int status = 1;
+
+	if (!pushed) {
+		ONE_OF(defer_drop_completion_poll(completion, &status), -EINVAL);
+		return;
+	}
+	ONE_OF(defer_drop_completion_poll(completion, &status), 0, -EINPROGRESS);
+	/* It may not go away before it is over, so this goes on until a worker can be had. */
+	while (ONE_OF(defer_drop_completion_wait(completion, FOREVER, &status), 0, -EAGAIN))
+		fault_end();
+	CHECK(status == -ECOMM);
+}
+
+static void push_with_completion(struct defer_drop_queue *queue)
+{
+	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	struct thing *things[3] = {thing_new(), thing_new(), thing_new()};
+	size_t pushed = 4;
+
+	completion.eventfd = signalled;
+	options.completion = &completion;
+	options.destroy_status = destroy_status;
+	options.bytes = 1000;
+	PUSH(defer_drop_queue_push_with(queue, thing, destroy, FOREVER, NULL), 0, stuck);
+	ONE_OF(defer_drop_queue_push_many(
+		       queue, (void **)things, 3, NULL, DEADLINE_NS, &options, &pushed),
+		0, stuck);
+	for (size_t i = 0; i < 3; i++)
+		settle(things[i], i < pushed ? 0 : -EAGAIN);
+	if (pushed)
+		atomic_fetch_add(&ledger->mark, 1);
+	await(&completion, (unsigned)pushed);
+}
+
+static void push_after_grace_period(struct defer_drop_queue *queue)
+{
+#if HAS_RCU
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+
+	options.flags = DEFER_DROP_AFTER_GRACE_PERIOD;
+	PUSH(defer_drop_queue_push_with(queue, thing, destroy, DEADLINE_NS, &options), 0, stuck);
+#else
+	(void)queue;
+#endif
+}
+
+static void wait_for_all(struct defer_drop_queue *queue)
+{
+	ONE_OF(defer_drop_queue_flush(queue, 0), 0, -ETIMEDOUT);
+	ONE_OF(defer_drop_queue_wait_backlog(queue, 1, UINT64_MAX, patience_ns), 0, late, -EAGAIN);
+	ONE_OF(defer_drop_queue_flush(queue, FOREVER), 0, -EAGAIN);
+}
+
+static void ask(struct defer_drop_queue *queue)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+
+	ONE_OF(defer_drop_queue_stats(queue, &stats), 0);
+	CHECK(stats.pushed_total == stats.destroyed_total + stats.abandoned_total + stats.backlog ||
+		stats.backlog);
+	ONE_OF(defer_drop_queue_lane_stats(queue, 0, &stats), 0);
+	ONE_OF(defer_drop_queue_config(queue, &config), 0);
+	CHECK(config.queue_size >= 8);
+}
+
+/* Whoever drains makes room by itself. */
+static void make_room(struct defer_drop_queue *queue)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+
+	ONE_OF(defer_drop_queue_config(queue, &config), 0);
+	if (config.runner == DEFER_DROP_RUNNER_CALLER)
+		ONE_OF(defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL), 0);
+	else
+		ONE_OF(defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL), -EINVAL);
+}
+
+static void use(struct defer_drop_queue *queue)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+
+	ONE_OF(defer_drop_queue_config(queue, &config), 0);
+	set_patience(config.runner == DEFER_DROP_RUNNER_CALLER);
+	push_plainly(queue);
+	make_room(queue);
+	CHECK(!pthread_join(true_thread(push_in_thread, queue), NULL));
+	make_room(queue);
+	push_with_ticket(queue);
+	make_room(queue);
+	push_with_completion(queue);
+	make_room(queue);
+	push_after_grace_period(queue);
+	wait_for_all(queue);
+	ask(queue);
+}
+
+/* ---- The default queue ----------------------------------------------------------------------- */
+
+/* As much as can be asked for. */
+static struct defer_drop_config full_config(char *cpus, size_t size)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	cpu_set_t own;
+	size_t cpu = 0;
+
+	CHECK(!sched_getaffinity(0, sizeof own, &own));
+	while (!CPU_ISSET(cpu, &own))
+		cpu++;
+	snprintf(cpus, size, "%zu", cpu);
+	config.cpus = cpus;
+	config.queue_size = 8;
+	config.scheduling = DEFER_DROP_SCHEDULING_OTHER;
+	config.niceness = 1;
+	config.stack_size_bytes = 1 << 20;
+	return config;
+}
+
+static void start_default(enum script_start start)
+{
+	char cpus[16];
+	struct defer_drop_config config = full_config(cpus, sizeof cpus);
+
+	full = stuck = 0;
+	if (start == SCRIPT_LAZY)
+		return;
+	if (start == SCRIPT_CALLER)
+		config = (struct defer_drop_config){
+			.size = sizeof config, .runner = DEFER_DROP_RUNNER_CALLER};
+	else
+		config.scheduling = DEFER_DROP_SCHEDULING_IDLE;
+	if (ONE_OF(defer_drop_start(&config), 0, -EAGAIN, -EPERM, -ENOMEM))
+		return;
+	/* It is as it was asked for, and has its worker. */
+	ONE_OF(defer_drop_start(&config), 0);
+	full = start == SCRIPT_STRICT ? -EAGAIN : 0;
+}
+
+static void *push_shortly(void *unused)
+{
+	(void)unused;
+	PUSH(defer_drop(thing, destroy), 0, stuck);
+	PUSH(defer_drop_try(thing, destroy), 0, full);
+	PUSH(defer_drop_timed(thing, destroy, DEADLINE_NS), 0, stuck);
+	PUSH(defer_drop_with(thing, destroy, DEADLINE_NS, NULL), 0, stuck);
+#if HAS_RCU
+	PUSH(defer_drop_rcu(thing, destroy), 0, stuck);
+#endif
+	return NULL;
+}
+
+static void use_default(void)
+{
+	push_shortly(NULL);
+	make_room(defer_drop_queue_default());
+	CHECK(!pthread_join(true_thread(push_shortly, NULL), NULL));
+	use(defer_drop_queue_default());
+	ONE_OF(defer_drop_flush(), 0, -EAGAIN);
+	ONE_OF(defer_drop_flush_timed(patience_ns), 0, late, -EAGAIN);
+}
+
+/* ---- Queues ---------------------------------------------------------------------------------- */
+
+static void end(struct defer_drop_queue *queue)
+{
+	struct defer_drop_report report;
+
+	ONE_OF(defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, &report), 0);
+	CHECK(!report.left_total);
+	PUSH(defer_drop_queue_push(queue, thing, destroy), -ESHUTDOWN);
+	ONE_OF(defer_drop_queue_free(queue), 0);
+}
+
+static void use_queue(uint32_t runner)
+{
+	struct defer_drop_queue *const none = (void *)&ledger;
+	struct defer_drop_queue *queue = none;
+	char cpus[16];
+	struct defer_drop_config config = full_config(cpus, sizeof cpus);
+	int before = full;
+
+	config.runner = runner;
+	if (runner == DEFER_DROP_RUNNER_CALLER)
+		config.queue_size = 1024;
+	if (ONE_OF(defer_drop_queue_create(&queue, &config), 0, -EAGAIN, -EPERM, -ENOMEM)) {
+		CHECK(queue == none);
+		return;
+	}
+	full = runner == DEFER_DROP_RUNNER_WORKER ? -EAGAIN : 0;
+	use(queue);
+	end(queue);
+	full = before;
+}
+
+/* ---- What stands beside the queues ----------------------------------------------------------- */
+
+static void use_guards(const struct defer_drop_strategy *strategy)
+{
+	struct thing *thing = thing_new();
+	struct defer_drop_guard guard = DEFER_DROP_GUARD_INIT(thing, destroy, strategy);
+	struct defer_drop_guard other =
+		DEFER_DROP_GUARD_STATUS_INIT(thing_new(), destroy_status, strategy);
+
+	ONE_OF(defer_drop_guard_must_close(&guard), 0, -ENOMEM);
+	if (settle(thing, ONE_OF(defer_drop_guard_drop(&guard), 0, -EAGAIN, -ENOMEM)))
+		CHECK(defer_drop_guard_disarm(&guard) == thing);
+	ONE_OF(defer_drop_guard_must_close(&other), 0, -ENOMEM);
+	/* It may not go away either. */
+	while (ONE_OF(defer_drop_guard_drop(&other), -ECOMM, -EAGAIN, -ENOMEM) != -ECOMM)
+		fault_end();
+	atomic_fetch_add(&ledger->accepted, 1);
+}
+
+static void use_refs(const struct defer_drop_strategy *strategy)
+{
+	struct thing *thing = thing_new();
+
+	defer_drop_ref_init(&thing->ref, thing, destroy, strategy);
+	defer_drop_ref_get(&thing->ref);
+	ONE_OF(defer_drop_ref_put(&thing->ref), 0);
+	settle(thing, ONE_OF(defer_drop_ref_put(&thing->ref), 0, -EAGAIN, -ENOMEM));
+}
+
+static void use_strategies(void)
+{
+	const struct defer_drop_strategy *const all[] = {
+		NULL,
+		&defer_drop_strategy_in_place,
+		&defer_drop_strategy_thread,
+#if HAS_RCU
+		&defer_drop_strategy_rcu,
+#endif
+	};
+
+	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+		PUSH(defer_drop_by(all[i], thing, destroy), 0, -EAGAIN, -ENOMEM);
+		use_refs(all[i]);
+		use_guards(all[i]);
+	}
+}
+
+/* ---- The whole ------------------------------------------------------------------------------- */
+
+static void use_all(void)
+{
+	use_default();
+	use_queue(DEFER_DROP_RUNNER_WORKER);
+	use_queue(DEFER_DROP_RUNNER_CALLER);
+	use_strategies();
+}
+
+void script_run(struct ledger *to, enum script_start start)
+{
+	ledger = to;
+	atomic_store(&ledger->mark, 0);
+	signalled = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	CHECK(signalled >= 0);
+	start_default(start);
+	use_all();
+}
+
+static unsigned read_signals(void)
+{
+	uint64_t count = 0;
+
+	CHECK(read(signalled, &count, sizeof count) == sizeof count || errno == EAGAIN);
+	return (unsigned)count;
+}
+
+/* All that was accepted was destroyed, and who was to be told was told, once. */
+static void balance(bool is_deaf)
+{
+	unsigned told = 0;
+
+	ANSWERS(0, defer_drop_flush());
+	AWAIT(atomic_load(&ledger->accepted) == atomic_load(&ledger->destroyed));
+	AWAIT((told += read_signals()) >= atomic_load(&ledger->mark) || is_deaf);
+	CHECK(told <= atomic_load(&ledger->mark));
+	atomic_store(&ledger->mark, 0);
+}
+
+void script_check(bool is_deaf)
+{
+	stuck = 0;
+	balance(is_deaf);
+	use_all();
+	/* Nothing was refused: so many tickets and completions there are. */
+	CHECK(atomic_load(&ledger->mark) == 6);
+	balance(false);
+	close(signalled);
+	push_shortly(NULL); /* for exit to drain */
+}
