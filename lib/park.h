@@ -22,10 +22,11 @@
  *
  * bell, the futex word on which the consumer sleeps:
  *   AWAKE -> NAPPING    consumer, before it sleeps
- *   NAPPING -> RUNG     anyone; wakes it with one system call
+ *   NAPPING -> CALLED   anyone; wakes it with one system call
+ *   CALLED -> CALLED    anyone; wakes it too: who called may be stopped before the system call
  *   AWAKE -> RUNG       anyone: it will not sleep before it has looked again
- *   RUNG -> AWAKE       consumer, before it looks
- *   RUNG -> NAPPING     cannot happen: it would sleep through a ring
+ *   NAPPING, CALLED, RUNG -> AWAKE   consumer, before it looks
+ *   CALLED, RUNG -> NAPPING          cannot happen: it would sleep through a ring
  *
  * Edges:
  *   WAKE    ring: bell, release -> answer, rest: bell, acquire
@@ -49,6 +50,7 @@ enum dd_bell {
 	DD_BELL_AWAKE,
 	DD_BELL_NAPPING,
 	DD_BELL_RUNG,
+	DD_BELL_CALLED = DD_BELL_NAPPING | DD_BELL_RUNG,
 };
 
 struct dd_park {
@@ -93,14 +95,18 @@ static inline bool dd_rouse(_Atomic(uint32_t) *attention)
 
 /* ---- bell ------------------------------------------------------------------------------------ */
 
-/* Makes the consumer look once more before it sleeps, or sleep no longer. True where it slept. */
+/*
+ * Makes the consumer look once more before it sleeps, or sleep no longer. True for the first who
+ * rang while it slept.
+ */
 static inline bool dd_bell_ring(_Atomic(uint32_t) *bell)
 {
 	/* WAKE->: without release the consumer could look too early. */
-	if (atomic_exchange_explicit(bell, DD_BELL_RUNG, memory_order_acq_rel) != DD_BELL_NAPPING)
-		return false;
-	dd_futex_wake(bell, 1);
-	return true;
+	uint32_t before = atomic_fetch_or_explicit(bell, DD_BELL_RUNG, memory_order_acq_rel);
+
+	if (before & DD_BELL_NAPPING)
+		dd_futex_wake(bell, 1);
+	return before == DD_BELL_NAPPING;
 }
 
 /* Is a ring needed to shorten a nap? May be out of date: for hints only. */

@@ -320,7 +320,12 @@ static bool run_last(struct dd_lane *lane)
 	}
 	dd_add(&lane->skipped_total, lane->gap);
 	lane->gap = 0;
-	return run(lane, queue, &taken);
+	if (!run(lane, queue, &taken))
+		return false;
+	/* The report counts up to the tail or to head; and a producer that is slow, or stopped, may
+	 * not have moved the tail past this drop. */
+	dd_ring_recycle(&lane->ring);
+	return true;
 }
 
 bool dd_run_last(struct dd_lane *lane)

@@ -48,12 +48,18 @@ _Noreturn void fail(const char *file, int line, const char *claim);
 
 _Noreturn void fail_answer(const char *file, int line, const char *call, int got);
 
+/* Ends a case that cannot run here. */
+_Noreturn void skip(const char *why);
+
 /* Waits for something that must come to pass; the case's deadline is the limit. */
 #define AWAIT(claim)                  \
 	do {                          \
 		while (!(claim))      \
 			rest_a_bit(); \
 	} while (0)
+
+/* The first, or in the stress suite, where HOSTILE_LONG is set, the second. */
+unsigned scaled(unsigned quick, unsigned stress);
 
 void rest_a_bit(void);
 uint64_t now_ns(void);

@@ -59,7 +59,7 @@ STEPS = [
      "atomic_compare_exchange_strong_explicit(bell, &awake, DD_BELL_NAPPING, memory_order_acq_rel,\n\t\t    memory_order_relaxed)",
      "(atomic_store_explicit(bell, DD_BELL_NAPPING, memory_order_relaxed), awake == DD_BELL_AWAKE)"),
     ("park.h", "a ring that leaves no mark",
-     "atomic_exchange_explicit(bell, DD_BELL_RUNG", "atomic_exchange_explicit(bell, DD_BELL_AWAKE"),
+     "atomic_fetch_or_explicit(bell, DD_BELL_RUNG", "atomic_fetch_or_explicit(bell, DD_BELL_AWAKE"),
     ("completion.h", "a completion in use is used",
      "if (state != DD_COMPLETION_UNUSED && state != DD_COMPLETION_OVER)\n\t\t\treturn false;", ""),
     ("completion.h", "the last status is kept",

@@ -1,0 +1,632 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A thread that is stopped for good in the middle of a push, at each of its instructions in turn.
+ *
+ * The case's process is the debugger. Its child has three roles: the victim, a thread that pushes;
+ * the mate, its first thread, which does what the others of such a process would; and the worker.
+ * For each turn the victim traps twice: between two pushes, and when it is about to push.
+ */
+#define _GNU_SOURCE
+#include "debugger.h"
+#include "hostile.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MATE_DROPS 40
+#define A_BIT_NS   UINT64_C(2000000)
+/* So long the debugger waits for what need not come to pass. */
+#define PATIENCE_NS UINT64_C(100000000)
+
+/* Large enough for a case, so that no push comes to a limit and each takes the same way. */
+#define SHARED_SIZE 65536
+
+/* What the mate is told to do. */
+enum duty {
+	GO_ON = 1,  /* push, wait, flush, begin and end a thread */
+	BE_HELD_UP, /* find the shared lane held up, and nothing else */
+	BE_LET_GO,  /* find all destroyed, once the victim goes on */
+	LOOK,       /* whether the victim has claimed its place in the shared lane */
+	SHUT_DOWN,  /* the way that this turn has */
+	SETTLE,     /* find nothing lost, once the victim goes on; and make the next queue */
+	END,        /* of all turns */
+	EXIT,       /* end the process while the victim is stopped */
+};
+
+/* A kind of push, and where it goes. */
+struct course {
+	int (*push)(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy);
+	struct defer_drop_config config;
+	bool is_default; /* the default queue */
+	bool is_waking;  /* the worker sleeps before each */
+	unsigned stride; /* instructions from one stop to the next */
+};
+
+/* What debugger and child share. */
+struct stage {
+	atomic_uint victim; /* thread id */
+	atomic_uint is_watched;
+	atomic_uint is_pushing;
+	atomic_uint is_over;
+	atomic_uint has_woken;
+	atomic_int answer;
+	atomic_uint duty; /* 0: done */
+	atomic_uint mode; /* of shutdown */
+	atomic_uint has_claimed;
+	/* Numbers of drops: accepted, and destroyed in their order. */
+	atomic_uint victim_accepted, victim_destroyed;
+	atomic_uint mate_accepted, mate_destroyed;
+};
+
+static struct stage *stage;
+static const struct course *course;
+
+/* ---- The child ------------------------------------------------------------------------------- */
+
+static struct defer_drop_queue *queue;
+static struct defer_drop_queue *other_queue;
+static struct defer_drop_report report;
+static pthread_t victims_thread;
+static pthread_t waiter;
+static _Atomic(uint64_t) claimed_before;
+
+static void destroy_victims(void *number)
+{
+	CHECK((uintptr_t)number == atomic_fetch_add(&stage->victim_destroyed, 1));
+}
+
+static void destroy_mates(void *number)
+{
+	CHECK((uintptr_t)number == atomic_fetch_add(&stage->mate_destroyed, 1));
+}
+
+static void ignore(void *object)
+{
+	(void)object;
+}
+
+static struct defer_drop_stats stats_of_shared_lane(void)
+{
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+
+	ANSWERS(0, defer_drop_queue_lane_stats(queue, 0, &stats));
+	return stats;
+}
+
+static uint64_t wakes(void)
+{
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+
+	ANSWERS(0, defer_drop_queue_stats(queue, &stats));
+	return stats.wakes_total;
+}
+
+static int push_victims(void)
+{
+	uintptr_t number = atomic_load(&stage->victim_accepted);
+	int error = course->push(queue, (void *)number, destroy_victims);
+
+	atomic_fetch_add(&stage->victim_accepted, !error);
+	return error;
+}
+
+/* The ring is empty, the worker awake or asleep, and the lane found. */
+static void prepare(void)
+{
+	ANSWERS(0, push_victims());
+	ANSWERS(0, defer_drop_queue_flush(queue, DEADLINE_NS));
+	if (course->is_waking)
+		usleep(3000); /* three quiet spells; where that is too short, the turn is repeated */
+	claimed_before = stats_of_shared_lane().pushed_total;
+}
+
+static void *be_victim(void *ignored)
+{
+	(void)ignored;
+	atomic_store(&stage->victim, (unsigned)syscall(SYS_gettid));
+	AWAIT(stage->is_watched); /* a trap that nobody watches is the end */
+	for (;;) {
+		uint64_t before;
+
+		debugger_trap();
+		if (atomic_load(&stage->is_over))
+			return NULL;
+		prepare();
+		before = wakes();
+		debugger_trap();
+		atomic_store(&stage->is_pushing, 1);
+		atomic_store(&stage->answer, push_victims());
+		atomic_store(&stage->is_pushing, 0);
+		atomic_store(&stage->has_woken, wakes() > before);
+	}
+}
+
+static void make_queue(void)
+{
+	if (course->is_default) {
+		queue = defer_drop_queue_default();
+		ANSWERS(0, defer_drop_start(&course->config));
+	} else {
+		ANSWERS(0, defer_drop_queue_create(&queue, &course->config));
+	}
+}
+
+static void *push_once(void *ignored)
+{
+	(void)ignored;
+	ANSWERS(0, defer_drop_queue_push(queue, NULL, ignore));
+	return NULL;
+}
+
+static void push_mates(struct defer_drop_ticket *ticket)
+{
+	uintptr_t number = atomic_fetch_add(&stage->mate_accepted, 1);
+
+	ANSWERS(0, defer_drop_queue_push_ticket(
+			   queue, (void *)number, destroy_mates, DEADLINE_NS, ticket));
+}
+
+static void use_other_queue(void)
+{
+	ANSWERS(0, defer_drop_queue_push(other_queue, NULL, ignore));
+	ANSWERS(0, defer_drop_queue_flush(other_queue, DEADLINE_NS));
+}
+
+static void go_on(void)
+{
+	struct defer_drop_ticket ticket;
+	pthread_t thread;
+
+	for (unsigned i = 0; i < MATE_DROPS; i++)
+		push_mates(&ticket);
+	ANSWERS(0, defer_drop_ticket_wait(&ticket, DEADLINE_NS));
+	CHECK(stage->mate_destroyed == stage->mate_accepted);
+	use_other_queue();
+	CHECK(!pthread_create(&thread, NULL, push_once, NULL));
+	CHECK(!pthread_join(thread, NULL));
+	ANSWERS(0, defer_drop_queue_flush(queue, DEADLINE_NS));
+}
+
+static void be_held_up(void)
+{
+	struct defer_drop_ticket ticket;
+	unsigned pushed = 1;
+
+	push_mates(&ticket);
+	ANSWERS(-ETIMEDOUT, defer_drop_queue_flush(queue, A_BIT_NS));
+	ANSWERS(-ETIMEDOUT, defer_drop_ticket_wait(&ticket, A_BIT_NS));
+	ANSWERS(-EINPROGRESS, defer_drop_ticket_poll(&ticket));
+	ANSWERS(-ETIMEDOUT, defer_drop_queue_wait_backlog(queue, 0, UINT64_MAX, A_BIT_NS));
+	while (!defer_drop_queue_push_try(queue, NULL, ignore))
+		pushed++;
+	CHECK(pushed < course->config.queue_size);
+	ANSWERS(-EAGAIN, defer_drop_queue_push_try(queue, NULL, ignore));
+	ANSWERS(-ETIMEDOUT, defer_drop_queue_push_timed(queue, NULL, ignore, A_BIT_NS));
+	use_other_queue();
+	CHECK(!pthread_create(&waiter, NULL, push_once, NULL));
+	CHECK(stage->mate_destroyed < stage->mate_accepted);
+}
+
+static void be_let_go(void)
+{
+	CHECK(!pthread_join(waiter, NULL));
+	ANSWERS(0, defer_drop_queue_flush(queue, DEADLINE_NS));
+	CHECK(stage->mate_destroyed == stage->mate_accepted);
+	CHECK(stage->victim_destroyed == stage->victim_accepted);
+}
+
+static void look(void)
+{
+	atomic_store(&stage->has_claimed, stats_of_shared_lane().pushed_total > claimed_before);
+}
+
+static void push_some(void)
+{
+	struct defer_drop_ticket ticket;
+
+	for (unsigned i = 0; i < 3; i++)
+		push_mates(&ticket);
+}
+
+static void shut_down(void)
+{
+	uint32_t mode = stage->mode;
+	int answer;
+
+	push_some();
+	answer = defer_drop_queue_shutdown(
+		queue, mode, mode == DEFER_DROP_SHUTDOWN_TIMED ? A_BIT_NS : 0, &report);
+	CHECK(answer == (mode == DEFER_DROP_SHUTDOWN_TIMED && report.left_total ? -ETIMEDOUT : 0));
+	CHECK(mode != DEFER_DROP_SHUTDOWN_DRAIN || !report.left_total);
+}
+
+/* Every push that answered 0 was destroyed or counted as left; every other keeps its object. */
+static void settle(void)
+{
+	struct defer_drop_report later;
+	unsigned destroyed = stage->victim_destroyed + stage->mate_destroyed;
+
+	CHECK(stage->answer == 0 || stage->answer == -ESHUTDOWN);
+	CHECK(report.destroyed_total == destroyed);
+	CHECK(report.destroyed_total + report.left_total ==
+		stage->victim_accepted + stage->mate_accepted);
+	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, &later));
+	CHECK(later.destroyed_total == report.destroyed_total);
+	CHECK(later.left_total == report.left_total);
+	ANSWERS(0, defer_drop_queue_free(queue));
+	atomic_store(&stage->victim_accepted, 0);
+	atomic_store(&stage->victim_destroyed, 0);
+	atomic_store(&stage->mate_accepted, 0);
+	atomic_store(&stage->mate_destroyed, 0);
+	make_queue();
+}
+
+static void exit_with_drops(void)
+{
+	push_some();
+	exit(0);
+}
+
+static void end(void)
+{
+	CHECK(!pthread_join(victims_thread, NULL));
+	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, &report));
+	CHECK(!report.left_total);
+	CHECK(stage->victim_destroyed == stage->victim_accepted);
+	CHECK(stage->mate_destroyed == stage->mate_accepted);
+	defer_drop_queue_free(queue); /* refused for the default one */
+	ANSWERS(0, defer_drop_queue_shutdown(other_queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	ANSWERS(0, defer_drop_queue_free(other_queue));
+	exit(0);
+}
+
+static void (*const duties[])(void) = {
+	[GO_ON] = go_on,
+	[BE_HELD_UP] = be_held_up,
+	[BE_LET_GO] = be_let_go,
+	[LOOK] = look,
+	[SHUT_DOWN] = shut_down,
+	[SETTLE] = settle,
+	[END] = end,
+	[EXIT] = exit_with_drops,
+};
+
+_Noreturn static void be_mate(void)
+{
+	alarm(DEADLINE_SECONDS);
+	make_queue();
+	ANSWERS(0, defer_drop_queue_create(&other_queue, NULL));
+	CHECK(!pthread_create(&victims_thread, NULL, be_victim, NULL));
+	for (;;) {
+		AWAIT(stage->duty);
+		duties[stage->duty]();
+		atomic_store(&stage->duty, 0);
+	}
+}
+
+/* ---- The debugger ---------------------------------------------------------------------------- */
+
+static pid_t child;
+static pid_t victim;
+static unsigned instructions; /* of the push, that the victim has executed */
+
+static void begin(const struct course *of)
+{
+	course = of;
+	stage = mmap(
+		NULL, sizeof *stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	CHECK(stage != MAP_FAILED);
+	child = fork();
+	CHECK(child >= 0);
+	if (!child)
+		be_mate();
+	AWAIT(stage->victim);
+	victim = (pid_t)stage->victim;
+	debugger_attach(victim);
+	atomic_store(&stage->is_watched, 1);
+	debugger_await_trap(victim);
+}
+
+/* Waits until the mate has done its duty, while the victim is stopped. */
+static void await_mate(void)
+{
+	uint64_t until_ns = now_ns() + DEADLINE_NS / 2;
+
+	while (stage->duty) {
+		if (!debugger_has(victim) || now_ns() > until_ns) {
+			fprintf(stderr,
+				"the others cannot go on: duty %u, mode %u, stopped after %u\n",
+				stage->duty, stage->mode, instructions);
+			exit(1);
+		}
+		rest_a_bit();
+	}
+}
+
+static void order(enum duty duty)
+{
+	atomic_store(&stage->duty, duty);
+	await_mate();
+}
+
+static void await_child(void)
+{
+	int status;
+
+	while (waitpid(child, &status, 0) < 0)
+		CHECK(errno == EINTR);
+	CHECK(!status);
+	CHECK(!munmap(stage, sizeof *stage));
+}
+
+static void finish(void)
+{
+	atomic_store(&stage->is_over, 1);
+	debugger_see_off(victim);
+	atomic_store(&stage->duty, END);
+	await_child();
+}
+
+/* Lets the victim finish its push. */
+static void release(void)
+{
+	debugger_continue(victim);
+	debugger_await_trap(victim);
+}
+
+/* Stops the victim so far into its next push. False where that took fewer instructions. */
+static bool step_into(unsigned count)
+{
+	debugger_continue(victim);
+	debugger_await_trap(victim);
+	while (!stage->is_pushing)
+		debugger_step(victim);
+	for (instructions = 0; instructions < count && stage->is_pushing; instructions++)
+		debugger_step(victim);
+	return stage->is_pushing;
+}
+
+/* The same. A push that should have woken the worker and did not is not counted. */
+static bool stops_after(unsigned count)
+{
+	do {
+		if (step_into(count))
+			return true;
+		release();
+	} while (course->is_waking && !stage->has_woken);
+	return false;
+}
+
+/* ---- Courses --------------------------------------------------------------------------------- */
+
+static int push_default(struct defer_drop_queue *to, void *object, defer_drop_fn destroy)
+{
+	(void)to;
+	return defer_drop(object, destroy);
+}
+
+static int push_with_options(struct defer_drop_queue *to, void *object, defer_drop_fn destroy)
+{
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+
+	options.bytes = 1;
+	return defer_drop_queue_push_with(to, object, destroy, DEFER_DROP_FOREVER, &options);
+}
+
+static struct course make_course(uint32_t queue_size, uint32_t max_lanes)
+{
+	struct course made = {.push = defer_drop_queue_push, .config = DEFER_DROP_CONFIG_INIT};
+
+	made.config.queue_size = queue_size;
+	made.config.max_lanes = max_lanes;
+	made.config.quiet_spell_ns = DEFER_DROP_NEVER;
+	made.stride = 1;
+	return made;
+}
+
+static struct course make_waking_course(void)
+{
+	struct course made = make_course(64, 8);
+
+	made.config.quiet_spell_ns = 1000000;
+	made.is_waking = true;
+	return made;
+}
+
+/* ---- What must hold -------------------------------------------------------------------------- */
+
+static void go_on_beside(const struct course *of)
+{
+	unsigned count;
+
+	begin(of);
+	for (count = 0; stops_after(count); count += course->stride) {
+		order(GO_ON);
+		release();
+		CHECK(!stage->answer);
+	}
+	CHECK(count > 10);
+	finish();
+}
+
+static void run_defer_drop(void)
+{
+	struct course made = make_course(64, 8);
+
+	made.push = push_default;
+	made.is_default = true;
+	go_on_beside(&made);
+}
+
+static void run_limit(void)
+{
+	struct course made = make_course(4, 8); /* in which each position is a limit */
+
+	made.stride = scaled(8, 1);
+	go_on_beside(&made);
+}
+
+static void run_options(void)
+{
+	struct course made = make_course(64, 8);
+
+	made.push = push_with_options;
+	made.stride = scaled(8, 1);
+	go_on_beside(&made);
+}
+
+static void run_waking(void)
+{
+	struct course made = make_waking_course();
+
+	go_on_beside(&made);
+}
+
+/* Behind its claim, it depends on how far the victim is whether the mate can go on. */
+static bool goes_on(bool must)
+{
+	uint64_t until_ns = now_ns() + PATIENCE_NS;
+	bool does;
+
+	atomic_store(&stage->duty, GO_ON);
+	while (stage->duty && (must || now_ns() < until_ns))
+		rest_a_bit();
+	does = !stage->duty;
+	release();
+	await_mate();
+	return does;
+}
+
+static void run_shared(void)
+{
+	struct course made = make_course(SHARED_SIZE, DEFER_DROP_NO_LANES);
+	bool has_claimed = false;
+	bool has_published = false;
+
+	begin(&made);
+	for (unsigned count = 0; stops_after(count); count += course->stride) {
+		order(LOOK);
+		if (!stage->has_claimed) {
+			order(GO_ON);
+			release();
+		} else if (!has_claimed) {
+			has_claimed = true;
+			order(BE_HELD_UP);
+			release();
+			order(BE_LET_GO);
+		} else {
+			has_published = goes_on(has_published);
+		}
+		CHECK(!stage->answer);
+	}
+	CHECK(has_claimed && has_published);
+	finish();
+}
+
+static void shut_down_beside(const struct course *of)
+{
+	begin(of);
+	for (unsigned mode = 0; mode <= DEFER_DROP_SHUTDOWN_ABANDON; mode++) {
+		bool has_stopped = true;
+
+		atomic_store(&stage->mode, mode);
+		for (unsigned count = 0; has_stopped; count += course->stride) {
+			has_stopped = stops_after(count);
+			order(SHUT_DOWN);
+			if (has_stopped)
+				release();
+			order(SETTLE);
+		}
+	}
+	finish();
+}
+
+static void run_shutdown_owned(void)
+{
+	struct course made = make_course(64, 8);
+
+	shut_down_beside(&made);
+}
+
+static void run_shutdown_options(void)
+{
+	struct course made = make_course(64, 8);
+
+	made.push = push_with_options;
+	made.stride = scaled(8, 1);
+	shut_down_beside(&made);
+}
+
+static void run_shutdown_waking(void)
+{
+	struct course made = make_waking_course();
+
+	made.stride = scaled(8, 1);
+	shut_down_beside(&made);
+}
+
+static void run_shutdown_shared(void)
+{
+	struct course made = make_course(SHARED_SIZE, DEFER_DROP_NO_LANES);
+
+	made.stride = scaled(8, 1);
+	shut_down_beside(&made);
+}
+
+/* Ends the process so far into the push. False where that took fewer instructions. */
+static bool exit_beside(const struct course *of, unsigned count)
+{
+	bool has_stopped;
+
+	begin(of);
+	has_stopped = stops_after(count);
+	atomic_store(&stage->duty, EXIT);
+	AWAIT(!debugger_has(victim));
+	CHECK(of->config.at_exit != DEFER_DROP_AT_EXIT_DRAIN ||
+		stage->mate_destroyed == stage->mate_accepted);
+	await_child();
+	return has_stopped;
+}
+
+static void run_exit(void)
+{
+	for (uint32_t mode = DEFER_DROP_AT_EXIT_DRAIN; mode <= DEFER_DROP_AT_EXIT_ABANDON; mode++) {
+		struct course made = make_course(64, 8);
+
+		made.push = push_default;
+		made.is_default = true;
+		made.config.at_exit = mode;
+		if (mode == DEFER_DROP_AT_EXIT_TIMED)
+			made.config.exit_timeout_ns = DEADLINE_NS;
+		for (unsigned count = 0; exit_beside(&made, count); count++)
+			;
+	}
+}
+
+const struct hostile_case hostile_cases[] = {
+	{"defer_drop",
+		"A thread stopped at any instruction of a push to its own lane holds up nobody.",
+		run_defer_drop},
+	{"limit", "Nor where the push looks for room.", run_limit},
+	{"options", "Nor where the drop has options.", run_options},
+	{"waking", "Nor do those who wait wait for it where it was waking the worker.", run_waking},
+	{"shared",
+		"In the shared lane it holds up those behind it, from claim to publish, and no "
+		"others.",
+		run_shared},
+	{"shutdown_owned", "A shutdown does not wait for it, and both agree on what was accepted.",
+		run_shutdown_owned},
+	{"shutdown_options", "Nor where the drop has options.", run_shutdown_options},
+	{"shutdown_waking", "Nor where it was waking the worker.", run_shutdown_waking},
+	{"shutdown_shared", "Nor in the shared lane.", run_shutdown_shared},
+	{"exit", "Nor does the end of the process.", run_exit},
+	{NULL, NULL, NULL},
+};
