@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Signals: handlers that interrupt every call and every wait, a process that is stopped and goes
+ * on, a thread that a handler holds.
+ */
+#define _GNU_SOURCE
+#include "hostile.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PRODUCERS 4
+#define UNTOUCHED 4711 /* in errno */
+#define SHORT_NS  UINT64_C(20000000)
+
+/* ---- Handlers, and a thread that has them run ------------------------------------------------ */
+
+static atomic_uint handled;
+static atomic_uint working; /* targets that have not finished */
+
+static void count_signal(int signal)
+{
+	(void)signal;
+	atomic_fetch_add(&handled, 1);
+}
+
+static void handle(int signal, void (*handler)(int signal), int flags)
+{
+	struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
+
+	CHECK(!sigaction(signal, &action, NULL));
+}
+
+struct storm {
+	pthread_t thread;
+	pthread_t targets[PRODUCERS];
+	unsigned count;
+};
+
+static void *keep_signalling(void *argument)
+{
+	const struct storm *storm = argument;
+
+	for (unsigned i = 0; atomic_load(&working); i++) {
+		struct timespec pause = {.tv_nsec = 1000 * (i % 200)};
+
+		for (unsigned j = 0; j < storm->count; j++)
+			pthread_kill(storm->targets[j], SIGUSR1);
+		nanosleep(&pause, NULL);
+	}
+	return NULL;
+}
+
+/* Until the targets have finished, which must not end before the storm. */
+static void storm_begin(struct storm *storm, int flags)
+{
+	handle(SIGUSR1, count_signal, flags);
+	CHECK(!pthread_create(&storm->thread, NULL, keep_signalling, storm));
+}
+
+static void storm_end(struct storm *storm)
+{
+	CHECK(!pthread_join(storm->thread, NULL));
+	CHECK(atomic_load(&handled));
+}
+
+/* ---- Every call, in a storm ------------------------------------------------------------------ */
+
+static struct defer_drop_queue *queue;         /* of a worker */
+static struct defer_drop_queue *callers_queue; /* which the producers drain */
+static pthread_barrier_t all_finished;
+
+struct producer {
+	unsigned accepted;
+	unsigned destroyed;
+};
+
+static struct producer producers[PRODUCERS];
+
+/* A drop: whose it is, and its number. */
+static void *made(const struct producer *producer)
+{
+	return (void *)((uintptr_t)(producer - producers) << 32 | producer->accepted);
+}
+
+static void destroy_in_order(void *object)
+{
+	struct producer *producer = &producers[(uintptr_t)object >> 32];
+
+	CHECK(((uintptr_t)object & UINT32_MAX) == producer->destroyed);
+	producer->destroyed++;
+}
+
+/* No signal wakes the worker. */
+static void destroy_slowly(void *object)
+{
+	struct timespec pause = {.tv_nsec = 30000};
+
+	CHECK(!nanosleep(&pause, NULL));
+	destroy_in_order(object);
+}
+
+static void ignore(void *object)
+{
+	(void)object;
+}
+
+static int push(struct producer *producer)
+{
+	return defer_drop_queue_push(queue, made(producer), destroy_slowly);
+}
+
+static int push_timed(struct producer *producer)
+{
+	return defer_drop_queue_push_timed(queue, made(producer), destroy_in_order, DEADLINE_NS);
+}
+
+static int push_and_flush(struct producer *producer)
+{
+	int error = defer_drop_queue_push(queue, made(producer), destroy_slowly);
+
+	return error ? error : defer_drop_queue_flush(queue, DEADLINE_NS);
+}
+
+static int push_and_wait(struct producer *producer)
+{
+	struct defer_drop_ticket ticket;
+	int error = defer_drop_queue_push_ticket(
+		queue, made(producer), destroy_slowly, DEFER_DROP_FOREVER, &ticket);
+
+	return error ? error : defer_drop_ticket_wait(&ticket, DEFER_DROP_FOREVER);
+}
+
+static int push_and_complete(struct producer *producer)
+{
+	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	int error;
+
+	options.completion = &completion;
+	options.bytes = 60; /* of 100: they wait for each other */
+	error = defer_drop_queue_push_with(
+		queue, made(producer), destroy_slowly, DEFER_DROP_FOREVER, &options);
+	return error ? error : defer_drop_completion_wait(&completion, DEFER_DROP_FOREVER, NULL);
+}
+
+static int push_and_wait_for_backlog(struct producer *producer)
+{
+	int error = defer_drop_queue_push(queue, made(producer), destroy_slowly);
+
+	return error ? error : defer_drop_queue_wait_backlog(queue, 1, UINT64_MAX, DEADLINE_NS);
+}
+
+/* Takes turns with the others who drain. */
+static int drain(struct producer *producer)
+{
+	int error = defer_drop_queue_push(queue, made(producer), destroy_in_order);
+
+	ANSWERS(0, defer_drop_queue_push(callers_queue, NULL, ignore));
+	return error ? error : defer_drop_queue_flush(callers_queue, DEFER_DROP_FOREVER);
+}
+
+static int begin_and_end_a_queue(struct producer *producer)
+{
+	struct defer_drop_queue *own;
+
+	ANSWERS(0, defer_drop_queue_create(&own, NULL));
+	ANSWERS(0, defer_drop_queue_push(own, NULL, ignore));
+	ANSWERS(0, defer_drop_queue_shutdown(own, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	ANSWERS(0, defer_drop_queue_free(own));
+	return defer_drop_queue_push(queue, made(producer), destroy_in_order);
+}
+
+static int (*const calls[])(struct producer *producer) = {push, push, push_timed, push_and_flush,
+	push_and_wait, push_and_complete, push_and_wait_for_backlog, drain, begin_and_end_a_queue};
+
+#define CALLS (sizeof calls / sizeof *calls)
+
+static void *produce(void *argument)
+{
+	struct producer *producer = argument;
+	unsigned count = scaled(400, 20000);
+
+	for (unsigned i = 0; i < count; i++) {
+		errno = UNTOUCHED;
+		ANSWERS(0, calls[(i + i / CALLS) % CALLS](producer));
+		CHECK(errno == UNTOUCHED);
+		producer->accepted++;
+	}
+	atomic_fetch_sub(&working, 1);
+	pthread_barrier_wait(&all_finished);
+	return NULL;
+}
+
+static void make_queues(void)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+
+	config.queue_size = 4;
+	config.max_lanes = PRODUCERS / 2; /* the others share one */
+	config.max_bytes = 100;
+	config.quiet_spell_ns = 1000000;
+	ANSWERS(0, defer_drop_queue_create(&queue, &config));
+	config.runner = DEFER_DROP_RUNNER_CALLER;
+	config.queue_size = 64; /* one drop of each at most: no push waits for who drains */
+	ANSWERS(0, defer_drop_queue_create(&callers_queue, &config));
+}
+
+static void end_queues(void)
+{
+	struct defer_drop_report report;
+	unsigned accepted = 0;
+
+	ANSWERS(0, defer_drop_queue_flush(queue, DEADLINE_NS));
+	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, &report));
+	for (unsigned i = 0; i < PRODUCERS; i++) {
+		CHECK(producers[i].destroyed == producers[i].accepted);
+		accepted += producers[i].accepted;
+	}
+	CHECK(report.destroyed_total == accepted && !report.left_total);
+	ANSWERS(0, defer_drop_queue_free(queue));
+	ANSWERS(0, defer_drop_queue_shutdown(callers_queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	ANSWERS(0, defer_drop_queue_free(callers_queue));
+}
+
+static void produce_in_storm(int flags)
+{
+	struct storm storm = {.count = PRODUCERS};
+
+	make_queues();
+	CHECK(!pthread_barrier_init(&all_finished, NULL, PRODUCERS + 1));
+	atomic_store(&working, PRODUCERS);
+	handle(SIGUSR1, count_signal, flags);
+	for (unsigned i = 0; i < PRODUCERS; i++)
+		CHECK(!pthread_create(&storm.targets[i], NULL, produce, &producers[i]));
+	storm_begin(&storm, flags);
+	storm_end(&storm);
+	pthread_barrier_wait(&all_finished);
+	for (unsigned i = 0; i < PRODUCERS; i++)
+		CHECK(!pthread_join(storm.targets[i], NULL));
+	pthread_barrier_destroy(&all_finished);
+	end_queues();
+}
+
+static void run_storm(void)
+{
+	produce_in_storm(0);
+}
+
+static void run_storm_restart(void)
+{
+	produce_in_storm(SA_RESTART);
+}
+
+/* ---- Deadlines, in a storm ------------------------------------------------------------------- */
+
+static atomic_bool is_gate_open;
+static atomic_bool is_in_gate;
+
+static void pass_gate(void *object)
+{
+	(void)object;
+	atomic_store(&is_in_gate, true);
+	AWAIT(atomic_load(&is_gate_open));
+}
+
+/* The worker stands in a gate, before a ring that is full. */
+static struct defer_drop_ticket fill(uint32_t max_lanes, struct defer_drop_completion *completion)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	struct defer_drop_ticket ticket;
+
+	config.queue_size = 4;
+	config.max_lanes = max_lanes;
+	config.max_bytes = 100;
+	ANSWERS(0, defer_drop_queue_create(&queue, &config));
+	atomic_store(&is_in_gate, false);
+	atomic_store(&is_gate_open, false);
+	ANSWERS(0, defer_drop_queue_push(queue, NULL, pass_gate));
+	AWAIT(atomic_load(&is_in_gate));
+	options.bytes = 100;
+	options.completion = completion;
+	ANSWERS(0, defer_drop_queue_push_with(queue, NULL, ignore, 0, &options));
+	ANSWERS(0, defer_drop_queue_push_ticket(queue, NULL, ignore, 0, &ticket));
+	ANSWERS(-EAGAIN, defer_drop_queue_push_try(queue, NULL, ignore));
+	return ticket;
+}
+
+#define TIMES_OUT(call)                                 \
+	do {                                            \
+		uint64_t since_ns = now_ns();           \
+                                                        \
+		ANSWERS(-ETIMEDOUT, call);              \
+		CHECK(now_ns() - since_ns >= SHORT_NS); \
+	} while (0)
+
+static void time_out(uint32_t max_lanes)
+{
+	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	struct defer_drop_ticket ticket = fill(max_lanes, &completion);
+	struct defer_drop_report report;
+
+	options.bytes = 1;
+	TIMES_OUT(defer_drop_queue_push_timed(queue, NULL, ignore, SHORT_NS));
+	TIMES_OUT(defer_drop_queue_push_with(queue, NULL, ignore, SHORT_NS, &options));
+	TIMES_OUT(defer_drop_queue_push_ticket(queue, NULL, ignore, SHORT_NS, &ticket));
+	TIMES_OUT(defer_drop_queue_flush(queue, SHORT_NS));
+	TIMES_OUT(defer_drop_ticket_wait(&ticket, SHORT_NS));
+	TIMES_OUT(defer_drop_completion_wait(&completion, SHORT_NS, NULL));
+	TIMES_OUT(defer_drop_queue_wait_backlog(queue, 0, UINT64_MAX, SHORT_NS));
+	atomic_store(&is_gate_open, true);
+	ANSWERS(0, defer_drop_completion_wait(&completion, DEADLINE_NS, NULL));
+	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, &report));
+	CHECK(report.destroyed_total == 3 && !report.left_total);
+	ANSWERS(0, defer_drop_queue_free(queue));
+}
+
+static void run_deadlines(void)
+{
+	struct storm storm = {.count = 1, .targets = {pthread_self()}};
+
+	for (int flags = 0; flags <= SA_RESTART; flags += SA_RESTART) {
+		atomic_store(&working, 1);
+		storm_begin(&storm, flags);
+		time_out(1);
+		time_out(DEFER_DROP_NO_LANES);
+		atomic_store(&working, 0);
+		storm_end(&storm);
+	}
+}
+
+/* ---- The worker ------------------------------------------------------------------------------ */
+
+/* Neither the case's deadline, nor those that stop a process, which SIGCONT takes back. */
+static bool is_ours(int signal)
+{
+	switch (signal) {
+	case SIGKILL:
+	case SIGALRM:
+	case SIGSTOP:
+	case SIGTSTP:
+	case SIGTTIN:
+	case SIGTTOU:
+		return false;
+	default:
+		return signal < 32 || signal >= SIGRTMIN; /* between them are the C library's */
+	}
+}
+
+static void send_all(void)
+{
+	for (int signal = 1; signal <= SIGRTMAX; signal++)
+		if (is_ours(signal))
+			CHECK(!kill(getpid(), signal));
+}
+
+/* Every thread but the worker has all signals blocked: none runs, and all are pending. */
+static void send_to_the_worker_alone(void)
+{
+	sigset_t all;
+	sigset_t pending;
+
+	sigfillset(&all);
+	sigdelset(&all, SIGALRM);
+	CHECK(!pthread_sigmask(SIG_SETMASK, &all, NULL));
+	send_all();
+	for (unsigned i = 0; i < 100; i++)
+		ANSWERS(0, defer_drop(NULL, ignore));
+	ANSWERS(0, defer_drop_flush());
+	CHECK(!atomic_load(&handled));
+	CHECK(!sigpending(&pending));
+	for (int signal = 1; signal <= SIGRTMAX; signal++)
+		CHECK(!is_ours(signal) || sigismember(&pending, signal));
+}
+
+static void run_worker(void)
+{
+	unsigned ours = 0;
+	sigset_t none;
+
+	for (int signal = 1; signal <= SIGRTMAX; signal++) {
+		if (!is_ours(signal))
+			continue;
+		handle(signal, count_signal, 0);
+		ours++;
+	}
+	ANSWERS(0, defer_drop(NULL, pass_gate)); /* starts it, with no signal blocked here */
+	AWAIT(atomic_load(&is_in_gate));
+	atomic_store(&is_gate_open, true);
+	send_to_the_worker_alone();
+	sigemptyset(&none);
+	CHECK(!pthread_sigmask(SIG_SETMASK, &none, NULL));
+	CHECK(atomic_load(&handled) == ours);
+}
+
+/* ---- A process that is stopped --------------------------------------------------------------- */
+
+/* Waits of all kinds, until the parent has enough. */
+static void be_stopped(struct ledger *ledger)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+
+	alarm(DEADLINE_SECONDS);
+	handle(SIGCONT, count_signal, 0); /* interrupts what the stop did not */
+	config.queue_size = 4;
+	config.quiet_spell_ns = 1000000;
+	ANSWERS(0, defer_drop_start(&config));
+	while (!atomic_load(&ledger->mark)) {
+		for (unsigned i = 0; i < 50; i++)
+			ANSWERS(0, ledger_push(ledger, defer_drop_queue_default()));
+		ANSWERS(0, defer_drop_flush_timed(DEFER_DROP_FOREVER));
+		CHECK(ledger->destroyed == ledger->accepted);
+		time_out(1);
+	}
+	exit(0);
+}
+
+static void run_stop(void)
+{
+	struct ledger *ledger = ledger_open();
+	pid_t child = fork();
+	int status;
+
+	CHECK(child >= 0);
+	if (!child)
+		be_stopped(ledger);
+	AWAIT(ledger->destroyed);
+	for (unsigned i = 0; i < scaled(30, 1000); i++) {
+		CHECK(!kill(child, SIGSTOP));
+		CHECK(waitpid(child, &status, WUNTRACED) == child && WIFSTOPPED(status));
+		rest_a_bit();
+		CHECK(!kill(child, SIGCONT));
+		rest_a_bit();
+	}
+	atomic_store(&ledger->mark, 1);
+	CHECK(waitpid(child, &status, 0) == child);
+	CHECK(!status);
+	CHECK(ledger->destroyed == ledger->accepted);
+}
+
+/* ---- A thread that is held by a handler ------------------------------------------------------ */
+
+static atomic_bool is_held;
+static atomic_bool is_over;
+
+static void hold(int signal)
+{
+	(void)signal;
+	atomic_store(&is_held, true);
+	while (atomic_load(&is_held))
+		rest_a_bit();
+}
+
+static struct ledger *held_ledger;
+
+/* Its ring is never near to full, so that it waits for nothing. */
+static void *push_until_over(void *ignored)
+{
+	(void)ignored;
+	while (!atomic_load(&is_over)) {
+		if (held_ledger->accepted - held_ledger->destroyed < 500)
+			ANSWERS(0, ledger_push(held_ledger, queue));
+		else
+			rest_a_bit();
+	}
+	return NULL;
+}
+
+static void go_on_beside(struct ledger *ledger)
+{
+	unsigned before = ledger->destroyed;
+
+	for (unsigned i = 0; i < 200; i++)
+		ANSWERS(0, ledger_push(ledger, queue));
+	ANSWERS(0, defer_drop_queue_flush(queue, DEADLINE_NS));
+	CHECK(ledger->destroyed == before + 200);
+}
+
+static void run_held(void)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	struct ledger *ledger = ledger_open();
+	pthread_t victim;
+
+	config.queue_size = 4096;
+	config.quiet_spell_ns = DEFER_DROP_NEVER;
+	ANSWERS(0, defer_drop_queue_create(&queue, &config));
+	held_ledger = ledger_open();
+	handle(SIGUSR1, hold, 0);
+	CHECK(!pthread_create(&victim, NULL, push_until_over, NULL));
+	AWAIT(held_ledger->destroyed); /* it has its lane */
+	for (unsigned i = 0; i < scaled(300, 20000); i++) {
+		CHECK(!pthread_kill(victim, SIGUSR1));
+		AWAIT(atomic_load(&is_held));
+		go_on_beside(ledger);
+		atomic_store(&is_held, false);
+	}
+	atomic_store(&is_over, true);
+	CHECK(!pthread_join(victim, NULL));
+	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	CHECK(held_ledger->destroyed == held_ledger->accepted);
+	ANSWERS(0, defer_drop_queue_free(queue));
+}
+
+const struct hostile_case hostile_cases[] = {
+	{"storm", "Signals interrupt every call, and none shows it: no EINTR, nothing lost.",
+		run_storm},
+	{"storm_restart", "Nor where the handlers ask for calls to be restarted.",
+		run_storm_restart},
+	{"deadlines", "Who waits until a deadline waits so long, however often a signal comes.",
+		run_deadlines},
+	{"worker", "No signal to the process runs on the worker.", run_worker},
+	{"stop", "A process that is stopped and goes on again loses nothing.", run_stop},
+	{"held", "A thread that a handler holds while it pushes holds up nobody.", run_held},
+	{NULL, NULL, NULL},
+};
