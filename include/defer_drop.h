@@ -22,7 +22,9 @@
  * - What a thread did before its push is visible to the destructor. What destructors did is visible
  *   after a flush, a wait or a poll that answered 0 for them.
  * - Nothing here is async-signal-safe, and nothing may be called by the handlers of
- *   pthread_atfork(3). No call is a cancellation point (pthreads(7)).
+ *   pthread_atfork(3). No call is a cancellation point (pthreads(7)), and none is
+ *   async-cancel-safe: a thread whose cancelability type is asynchronous disables cancellation
+ *   before it calls.
  * - A destructor must return: it may not longjmp away, throw or end its thread.
  * - Inside a read-side critical section of liburcu (with its QSBR flavor: in a thread that is
  *   online) nothing may wait for a queue that destroys after grace periods: neither a flush, nor a
