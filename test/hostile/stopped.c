@@ -24,7 +24,7 @@
 #define MATE_DROPS 40
 #define A_BIT_NS   UINT64_C(2000000)
 /* So long the debugger waits for what need not come to pass. */
-#define PATIENCE_NS UINT64_C(100000000)
+#define PATIENCE_NS UINT64_C(40000000)
 
 /* Large enough for a case, so that no push comes to a limit and each takes the same way. */
 #define SHARED_SIZE 65536
@@ -118,13 +118,19 @@ static int push_victims(void)
 	return error;
 }
 
+/* For three quiet spells. */
+static void let_sleep(void)
+{
+	if (course->is_waking)
+		usleep(3000);
+}
+
 /* The ring is empty, the worker awake or asleep, and the lane found. */
 static void prepare(void)
 {
 	ANSWERS(0, push_victims());
 	ANSWERS(0, defer_drop_queue_flush(queue, DEADLINE_NS));
-	if (course->is_waking)
-		usleep(3000); /* three quiet spells; where that is too short, the turn is repeated */
+	let_sleep(); /* where that is too short, the turn is repeated */
 	claimed_before = stats_of_shared_lane().pushed_total;
 }
 
@@ -193,6 +199,7 @@ static void go_on(void)
 	CHECK(!pthread_create(&thread, NULL, push_once, NULL));
 	CHECK(!pthread_join(thread, NULL));
 	ANSWERS(0, defer_drop_queue_flush(queue, DEADLINE_NS));
+	let_sleep(); /* the victim may have to wake it once more */
 }
 
 static void be_held_up(void)
@@ -452,6 +459,7 @@ static void go_on_beside(const struct course *of)
 		order(GO_ON);
 		release();
 		CHECK(!stage->answer);
+		AWAIT(stage->victim_destroyed == stage->victim_accepted);
 	}
 	CHECK(count > 10);
 	finish();
