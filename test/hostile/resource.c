@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A system that has nothing to give: memory, threads, descriptors, CPUs.
+ * A system that has little to give: threads, descriptors, CPUs, fences.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -8,88 +8,16 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fault.h"
 #include "hostile.h"
-#include "script.h"
 #include "queue.h"
 
 #define FOREVER DEFER_DROP_FOREVER
-
-/* ---- Each call refused in turn --------------------------------------------------------------- */
-
-struct plan {
-	struct ledger *ledger;
-	enum script_start start;
-	unsigned kinds;
-	unsigned first;
-	bool is_for_good;
-};
-
-static void follow(void *argument)
-{
-	const struct plan *plan = argument;
-
-	fault_begin(plan->kinds, plan->first, plan->is_for_good);
-	script_run(plan->ledger, plan->start);
-	if (!fault_end())
-		_exit(2); /* all went well: there is no such call */
-	script_check(plan->kinds & FAULT_SIGNAL);
-	exit(0);
-}
-
-/* Returns whether a call was refused. */
-static bool try(struct plan *plan)
-{
-	struct outcome outcome;
-	bool is_good;
-
-	atomic_store(&plan->ledger->accepted, 0);
-	atomic_store(&plan->ledger->destroyed, 0);
-	run_child(&outcome, follow, plan);
-	is_good = WIFEXITED(outcome.status) && !WEXITSTATUS(outcome.status) &&
-		  atomic_load(&plan->ledger->accepted) == atomic_load(&plan->ledger->destroyed);
-	if (is_good)
-		return true;
-	if (WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) == 2)
-		return false;
-	fprintf(stderr, "%sstart %d, kinds %#x, call %u%s: status %#x, %u accepted, %u destroyed\n",
-		outcome.words, plan->start, plan->kinds, plan->first,
-		plan->is_for_good ? " and all later ones" : "", (unsigned)outcome.status,
-		atomic_load(&plan->ledger->accepted), atomic_load(&plan->ledger->destroyed));
-	_exit(1);
-}
-
-static void refuse(unsigned kinds, bool is_for_good)
-{
-	struct plan plan = {.ledger = ledger_open(), .kinds = kinds, .is_for_good = is_for_good};
-
-	for (plan.start = 0; plan.start < SCRIPT_STARTS; plan.start++)
-		for (plan.first = 1; try(&plan); plan.first++)
-			;
-}
-
-static void refuse_once(void)
-{
-	refuse(FAULT_ALL, false);
-}
-
-static void refuse_all(void)
-{
-	refuse(FAULT_ALL, true);
-}
-
-static void refuse_a_kind(void)
-{
-	for (unsigned kind = 0; kind < FAULT_KINDS; kind++)
-		refuse(1u << kind, true);
-}
 
 /* ---- A busy queue ---------------------------------------------------------------------------- */
 
@@ -345,8 +273,15 @@ static void have_no_threads(void)
 		starve(ledger_open());
 }
 
+/* Runs after the library's exit: a checker of leaks needs a thread. */
+static void allow_threads(void)
+{
+	limit(RLIMIT_NPROC, RLIM_INFINITY);
+}
+
 static void exit_without_threads(void *argument)
 {
+	CHECK(!atexit(allow_threads));
 	limit(RLIMIT_NPROC, 0);
 	if (!become_nobody())
 		return;
@@ -394,10 +329,6 @@ static void have_no_descriptors(void)
 }
 
 const struct hostile_case hostile_cases[] = {
-	{"once", "Whichever call for a resource fails, the answer is documented and nothing lost.",
-		refuse_once},
-	{"all", "The same where all calls fail from one on.", refuse_all},
-	{"kind", "The same where all calls of one kind fail from one on.", refuse_a_kind},
 	{"membarrier", "Where membarrier fails after it was registered, nothing is lost.",
 		lose_membarrier},
 	{"interrupted", "Waits that are interrupted more often than not change nothing.",
