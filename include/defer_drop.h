@@ -72,11 +72,12 @@ typedef void (*defer_drop_fn)(void *object);
  * Threads: any, at any time, beside every other call; also from a destructor (a nested drop, which
  *   runs on the worker soon after the destructor that made it and never waits), from destructors of
  *   thread-specific data, and from atexit handlers.
- * Blocks: only while the thread's ring is full, for as long as that lasts; and, in a thread that
- *   ends, from destructors of thread-specific data, until what it pushed before is destroyed. The
- *   first push of a thread takes a lock to find its lane, which fork(2) and defer_drop_start hold
- *   for a while; the first push after a quiet spell makes one system call to wake the worker; the
- *   first push of the process starts it.
+ * Blocks: only while the thread's ring is full, for as long as that lasts (it spins for some
+ *   microseconds, then sleeps, so that also a worker of less priority gets its CPU); and, in a
+ *   thread that ends, from destructors of thread-specific data, until what it pushed before is
+ *   destroyed. The first push of a thread takes a lock to find its lane, which fork(2) and
+ *   defer_drop_start hold for a while; the first push after a quiet spell makes one system call to
+ *   wake the worker; the first push of the process starts it.
  * Errors (the object is still the caller's):
  *   -EINVAL     destroy is NULL
  *   -ESHUTDOWN  the queue was shut down, by a call or by exit; so it is for every later push
@@ -111,6 +112,8 @@ DEFER_DROP_API int defer_drop_timed(void *object, defer_drop_fn destroy, uint64_
  * drop does not.
  *
  * Blocks: as defer_drop; for a grace period only where the ring is full of drops that wait for one.
+ *   Grace periods have a thread of their own; where none can be started the worker waits for them,
+ *   or who drains and has no deadline, and destroys nothing else meanwhile.
  * Errors, beside those of defer_drop:
  *   -ENOTSUP  the library was built without liburcu; or this is the child of a fork whose parent
  *             had waited for grace periods: liburcu does not survive fork, but for its bp flavor,

@@ -114,8 +114,8 @@ static inline bool dd_membarrier_register(void)
 }
 
 /*
- * Far longer than a store takes to become visible: it waits in its core for the few dozen before it,
- * and nothing keeps them there. (Morrison and Afek, "Temporally Bounding TSO for Fence-Free
+ * Far longer than a store takes to become visible: in its core it waits for the few dozen before
+ * it, and nothing keeps them there. (Morrison and Afek, "Temporally Bounding TSO for Fence-Free
  * Asymmetric Synchronization", ASPLOS 2015.)
  */
 #define DD_STORES_SETTLE_NS DD_MS

@@ -39,8 +39,8 @@
 
 #define DD_SHORTEST_NAP_NS UINT64_C(50000)
 
-/* How long a caller who drains lets others drain while its own drops wait for a grace period, or are
- * claimed and not published. */
+/* How long a caller who drains lets others drain while its own drops wait for a grace period, or
+ * are claimed and not published. */
 #define DD_LINGER_NS UINT64_C(50000)
 
 enum dd_boot {

@@ -28,7 +28,7 @@ enum fault {
 	FAULT_ALL = ((1 << FAULT_KINDS) - 1) & ~FAULT_SIGNAL,
 };
 
-/* Fails the first call, of those counted from 1, that is one of these; or that and all later ones. */
+/* Of the calls of these kinds, counted from 1, fails that one; or that and all later ones. */
 void fault_begin(unsigned kinds, unsigned first, bool is_for_good);
 /* From now on all goes well. Returns whether any call was refused. */
 bool fault_end(void);

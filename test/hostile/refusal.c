@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A system that refuses: each thing that the library asks it for, in turn. Each time in a process of
- * its own, since the default queue is there once.
+ * A system that refuses: each thing that the library asks it for, in turn. Each time in a process
+ * of its own, since the default queue is there once.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
