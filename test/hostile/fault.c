@@ -21,6 +21,8 @@ static atomic_uint first_failing;
 static atomic_bool is_failing_for_good;
 static atomic_uint percent_interrupted;
 static atomic_uint waits_total;
+static atomic_uint mappings_total;
+static atomic_uint threads_total;
 
 void fault_begin(unsigned kinds, unsigned first, bool is_for_good)
 {
@@ -78,7 +80,19 @@ WRAP(void *, mmap64, void *at, size_t bytes, int protection, int flags, int file
 {
 	if (fails(FAULT_MAPPING, ENOMEM))
 		return MAP_FAILED;
+	atomic_fetch_add(&mappings_total, 1);
 	return __real_mmap64(at, bytes, protection, flags, file, from);
+}
+
+WRAP(int, munmap, void *at, size_t bytes)
+{
+	atomic_fetch_sub(&mappings_total, 1);
+	return __real_munmap(at, bytes);
+}
+
+unsigned fault_mappings(void)
+{
+	return atomic_load(&mappings_total);
 }
 
 void *true_malloc(size_t bytes)
@@ -94,9 +108,25 @@ void *true_malloc(size_t bytes)
 WRAP(int, pthread_create, pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
 	void *argument)
 {
+	int error;
+
 	if (fails(FAULT_THREAD, EAGAIN))
 		return EAGAIN;
-	return __real_pthread_create(thread, attributes, run, argument);
+	error = __real_pthread_create(thread, attributes, run, argument);
+	atomic_fetch_add(&threads_total, !error);
+	return error;
+}
+
+WRAP(int, pthread_join, pthread_t thread, void **result)
+{
+	atomic_fetch_sub(&threads_total, 1);
+	return __real_pthread_join(thread, result);
+}
+
+WRAP(int, pthread_detach, pthread_t thread)
+{
+	atomic_fetch_sub(&threads_total, 1);
+	return __real_pthread_detach(thread);
 }
 
 pthread_t true_thread(void *(*run)(void *), void *argument)
@@ -104,7 +134,13 @@ pthread_t true_thread(void *(*run)(void *), void *argument)
 	pthread_t thread;
 
 	CHECK(!__real_pthread_create(&thread, NULL, run, argument));
+	atomic_fetch_add(&threads_total, 1);
 	return thread;
+}
+
+unsigned fault_threads(void)
+{
+	return atomic_load(&threads_total);
 }
 
 WRAP(int, pthread_attr_setaffinity_np, pthread_attr_t *attributes, size_t bytes,

@@ -36,6 +36,10 @@ bool fault_end(void);
 /* So many of each hundred waits for a futex are interrupted before they begin. */
 void fault_interrupt(unsigned percent);
 
+/* How many mappings were made and not given back, and threads neither joined nor detached. */
+unsigned fault_mappings(void);
+unsigned fault_threads(void);
+
 void *true_malloc(size_t bytes);
 pthread_t true_thread(void *(*run)(void *), void *argument);
 

@@ -273,6 +273,38 @@ static void have_no_threads(void)
 		starve(ledger_open());
 }
 
+/* Nobody waits for them, so that it is a push that must start it. */
+static void start_later(void)
+{
+	struct ledger *ledger = ledger_open();
+
+	fault_begin(FAULT_THREAD, 1, true);
+	ANSWERS(0, ledger_push(ledger, defer_drop_queue_default()));
+	CHECK(fault_end());
+	ANSWERS(0, ledger_push(ledger, defer_drop_queue_default()));
+	AWAIT(atomic_load(&ledger->destroyed) == 2);
+}
+
+/* More than once, so that what is left of the first attempt would show. */
+static void fail_to_start(void)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	struct ledger *ledger = ledger_open();
+	unsigned mappings = fault_mappings();
+
+	config.queue_size = 1 << 20; /* larger than what is there without being mapped */
+	fault_begin(FAULT_THREAD, 1, true);
+	for (unsigned i = 0; i < 3; i++) {
+		ANSWERS(-EAGAIN, defer_drop_start(&config));
+		CHECK(fault_mappings() == mappings);
+	}
+	CHECK(fault_end());
+	ANSWERS(0, ledger_push(ledger, defer_drop_queue_default()));
+	ANSWERS(0, defer_drop_flush());
+	ANSWERS(0, defer_drop_queue_config(defer_drop_queue_default(), &config));
+	CHECK(config.queue_size < 1 << 20);
+}
+
 /* Runs after the library's exit: a checker of leaks needs a thread. */
 static void allow_threads(void)
 {
@@ -340,6 +372,9 @@ const struct hostile_case hostile_cases[] = {
 		flush_urgently},
 	{"no-threads", "Where no worker can be started all say so, and later on it is.",
 		have_no_threads},
+	{"no-threads-push", "The next push starts the worker that could not be started.",
+		start_later},
+	{"no-threads-start", "A start that fails, however often, changes nothing.", fail_to_start},
 	{"no-threads-exit", "Where no thread can be started exit drains, grace periods included.",
 		drain_without_threads},
 	{"no-descriptors", "Without descriptors notify says so, and eventfds are signalled.",

@@ -23,6 +23,7 @@
 
 static struct ledger *ledger; /* mark: signals that must come */
 static int signalled;         /* the eventfd to which they come */
+static int first_free;        /* the first descriptor that was free before */
 
 /* What pushes may answer beside 0. -EAGAIN where the ring is so small that it may be full: */
 static int full;  /* those that do not wait, */
@@ -343,17 +344,21 @@ static void use_queue(uint32_t runner)
 	char cpus[16];
 	struct defer_drop_config config = full_config(cpus, sizeof cpus);
 	int before = full;
+	unsigned mappings = fault_mappings();
+	unsigned threads = fault_threads();
 
 	config.runner = runner;
 	if (runner == DEFER_DROP_RUNNER_CALLER)
 		config.queue_size = 1024;
 	if (ONE_OF(defer_drop_queue_create(&queue, &config), 0, -EAGAIN, -EPERM, -ENOMEM)) {
 		CHECK(queue == none);
+		CHECK(fault_mappings() == mappings && fault_threads() == threads);
 		return;
 	}
 	full = runner == DEFER_DROP_RUNNER_WORKER ? -EAGAIN : 0;
 	use(queue);
 	end(queue);
+	CHECK(fault_mappings() == mappings && fault_threads() == threads);
 	full = before;
 }
 
@@ -414,10 +419,20 @@ static void use_all(void)
 	use_strategies();
 }
 
+static int next_free(void)
+{
+	int file = dup(STDERR_FILENO);
+
+	CHECK(file >= 0);
+	close(file);
+	return file;
+}
+
 void script_run(struct ledger *to, enum script_start start)
 {
 	ledger = to;
 	atomic_store(&ledger->mark, 0);
+	first_free = next_free();
 	signalled = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	CHECK(signalled >= 0);
 	start_default(start);
@@ -453,5 +468,6 @@ void script_check(bool is_deaf)
 	CHECK(atomic_load(&ledger->mark) == 6);
 	balance(false);
 	close(signalled);
-	push_shortly(NULL); /* for exit to drain */
+	AWAIT(next_free() == first_free); /* duplicates are closed after they were signalled */
+	push_shortly(NULL);               /* for exit to drain */
 }
