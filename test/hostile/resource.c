@@ -229,12 +229,25 @@ static bool become_nobody(void)
 	return true;
 }
 
+/* What a push with options took is given back where it is refused. */
+static void refuse_options(void *object)
+{
+	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+
+	options.completion = &completion;
+	options.bytes = 100;
+	ANSWERS(-EAGAIN, defer_drop_with(object, ledger_count, FOREVER, &options));
+	ANSWERS(-EINVAL, defer_drop_completion_poll(&completion, NULL));
+}
+
 /* What the default queue answers while its worker cannot be started and its ring is full. */
 static void starve(struct ledger *ledger)
 {
 	struct defer_drop_queue *queue = defer_drop_queue_default();
 	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
 	struct defer_drop_queue *made;
 	struct defer_drop_ticket ticket;
 	int result;
@@ -250,6 +263,7 @@ static void starve(struct ledger *ledger)
 	ANSWERS(-EAGAIN, defer_drop_timed(ledger, ledger_count, FOREVER));
 	ANSWERS(-ETIMEDOUT, defer_drop_timed(ledger, ledger_count, 0));
 	ANSWERS(-EAGAIN, defer_drop_try(ledger, ledger_count));
+	refuse_options(ledger);
 	ANSWERS(-EAGAIN, defer_drop_flush());
 	ANSWERS(-EAGAIN, defer_drop_flush_timed(DEADLINE_NS));
 	ANSWERS(-EAGAIN, defer_drop_queue_wait_backlog(queue, 0, 0, FOREVER));
@@ -264,6 +278,8 @@ static void starve(struct ledger *ledger)
 	ANSWERS(0, defer_drop_completion_wait(&completion, FOREVER, NULL));
 	ANSWERS(0, defer_drop_flush());
 	CHECK(ledger->accepted == ledger->destroyed);
+	ANSWERS(0, defer_drop_queue_stats(queue, &stats));
+	CHECK(!stats.backlog && !stats.backlog_bytes);
 }
 
 static void have_no_threads(void)
