@@ -157,12 +157,25 @@ static int push_and_wait_for_backlog(struct producer *producer)
 	return error ? error : defer_drop_queue_wait_backlog(queue, 1, UINT64_MAX, DEADLINE_NS);
 }
 
+static atomic_uint inside;
+
+/* Who drains is interrupted, and is the only one. */
+static void destroy_alone(void *object)
+{
+	struct timespec pause = {.tv_nsec = 30000};
+
+	(void)object;
+	CHECK(!atomic_fetch_add(&inside, 1));
+	nanosleep(&pause, NULL);
+	atomic_fetch_sub(&inside, 1);
+}
+
 /* Takes turns with the others who drain. */
 static int drain(struct producer *producer)
 {
 	int error = defer_drop_queue_push(queue, made(producer), destroy_in_order);
 
-	ANSWERS(0, defer_drop_queue_push(callers_queue, NULL, ignore));
+	ANSWERS(0, defer_drop_queue_push(callers_queue, NULL, destroy_alone));
 	return error ? error : defer_drop_queue_flush(callers_queue, DEFER_DROP_FOREVER);
 }
 

@@ -12,11 +12,12 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -308,7 +309,7 @@ static void (*const duties[])(void) = {
 
 _Noreturn static void be_mate(void)
 {
-	alarm(DEADLINE_SECONDS);
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* also where the debugger gives up, or hangs */
 	make_queue();
 	ANSWERS(0, defer_drop_queue_create(&other_queue, NULL));
 	CHECK(!pthread_create(&victims_thread, NULL, be_victim, NULL));
@@ -478,7 +479,7 @@ static void run_limit(void)
 {
 	struct course made = make_course(4, 8); /* in which each position is a limit */
 
-	made.stride = scaled(8, 1);
+	made.stride = scaled(13, 1);
 	go_on_beside(&made);
 }
 
@@ -487,7 +488,7 @@ static void run_options(void)
 	struct course made = make_course(64, 8);
 
 	made.push = push_with_options;
-	made.stride = scaled(8, 1);
+	made.stride = scaled(13, 1);
 	go_on_beside(&made);
 }
 
@@ -569,7 +570,7 @@ static void run_shutdown_options(void)
 	struct course made = make_course(64, 8);
 
 	made.push = push_with_options;
-	made.stride = scaled(8, 1);
+	made.stride = scaled(13, 1);
 	shut_down_beside(&made);
 }
 
@@ -577,7 +578,7 @@ static void run_shutdown_waking(void)
 {
 	struct course made = make_waking_course();
 
-	made.stride = scaled(8, 1);
+	made.stride = scaled(13, 1);
 	shut_down_beside(&made);
 }
 
@@ -585,7 +586,7 @@ static void run_shutdown_shared(void)
 {
 	struct course made = make_course(SHARED_SIZE, DEFER_DROP_NO_LANES);
 
-	made.stride = scaled(8, 1);
+	made.stride = scaled(13, 1);
 	shut_down_beside(&made);
 }
 
