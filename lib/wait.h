@@ -38,12 +38,6 @@ int dd_wait(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns);
 /* The same without waiting: an eventfd, which is the library's, is signalled and closed then. */
 int dd_wait_notify(struct dd_lane *lane, uint64_t position, int eventfd);
 
-/* The same without waiting: an eventfd, which is the library's, is signalled and closed then. */
-int dd_wait_notify(struct dd_lane *lane, uint64_t position, int eventfd);
-
-/* dd_wait for a push that needs room: it may be woken a little later, when there is more. */
-int dd_wait_for_room(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns);
-
 /* By the consumer: wakes the waiters of this lane whose position has passed. */
 void dd_wait_wake(struct dd_lane *lane);
 
