@@ -37,6 +37,8 @@ enum duty {
 	BE_LET_GO,  /* find all destroyed, once the victim goes on */
 	LOOK,       /* whether the victim has claimed its place in the shared lane */
 	SHUT_DOWN,  /* the way that this turn has */
+	OVERTAKE,   /* fill the shared lane, with the worker held up */
+	GIVE_WAY,   /* let the worker go on, and find nothing lost */
 	SETTLE,     /* find nothing lost, once the victim goes on; and make the next queue */
 	END,        /* of all turns */
 	EXIT,       /* end the process while the victim is stopped */
@@ -58,6 +60,7 @@ struct stage {
 	atomic_uint is_pushing;
 	atomic_uint is_over;
 	atomic_uint has_woken;
+	atomic_uint answered; /* the push is over */
 	atomic_int answer;
 	atomic_uint duty; /* 0: done */
 	atomic_uint mode; /* of shutdown */
@@ -149,10 +152,12 @@ static void *be_victim(void *ignored)
 		prepare();
 		before = wakes();
 		debugger_trap();
+		atomic_store(&stage->answered, 0);
 		atomic_store(&stage->is_pushing, 1);
 		atomic_store(&stage->answer, push_victims());
 		atomic_store(&stage->is_pushing, 0);
 		atomic_store(&stage->has_woken, wakes() > before);
+		atomic_store(&stage->answered, 1);
 	}
 }
 
@@ -231,6 +236,36 @@ static void be_let_go(void)
 	CHECK(stage->victim_destroyed == stage->victim_accepted);
 }
 
+static atomic_bool is_gate_open;
+static atomic_bool is_in_gate;
+
+static void pass_gate(void *object)
+{
+	(void)object;
+	atomic_store(&is_in_gate, true);
+	AWAIT(atomic_load(&is_gate_open));
+}
+
+static void overtake(void)
+{
+	atomic_store(&is_in_gate, false);
+	atomic_store(&is_gate_open, false);
+	ANSWERS(0, defer_drop_queue_push(queue, NULL, pass_gate));
+	AWAIT(atomic_load(&is_in_gate));
+	while (!defer_drop_queue_push_try(
+		queue, (void *)(uintptr_t)stage->mate_accepted, destroy_mates))
+		atomic_fetch_add(&stage->mate_accepted, 1);
+}
+
+static void give_way(void)
+{
+	atomic_store(&is_gate_open, true);
+	AWAIT(stage->answered);
+	ANSWERS(0, defer_drop_queue_flush(queue, DEADLINE_NS));
+	CHECK(stage->mate_destroyed == stage->mate_accepted);
+	CHECK(stage->victim_destroyed == stage->victim_accepted);
+}
+
 static void look(void)
 {
 	atomic_store(&stage->has_claimed, stats_of_shared_lane().pushed_total > claimed_before);
@@ -302,6 +337,8 @@ static void (*const duties[])(void) = {
 	[BE_LET_GO] = be_let_go,
 	[LOOK] = look,
 	[SHUT_DOWN] = shut_down,
+	[OVERTAKE] = overtake,
+	[GIVE_WAY] = give_way,
 	[SETTLE] = settle,
 	[END] = end,
 	[EXIT] = exit_with_drops,
@@ -540,6 +577,31 @@ static void run_shared(void)
 	finish();
 }
 
+/* Others take the room that the victim has seen, and it goes on: into a ring that is full. */
+static void run_overtaken(void)
+{
+	struct course made = make_course(4, DEFER_DROP_NO_LANES);
+	bool has_claimed = false;
+
+	begin(&made);
+	for (unsigned count = 0; !has_claimed && stops_after(count); count++) {
+		order(LOOK);
+		has_claimed = stage->has_claimed;
+		if (has_claimed)
+			break;
+		order(OVERTAKE);
+		debugger_continue(victim);
+		rest_a_bit();
+		atomic_store(&stage->duty, GIVE_WAY);
+		debugger_await_trap(victim);
+		await_mate();
+		CHECK(!stage->answer);
+	}
+	CHECK(has_claimed);
+	release();
+	finish();
+}
+
 static void shut_down_beside(const struct course *of)
 {
 	begin(of);
@@ -631,6 +693,8 @@ const struct hostile_case hostile_cases[] = {
 		"In the shared lane it holds up those behind it, from claim to publish, and no "
 		"others.",
 		run_shared},
+	{"overtaken", "Where others take the room that it has seen, it waits for other room.",
+		run_overtaken},
 	{"shutdown_owned", "A shutdown does not wait for it, and both agree on what was accepted.",
 		run_shutdown_owned},
 	{"shutdown_options", "Nor where the drop has options.", run_shutdown_options},
