@@ -201,7 +201,10 @@ enum defer_drop_at_exit {
 	DEFER_DROP_AT_EXIT_ABANDON = 3, /* wait for the destructor that is running, and no more */
 };
 
-/* What becomes, in a forked child, of the drops that were pending in the parent. */
+/*
+ * What becomes, in a forked child, of the drops that were pending in the parent. Queues that the
+ * parent had begun to shut down, by exit too, are shut down in the child, with none.
+ */
 enum defer_drop_at_fork {
 	DEFER_DROP_AT_FORK_DEFAULT = 0, /* empty */
 	DEFER_DROP_AT_FORK_EMPTY = 1,   /* they are the parent's: the child starts with none */

@@ -42,11 +42,11 @@ static void survive_nested(struct defer_drop_queue *queue, bool is_kept)
 }
 
 /* What the parent had begun to shut down is shut down in the child. */
-static void survive_state(struct defer_drop_queue *queue)
+static void survive_state(struct defer_drop_queue *queue, bool is_exiting)
 {
 	uint32_t attention = 0;
 
-	if (dd_queue_state(queue) != DD_OPEN) {
+	if (is_exiting || dd_queue_state(queue) != DD_OPEN) {
 		atomic_store_explicit(&queue->state, DD_JOINED, memory_order_relaxed);
 		attention |= DD_CLOSED;
 	}
@@ -61,7 +61,7 @@ static void survive_state(struct defer_drop_queue *queue)
 	atomic_store_explicit(&queue->park.bell, DD_BELL_AWAKE, memory_order_relaxed);
 }
 
-void dd_queue_survive(struct defer_drop_queue *queue)
+void dd_queue_survive(struct defer_drop_queue *queue, bool is_exiting)
 {
 	bool is_kept = queue->config.at_fork == DEFER_DROP_AT_FORK_KEEP;
 
@@ -72,9 +72,10 @@ void dd_queue_survive(struct defer_drop_queue *queue)
 		atomic_store_explicit(&queue->consumer_seat, 0, memory_order_relaxed);
 	queue->generation++;
 	is_kept = dd_grace_survive(&queue->grace, is_own_worker(queue)) && is_kept;
+	survive_state(queue, is_exiting);
+	is_kept = is_kept && dd_queue_state(queue) == DD_OPEN;
 	survive_nested(queue, is_kept);
-	survive_state(queue);
-	dd_lanes_survive(queue, is_kept && dd_queue_state(queue) == DD_OPEN);
+	dd_lanes_survive(queue, is_kept);
 	dd_watch_forget(queue);
 	atomic_store_explicit(&queue->wakes_total, 0, memory_order_relaxed);
 	atomic_store_explicit(&queue->naps_total, 0, memory_order_relaxed);

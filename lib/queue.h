@@ -132,7 +132,7 @@ int dd_queue_wait(struct dd_lane *lane, uint64_t position, uint64_t timeout_ns);
 /* For the registry. dd_queue_exit returns how many drops were left. */
 void dd_queue_lock_all(struct defer_drop_queue *queue);
 void dd_queue_unlock_all(struct defer_drop_queue *queue);
-void dd_queue_survive(struct defer_drop_queue *queue);
+void dd_queue_survive(struct defer_drop_queue *queue, bool is_exiting);
 uint64_t dd_queue_exit(struct defer_drop_queue *queue);
 
 /* Sets the default queue up, if it is asked for that and it was not. */

@@ -9,9 +9,10 @@
 #include "report.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static bool hears_of_fork; /* under the lock, like the next three */
+static bool hears_of_fork; /* under the lock, like all that follows */
 static bool hears_of_exit;
-static bool is_over;
+static bool is_exiting;
+static bool is_over;                    /* no queue is left that exit would deal with */
 static struct defer_drop_queue *queues; /* newest first */
 
 void dd_registry_lock(void)
@@ -42,8 +43,10 @@ static void after_fork_in_parent(void)
 
 static void after_fork_in_child(void)
 {
+	/* What the child of a process that exits would push, its own exit would not hear of. */
+	is_over = is_exiting;
 	for (struct defer_drop_queue *at = queues; at; at = at->next)
-		dd_queue_survive(at);
+		dd_queue_survive(at, is_exiting);
 	pthread_mutex_init(&lock, NULL);
 }
 
@@ -66,6 +69,7 @@ static struct defer_drop_queue *next_to_exit(void)
 	struct defer_drop_queue *found = NULL;
 
 	dd_registry_lock();
+	is_exiting = true;
 	for (struct defer_drop_queue *at = queues; at; at = at->next)
 		if (!at->has_seen_exit && comes_before(at, found))
 			found = at;
