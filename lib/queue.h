@@ -4,14 +4,15 @@
  *
  * state:
  *   OPEN -> CLOSING       the first shutdown, under control
- *   CLOSING -> FINISHED   the consumer, when nothing is left to run
+ *   CLOSING -> FINISHED   the consumer, when nothing is left to run; or exit, when its time is
+ *                         over: then nobody waits for the consumer any more
  *   FINISHED -> JOINED    the shutdown that joined the worker, or had none to join
  *   OPEN -> FINISHED      cannot happen: pushes would be lost unseen
  *
  * Edges:
  *   LANES   own_lane: lane_count, release -> dd_queue_lanes: lane_count, acquire
  *           carries the lane that was added
- *   STATE   set_state: state, release -> dd_queue_state: state, acquire
+ *   STATE   set_state, finish: state, release -> dd_queue_state: state, acquire
  *           carries the deadline of a shutdown, and at the end the final counters
  *   SEAT    dd_seat_leave: consumer_seat, release -> dd_seat_try, take: consumer_seat, acquire
  *           carries all that is the consumer's, from one caller who drains to the next
@@ -158,6 +159,17 @@ static inline void dd_queue_set_state(struct defer_drop_queue *queue, enum dd_st
 	/* STATE->: without release it could be seen before what led to it. */
 	atomic_store_explicit(&queue->state, state, memory_order_release);
 	dd_futex_wake(&queue->state, INT_MAX);
+}
+
+/* CLOSING -> FINISHED, unless it is beyond that: a forked child is, and who comes too late. */
+static inline void dd_queue_finish(struct defer_drop_queue *queue)
+{
+	uint32_t closing = DD_CLOSING;
+
+	/* STATE->: as above. */
+	if (atomic_compare_exchange_strong_explicit(&queue->state, &closing, DD_FINISHED,
+		    memory_order_release, memory_order_relaxed))
+		dd_futex_wake(&queue->state, INT_MAX);
 }
 
 static inline uint32_t dd_queue_lanes(struct defer_drop_queue *queue)

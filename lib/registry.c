@@ -12,7 +12,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool hears_of_fork; /* under the lock, like all that follows */
 static bool hears_of_exit;
 static bool is_exiting;
-static bool is_over;                    /* no queue is left that exit would deal with */
+static bool is_over; /* no queue is left that exit would deal with */
+
 static struct defer_drop_queue *queues; /* newest first */
 
 void dd_registry_lock(void)

@@ -123,6 +123,21 @@ int defer_drop_queue_shutdown(struct defer_drop_queue *queue, uint32_t mode, uin
 	return mode == DEFER_DROP_SHUTDOWN_TIMED && report->left_total ? -ETIMEDOUT : 0;
 }
 
+/*
+ * Closes the queue and waits until that is done, or the time is over: then nobody who waits, now or
+ * in a later handler, shall do so any longer. Not even a destructor that does not return holds the
+ * process up.
+ */
+static void shut_down_in_time(struct defer_drop_queue *queue, uint64_t until_ns)
+{
+	if (begin_closing(queue, until_ns))
+		finish_here(queue, until_ns);
+	if (wait_for_state(queue, DD_FINISHED, until_ns)) {
+		dd_queue_finish(queue);
+		dd_wait_release(queue);
+	}
+}
+
 uint64_t dd_queue_exit(struct defer_drop_queue *queue)
 {
 	struct defer_drop_stats stats = {.size = sizeof stats};
@@ -146,11 +161,8 @@ uint64_t dd_queue_exit(struct defer_drop_queue *queue)
 		queue->running_lane = NULL; /* nested drops have nobody to run them now */
 	} else if (queue->config.at_exit != DEFER_DROP_AT_EXIT_TIMED) {
 		shut_down(queue, until_ns);
-	} else if (begin_closing(queue, until_ns)) {
-		finish_here(queue, until_ns);
 	} else {
-		/* Not even a destructor that does not return holds the process up. */
-		wait_for_state(queue, DD_FINISHED, until_ns);
+		shut_down_in_time(queue, until_ns);
 	}
 	defer_drop_queue_stats(queue, &stats);
 	return stats.pushed_total - stats.destroyed_total;

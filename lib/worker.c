@@ -150,8 +150,7 @@ void dd_worker_finish(struct defer_drop_queue *queue)
 		dd_run_last(queue->lanes[i]);
 		dd_nested_clear(&queue->lanes[i]->nested);
 	}
-	if (dd_queue_state(queue) < DD_FINISHED) /* a forked child is beyond that */
-		dd_queue_set_state(queue, DD_FINISHED);
+	dd_queue_finish(queue);
 	dd_wait_release(queue);
 }
 
@@ -310,8 +309,8 @@ static void *worker(void *argument)
 	dd_running_enter(&frame, queue);
 	dd_grace_enter(&queue->grace);
 	drain_until_closed(queue);
-	/* A destructor may have ended the queue with the process. */
-	if (dd_queue_state(queue) == DD_CLOSING)
+	/* In a child that a destructor forked, the queue may be beyond that. */
+	if (dd_queue_state(queue) != DD_JOINED)
 		dd_worker_finish(queue);
 	dd_grace_leave(&queue->grace);
 	dd_running_leave(&frame);

@@ -271,7 +271,7 @@ static void run_crowds(void)
 		run_crowd(i % 2, lanes[i / 2]);
 }
 
-/* ---- What a child does with what is pending ---------------------------------------------------- */
+/* ---- What a child does with what is pending -------------------------------------------------- */
 
 /* The default queue, set up by the environment; its worker stands in a gate. */
 static void leave_at_once(const char *options, bool by_exit, unsigned kept)
@@ -360,7 +360,7 @@ static void run_generations(void)
 	CHECK(atomic_load(&ledger->destroyed) == 43);
 }
 
-/* ---- What the parent's threads were doing ------------------------------------------------------ */
+/* ---- What the parent's threads were doing ---------------------------------------------------- */
 
 enum wait {
 	WAIT_FOR_ROOM,
@@ -542,7 +542,7 @@ static void run_nested(void)
 	fork_beside_nested(DEFER_DROP_AT_FORK_KEEP);
 }
 
-/* ---- Beside threads that come and go, and queues ------------------------------------------------ */
+/* ---- Beside threads that come and go, and queues --------------------------------------------- */
 
 static atomic_bool is_over;
 
@@ -647,7 +647,7 @@ static void run_churn(void)
 		CHECK(atomic_load(&ledgers[i]->destroyed) == atomic_load(&ledgers[i]->accepted));
 }
 
-/* ---- Fork from a destructor, a callback, a thread that ends ------------------------------------- */
+/* ---- Fork from a destructor, a callback, a thread that ends ---------------------------------- */
 
 enum place {
 	IN_DESTRUCTOR,
@@ -868,7 +868,7 @@ static void run_thread_of_child(void)
 	end_queue(crowd.queue);
 }
 
-/* ---- What a child is told, and is not ------------------------------------------------------------- */
+/* ---- What a child is told, and is not -------------------------------------------------------- */
 
 static int fail_and_nest(void *queue)
 {
@@ -994,7 +994,7 @@ static void run_ticket(void)
 	close(event);
 }
 
-/* ---- Other programs ------------------------------------------------------------------------------ */
+/* ---- Other programs -------------------------------------------------------------------------- */
 
 #define EXPECTED "HOSTILE_DESCRIPTORS"
 
@@ -1064,7 +1064,7 @@ static void run_programs(void)
 	close(event);
 }
 
-/* ---- The child of a process that exits ------------------------------------------------------------ */
+/* ---- The child of a process that exits ------------------------------------------------------- */
 
 /* A drop of the first queue that exit deals with; the default one has not had its turn. */
 static void fork_in_exit(void *object)

@@ -1,0 +1,815 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Processes that end wherever they can, in every way, whatever their threads are doing.
+ */
+#define _GNU_SOURCE
+#include "hostile.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define FOREVER DEFER_DROP_FOREVER
+
+/* The status of processes that end as they should. */
+#define GOOD 3
+
+#define DRAIN     "at_exit=drain"
+#define TIMED     "at_exit=timed,exit_timeout_ns=60000000000"
+#define TIMED_OUT "at_exit=timed,exit_timeout_ns=1"
+#define ABANDON   "at_exit=abandon"
+
+/* ---- Threads, gates, ends -------------------------------------------------------------------- */
+
+static void spawn(void *(*run)(void *), void *argument)
+{
+	pthread_t thread;
+
+	CHECK(!pthread_create(&thread, NULL, run, argument));
+	CHECK(!pthread_detach(thread)); /* most are still there when the process ends */
+}
+
+static struct gate {
+	atomic_bool is_entered;
+	atomic_bool is_open;
+} gate;
+
+static void pass_gate(void *object)
+{
+	(void)object;
+	atomic_store(&gate.is_entered, true);
+	AWAIT(atomic_load(&gate.is_open));
+}
+
+static void hold_up(void)
+{
+	ANSWERS(0, defer_drop(NULL, pass_gate));
+	AWAIT(atomic_load(&gate.is_entered));
+}
+
+/* Opens the gate when the default queue closes. */
+static void *open_when_closing(void *argument)
+{
+	AWAIT(defer_drop_start(NULL) == -ESHUTDOWN);
+	atomic_store(&gate.is_open, true);
+	return argument;
+}
+
+static struct defer_drop_stats stats_of(struct defer_drop_queue *queue)
+{
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+
+	ANSWERS(0, defer_drop_queue_stats(queue, &stats));
+	return stats;
+}
+
+static void set_options(const char *policy)
+{
+	char options[128];
+
+	snprintf(options, sizeof options, "queue_size=16,%s", policy);
+	CHECK(!setenv("DEFER_DROP_OPTIONS", options, 1));
+}
+
+/* The child ends by itself with this status, and says so many lines. */
+static void run_to_end(
+	struct outcome *outcome, void (*body)(void *), void *argument, int status, unsigned lines)
+{
+	unsigned said = 0;
+
+	run_child(outcome, body, argument);
+	for (const char *at = outcome->words; (at = strchr(at, '\n')); at++)
+		said++;
+	if (!WIFEXITED(outcome->status) || WEXITSTATUS(outcome->status) != status || said != lines)
+		fprintf(stderr, "%s", outcome->words);
+	CHECK(WIFEXITED(outcome->status) && WEXITSTATUS(outcome->status) == status);
+	CHECK(said == lines);
+}
+
+/* ---- Exit by anyone, beside producers -------------------------------------------------------- */
+
+#define PRODUCERS 3
+
+enum who {
+	BY_RETURN,
+	BY_PRODUCER,
+	BY_DESTRUCTOR,
+	BY_NESTED,
+	BY_LAST_WORDS, /* a destructor of thread-specific data */
+	BY_ANYONE,
+};
+
+static struct exiting {
+	enum who who;
+	const char *policy;
+	struct ledger *ledger; /* mark: how many were left */
+} exiting;
+
+static struct {
+	_Atomic(uintptr_t) accepted;
+	_Atomic(uintptr_t) destroyed;
+	atomic_int answer; /* that ended its pushing, or 1 */
+} producers[PRODUCERS];
+static atomic_uint nested_destroyed;
+static pthread_key_t last_words;
+
+static void note(void *object)
+{
+	uintptr_t number = (uintptr_t)object / PRODUCERS;
+	unsigned producer = (unsigned)((uintptr_t)object % PRODUCERS);
+
+	CHECK(atomic_load(&producers[producer].destroyed) == number);
+	atomic_store(&producers[producer].destroyed, number + 1);
+}
+
+static bool is_busy(void)
+{
+	for (unsigned i = 0; i < PRODUCERS; i++)
+		if (atomic_load(&producers[i].accepted) < 200)
+			return false;
+	return true;
+}
+
+static void ignore(void *object)
+{
+	(void)object;
+}
+
+static void exit_good(void *object)
+{
+	(void)object;
+	exit(GOOD);
+}
+
+static void *push_until_refused(void *argument)
+{
+	unsigned self = (unsigned)(uintptr_t)argument;
+	uintptr_t number = 0;
+	int result;
+
+	while (!(result = defer_drop((void *)(number * PRODUCERS + self), note))) {
+		atomic_store(&producers[self].accepted, ++number);
+		if (self || number < 500)
+			continue;
+		AWAIT(is_busy());
+		atomic_store(&producers[self].answer, -ESHUTDOWN); /* it pushes no more */
+		if (exiting.who == BY_PRODUCER)
+			exit(GOOD);
+		CHECK(!pthread_setspecific(last_words, producers));
+		return NULL;
+	}
+	atomic_store(&producers[self].answer, result);
+	return argument;
+}
+
+static void count_nested(void *object)
+{
+	(void)object;
+	atomic_fetch_add(&nested_destroyed, 1);
+}
+
+/* What stands behind the one that ends the process has its turn too, or not. */
+static void nest_exit(void *object)
+{
+	(void)object;
+	ANSWERS(0, defer_drop(NULL, count_nested));
+	ANSWERS(0, defer_drop(NULL, exit_good));
+	ANSWERS(0, defer_drop(NULL, count_nested));
+}
+
+/* After the library has had its turn: every push was destroyed or counted. */
+static void settle(void)
+{
+	struct defer_drop_queue *queue = defer_drop_queue_default();
+	bool drains = !strcmp(exiting.policy, DRAIN) || !strcmp(exiting.policy, TIMED);
+	uint64_t accepted = exiting.who == BY_DESTRUCTOR ? 1 : exiting.who == BY_NESTED ? 4 : 0;
+	uint64_t destroyed = exiting.who == BY_DESTRUCTOR ? 1 : exiting.who == BY_NESTED ? 2 : 0;
+	struct defer_drop_stats stats;
+
+	for (unsigned i = 0; i < PRODUCERS; i++) {
+		AWAIT(atomic_load(&producers[i].answer) == -ESHUTDOWN);
+		accepted += atomic_load(&producers[i].accepted);
+	}
+	ANSWERS(-ESHUTDOWN, defer_drop(NULL, note));
+	ANSWERS(-ESHUTDOWN, defer_drop_start(NULL));
+	AWAIT(!stats_of(queue).backlog); /* whose time is over leaves the worker behind */
+	for (unsigned i = 0; i < PRODUCERS; i++)
+		destroyed += atomic_load(&producers[i].destroyed);
+	destroyed += atomic_load(&nested_destroyed);
+	stats = stats_of(queue);
+	CHECK(stats.pushed_total == accepted && stats.destroyed_total == destroyed);
+	CHECK(stats.abandoned_total == accepted - destroyed);
+	CHECK(!drains || !stats.abandoned_total);
+	CHECK(exiting.who != BY_NESTED || atomic_load(&nested_destroyed) == 1u + drains);
+	atomic_store(&exiting.ledger->mark, (unsigned)stats.abandoned_total);
+}
+
+static void exit_beside_producers(void *argument)
+{
+	(void)argument;
+	set_options(exiting.policy);
+	CHECK(!atexit(settle));
+	CHECK(!pthread_key_create(&last_words, exiting.who == BY_LAST_WORDS ? exit_good : ignore));
+	for (uintptr_t i = 0; i < PRODUCERS; i++)
+		spawn(push_until_refused, (void *)i);
+	AWAIT(is_busy());
+	if (exiting.who == BY_RETURN)
+		exit(GOOD);
+	if (exiting.who == BY_DESTRUCTOR)
+		ANSWERS(0, defer_drop(NULL, exit_good));
+	if (exiting.who == BY_NESTED)
+		ANSWERS(0, defer_drop(NULL, nest_exit));
+	for (;;)
+		pause();
+}
+
+static void run_anyone(void)
+{
+	const char *const policies[] = {DRAIN, TIMED, TIMED_OUT, ABANDON};
+
+	exiting.ledger = ledger_open();
+	for (unsigned i = 0; i < 4 * BY_ANYONE; i++) {
+		struct outcome outcome;
+		char words[64];
+
+		exiting.who = i / 4;
+		exiting.policy = policies[i % 4];
+		run_child(&outcome, exit_beside_producers, NULL);
+		snprintf(words, sizeof words, "defer_drop: exit leaves %u drops undestroyed\n",
+			atomic_load(&exiting.ledger->mark));
+		fprintf(stderr, "%s", outcome.words);
+		CHECK(WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) == GOOD);
+		if (i % 4 != 2)
+			CHECK(!outcome.words[0]);
+		else if (exiting.who == BY_DESTRUCTOR || exiting.who == BY_NESTED)
+			CHECK(strstr(outcome.words, words) || !atomic_load(&exiting.ledger->mark));
+	}
+}
+
+/* ---- Exit while a thread waits --------------------------------------------------------------- */
+
+enum wait {
+	IN_PUSH,
+	IN_PUSH_SHARED,
+	IN_FLUSH,
+	IN_TICKET,
+	IN_COMPLETION,
+	IN_BACKLOG,
+	IN_SHUTDOWN,
+	WAITS,
+};
+
+static struct {
+	enum wait wait;
+	const char *policy;
+	struct ledger *ledger; /* mark: the answer, negated, plus 1 */
+	struct defer_drop_ticket ticket;
+	struct defer_drop_completion completion;
+	atomic_bool is_set;
+} waiting;
+
+static int wait_somewhere(void)
+{
+	struct defer_drop_queue *queue = defer_drop_queue_default();
+
+	switch (waiting.wait) {
+	case IN_FLUSH:
+		return defer_drop_flush();
+	case IN_TICKET:
+		return defer_drop_ticket_wait(&waiting.ticket, FOREVER);
+	case IN_COMPLETION:
+		return defer_drop_completion_wait(&waiting.completion, FOREVER, NULL);
+	case IN_BACKLOG:
+		return defer_drop_queue_wait_backlog(queue, 0, 0, FOREVER);
+	case IN_SHUTDOWN:
+		return defer_drop_shutdown();
+	default:
+		return ledger_push(waiting.ledger, queue);
+	}
+}
+
+static bool pushes(void)
+{
+	return waiting.wait == IN_PUSH || waiting.wait == IN_PUSH_SHARED;
+}
+
+static void *wait_in_thread(void *argument)
+{
+	while (pushes() && !defer_drop_try(waiting.ledger, ledger_count))
+		atomic_fetch_add(&waiting.ledger->accepted, 1);
+	atomic_store(&waiting.is_set, true);
+	atomic_store(&waiting.ledger->mark, (unsigned)(1 - wait_somewhere()));
+	return argument;
+}
+
+/* The worker stands in the gate; 3 drops are pending behind it; a thread waits. */
+static void begin_wait(void)
+{
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	char policy[96];
+
+	snprintf(policy, sizeof policy, "%s%s", waiting.policy,
+		waiting.wait == IN_PUSH_SHARED ? ",max_lanes=none" : "");
+	set_options(policy);
+	hold_up();
+	options.ticket = &waiting.ticket;
+	options.completion = &waiting.completion;
+	ANSWERS(0, ledger_push(waiting.ledger, defer_drop_queue_default()));
+	ANSWERS(0, defer_drop_with(waiting.ledger, ledger_count, 0, &options));
+	ANSWERS(0, ledger_push(waiting.ledger, defer_drop_queue_default()));
+	atomic_fetch_add(&waiting.ledger->accepted, 1);
+	spawn(wait_in_thread, NULL);
+	AWAIT(atomic_load(&waiting.is_set));
+	usleep(3000); /* most probably it waits by then; all must hold in any case */
+}
+
+/* What the thread was told is the truth. */
+static void settle_wait(void)
+{
+	bool drains = strcmp(waiting.policy, ABANDON);
+	struct ledger *ledger = waiting.ledger;
+	struct defer_drop_stats stats;
+	int answer;
+
+	AWAIT(atomic_load(&ledger->mark));
+	answer = 1 - (int)atomic_load(&ledger->mark);
+	stats = stats_of(defer_drop_queue_default());
+	if (pushes())
+		CHECK(!answer || answer == -ESHUTDOWN);
+	else if (waiting.wait != IN_SHUTDOWN && waiting.wait != IN_BACKLOG)
+		ANSWERS(drains ? 0 : -ESHUTDOWN, answer);
+	else
+		CHECK(!answer || (answer == -ESHUTDOWN && waiting.wait == IN_BACKLOG));
+	CHECK(stats.pushed_total == 1 + atomic_load(&ledger->accepted));
+	CHECK(stats.destroyed_total == 1 + atomic_load(&ledger->destroyed));
+	if (drains || waiting.wait != IN_SHUTDOWN) /* which may have begun to drain before */
+		CHECK(atomic_load(&ledger->destroyed) ==
+			(drains ? atomic_load(&ledger->accepted) : 0));
+	CHECK(!stats.backlog &&
+		stats.pushed_total == stats.destroyed_total + stats.abandoned_total);
+}
+
+static void exit_beside_wait(void *argument)
+{
+	(void)argument;
+	CHECK(!atexit(settle_wait));
+	begin_wait();
+	spawn(open_when_closing, NULL);
+	exit(GOOD);
+}
+
+static void run_waits(void)
+{
+	const char *const policies[] = {DRAIN, TIMED, ABANDON};
+
+	for (unsigned i = 0; i < 3 * WAITS; i++) {
+		struct outcome outcome;
+
+		waiting.wait = i / 3;
+		waiting.policy = policies[i % 3];
+		waiting.ledger = ledger_open();
+		waiting.completion = (struct defer_drop_completion)DEFER_DROP_COMPLETION_INIT;
+		run_to_end(&outcome, exit_beside_wait, NULL, GOOD, 0);
+	}
+}
+
+/* ---- A destructor that does not return ------------------------------------------------------- */
+
+/* Nothing of this may wait: the time is over. */
+static void use_in_vain(void)
+{
+	struct defer_drop_queue *made;
+
+	ANSWERS(-ESHUTDOWN, defer_drop_flush());
+	ANSWERS(-ESHUTDOWN, defer_drop_start(NULL));
+	ANSWERS(-ESHUTDOWN, defer_drop_queue_create(&made, NULL));
+	ANSWERS(-ESHUTDOWN, defer_drop_ticket_poll(&waiting.ticket));
+	ANSWERS(-ESHUTDOWN, defer_drop_ticket_wait(&waiting.ticket, FOREVER));
+	ANSWERS(-ESHUTDOWN,
+		defer_drop_queue_wait_backlog(defer_drop_queue_default(), 0, 0, FOREVER));
+	while (!defer_drop(NULL, pass_gate))
+		; /* as long as there is room; it is not reported any more */
+}
+
+static void exit_before_gate(void *argument)
+{
+	(void)argument;
+	CHECK(!atexit(use_in_vain));
+	begin_wait();
+	exit(GOOD);
+}
+
+/* A thread of ours drains, and stands in the gate. */
+static void *drain_in_thread(void *argument)
+{
+	defer_drop_queue_drain(argument, UINT64_MAX, FOREVER, NULL);
+	return NULL;
+}
+
+static void exit_beside_drain(void *argument)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	struct defer_drop_queue *queue;
+
+	(void)argument;
+	config.runner = DEFER_DROP_RUNNER_CALLER;
+	config.worker_name = "stuck";
+	config.at_exit = DEFER_DROP_AT_EXIT_TIMED;
+	config.exit_timeout_ns = 1000000;
+	ANSWERS(0, defer_drop_queue_create(&queue, &config));
+	ANSWERS(0, defer_drop_queue_push(queue, NULL, pass_gate));
+	ANSWERS(0, defer_drop_queue_push(queue, NULL, pass_gate));
+	spawn(drain_in_thread, queue);
+	AWAIT(atomic_load(&gate.is_entered));
+	exit(GOOD);
+}
+
+static void run_stuck(void)
+{
+	for (waiting.wait = 0; waiting.wait < WAITS; waiting.wait++) {
+		unsigned more[WAITS] = {[IN_PUSH] = 16, [IN_PUSH_SHARED] = 11};
+		unsigned count = 4 + more[waiting.wait];
+		struct outcome outcome;
+		char words[64];
+
+		waiting.policy = "at_exit=timed,exit_timeout_ns=2000000";
+		waiting.ledger = ledger_open();
+		waiting.completion = (struct defer_drop_completion)DEFER_DROP_COMPLETION_INIT;
+		run_to_end(&outcome, exit_before_gate, NULL, GOOD, 1);
+		snprintf(words, sizeof words, "defer_drop: exit leaves %u drops undestroyed\n",
+			count);
+		fprintf(stderr, "%s", outcome.words);
+		CHECK(strstr(outcome.words, words));
+		CHECK(!atomic_load(&waiting.ledger->destroyed));
+		if (waiting.wait)
+			continue;
+		run_to_end(&outcome, exit_beside_drain, NULL, GOOD, 1);
+		CHECK(strstr(outcome.words, "stuck: exit leaves 2 drops undestroyed\n"));
+	}
+}
+
+/* ---- Whose turn it is ------------------------------------------------------------------------ */
+
+static struct ledger *ledger; /* of the cases below */
+static struct defer_drop_queue *ending;
+static struct defer_drop_queue *other;
+
+static struct defer_drop_queue *make_queue(uint32_t runner)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	struct defer_drop_queue *queue;
+
+	config.runner = runner;
+	config.queue_size = 4;
+	config.max_lanes = DEFER_DROP_NO_LANES;
+	ANSWERS(0, defer_drop_queue_create(&queue, &config));
+	return queue;
+}
+
+/* Waits for room in the queue whose destructor ends the process. */
+static void fill_ending(void *object)
+{
+	int result;
+
+	(void)object;
+	do
+		result = ledger_push(ledger, ending);
+	while (!result && atomic_load(&ledger->accepted) < 100);
+	CHECK(!result || result == -ESHUTDOWN);
+	atomic_fetch_add(&ledger->mark, 1);
+}
+
+static void exit_when_full(void *object)
+{
+	(void)object;
+	ANSWERS(0, defer_drop_queue_push(other, NULL, fill_ending));
+	AWAIT(atomic_load(&ledger->accepted) >= 3);
+	exit(GOOD);
+}
+
+/* The newer of two queues has its turn first, unless the older one must. */
+static void exit_while_another_waits(void *is_default)
+{
+	set_options("queue_size=4,max_lanes=none");
+	ending = is_default ? defer_drop_queue_default() : make_queue(DEFER_DROP_RUNNER_WORKER);
+	other = make_queue(DEFER_DROP_RUNNER_WORKER);
+	ANSWERS(0, defer_drop_queue_push(ending, NULL, exit_when_full));
+	for (;;)
+		pause();
+}
+
+static void exit_default_while_older_waits(void *argument)
+{
+	(void)argument;
+	set_options("queue_size=4,max_lanes=none");
+	other = make_queue(DEFER_DROP_RUNNER_WORKER);
+	ending = defer_drop_queue_default();
+	ANSWERS(0, defer_drop_queue_push(ending, NULL, exit_when_full));
+	for (;;)
+		pause();
+}
+
+static void push_to_default(void *object)
+{
+	(void)object;
+	ANSWERS(0, ledger_push(ledger, defer_drop_queue_default()));
+}
+
+static void exit_with_pushes_to_default(void *is_default_first)
+{
+	if (is_default_first)
+		ANSWERS(0, ledger_push(ledger, defer_drop_queue_default()));
+	other = make_queue(DEFER_DROP_RUNNER_CALLER);
+	for (unsigned i = 0; i < 3; i++)
+		ANSWERS(0, defer_drop_queue_push(other, NULL, push_to_default));
+	ANSWERS(0, ledger_push(ledger, defer_drop_queue_default()));
+	exit(GOOD);
+}
+
+static void check_turn(void (*body)(void *), void *argument, unsigned marks)
+{
+	struct outcome outcome;
+
+	ledger = ledger_open();
+	run_to_end(&outcome, body, argument, GOOD, 0);
+	CHECK(atomic_load(&ledger->destroyed) == atomic_load(&ledger->accepted));
+	CHECK(atomic_load(&ledger->mark) == marks);
+}
+
+static void run_turns(void)
+{
+	check_turn(exit_while_another_waits, NULL, 1);
+	check_turn(exit_while_another_waits, &gate, 1);
+	check_turn(exit_default_while_older_waits, NULL, 1);
+	check_turn(exit_with_pushes_to_default, NULL, 0);
+	check_turn(exit_with_pushes_to_default, &gate, 0);
+}
+
+/* ---- Exit inside a drain, a shutdown --------------------------------------------------------- */
+
+static void drain_other(void *object)
+{
+	(void)object;
+	ANSWERS(0, defer_drop_queue_drain(other, UINT64_MAX, FOREVER, NULL));
+	CHECK(!"a destructor that ends the process returns");
+}
+
+static void push_around(struct defer_drop_queue *queue, defer_drop_fn destroy)
+{
+	for (unsigned i = 0; i < 3; i++)
+		if (i == 1)
+			ANSWERS(0, defer_drop_queue_push(queue, NULL, destroy));
+		else
+			ANSWERS(0, ledger_push(ledger, queue));
+}
+
+static void exit_in_inner_drain(void *argument)
+{
+	(void)argument;
+	ending = make_queue(DEFER_DROP_RUNNER_CALLER);
+	other = make_queue(DEFER_DROP_RUNNER_CALLER);
+	push_around(ending, drain_other);
+	push_around(other, exit_good);
+	ANSWERS(0, defer_drop_queue_flush(ending, FOREVER));
+}
+
+static void exit_in_shutdown(void *runner)
+{
+	ending = make_queue((uint32_t)(uintptr_t)runner);
+	push_around(ending, exit_good);
+	ANSWERS(0, defer_drop_queue_shutdown(ending, 0, 0, NULL));
+	pause();
+}
+
+static void run_inside(void)
+{
+	check_turn(exit_in_inner_drain, NULL, 0);
+	check_turn(exit_in_shutdown, (void *)DEFER_DROP_RUNNER_WORKER, 0);
+	check_turn(exit_in_shutdown, (void *)DEFER_DROP_RUNNER_CALLER, 0);
+}
+
+/* ---- What exit waits for, and what is gone --------------------------------------------------- */
+
+static void take_a_while(void *object)
+{
+	atomic_store(&gate.is_entered, true);
+	usleep(20000);
+	ledger_count(object);
+}
+
+static void look_for_the_long_one(void)
+{
+	atomic_store(&ledger->mark, atomic_load(&ledger->destroyed));
+}
+
+static void exit_beside_a_long_one(void *policy)
+{
+	set_options(policy);
+	CHECK(!atexit(look_for_the_long_one));
+	ANSWERS(0, defer_drop(ledger, take_a_while));
+	atomic_fetch_add(&ledger->accepted, 1);
+	AWAIT(atomic_load(&gate.is_entered));
+	exit(GOOD);
+}
+
+static void run_long(void)
+{
+	check_turn(exit_beside_a_long_one, (void *)DRAIN, 1);
+	check_turn(exit_beside_a_long_one, (void *)TIMED, 1);
+	check_turn(exit_beside_a_long_one, (void *)ABANDON, 1);
+}
+
+/* The owner of a queue ends it while exit does. */
+static void *end_queue(void *queue)
+{
+	atomic_store(&gate.is_entered, true);
+	ANSWERS(0, defer_drop_queue_shutdown(queue, 0, 0, NULL));
+	ANSWERS(0, defer_drop_queue_free(queue));
+	atomic_store(&gate.is_open, true);
+	return NULL;
+}
+
+/* After the library has had its turn. */
+static void await_freed(void)
+{
+	AWAIT(atomic_load(&gate.is_open));
+}
+
+static void exit_beside_owner(void *argument)
+{
+	struct defer_drop_queue *queue;
+
+	(void)argument;
+	CHECK(!atexit(await_freed));
+	queue = make_queue(DEFER_DROP_RUNNER_CALLER);
+	for (unsigned i = 0; i < 3; i++)
+		ANSWERS(0, ledger_push(ledger, queue));
+	spawn(end_queue, queue);
+	AWAIT(atomic_load(&gate.is_entered));
+	exit(GOOD);
+}
+
+static void run_owner(void)
+{
+	for (unsigned i = 0; i < 40; i++)
+		check_turn(exit_beside_owner, NULL, 0);
+}
+
+/* ---- First and last uses --------------------------------------------------------------------- */
+
+#define NEWCOMERS 6
+
+static pthread_barrier_t start;
+
+static void *push_first(void *argument)
+{
+	int result = pthread_barrier_wait(&start);
+
+	CHECK(!result || result == PTHREAD_BARRIER_SERIAL_THREAD);
+	ANSWERS(0, ledger_push(ledger, defer_drop_queue_default()));
+	pthread_barrier_wait(&start);
+	return argument;
+}
+
+static void exit_after_first_use(void *argument)
+{
+	(void)argument;
+	CHECK(!pthread_barrier_init(&start, NULL, NEWCOMERS));
+	for (unsigned i = 1; i < NEWCOMERS; i++)
+		spawn(push_first, NULL);
+	push_first(NULL);
+	exit(GOOD);
+}
+
+static void run_first_use(void)
+{
+	for (unsigned i = 0; i < 20; i++)
+		check_turn(exit_after_first_use, NULL, 0);
+}
+
+static void push_last(void *object)
+{
+	(void)object;
+	ANSWERS(0, ledger_push(ledger, defer_drop_queue_default()));
+}
+
+/* The main thread has ended; the worker would keep the process. */
+static void *be_last(void *way)
+{
+	for (unsigned i = 0; i < 1000; i++)
+		ANSWERS(0, ledger_push(ledger, defer_drop_queue_default()));
+	AWAIT(atomic_load(&ledger->mark));
+	if (way)
+		exit(GOOD);
+	ANSWERS(0, defer_drop_shutdown());
+	return NULL;
+}
+
+static void mark_end(void *object)
+{
+	push_last(object);
+	atomic_fetch_add(&ledger->mark, 1);
+}
+
+static void end_main_thread(void *way)
+{
+	CHECK(!pthread_key_create(&last_words, mark_end));
+	ANSWERS(0, ledger_push(ledger, defer_drop_queue_default()));
+	CHECK(!pthread_setspecific(last_words, &gate));
+	spawn(be_last, way);
+	pthread_exit(NULL);
+}
+
+static void run_main_thread(void)
+{
+	struct outcome outcome;
+
+	check_turn(end_main_thread, &gate, 1);
+	ledger = ledger_open();
+	run_to_end(&outcome, end_main_thread, NULL, 0, 0);
+	CHECK(atomic_load(&ledger->destroyed) == atomic_load(&ledger->accepted));
+}
+
+/* ---- Ends that the library does not hear of -------------------------------------------------- */
+
+static void end_quickly(void)
+{
+	quick_exit(GOOD);
+}
+
+static void end_at_once(void)
+{
+	_exit(GOOD);
+}
+
+static void end_abruptly(void *end)
+{
+	ledger = waiting.ledger;
+	begin_wait();
+	CHECK(!at_quick_exit(look_for_the_long_one));
+	((void (*)(void))(uintptr_t)end)();
+}
+
+static void end_in_destructor(void *end)
+{
+	waiting.policy = DRAIN;
+	((void (*)(void))(uintptr_t)end)();
+}
+
+static void drop_the_end(void *end)
+{
+	begin_wait();
+	ANSWERS(0, defer_drop(end, end_in_destructor));
+	atomic_store(&gate.is_open, true);
+	pause();
+}
+
+static void run_abruptly(void)
+{
+	void (*const ends[])(void) = {end_quickly, end_at_once, abort};
+
+	for (unsigned i = 0; i < 6; i++) {
+		struct outcome outcome;
+
+		waiting.wait = IN_FLUSH;
+		waiting.policy = DRAIN;
+		waiting.ledger = ledger_open();
+		waiting.completion = (struct defer_drop_completion)DEFER_DROP_COMPLETION_INIT;
+		run_child(&outcome, i / 3 ? drop_the_end : end_abruptly,
+			(void *)(uintptr_t)ends[i % 3]);
+		CHECK(!outcome.words[0]);
+		CHECK(atomic_load(&waiting.ledger->destroyed) == (i / 3 ? 3 : 0));
+		if (i % 3 == 2)
+			CHECK(WIFSIGNALED(outcome.status) && WTERMSIG(outcome.status) == SIGABRT);
+		else
+			CHECK(WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) == GOOD);
+	}
+}
+
+const struct hostile_case hostile_cases[] = {
+	{"anyone",
+		"Whoever ends the process, beside producers, every accepted drop is destroyed in "
+		"its order or counted as left.",
+		run_anyone},
+	{"waits", "Whoever waits while the process ends is told the truth.", run_waits},
+	{"stuck", "A timed exit waits for nothing that takes longer, and counts what it leaves.",
+		run_stuck},
+	{"turns", "Queues whose destructors push to each other do not hold exit up.", run_turns},
+	{"inside", "Exit from a destructor that a drain or a shutdown runs destroys the rest.",
+		run_inside},
+	{"long", "Exit waits for the destructor that is running.", run_long},
+	{"owner", "A queue may be freed while exit deals with it.", run_owner},
+	{"first_use", "Threads whose first push is the process's lose nothing.", run_first_use},
+	{"main_thread", "Without its main thread the process ends when the last one says so.",
+		run_main_thread},
+	{"abruptly", "Where no handlers run, nothing is destroyed and nothing waits.",
+		run_abruptly},
+	{NULL, NULL, NULL},
+};
