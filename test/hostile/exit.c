@@ -396,6 +396,15 @@ static void use_in_vain(void)
 		defer_drop_queue_wait_backlog(defer_drop_queue_default(), 0, 0, FOREVER));
 	while (!defer_drop(NULL, pass_gate))
 		; /* as long as there is room; it is not reported any more */
+	if (waiting.wait == IN_COMPLETION || waiting.wait == IN_SHUTDOWN)
+		return; /* they wait for the destructor itself */
+	AWAIT(atomic_load(&waiting.ledger->mark));
+	ANSWERS(-ESHUTDOWN, 1 - (int)atomic_load(&waiting.ledger->mark));
+	/* If it does return, the worker still has the last word. */
+	atomic_store(&gate.is_open, true);
+	AWAIT(defer_drop_try(NULL, pass_gate) == -ESHUTDOWN);
+	AWAIT(!stats_of(defer_drop_queue_default()).backlog);
+	CHECK(stats_of(defer_drop_queue_default()).destroyed_total == 1);
 }
 
 static void exit_before_gate(void *argument)
