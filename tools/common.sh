@@ -34,6 +34,9 @@ follow() {
 has_package() {
 	case $1 in
 	abigail-tools) command -v abidw ;;
+	gcc-aarch64-linux-gnu) command -v aarch64-linux-gnu-gcc ;;
+	libc6-dev-arm64-cross) [ -e /usr/aarch64-linux-gnu/include/stdio.h ] ;;
+	qemu-user-static) command -v qemu-aarch64-static ;;
 	libc6-dev) [ -e /usr/include/stdio.h ] || [ -e /usr/include/features.h ] ;;
 	ninja-build) command -v ninja ;;
 	relacy-dev) [ -e /usr/include/relacy/relacy.hpp ] ;;

@@ -25,12 +25,19 @@ END
 	"$folder/build/main"
 ) >"$folder/log" 2>&1 || { cat "$folder/log"; exit 1; }
 
-# A wrong value stops at configure time with what is accepted.
-if meson setup "$folder/wrong" "$source" -Dtests=false -Dbench=false -Dqueue_size=100 \
-	>"$folder/log" 2>&1 || ! grep -q 'queue_size=100: want a power of two in 2..16777216' "$folder/log"; then
-	cat "$folder/log"
-	exit 1
-fi
+# refuses REASON ARGUMENTS...: what cannot be built stops at configure time with what is accepted.
+refuses() {
+	reason=$1
+	shift
+	if meson setup "$folder/wrong" "$source" -Dtests=false -Dbench=false "$@" >"$folder/log" 2>&1 ||
+		! grep -qF "$reason" "$folder/log"; then
+		cat "$folder/log"
+		exit 1
+	fi
+}
+refuses 'queue_size=100: want a power of two in 2..16777216' -Dqueue_size=100
+[ "$(uname -m)" != x86_64 ] ||
+	refuses 'pointers of 4 bytes on linux: want 8 bytes' --cross-file "$source/test/cross/x86.ini"
 
 prefix=$folder/prefix
 (
