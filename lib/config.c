@@ -436,7 +436,9 @@ static const struct option options_known[] = {
 };
 
 #define OPTIONS_KNOWN (sizeof options_known / sizeof options_known[0])
-#define OPTION_BYTES  (DD_CPUS_BYTES + 32)
+#define OPTION_BYTES  (DD_CPUS_BYTES + 32) /* with the final 0 */
+
+_Static_assert(OPTION_BYTES == 288, "what is accepted says so");
 
 static const char names_known[] =
 	"a name among queue_size, max_lanes, worker_name, cpus, scheduling, scheduling_priority, "
@@ -507,15 +509,17 @@ static void apply_all(struct dd_config *config, const char *options,
 	for (const char *at = options; *at;) {
 		const char *end = option_end(at);
 		size_t length = (size_t)(end - at);
+		bool is_whole = length < OPTION_BYTES;
 		char option[OPTION_BYTES];
-		const char *accepted = names_known;
+		const char *accepted = is_whole ? names_known : "at most 287 bytes";
 		char *value;
 
-		length = length < sizeof option ? length : sizeof option - 1;
+		length = is_whole ? length : sizeof option - 1;
 		memcpy(option, at, length);
 		option[length] = 0;
 		value = strchr(option, '=');
-		if (value) {
+		/* Of a number that was cut off the rest is another number. */
+		if (value && is_whole) {
 			*value = 0;
 			accepted = apply(config, option, value + 1);
 			*value = '=';

@@ -442,6 +442,17 @@ Test(config, an_option_of_any_length_is_survived)
 	cr_assert_eq(complaints, 1);
 }
 
+Test(config, of_a_number_that_is_too_long_no_part_is_taken)
+{
+	char option[400];
+
+	snprintf(option, sizeof option, "queue_size=%0276d384", 16);
+	apply(option);
+	cr_assert_eq(complaints, 1);
+	cr_assert_not_null(strstr(complaint, "|at most 287 bytes"));
+	cr_assert_eq(made.queue_size, DD_QUEUE_SIZE);
+}
+
 Test(config, a_wrong_combination_takes_no_other_option_along)
 {
 	apply("queue_size=8,exit_timeout_ns=5");
