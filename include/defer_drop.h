@@ -566,7 +566,8 @@ struct defer_drop_completion {
 
 /*
  * What a drop asks for. Begin with DEFER_DROP_OPTIONS_INIT, which asks for nothing. A drop that
- * asks for a grace period, counts bytes, has a status or a completion takes two places in its ring.
+ * counts bytes, has a status or a completion takes two places in its ring; a grace period alone
+ * takes none beside its own.
  *
  * The struct grows at its end, as struct defer_drop_config does.
  */
