@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+#include "model.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct model model;
+pthread_mutex_t model_gate = PTHREAD_MUTEX_INITIALIZER;
+
+static const struct list empty = {NOWHERE, NOWHERE};
+
+void model_begin(struct defer_drop_queue *queue, const struct defer_drop_config *config)
+{
+	memset(&model, 0, sizeof model);
+	model.queue = queue;
+	model.config = *config;
+	model.lane = NOWHERE;
+	model.nested = empty;
+	for (unsigned i = 0; i < MOST_LANES; i++)
+		model.lanes[i] = empty;
+	for (unsigned i = 0; i < MOST_COMPLETIONS; i++)
+		model.told[i].completion.eventfd = -1;
+}
+
+/* ---- Lists ----------------------------------------------------------------------------------- */
+
+static void append(struct list *list, struct drop *drop)
+{
+	int index = (int)(drop - model.drops);
+
+	drop->next = NOWHERE;
+	if (list->last == NOWHERE)
+		list->first = index;
+	else
+		model.drops[list->last].next = index;
+	list->last = index;
+}
+
+static void remove_first(struct list *list, const struct drop *drop)
+{
+	CHECK(list->first == drop - model.drops);
+	list->first = drop->next;
+	if (list->first == NOWHERE)
+		list->last = NOWHERE;
+}
+
+/* ---- Destructors ----------------------------------------------------------------------------- */
+
+static void nest(const struct drop *outer)
+{
+	static struct input nothing;
+	struct drop *drop = model_make(&nothing);
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+
+	if (!drop)
+		return;
+	drop->is_nested = true;
+	drop->lane = outer->lane;
+	drop->bytes = outer->bytes;
+	options.bytes = drop->bytes;
+	CHECK(!defer_drop_queue_push_with(model.queue, drop, model_destroy(drop), 0, &options));
+	drop->state = DROP_PENDING;
+	append(&model.nested, drop);
+	model.bytes += drop->bytes;
+	model.pushed_total++;
+	model.nested_total++;
+}
+
+/* Its destruction, or that it will not be, is told. */
+static void tell(const struct drop *drop, bool is_abandoned)
+{
+	struct told *told;
+
+	if (drop->completion == NOWHERE)
+		return;
+	told = &model.told[drop->completion];
+	CHECK(told->left);
+	told->left--;
+	told->is_abandoned |= is_abandoned;
+	if (!told->status && !is_abandoned && drop->has_status)
+		told->status = drop->status;
+}
+
+static void take_off(struct drop *drop)
+{
+	model.bytes -= drop->bytes;
+	if (drop->is_nested) {
+		remove_first(&model.nested, drop);
+		return;
+	}
+	/* What the one before made comes first. */
+	CHECK(model.nested.first == NOWHERE);
+	remove_first(&model.lanes[drop->lane], drop);
+	model.used[drop->lane] -= drop->width;
+	model.pending--;
+}
+
+static void destroy_behind_gate(struct drop *drop)
+{
+	CHECK(model.is_running);
+	CHECK(drop->state == DROP_PENDING);
+	take_off(drop);
+	drop->state = DROP_DESTROYED;
+	model.destroyed_total++;
+	model.failed_total += drop->has_status && drop->status;
+	tell(drop, false);
+	for (unsigned i = 0; i < drop->nests; i++)
+		nest(drop);
+	CHECK(defer_drop_queue_flush(model.queue, 0) == -EDEADLK);
+}
+
+static void destroy(void *object)
+{
+	bool is_gated = model.config.runner == DEFER_DROP_RUNNER_WORKER;
+
+	if (is_gated)
+		pthread_mutex_lock(&model_gate);
+	destroy_behind_gate(object);
+	if (is_gated)
+		pthread_mutex_unlock(&model_gate);
+}
+
+static int destroy_with_status(void *object)
+{
+	const struct drop *drop = object;
+
+	destroy(object);
+	return drop->status;
+}
+
+defer_drop_fn model_destroy(const struct drop *drop)
+{
+	return drop->has_status ? NULL : destroy;
+}
+
+defer_drop_status_fn model_destroy_status(const struct drop *drop)
+{
+	return drop->has_status ? destroy_with_status : NULL;
+}
+
+void model_hear_of_failure(void *context, const struct defer_drop_failure *failure)
+{
+	const struct drop *drop = failure->object;
+
+	(void)context;
+	CHECK(drop->state == DROP_DESTROYED && drop->has_status);
+	CHECK(failure->status == drop->status && failure->status);
+	model.failures_told++;
+}
+
+/* ---- Pushes ---------------------------------------------------------------------------------- */
+
+struct drop *model_make(struct input *input)
+{
+	struct drop *drop = &model.drops[model.count];
+	unsigned kind = take_byte(input);
+
+	if (model.count == MOST_DROPS)
+		return NULL;
+	model.count++;
+	*drop = (struct drop){.lane = NOWHERE, .completion = NOWHERE, .width = 1};
+	drop->nests = kind & 3;
+	drop->has_status = kind & 4;
+	drop->status = kind & 8 ? -(int)(1 + (kind >> 4)) : 0;
+	return drop;
+}
+
+int model_expected(const struct drop *drop, int lane, int no_room)
+{
+	uint64_t most = model.config.max_bytes;
+
+	if (model.is_shut)
+		return -ESHUTDOWN;
+	if (drop->bytes && model.bytes && (drop->bytes > most || model.bytes > most - drop->bytes))
+		return no_room;
+	return model.used[lane] + drop->width > model.config.queue_size ? no_room : 0;
+}
+
+void model_pushed(struct drop *drop, int lane, int result)
+{
+	if (result) {
+		model.refused_total++;
+		return;
+	}
+	drop->state = DROP_PENDING;
+	drop->lane = lane;
+	append(&model.lanes[lane], drop);
+	model.used[lane] += drop->width;
+	model.pending++;
+	model.bytes += drop->bytes;
+	model.pushed_total++;
+	if (drop->completion != NOWHERE)
+		model.told[drop->completion].left++;
+}
+
+void model_abandon(void)
+{
+	CHECK(model.nested.first == NOWHERE);
+	for (unsigned i = 0; i < MOST_LANES; i++) {
+		while (model.lanes[i].first != NOWHERE) {
+			struct drop *drop = &model.drops[model.lanes[i].first];
+
+			take_off(drop);
+			drop->state = DROP_ABANDONED;
+			tell(drop, true);
+			model.abandoned_total++;
+		}
+	}
+}
+
+void model_forget(void)
+{
+	model.lane = NOWHERE;
+	for (unsigned i = 0; i < MOST_LANES; i++) {
+		model.lanes[i] = empty;
+		model.used[i] = 0;
+	}
+	model.pending = model.bytes = 0;
+	model.pushed_total = model.destroyed_total = model.refused_total = 0;
+	model.abandoned_total = model.nested_total = model.failed_total = 0;
+	model.failures_told = 0;
+}
+
+/* ---- Statistics ------------------------------------------------------------------------------ */
+
+void model_check(void)
+{
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+
+	CHECK(model.nested.first == NOWHERE);
+	CHECK(!defer_drop_queue_stats(model.queue, &stats));
+	CHECK(stats.pushed_total == model.pushed_total);
+	CHECK(stats.destroyed_total == model.destroyed_total);
+	CHECK(stats.refused_total == model.refused_total);
+	CHECK(stats.abandoned_total == model.abandoned_total);
+	CHECK(stats.nested_total == model.nested_total);
+	CHECK(stats.failed_total == model.failed_total);
+	CHECK(stats.failed_total == model.failures_told);
+	CHECK(stats.backlog == model.pending);
+	CHECK(stats.backlog_bytes == model.bytes);
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A queue as its manual describes it, one call after the other: which drops are pending in which
+ * lane, what each call must answer, and which destructor may run next.
+ */
+#ifndef MODEL_H
+#define MODEL_H
+
+#include <defer_drop.h>
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "fuzz.h"
+
+#define MOST_DROPS       2048
+#define MOST_LANES       5
+#define MOST_COMPLETIONS 4
+#define NOWHERE          (-1)
+
+enum drop_state {
+	DROP_OURS, /* the caller's: not pushed, or refused */
+	DROP_PENDING,
+	DROP_DESTROYED,
+	DROP_ABANDONED,
+};
+
+struct drop {
+	enum drop_state state;
+	int lane; /* of a nested one, that of the drop whose destructor made it */
+	unsigned width;
+	unsigned nests;
+	bool is_nested;
+	bool has_status;
+	int status;
+	uint64_t bytes;
+	int completion; /* or NOWHERE */
+	int next;       /* behind it in its lane, or NOWHERE */
+	struct defer_drop_ticket ticket;
+};
+
+struct list {
+	int first;
+	int last;
+};
+
+struct told {
+	struct defer_drop_completion completion;
+	unsigned left; /* drops that are pending */
+	bool is_used;
+	bool is_abandoned;
+	int status; /* the first that was not 0 */
+};
+
+struct model {
+	struct defer_drop_queue *queue;
+	struct defer_drop_config config;
+	bool is_shut;
+	bool is_running; /* something that may destroy */
+	int lane;        /* of the main thread, or NOWHERE before its first push */
+	struct drop drops[MOST_DROPS];
+	unsigned count;
+	struct list lanes[MOST_LANES];
+	unsigned used[MOST_LANES]; /* places */
+	struct list nested;        /* made by the destructor that ran last, and by theirs */
+	struct told told[MOST_COMPLETIONS];
+	uint64_t pending; /* drops; nested ones live only as long as a call */
+	uint64_t bytes;
+	uint64_t pushed_total;
+	uint64_t destroyed_total;
+	uint64_t refused_total;
+	uint64_t abandoned_total;
+	uint64_t nested_total;
+	uint64_t failed_total;
+	uint64_t failures_told;
+};
+
+extern struct model model;
+
+/* Held while the worker may not destroy. */
+extern pthread_mutex_t model_gate;
+
+void model_begin(struct defer_drop_queue *queue, const struct defer_drop_config *config);
+
+/* A drop that is not pushed yet; NULL where there were too many. */
+struct drop *model_make(struct input *input);
+/* Of drops that ask for a status this one, and of the others the other one. */
+defer_drop_fn model_destroy(const struct drop *drop);
+defer_drop_status_fn model_destroy_status(const struct drop *drop);
+
+/* Of the configuration. */
+void model_hear_of_failure(void *context, const struct defer_drop_failure *failure);
+
+/* What a push that does not wait must answer, in this lane; no_room where there is none. */
+int model_expected(const struct drop *drop, int lane, int no_room);
+/* It answered so. */
+void model_pushed(struct drop *drop, int lane, int result);
+
+/* Everything pending will never be destroyed. */
+void model_abandon(void);
+
+/* In a forked child: none of the parent's is pending. */
+void model_forget(void);
+
+/* The library's statistics are the model's. */
+void model_check(void);
+
+#endif
