@@ -30,6 +30,7 @@ static const struct {
 	{"shutdown", scenario_shutdown},
 	{"slow", scenario_slow},
 	{"soak", scenario_soak},
+	{"start", scenario_start},
 	{"ticket", scenario_ticket},
 };
 

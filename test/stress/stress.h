@@ -53,6 +53,7 @@ void scenario_share(struct stress *stress);
 void scenario_shutdown(struct stress *stress);
 void scenario_slow(struct stress *stress);
 void scenario_soak(struct stress *stress);
+void scenario_start(struct stress *stress);
 void scenario_ticket(struct stress *stress);
 
 #define CHECK(claim)                                      \
