@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "queue.h"
+#include "sleeper.h"
 
 struct dd_budget_waiter {
 	struct dd_budget_waiter *next;

@@ -43,64 +43,6 @@ static inline void dd_futex_wake(_Atomic(uint32_t) *word, int sleepers)
 	errno = before;
 }
 
-/*
- * A lock that can be waited for until a deadline of CLOCK_MONOTONIC, which ThreadSanitizer can
- * follow (it does not know pthread_mutex_clocklock(3)). 0 is free, 1 taken, 2 taken and waited for.
- */
-static inline bool dd_seat_try(_Atomic(uint32_t) *seat)
-{
-	uint32_t is_free = 0;
-
-	/* ->SEAT: see queue.h. */
-	return atomic_compare_exchange_strong_explicit(
-		seat, &is_free, 1, memory_order_acquire, memory_order_relaxed);
-}
-
-/* Returns 0 or -ETIMEDOUT. */
-static inline int dd_seat_take(_Atomic(uint32_t) *seat, uint64_t deadline_ns)
-{
-	if (dd_seat_try(seat))
-		return 0;
-	/* ->SEAT */
-	while (atomic_exchange_explicit(seat, 2, memory_order_acquire))
-		if (dd_futex_wait(seat, 2, deadline_ns) == -ETIMEDOUT)
-			return -ETIMEDOUT;
-	return 0;
-}
-
-static inline void dd_seat_leave(_Atomic(uint32_t) *seat)
-{
-	/* SEAT->: see queue.h. */
-	if (atomic_exchange_explicit(seat, 0, memory_order_release) == 2)
-		dd_futex_wake(seat, 1);
-}
-
-/* A thread that waits to be woken, once. */
-struct dd_sleeper {
-	_Atomic(uint32_t) woken;
-};
-
-/* True once it was woken; then its memory is its own again. */
-static inline bool dd_sleeper_is_woken(struct dd_sleeper *sleeper)
-{
-	/* ->WOKEN: see wait.h. */
-	return atomic_load_explicit(&sleeper->woken, memory_order_acquire);
-}
-
-/* May return early for no reason. Returns 0 or -ETIMEDOUT. */
-static inline int dd_sleeper_wait(struct dd_sleeper *sleeper, uint64_t deadline_ns)
-{
-	return dd_futex_wait(&sleeper->woken, 0, deadline_ns);
-}
-
-static inline void dd_sleeper_wake(struct dd_sleeper *sleeper)
-{
-	/* WOKEN->: without release the sleeper could leave before our last access to it. The wake
-	 * that follows may find its stack gone, which futex(2) allows: it goes by the address. */
-	atomic_store_explicit(&sleeper->woken, 1, memory_order_release);
-	dd_futex_wake(&sleeper->woken, 1);
-}
-
 /* True where this process may use dd_membarrier from now on. */
 static inline bool dd_membarrier_register(void)
 {

@@ -2,16 +2,13 @@
  *
  * The default queue: it exists without being made, sets itself up at its first use, and is never
  * freed.
- *
- * Edges:
- *   OPEN  open_default: is_open, release -> dd_queue_open: is_open, acquire
- *         carries the queue as it was set up
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "once.h"
 #include "push.h"
 #include "registry.h"
 #include "report.h"
@@ -109,14 +106,12 @@ static int open_strictly(const struct defer_drop_config *asked)
 static void set_open(void)
 {
 	dd_registry_add(&the_queue);
-	/* OPEN->: without release a push could use a queue that is half set up. */
-	atomic_store_explicit(&is_open, true, memory_order_release);
+	dd_once_done(&is_open);
 }
 
 static bool has_opened(void)
 {
-	/* ->OPEN */
-	return atomic_load_explicit(&is_open, memory_order_acquire);
+	return dd_once_is_done(&is_open);
 }
 
 bool dd_queue_has_opened(const struct defer_drop_queue *queue)

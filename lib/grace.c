@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <urcu/urcu-memb.h>
 
+#include "grace_thread.h"
 #include "queue.h"
 
 /* Where the application uses this flavor, and so links it; else NULL. */
@@ -24,73 +25,24 @@ extern const struct rcu_flavor_struct urcu_bp_flavor __attribute__((weak));
 /* In a forked child: the parent had waited for grace periods. Set before there are threads. */
 static bool has_lost_parent;
 
-struct dd_grace_thread {
-	const struct rcu_flavor_struct *flavor; /* set once */
-	pthread_t thread;                       /* the consumer's */
-	_Atomic(uint32_t) asked;  /* grace periods; a futex word. The consumer writes */
-	_Atomic(uint32_t) passed; /* likewise, the thread writes */
-	_Atomic(uint32_t) owners; /* who has not let go of this yet */
-	pthread_mutex_t lock;     /* of the next */
-	struct dd_park *park;     /* the consumer's, or NULL: it has let go */
-};
-
 /* ---- The thread ------------------------------------------------------------------------------ */
 
-static void let_go(struct dd_grace_thread *shared)
+static void dispose(struct dd_grace_thread *shared)
 {
-	if (atomic_fetch_sub_explicit(&shared->owners, 1, memory_order_acq_rel) != 1)
-		return;
 	pthread_mutex_destroy(&shared->lock);
 	free(shared);
-}
-
-/* Waits until more are asked for than have passed. False where nobody wants them any more. */
-static bool await_asked(struct dd_grace_thread *shared, uint32_t passed, uint32_t *asked)
-{
-	bool is_wanted;
-
-	/* ->BEGUN: without acquire the grace period could begin before the objects were taken out
-	 * of reach. */
-	while ((*asked = atomic_load_explicit(&shared->asked, memory_order_acquire)) == passed)
-		dd_futex_wait(&shared->asked, passed, DEFER_DROP_FOREVER);
-	pthread_mutex_lock(&shared->lock);
-	is_wanted = shared->park;
-	pthread_mutex_unlock(&shared->lock);
-	return is_wanted;
-}
-
-/* Says that so many have passed. */
-static void finish(struct dd_grace_thread *shared, uint32_t passed)
-{
-	/* PASSED->: without release a destructor could run before a reader's last access. */
-	atomic_store_explicit(&shared->passed, passed, memory_order_release);
-	pthread_mutex_lock(&shared->lock);
-	if (shared->park)
-		dd_bell_ring(&shared->park->bell);
-	pthread_mutex_unlock(&shared->lock);
 }
 
 static void *wait_for_grace_periods(void *argument)
 {
 	struct dd_grace_thread *shared = argument;
-	uint32_t asked = 0;
 
 	/* Its own name, or it would take a descriptor. */
 	pthread_setname_np(pthread_self(), "defer_drop-rcu");
-	while (await_asked(shared, asked, &asked)) {
-		shared->flavor->update_synchronize_rcu();
-		finish(shared, asked);
-	}
-	let_go(shared);
+	dd_grace_thread_run(shared, shared->flavor->update_synchronize_rcu);
+	if (dd_grace_thread_let_go(shared))
+		dispose(shared);
 	return NULL;
-}
-
-/* Asks the thread for one more. */
-static void ask(struct dd_grace_thread *shared)
-{
-	/* BEGUN->: see the thread. */
-	atomic_fetch_add_explicit(&shared->asked, 1, memory_order_release);
-	dd_futex_wake(&shared->asked, 1);
 }
 
 static int create_thread(struct dd_grace_thread *shared)
@@ -115,24 +67,14 @@ static struct dd_grace_thread *start(struct defer_drop_queue *queue)
 	errno = before;
 	if (!shared)
 		return NULL;
-	shared->flavor = queue->grace.flavor;
-	shared->park = &queue->park;
-	atomic_store_explicit(&shared->owners, 2, memory_order_relaxed);
 	pthread_mutex_init(&shared->lock, NULL);
+	shared->flavor = queue->grace.flavor;
+	dd_grace_thread_init(shared, &queue->park);
 	if (!create_thread(shared))
 		return shared;
 	errno = before;
-	pthread_mutex_destroy(&shared->lock);
-	free(shared);
+	dispose(shared);
 	return NULL;
-}
-
-static bool has_passed(struct dd_grace_thread *shared)
-{
-	uint32_t asked = atomic_load_explicit(&shared->asked, memory_order_relaxed);
-
-	/* ->PASSED */
-	return atomic_load_explicit(&shared->passed, memory_order_acquire) == asked;
 }
 
 /* ---- By producers ---------------------------------------------------------------------------- */
@@ -211,7 +153,7 @@ static void begin(struct defer_drop_queue *queue, bool may_wait)
 	if (!grace->thread)
 		grace->thread = start(queue);
 	if (grace->thread) {
-		ask(grace->thread);
+		dd_grace_thread_ask(grace->thread);
 	} else if (may_wait) {
 		grace->flavor->update_synchronize_rcu();
 		take_cover(queue);
@@ -266,7 +208,7 @@ void dd_grace_collect(struct defer_drop_queue *queue, bool may_wait)
 		return;
 	if (!grace->thread)
 		try_again(queue);
-	else if (has_passed(grace->thread) && take_cover(queue))
+	else if (dd_grace_thread_has_passed(grace->thread) && take_cover(queue))
 		begin(queue, may_wait);
 }
 
@@ -288,7 +230,7 @@ void dd_grace_rest(struct defer_drop_queue *queue, uint64_t deadline_ns)
 
 	if (grace->wanted_since_ns)
 		begin(queue, may_wait);
-	if (grace->is_running && !(grace->thread && has_passed(grace->thread))) {
+	if (grace->is_running && !(grace->thread && dd_grace_thread_has_passed(grace->thread))) {
 		/* With QSBR; also who is not the worker, but closes the queue. */
 		is_online = grace->flavor->read_ongoing();
 		if (is_online)
@@ -348,16 +290,14 @@ void dd_grace_end(struct dd_grace *grace)
 
 	if (!shared)
 		return;
-	pthread_mutex_lock(&shared->lock);
-	shared->park = NULL;
-	pthread_mutex_unlock(&shared->lock);
-	ask(shared);
+	dd_grace_thread_dismiss(shared);
 	/* It may wait for a reader who never leaves; then nobody waits for it. */
 	if (grace->is_running)
 		pthread_detach(shared->thread);
 	else
 		dd_join(shared->thread);
-	let_go(shared);
+	if (dd_grace_thread_let_go(shared))
+		dispose(shared);
 	grace->thread = NULL;
 }
 

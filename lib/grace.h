@@ -3,17 +3,11 @@
  * Grace periods: when every reader of liburcu's who was inside at the push has left.
  *
  * One thread beside the worker, which nothing else knows of, waits for one grace period after the
- * other (synchronize_rcu), so that the worker never does. A grace period covers what was in the
+ * other (grace_thread.h), so that the worker never does. A grace period covers what was in the
  * rings when it began: each lane notes its tail then. The worker sets a lane aside whose next drop
  * is not covered; when the grace period is over, it looks at such lanes again, and where that is
  * not enough begins another one, some microseconds later so that more comes in. So a reader who
  * stays inside holds up those who asked, and nobody else.
- *
- * Edges:
- *   BEGUN   begin: asked, release -> wait for grace periods: asked, acquire
- *           carries TAIL: what took objects out of reach comes before the grace period
- *   PASSED  finish: passed, release -> dd_grace_has_passed: passed, acquire
- *           what readers did comes before the destructor
  */
 #ifndef DD_GRACE_H
 #define DD_GRACE_H

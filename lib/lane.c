@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
-#include "queue.h"
+#include "handover.h"
 #include "registry.h"
 
 struct dd_lane dd_unattached;
@@ -75,9 +75,7 @@ static void give_back(struct dd_tenancy *tenancy)
 
 	if (!queue || lane->is_shared)
 		return;
-	tenancy->left_at = dd_ring_own_tail(&lane->ring);
-	lane->next_free = queue->free_lanes;
-	queue->free_lanes = lane;
+	tenancy->left_at = dd_lane_give_back(lane);
 }
 
 /*
@@ -118,22 +116,13 @@ static bool will_say_farewell(void)
 /* An unused lane of its own for this thread, or NULL. Under the registry's lock. */
 static struct dd_lane *own_lane(struct defer_drop_queue *queue)
 {
-	uint32_t count = atomic_load_explicit(&queue->lane_count, memory_order_relaxed);
-	struct dd_lane *lane = queue->free_lanes;
+	struct dd_lane *lane = dd_lane_take_over(queue);
 
-	if (lane) {
-		queue->free_lanes = lane->next_free;
+	if (lane || dd_queue_lanes(queue) > queue->config.max_lanes)
 		return lane;
-	}
-	if (count > queue->config.max_lanes)
-		return NULL;
 	lane = map_lane(queue);
-	if (!lane)
-		return NULL;
-	lane->index = count;
-	queue->lanes[count] = lane;
-	/* LANES->: without release the consumer could see the count before the lane. */
-	atomic_store_explicit(&queue->lane_count, count + 1, memory_order_release);
+	if (lane)
+		dd_lane_add(queue, lane);
 	return lane;
 }
 
@@ -327,8 +316,7 @@ void dd_lanes_survive(struct defer_drop_queue *queue, bool is_kept)
 			own->left_at = dd_ring_own_tail(&lane->ring);
 		if (is_mine(lane))
 			continue;
-		lane->next_free = queue->free_lanes;
-		queue->free_lanes = lane;
+		dd_lane_give_back(lane);
 	}
 	if (dd_is_running(queue) && queue->nested_running)
 		bytes += strip(&queue->nested_running->options);

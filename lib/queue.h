@@ -10,20 +10,15 @@
  *   OPEN -> FINISHED      cannot happen: pushes would be lost unseen
  *
  * Edges:
- *   LANES   own_lane: lane_count, release -> dd_queue_lanes: lane_count, acquire
- *           carries the lane that was added
  *   STATE   set_state, finish: state, release -> dd_queue_state: state, acquire
  *           carries the deadline of a shutdown, and at the end the final counters
- *   SEAT    dd_seat_leave: consumer_seat, release -> dd_seat_try, take: consumer_seat, acquire
- *           carries all that is the consumer's, from one caller who drains to the next
- *   BOOT    boot: boot, release -> start_thread: boot, acquire
- *           carries boot_result
  */
 #ifndef DD_QUEUE_H
 #define DD_QUEUE_H
 
 #include <pthread.h>
 
+#include "boot.h"
 #include "budget.h"
 #include "config.h"
 #include "lane.h"
@@ -78,8 +73,7 @@ struct defer_drop_queue {
 	pthread_mutex_t waiters_lock;
 	struct dd_budget budget;
 
-	/* Held by whoever drains a queue without a worker. */
-	_Atomic(uint32_t) consumer_seat;
+	_Atomic(uint32_t) consumer_seat; /* see seat.h */
 
 	/* Under control. */
 	pthread_mutex_t control;
@@ -87,8 +81,7 @@ struct defer_drop_queue {
 	bool has_joiner;
 	bool has_reported; /* that the worker cannot be started */
 	pthread_t thread;
-	_Atomic(uint32_t) boot; /* enum dd_boot: a futex word */
-	int boot_result;
+	struct dd_boot boot;
 	bool is_boot_strict;
 
 	/* Under the registry's lock. */
@@ -174,7 +167,8 @@ static inline void dd_queue_finish(struct defer_drop_queue *queue)
 
 static inline uint32_t dd_queue_lanes(struct defer_drop_queue *queue)
 {
-	/* ->LANES: without acquire the newest lane could be read before it was stored. */
+	/* ->LANES, see handover.h: without acquire the newest lane could be read before it was
+	 * stored. */
 	return atomic_load_explicit(&queue->lane_count, memory_order_acquire);
 }
 

@@ -19,11 +19,12 @@ int defer_drop_ref_put_last(struct defer_drop_ref *ref)
 {
 	int result;
 
-	/* A load, where a fence would do: ThreadSanitizer does not know fences. */
+	/* ->PUT: without acquire others could still use the object. A load, where a fence would do:
+	 * ThreadSanitizer does not know fences. */
 	__atomic_load_n(&ref->count, __ATOMIC_ACQUIRE);
 	result = defer_drop_by(ref->strategy, ref->object, ref->destroy);
 	if (result) /* otherwise the object, and ref with it, may be gone */
-		ref->count = 1;
+		__atomic_store_n(&ref->count, 1, __ATOMIC_RELAXED);
 	return result;
 }
 

@@ -7,6 +7,7 @@
 #include "budget.h"
 #include "eventfd.h"
 #include "queue.h"
+#include "sleeper.h"
 #include "watch.h"
 
 struct dd_waiter {
@@ -25,8 +26,8 @@ static void raise_alarm(struct dd_lane *lane)
 	const struct dd_waiter *first = lane->first_waiter;
 	uint64_t alarm = first ? first->position : lane->first + DD_NO_ALARM;
 
-	/* ALARM->: where FENCED; see is_due. */
-	atomic_exchange_explicit(&lane->alarm, alarm, memory_order_acq_rel);
+	/* ->ALARM: without acquire the waiter could look too early. */
+	atomic_exchange_explicit(&lane->alarm, alarm, memory_order_acquire);
 }
 
 /* By position, after those that wait for the same. Nearly always that is at the end. */

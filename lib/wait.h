@@ -6,15 +6,19 @@
  * alarm after each drop, and takes the mutex only when it is due. So a waiter is woken as soon as
  * its position has passed, neither later nor for nothing.
  *
- * A waiter announces its alarm as park.h says, and then looks whether the position has passed; the
- * consumer says what it has done and then heeds the alarm.
+ * A waiter raises the alarm, passes a fence, and then looks whether the position has passed; the
+ * consumer says what it has done, passes a fence, and then looks at the alarm: at least one sees
+ * the other. As in park.h, both fences are a membarrier by the waiter; where FENCED, both accesses
+ * to the alarm are read-modify-writes, of which one comes first: either the consumer sees the
+ * alarm, or the waiter has ALARM.
  *
  * Edges:
- *   ALARM   raise: alarm, release -> is_due: alarm, acquire (only where FENCED; otherwise the
- *           announcement is a membarrier)
- *           at least one sees the other: the consumer the alarm, or the waiter the head
- *   WOKEN   dd_sleeper_wake: woken, release -> dd_sleeper_is_woken: woken, acquire
- *           after it, nobody but the sleeper touches its memory (also in budget.c and watch.c)
+ *   ALARM   is_due: alarm, release -> raise: alarm, acquire (where FENCED)
+ *           carries what the consumer has done: a waiter whose alarm comes too late sees that its
+ *           position has passed
+ *
+ * The lists need no edge: the mutex orders them. What the destructors did comes to a waiter by DONE
+ * and RECYCLE, when it looks at its position.
  */
 #ifndef DD_WAIT_H
 #define DD_WAIT_H
@@ -53,10 +57,10 @@ static inline bool dd_alarm_is_due(struct dd_lane *lane, bool is_fenced)
 	uint64_t alarm;
 
 	atomic_signal_fence(memory_order_seq_cst);
-	/* ->ALARM: where FENCED, the read-modify-write comes before raise's, which then sees our
-	 * head, or after it. */
+	/* ALARM->: without release a waiter whose alarm comes after this could look at its position
+	 * too early, and sleep. */
 	if (dd_unlikely(is_fenced))
-		alarm = atomic_fetch_add_explicit(&lane->alarm, 0, memory_order_acq_rel);
+		alarm = atomic_fetch_add_explicit(&lane->alarm, 0, memory_order_release);
 	else
 		alarm = atomic_load_explicit(&lane->alarm, memory_order_relaxed);
 	return !dd_is_before(dd_plain_load(&lane->ring.cursor), alarm);

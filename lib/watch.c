@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "sleeper.h"
 #include "worker.h"
 
 /* Between two looks of a busy consumer: short beside the time that a thread takes to wake up. */

@@ -43,11 +43,6 @@
  * are claimed and not published. */
 #define DD_LINGER_NS UINT64_C(50000)
 
-enum dd_boot {
-	DD_BOOT_PENDING,
-	DD_BOOT_DONE,
-};
-
 /* How long the worker has found little, or nothing. */
 struct rest {
 	unsigned pauses;
@@ -292,10 +287,7 @@ static bool boot(struct defer_drop_queue *queue)
 	if (result && !is_strict)
 		dd_report("%s: scheduling, niceness: %s; the worker runs without",
 			queue->config.worker_name, strerror(-result));
-	queue->boot_result = result;
-	/* BOOT->: without release the starter could miss the result. */
-	atomic_store_explicit(&queue->boot, DD_BOOT_DONE, memory_order_release);
-	dd_futex_wake(&queue->boot, 1);
+	dd_boot_report(&queue->boot, result);
 	return !result || !is_strict;
 }
 
@@ -372,12 +364,11 @@ static int create_thread(struct defer_drop_queue *queue, bool is_as_configured)
 
 static int wait_for_boot(struct defer_drop_queue *queue)
 {
-	/* ->BOOT: without acquire the result could be that of another start. */
-	while (atomic_load_explicit(&queue->boot, memory_order_acquire) == DD_BOOT_PENDING)
-		dd_futex_wait(&queue->boot, DD_BOOT_PENDING, DEFER_DROP_FOREVER);
-	if (queue->boot_result)
+	int result = dd_boot_await(&queue->boot);
+
+	if (result)
 		dd_join(queue->thread);
-	return queue->boot_result;
+	return result;
 }
 
 /* Nobody asked for this start: what cannot be had is done without, and said once. */
@@ -402,7 +393,7 @@ static int start_thread(struct defer_drop_queue *queue, bool is_strict)
 	int result;
 
 	queue->is_boot_strict = is_strict;
-	atomic_store_explicit(&queue->boot, DD_BOOT_PENDING, memory_order_relaxed);
+	dd_boot_begin(&queue->boot);
 	/* Before the thread may sleep, so that it is the only one to set it again. */
 	dd_rouse(&queue->park.attention);
 	result = is_strict ? create_thread(queue, true) : create_thread_somehow(queue);

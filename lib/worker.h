@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "queue.h"
+#include "seat.h"
 
 /*
  * Starts the worker unless it runs. is_strict: wait until it runs as configured, or fail, with the

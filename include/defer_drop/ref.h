@@ -18,12 +18,12 @@
  * them, putting more than there are, and any use after the last put that finds the memory still
  * there, ends the process with a message: whatever follows would be a use after free.
  *
- * Orders, for each access to count:
+ * Edges:
+ *   PUT     put_many: count, release -> put_last, take, is_unique: count, acquire
+ *           carries what each thread did with the object while it held a reference, to the
+ *           destructor or the strategy, or to who has it alone
  *
- *   get       relaxed: who holds a reference may pass it on by what synchronises threads anyway
- *   put       release: what this thread did with the object happens before it is destroyed
- *   last put  acquire, of all those releases, before the destructor or the strategy sees the object
- *   take, is_unique  acquire, likewise: the object is the caller's alone, as others left it
+ * To get one is relaxed: who holds a reference passes it on by what synchronises threads anyway.
  */
 #ifndef DEFER_DROP_REF_H
 #define DEFER_DROP_REF_H
@@ -91,6 +91,7 @@ static inline void defer_drop_ref_get(struct defer_drop_ref *ref)
  */
 static inline int defer_drop_ref_put_many(struct defer_drop_ref *ref, uint64_t count)
 {
+	/* PUT->: without release the object could be destroyed while this thread still uses it. */
 	uint64_t before = __atomic_fetch_sub(&ref->count, count, __ATOMIC_RELEASE);
 
 	if (__builtin_expect(before == count, 0))
@@ -116,6 +117,7 @@ static inline void *defer_drop_ref_take(struct defer_drop_ref *ref)
 {
 	uint64_t count = 1;
 
+	/* ->PUT: without acquire others could still use the object. */
 	if (__atomic_compare_exchange_n(
 		    &ref->count, &count, 0, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 		return ref->object;
@@ -130,6 +132,7 @@ static inline void *defer_drop_ref_take(struct defer_drop_ref *ref)
  */
 static inline int defer_drop_ref_is_unique(const struct defer_drop_ref *ref)
 {
+	/* ->PUT: as in take. */
 	return __atomic_load_n(&ref->count, __ATOMIC_ACQUIRE) == 1;
 }
 

@@ -1,18 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""edges.py FOLDER: the tables of edges at the heads of the files agree with the marks in the code.
+"""edges.py FOLDER...: the tables of edges at the heads of the files agree with the marks in the code.
 
 Every edge in a table has its release end marked NAME->: and its acquire end ->NAME: somewhere in the
-folder (or both as NAME<->:, where one operation is both), and every mark belongs to a table.
+folders (or both as NAME<->:, where one operation is both), and every mark belongs to a table.
 """
 import pathlib
 import re
 import sys
 
-folder = pathlib.Path(sys.argv[1])
 tables = {}
 marks = {}
-for path in sorted(folder.glob("*.[ch]")):
+for path in sorted(path for folder in sys.argv[1:] for path in pathlib.Path(folder).rglob("*.[ch]")):
     text = path.read_text()
     head, _, body = text.partition("*/")
     if "Edges:" in head:

@@ -3,73 +3,7 @@
 // Pushes take bytes from a budget, wait for them in line, with a deadline and without, and the consumer
 // gives them back: no more than the budget is held, but by one alone; nobody waits for ever, also where
 // the consumer finishes meanwhile.
-#include "model.h"
-
-#define DD_QUEUE_H // in place of lib/queue.h
-
-#define pthread_mutex_lock(mutex)   (mutex)->lock($)
-#define pthread_mutex_unlock(mutex) (mutex)->unlock($)
-
-// In place of those in lib/futex.h.
-struct dd_sleeper {
-	rl::atomic<uint32_t> woken;
-
-	dd_sleeper()
-	{
-		woken.store(0, rl::mo_relaxed, $);
-	}
-};
-
-static inline bool dd_sleeper_is_woken(dd_sleeper *sleeper)
-{
-	return sleeper->woken.load(rl::mo_acquire, $);
-}
-
-static inline int dd_sleeper_wait(dd_sleeper *sleeper, uint64_t deadline_ns)
-{
-	return dd_futex_wait(&sleeper->woken, 0, deadline_ns);
-}
-
-static inline void dd_sleeper_wake(dd_sleeper *sleeper)
-{
-	rl::atomic<uint32_t> *word = &sleeper->woken;
-
-	word->store(1, rl::mo_release, $);
-	dd_futex_wake(word, 1);
-}
-
-#include "budget.h"
-
-enum { DD_OPEN, DD_FINISHED };
-
-struct defer_drop_queue {
-	dd_budget budget;
-	dd_park park;
-	rl::mutex waiters_lock;
-	rl::atomic<uint32_t> state;
-	rl::atomic<uint64_t> wakes_total;
-
-	explicit defer_drop_queue(uint64_t max_bytes)
-	{
-		model_forget_sleepers();
-		budget.pending_bytes.store(0, rl::mo_relaxed, $);
-		budget.max_bytes = max_bytes;
-		budget.first = nullptr;
-		park.bell.store(DD_BELL_AWAKE, rl::mo_relaxed, $);
-		state.store(DD_OPEN, rl::mo_relaxed, $);
-		wakes_total.store(0, rl::mo_relaxed, $);
-	}
-};
-
-static inline uint32_t dd_queue_state(defer_drop_queue *queue)
-{
-	return queue->state.load(rl::mo_acquire, $);
-}
-
-static inline void dd_add_shared(rl::atomic<uint64_t> *counter, uint64_t count)
-{
-	counter->fetch_add(count, rl::mo_relaxed, $);
-}
+#include "model_queue.h"
 
 #include "budget.c"
 
@@ -79,9 +13,15 @@ namespace
 enum { SMALL = 1, LARGE = 2, BUDGET = 2, HUGE = 3 };
 
 struct budgeted {
-	defer_drop_queue queue{BUDGET};
+	queue_model<2, true> model;
+	defer_drop_queue &queue = model.queue;
 	uint64_t held = 0; // no more than what is pending
 	unsigned holders = 0;
+
+	budgeted()
+	{
+		queue.budget.max_bytes = BUDGET;
+	}
 
 	// What options.c does in take_bytes.
 	bool take(uint64_t bytes, uint64_t deadline_ns)
@@ -113,10 +53,10 @@ struct budgeted {
 			give(bytes);
 	}
 
-	// What worker.c does at the end, and wait.c in release.
+	// What worker.c does at the end, and wait.c in dd_wait_release.
 	void finish()
 	{
-		queue.state.store(DD_FINISHED, rl::mo_release, $);
+		dd_queue_set_state(&queue, DD_FINISHED);
 		pthread_mutex_lock(&queue.waiters_lock);
 		dd_budget_release(&queue.budget);
 		pthread_mutex_unlock(&queue.waiters_lock);

@@ -38,7 +38,7 @@ struct completing {
 		if (!dd_completion_count(completion, drops))
 			return;
 		RL_ASSERT(!ended++);
-		rl::atomic<uint32_t> *state = &completion->state;
+		model_atomic<uint32_t> *state = &completion->state;
 		if (completion->eventfd >= 0) {
 			dd_completion_tell(completion);
 			eventfd.store(1, rl::mo_release, $);

@@ -5,8 +5,8 @@
 //
 // membarrier(2) is modelled by what it guarantees to its caller: for each other thread, either what that
 // thread did before its compiler fence is visible afterwards, or the thread sees what was written before
-// the call. That is what a full fence in both places gives, so here the compiler fence is one. The model
-// says nothing about the kernel's own code.
+// the call. That is what a full fence in both places gives, so here the compiler fence is one, but where
+// there is no membarrier: then it is nothing. The model says nothing about the kernel's own code.
 //
 // A sleep on a futex may end early, as the real one may; where it does not, a wake-up that is lost shows
 // as a loop without end. Looking at the word and falling asleep are one step, as in the kernel. Deadlines
@@ -35,7 +35,18 @@ void operator delete(void *memory, std::size_t) noexcept
 #define DD_ATOMIC_H // in place of lib/atomic.h
 #define DD_FUTEX_H  // in place of lib/futex.h
 
-#define _Atomic(type)                 rl::atomic<type>
+// 0 until it is set, as what the library zeroes before use; it can be copied, as C's can.
+template <typename type> struct model_atomic : rl::generic_atomic<type, true> {
+	model_atomic() = default;
+
+	model_atomic &operator=(const model_atomic &other)
+	{
+		this->store(other.load(rl::mo_relaxed, $), rl::mo_relaxed, $);
+		return *this;
+	}
+};
+
+#define _Atomic(type) model_atomic<type>
 #define _Static_assert(claim, reason) // true of C, and not of the checker's types
 
 #define memory_order_relaxed rl::mo_relaxed, $
@@ -44,18 +55,18 @@ void operator delete(void *memory, std::size_t) noexcept
 #define memory_order_acq_rel rl::mo_acq_rel, $
 #define memory_order_seq_cst rl::mo_seq_cst, $
 
-#define atomic_load_explicit(field, ...)            (field)->load(__VA_ARGS__)
-#define atomic_store_explicit(field, value, ...)    (field)->store(value, __VA_ARGS__)
-#define atomic_exchange_explicit(field, value, ...) (field)->exchange(value, __VA_ARGS__)
+#define atomic_load_explicit(field, ...)             (field)->load(__VA_ARGS__)
+#define atomic_store_explicit(field, value, ...)     (field)->store(value, __VA_ARGS__)
+#define atomic_exchange_explicit(field, value, ...)  (field)->exchange(value, __VA_ARGS__)
 #define atomic_fetch_add_explicit(field, value, ...) (field)->fetch_add(value, __VA_ARGS__)
 #define atomic_fetch_sub_explicit(field, value, ...) (field)->fetch_sub(value, __VA_ARGS__)
 #define atomic_fetch_or_explicit(field, value, ...)  (field)->fetch_or(value, __VA_ARGS__)
 #define atomic_fetch_and_explicit(field, value, ...) (field)->fetch_and(value, __VA_ARGS__)
-#define atomic_compare_exchange_weak_explicit(field, expected, value, ...)                         \
+#define atomic_compare_exchange_weak_explicit(field, expected, value, ...) \
 	(field)->compare_exchange_weak(*(expected), value, __VA_ARGS__)
-#define atomic_compare_exchange_strong_explicit(field, expected, value, ...)                       \
+#define atomic_compare_exchange_strong_explicit(field, expected, value, ...) \
 	(field)->compare_exchange_strong(*(expected), value, __VA_ARGS__)
-#define atomic_signal_fence(...) rl::atomic_thread_fence(__VA_ARGS__)
+#define atomic_signal_fence(...) model_fence()
 
 #define DD_PLAIN(type)               rl::var<type>
 #define dd_plain_load(field)         (*(field))($)
@@ -64,14 +75,35 @@ void operator delete(void *memory, std::size_t) noexcept
 #define dd_likely(claim)   (claim)
 #define dd_unlikely(claim) (claim)
 
+static inline void dd_prefetch(const void *)
+{
+}
+
+static inline void dd_prefetch_to_write(const void *)
+{
+}
+
+static inline void dd_relax()
+{
+}
+
 static inline void model_yield()
 {
 	rl::yield(1, $);
 }
 
+static bool model_has_membarrier;
+
+static inline void model_fence()
+{
+	if (model_has_membarrier)
+		rl::atomic_thread_fence(rl::mo_seq_cst, $);
+}
+
 static inline void dd_membarrier(void)
 {
-	rl::atomic_thread_fence(rl::mo_seq_cst, $);
+	RL_ASSERT(model_has_membarrier);
+	model_fence();
 }
 
 enum { MODEL_THREADS = 4 };
@@ -85,7 +117,8 @@ static inline void model_forget_sleepers()
 	std::fill_n(model_sleeps_on, +MODEL_THREADS, nullptr);
 }
 
-static inline int dd_futex_wait(rl::atomic<uint32_t> *word, uint32_t expected, uint64_t deadline_ns)
+static inline int dd_futex_wait(
+	model_atomic<uint32_t> *word, uint32_t expected, uint64_t deadline_ns)
 {
 	const void **slept_on = &model_sleeps_on[rl::thread_index()];
 
@@ -102,7 +135,7 @@ static inline int dd_futex_wait(rl::atomic<uint32_t> *word, uint32_t expected, u
 	return 0;
 }
 
-static inline void dd_futex_wake(rl::atomic<uint32_t> *word, int sleepers)
+static inline void dd_futex_wake(model_atomic<uint32_t> *word, int sleepers)
 {
 	for (const void *&slept_on : model_sleeps_on)
 		if (slept_on == word && sleepers-- > 0)
@@ -120,6 +153,7 @@ template <int CAPACITY, bool IS_SHARED> struct ring_model {
 	explicit ring_model(uint32_t attention = 0)
 	{
 		model_forget_sleepers();
+		model_has_membarrier = !(attention & DD_FENCED);
 		for (int i = 0; i < CAPACITY; i++)
 			slots[i].destroy.store(nullptr, rl::mo_relaxed, $);
 		dd_ring_init(&ring, slots, CAPACITY, IS_SHARED);

@@ -1,116 +1,190 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""mutate.py COMPILER LIB INCLUDE MODEL...: every ordering and every step that matters is checked.
+"""mutate.py COMPILER ROOT MODEL...: every ordering and every step that matters is checked.
 
 Weakens, one at a time, each end of each ordering edge that is marked in the files that the models include
 unchanged, and leaves out steps of the protocols; each such mutant must make one of the models fail. Lists
-mutants and who caught them; exit status 1 where one survives.
+mutants and who caught them; exit status 1 where one survives. With ONLY=FILE,... in the environment, those
+of these files.
 """
+import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 
-compiler, lib, include, *models = sys.argv[1:]
+compiler, root, *models = sys.argv[1:]
 # The files, and what a model that checks one mentions.
 FILES = {
-    "ring.h": "dd_ring_",
-    "park.h": "dd_announce",
-    "completion.h": "completion.h",
-    "budget.h": "budget.h",
-    "budget.c": "budget.c",
+    "lib/ring.h": "dd_ring_",
+    "lib/park.h": "dd_announce",
+    "lib/completion.h": "completion.h",
+    "lib/budget.h": "budget.h",
+    "lib/budget.c": "budget.c",
+    "lib/sleeper.h": "sleeper.h",
+    "lib/seat.h": "seat.h",
+    "lib/boot.h": "boot.h",
+    "lib/once.h": "once.h",
+    "lib/grace_thread.h": "grace_thread.h",
+    "lib/wait.h": "wait.c",
+    "lib/wait.c": "wait.c",
+    "lib/handover.h": "handover.h",
+    "lib/queue.h": "dd_queue_",
+    "lib/guard.c": "guard.c",
+    "lib/ref.c": "ref.c",
+    "include/defer_drop/ref.h": "ref.c",
 }
-# Those in whose place the models have their own.
-SHIMMED = ("atomic.h", "futex.h", "queue.h")
 
 # A step left out: file, name, what stands there, what stands there instead.
 STEPS = [
-    ("ring.h", "a drop is cleared before its destructor runs",
+    ("lib/ring.h", "a drop is cleared before its destructor runs",
      "dd_plain_store(&ring->cursor, dd_plain_load(&ring->cursor) + 1);",
      "atomic_store_explicit(&ring->taken_from[dd_plain_load(&ring->cursor) & ring->taken_mask].destroy, (defer_drop_fn)NULL, memory_order_release);\n\tdd_plain_store(&ring->cursor, dd_plain_load(&ring->cursor) + 1);"),
-    ("ring.h", "what is taken on a closed ring is not marked",
+    ("lib/ring.h", "what is taken on a closed ring is not marked",
      "atomic_exchange_explicit(&slot->destroy, DD_TAKEN, memory_order_acquire)",
      "atomic_load_explicit(&slot->destroy, memory_order_acquire)"),
-    ("ring.h", "taken while open is not contested",
+    ("lib/ring.h", "taken while open is not contested",
      "if (dd_is_before(at, dd_plain_load(&ring->contested_from)))", "if (false)"),
-    ("ring.h", "head runs ahead of the destructor",
+    ("lib/ring.h", "head runs ahead of the destructor",
      "dd_plain_store(&ring->cursor, dd_plain_load(&ring->cursor) + 1);",
      "dd_plain_store(&ring->cursor, dd_plain_load(&ring->cursor) + 1);\n\tatomic_store_explicit(&ring->head, dd_plain_load(&ring->cursor), memory_order_release);"),
-    ("ring.h", "a waiter believes the slot alone",
+    ("lib/ring.h", "a waiter believes the slot alone",
      "return !dd_is_before(atomic_load_explicit(&ring->limit", "return false && !dd_is_before(atomic_load_explicit(&ring->limit"),
-    ("ring.h", "a take that loses is not noticed",
+    ("lib/ring.h", "a take that loses is not noticed",
      "DD_TAKEN, memory_order_acquire);\n\tif (!drop->destroy)\n\t\treturn false;",
      "DD_TAKEN, memory_order_acquire);"),
-    ("ring.h", "a second slot is not marked",
+    ("lib/ring.h", "a second slot is not marked",
      "dd_tagged(drop->destroy, DD_SECOND)", "drop->destroy"),
-    ("ring.h", "a second slot is taken alone", "!word || dd_is_second(word)", "!word"),
-    ("ring.h", "the first slot is published before the second",
+    ("lib/ring.h", "a second slot is taken alone", "!word || dd_is_second(word)", "!word"),
+    ("lib/ring.h", "the first slot is published before the second",
      "dd_plain_store(&second->object, drop->object);",
      "dd_ring_publish(ring, at, options->completion, dd_options_word(options));\n\tdd_plain_store(&second->object, drop->object);"),
-    ("ring.h", "the second slot is cleared before the first",
+    ("lib/ring.h", "the second slot is cleared before the first",
      "atomic_store_explicit(&ring->taken_from[(next - 2) & ring->taken_mask].destroy, (defer_drop_fn)NULL, memory_order_release);\n\tdd_ring_done(ring);",
      "atomic_store_explicit(&ring->taken_from[(next - 1) & ring->taken_mask].destroy, (defer_drop_fn)NULL, memory_order_release);\n\tatomic_store_explicit(&ring->taken_from[(next - 2) & ring->taken_mask].destroy, (defer_drop_fn)NULL, memory_order_release);\n\tif (!(next & (ring->batch - 1)))\n\t\tdd_ring_recycle(ring);"),
-    ("ring.h", "a claim of two looks for room for one",
+    ("lib/ring.h", "a claim of two looks for room for one",
      "while (!dd_ring_has_room(ring, *at + width - 1))", "while (!dd_ring_has_room(ring, *at))"),
-    ("park.h", "announce without membarrier", "dd_membarrier();", ";"),
-    ("park.h", "heed without a fence", "atomic_signal_fence(memory_order_seq_cst);", ""),
-    ("park.h", "sleep through a ring",
+    ("lib/park.h", "announce without membarrier", "dd_membarrier();", ";"),
+    ("lib/park.h", "heed without a fence", "atomic_signal_fence(memory_order_seq_cst);", ""),
+    ("lib/park.h", "sleep through a ring",
      "atomic_compare_exchange_strong_explicit(bell, &awake, DD_BELL_NAPPING, memory_order_acq_rel,\n\t\t    memory_order_relaxed)",
      "(atomic_store_explicit(bell, DD_BELL_NAPPING, memory_order_relaxed), awake == DD_BELL_AWAKE)"),
-    ("park.h", "a ring that leaves no mark",
+    ("lib/park.h", "a ring that leaves no mark",
      "atomic_fetch_or_explicit(bell, DD_BELL_RUNG", "atomic_fetch_or_explicit(bell, DD_BELL_AWAKE"),
-    ("completion.h", "a completion in use is used",
+    ("lib/completion.h", "a completion in use is used",
      "if (state != DD_COMPLETION_UNUSED && state != DD_COMPLETION_OVER)\n\t\t\treturn false;", ""),
-    ("completion.h", "the last status is kept",
+    ("lib/completion.h", "the last status is kept",
      "if (status && !dd_plain_load(&completion->status))", "if (status)"),
-    ("completion.h", "who counts before the last ends it",
+    ("lib/completion.h", "who counts before the last ends it",
      "drops, memory_order_acq_rel) == drops", "drops, memory_order_acq_rel) <= drops + 1"),
-    ("completion.h", "an eventfd is written to while it looks pending",
+    ("lib/completion.h", "an eventfd is written to while it looks pending",
      "DD_COMPLETION_TOLD - DD_COMPLETION_PENDING", "0"),
-    ("completion.h", "telling forgets who waits",
+    ("lib/completion.h", "telling forgets who waits",
      "atomic_fetch_add_explicit(&completion->state, DD_COMPLETION_TOLD - DD_COMPLETION_PENDING, memory_order_relaxed)",
      "atomic_store_explicit(&completion->state, DD_COMPLETION_TOLD, memory_order_relaxed)"),
-    ("completion.h", "the end forgets who waits",
+    ("lib/completion.h", "the end forgets who waits",
      "memory_order_release) & DD_COMPLETION_WAITED", "memory_order_release) & 0"),
-    ("completion.h", "who asks to be woken leaves no mark",
+    ("lib/completion.h", "who asks to be woken leaves no mark",
      "state | DD_COMPLETION_WAITED, memory_order_relaxed, memory_order_relaxed",
      "state, memory_order_relaxed, memory_order_relaxed"),
-    ("budget.h", "bytes beyond the budget are taken",
+    ("lib/budget.h", "bytes beyond the budget are taken",
      "!pending || pending + bytes <= budget->max_bytes", "true"),
-    ("budget.h", "one drop alone is not admitted",
+    ("lib/budget.h", "one drop alone is not admitted",
      "!pending || pending + bytes <= budget->max_bytes", "pending + bytes <= budget->max_bytes"),
-    ("budget.h", "who gives back does not see who waits",
+    ("lib/budget.h", "who gives back does not see who waits",
      "memory_order_relaxed) & DD_BUDGET_WAITED;\n}\n\n#endif", "memory_order_relaxed) & 0;\n}\n\n#endif"),
-    ("budget.c", "who waits leaves no mark",
-     "atomic_fetch_or_explicit(&queue->budget.pending_bytes, DD_BUDGET_WAITED, memory_order_relaxed);", ""),
-    ("budget.c", "who waits does not look once more",
-     "serve(&queue->budget); /* bytes given back", "/* bytes given back"),
-    ("budget.c", "who leaves keeps those behind waiting",
-     "serve(&queue->budget); /* those behind", "/* those behind"),
-    ("budget.c", "who is served takes nothing",
-     "dd_budget_add(budget, budget->first->bytes);", ""),
-    ("budget.c", "who waits is not told that the consumer has finished",
+    ("lib/sleeper.h", "who is woken sleeps on", "dd_futex_wake(&sleeper->woken, 1);", ""),
+    ("lib/seat.h", "who leaves the seat wakes nobody",
+     "if (atomic_exchange_explicit(seat, 0, memory_order_release) == 2) dd_futex_wake(seat, 1);",
+     "atomic_exchange_explicit(seat, 0, memory_order_release);"),
+    ("lib/seat.h", "who waits for the seat leaves no mark",
+     "atomic_exchange_explicit(seat, 2, memory_order_acquire)",
+     "atomic_exchange_explicit(seat, 1, memory_order_acquire)"),
+    ("lib/seat.h", "a seat that is taken is taken",
+     "if (dd_seat_try(seat)) return 0;", "if (dd_seat_try(seat) || deadline_ns != DEFER_DROP_FOREVER) return 0;"),
+    ("lib/boot.h", "the starter is not woken", "dd_futex_wake(&boot->state, 1);", ""),
+    ("lib/boot.h", "a second start begins where the first has ended",
+     "atomic_store_explicit(&boot->state, DD_BOOT_PENDING, memory_order_relaxed);", ""),
+    ("lib/grace_thread.h", "the thread is not woken", "dd_futex_wake(&shared->asked, 1);", ""),
+    ("lib/grace_thread.h", "the consumer is not woken", "dd_bell_ring(&shared->park->bell);", ""),
+    ("lib/grace_thread.h", "the consumer is woken before it may look",
+     "atomic_store_explicit(&shared->passed, passed, memory_order_release);\n\tpthread_mutex_lock(&shared->lock);\n\tif (shared->park)\n\t\tdd_bell_ring(&shared->park->bell);",
+     "pthread_mutex_lock(&shared->lock);\n\tif (shared->park)\n\t\tdd_bell_ring(&shared->park->bell);\n\tatomic_store_explicit(&shared->passed, passed, memory_order_release);"),
+    ("lib/grace_thread.h", "what was asked for meanwhile counts as passed",
+     "dd_grace_thread_finish(shared, asked);",
+     "dd_grace_thread_finish(shared, atomic_load_explicit(&shared->asked, memory_order_acquire));"),
+    ("lib/grace_thread.h", "who is dismissed goes on", "shared->park = NULL;", ""),
+    ("lib/grace_thread.h", "who is dismissed does not hear of it",
+     "pthread_mutex_unlock(&shared->lock);\n\tdd_grace_thread_ask(shared);", "pthread_mutex_unlock(&shared->lock);"),
+    ("lib/wait.c", "who waits raises no alarm",
+     "link_waiter(waiter); raise_alarm(waiter->lane);", "link_waiter(waiter);"),
+    ("lib/wait.c", "who waits passes no fence", "if (!queue->is_fenced) dd_membarrier();", ""),
+    ("lib/wait.h", "the consumer passes no fence", "atomic_signal_fence(memory_order_seq_cst);", ""),
+    ("lib/wait.h", "the consumer looks at the alarm without a fence", "if (dd_unlikely(is_fenced))", "if (false)"),
+    ("lib/wait.c", "who waits does not look once more",
+     "if (dd_ring_is_past(&lane->ring, position) || dd_sleeper_wait", "if (dd_sleeper_wait"),
+    ("lib/wait.c", "who has waited stays in the list", "unlink_waiter(&self);", ""),
+    ("lib/wait.c", "the last in the list is not known",
+     "if (!at->next) lane->last_waiter = before;", ""),
+    ("lib/wait.c", "who waits goes to the end of the list",
+     "if (lane->last_waiter && !dd_is_before(waiter->position, lane->last_waiter->position))",
+     "if (lane->last_waiter)"),
+    ("lib/wait.c", "the alarm of the next is not raised",
+     "dismiss(waiter);\n\t}\n\traise_alarm(lane);", "dismiss(waiter);\n\t}"),
+    ("lib/wait.c", "who asks for an eventfd does not look once more",
+     "else if (dd_ring_is_past(&lane->ring, position)) dd_wait_wake(lane);", ""),
+    ("lib/wait.c", "who waits does not see that the consumer has finished",
      "is_open = dd_queue_state(queue) < DD_FINISHED;", "is_open = true;"),
-    ("budget.c", "who was served while late counts as late",
+    ("lib/wait.c", "the consumer finishes and wakes nobody", "release_lane(queue->lanes[i]);", ""),
+    ("lib/wait.c", "who polls looks at the position before it looks whether that may still move",
+     "bool is_finished = dd_queue_state(lane->queue) >= DD_FINISHED;\n\n\tif (dd_ring_is_past(&lane->ring, position))\n\t\treturn 0;",
+     "bool is_past = dd_ring_is_past(&lane->ring, position);\n\tbool is_finished = dd_queue_state(lane->queue) >= DD_FINISHED;\n\n\tif (is_past)\n\t\treturn 0;"),
+    ("include/defer_drop/ref.h", "every put is the last", "if (__builtin_expect(before == count, 0))", "if (true)"),
+    ("lib/ref.c", "who is refused has no reference left", "__atomic_store_n(&ref->count, 1, __ATOMIC_RELAXED);", ";"),
+    ("lib/handover.h", "who takes a lane over leaves it to others too",
+     "if (lane) queue->free_lanes = lane->next_free;", ""),
+    ("lib/handover.h", "a lane is known before it is there",
+     "queue->lanes[count] = lane;\n", "atomic_store_explicit(&queue->lane_count, count + 1, memory_order_release);\n\tqueue->lanes[count] = lane;\n"),
+    ("lib/guard.c", "who waits for a guard is not woken", "dd_futex_wake(state, 1);", ""),
+    ("lib/guard.c", "only the first guard is waited for", "i < count && !result; i++)\n\t\tresult = finish",
+     "i < 1 && !result; i++)\n\t\tresult = finish"),
+    ("lib/queue.h", "who waits for a state is not woken", "dd_futex_wake(&queue->state, INT_MAX);", ""),
+    ("lib/budget.c", "who waits leaves no mark",
+     "atomic_fetch_or_explicit(&queue->budget.pending_bytes, DD_BUDGET_WAITED, memory_order_relaxed);", ""),
+    ("lib/budget.c", "who waits does not look once more",
+     "serve(&queue->budget); /* bytes given back", "/* bytes given back"),
+    ("lib/budget.c", "who leaves keeps those behind waiting",
+     "serve(&queue->budget); /* those behind", "/* those behind"),
+    ("lib/budget.c", "who is served takes nothing",
+     "dd_budget_add(budget, budget->first->bytes);", ""),
+    ("lib/budget.c", "who waits is not told that the consumer has finished",
+     "is_open = dd_queue_state(queue) < DD_FINISHED;", "is_open = true;"),
+    ("lib/budget.c", "who was served while late counts as late",
      "dd_sleeper_wait(&self.sleeper, deadline_ns) == -ETIMEDOUT && has_left(queue, &self)",
      "dd_sleeper_wait(&self.sleeper, deadline_ns) == -ETIMEDOUT && (has_left(queue, &self), true)"),
 ]
 
 
+# How an ordering is written: with C11's atomics, or with builtins.
+ORDER = re.compile(r"(memory_order_|__ATOMIC_)(acq_rel|acquire|release)", re.IGNORECASE)
+
+
 def without_end(order, mark):
-    if order.group(1) != "acq_rel" or "<->" in mark.group(1):
-        return "relaxed"
-    return "release" if mark.group(1).startswith("->") else "acquire"
+    weak = "relaxed"
+    if order.group(2).lower() == "acq_rel" and "<->" not in mark.group(1):
+        weak = "release" if mark.group(1).startswith("->") else "acquire"
+    return order.group(1) + (weak.upper() if order.group(2).isupper() else weak)
 
 
 def edge_mutants(name, text):
     """One mutant for each mark: the next ordering after it loses this end."""
     body = text.index("*/")
     for mark in re.finditer(r"(->[A-Z]{3,}|[A-Z]{3,}(?:<->|->))(?=[:,. ])", text[body:]):
-        order = re.compile(r"memory_order_(acq_rel|acquire|release)").search(text, body + mark.end())
-        label = f"{name}:{text.count(chr(10), 0, order.start()) + 1} {mark.group(1)} {order.group(1)}"
-        yield label, text[:order.start()] + "memory_order_" + without_end(order, mark) + text[order.end():]
+        order = ORDER.search(text, body + mark.end())
+        label = f"{name}:{text.count(chr(10), 0, order.start()) + 1} {mark.group(1)} {order.group(2).lower()}"
+        yield label, text[:order.start()] + without_end(order, mark) + text[order.end():]
 
 
 def step_mutants(texts):
@@ -124,7 +198,7 @@ def step_mutants(texts):
 
 def catches(folder, model):
     program = folder / "model"
-    command = [compiler, "-std=c++17", "-O1", "-w", "-fpermissive", "-I", folder, "-I", include,
+    command = [compiler, "-std=c++17", "-O1", "-w", "-fpermissive", "-I", folder / "lib", "-I", folder / "include",
                "-I", pathlib.Path(model).parent, model, "-o", program]
     subprocess.run(command, check=True)
     try:
@@ -134,19 +208,19 @@ def catches(folder, model):
 
 
 def main():
-    texts = {name: (pathlib.Path(lib) / name).read_text() for name in FILES}
+    texts = {name: (pathlib.Path(root) / name).read_text() for name in FILES}
+    only = os.environ.get("ONLY", ",".join(FILES)).split(",")
     mutants = [(name, *mutant) for name in FILES for mutant in edge_mutants(name, texts[name])]
-    mutants += step_mutants(texts)
+    mutants = [mutant for mutant in [*mutants, *step_mutants(texts)] if mutant[0] in only]
     checking = {name: [model for model in models if mention in pathlib.Path(model).read_text()]
                 for name, mention in FILES.items()}
     survivors = 0
     for name, label, changed in mutants:
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
-            for shimmed in SHIMMED:
-                (folder / shimmed).write_text("")
-            for other in FILES:
-                (folder / other).write_text(changed if other == name else texts[other])
+            for tree in ("lib", "include"):
+                shutil.copytree(pathlib.Path(root) / tree, folder / tree)
+            (folder / name).write_text(changed)
             caught = next((model for model in checking[name] if catches(folder, model)), None)
         print(f"{label}: {'caught by ' + pathlib.Path(caught).stem if caught else 'SURVIVES'}", flush=True)
         survivors += not caught

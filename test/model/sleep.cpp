@@ -24,7 +24,7 @@ template <uint32_t ATTENTION> struct pushed_to : rl::test_suite<pushed_to<ATTENT
 	void produce()
 	{
 		dd_ring *ring = &model.ring;
-		rl::atomic<uint32_t> *attention = &model.park.attention;
+		model_atomic<uint32_t> *attention = &model.park.attention;
 		uint64_t at = dd_ring_own_tail(ring);
 
 		dropped.made($) = 1;

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+//
+// Three threads use an object that they hold references to, and put them; one of them gets another first,
+// one takes the object back if nobody else has it, one changes what is nobody else's: it is dropped once,
+// or taken, and whoever has it then sees what all have done. One that is refused stays its last user's.
+#include "model.h"
+
+#include "defer_drop/strategy.h"
+
+// ref.h is written in builtins, on plain fields, for the sake of C++: here the count is the checker's.
+static model_atomic<uint64_t> *model_count;
+
+#define __ATOMIC_RELAXED rl::mo_relaxed, $
+#define __ATOMIC_ACQUIRE rl::mo_acquire, $
+#define __ATOMIC_RELEASE rl::mo_release, $
+
+#define __atomic_load_n(field, ...)           model_count->load(__VA_ARGS__)
+#define __atomic_store_n(field, value, ...)   model_store(field, value, __VA_ARGS__)
+#define __atomic_fetch_add(field, value, ...) model_count->fetch_add(value, __VA_ARGS__)
+#define __atomic_fetch_sub(field, value, ...) model_count->fetch_sub(value, __VA_ARGS__)
+#define __atomic_compare_exchange_n(field, expected, value, is_weak, ...) \
+	model_count->compare_exchange_strong(*(expected), value, __VA_ARGS__)
+
+static inline void model_store(
+	uint64_t *, uint64_t value, rl::memory_order order, rl::debug_info_param info)
+{
+	model_count->store(value, order, info);
+}
+
+template <typename strategy>
+void model_store(strategy **field, strategy *value, rl::memory_order, rl::debug_info_param)
+{
+	*field = value;
+}
+
+#include "ref.c"
+
+namespace
+{
+
+enum { USERS = 3 };
+
+struct used {
+	defer_drop_ref ref;
+	model_atomic<uint64_t> count;
+	rl::var<int> uses[USERS];
+	int ends = 0;     // dropped, or taken
+	int refusals = 0; // that are to come
+
+	void end()
+	{
+		RL_ASSERT(!ends++);
+		for (auto &use : uses) {
+			RL_ASSERT(use($) >= 1);
+			use($) = 0;
+		}
+	}
+};
+
+void drop(void *object)
+{
+	static_cast<used *>(object)->end();
+}
+
+template <int REFUSALS> struct sharing : rl::test_suite<sharing<REFUSALS>, USERS> {
+	used object;
+
+	void before()
+	{
+		defer_drop_ref_init(&object.ref, &object, drop, nullptr);
+		model_count = &object.count;
+		object.count.store(USERS, rl::mo_relaxed, $);
+		object.refusals = REFUSALS;
+		for (auto &use : object.uses)
+			use($) = 0;
+	}
+
+	void use(unsigned index)
+	{
+		object.uses[index]($) = object.uses[index]($) + 1;
+	}
+
+	void put()
+	{
+		while (defer_drop_ref_put(&object.ref))
+			RL_ASSERT(defer_drop_ref_is_unique(&object.ref));
+	}
+
+	void use_twice()
+	{
+		use(0);
+		defer_drop_ref_get(&object.ref);
+		put();
+		use(0);
+		put();
+	}
+
+	void take_or_put()
+	{
+		use(1);
+		if (defer_drop_ref_take(&object.ref))
+			object.end();
+		else
+			put();
+	}
+
+	void change()
+	{
+		use(2);
+		if (defer_drop_ref_is_unique(&object.ref))
+			for (unsigned i = 0; i < USERS; i++)
+				use(i);
+		put();
+	}
+
+	void thread(unsigned index)
+	{
+		if (index == 0)
+			use_twice();
+		else if (index == 1)
+			take_or_put();
+		else
+			change();
+	}
+
+	void after()
+	{
+		RL_ASSERT(object.ends == 1);
+	}
+};
+
+} // namespace
+
+// In place of lib/strategy.c: destroys in place, or refuses.
+int defer_drop_by(const defer_drop_strategy *, void *object, defer_drop_fn destroy)
+{
+	used *refused = static_cast<used *>(object);
+
+	if (refused->refusals-- > 0)
+		return -EAGAIN;
+	destroy(object);
+	return 0;
+}
+
+void dd_report(const char *, ...)
+{
+	RL_ASSERT(false);
+}
+
+int main(int count, char **arguments)
+{
+	model_arguments(count, arguments);
+	return !(explore<sharing<0>>(4, 20000) && explore<sharing<1>>(4, 20000));
+}
