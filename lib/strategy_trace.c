@@ -2,12 +2,10 @@
  *
  * The strategy that reports each drop and passes it on.
  */
-#define _GNU_SOURCE
-#include <dlfcn.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "defer_drop/strategy.h"
+#include "symbol.h"
 
 static int trace(const struct defer_drop_strategy *strategy, void *object, defer_drop_fn destroy)
 {
@@ -37,24 +35,10 @@ void defer_drop_strategy_trace_init(struct defer_drop_strategy_trace *strategy,
 	};
 }
 
-static const char *name_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
 void defer_drop_trace_print(void *stream, void *object, defer_drop_fn destroy)
 {
-	Dl_info info;
-	void *address;
+	char name[DD_SYMBOL_BYTES];
 
-	memcpy(&address, &destroy, sizeof address); /* ISO C has no such cast */
-	if (!dladdr(address, &info))
-		fprintf(stream, "drop %p by %p\n", object, address);
-	else if (info.dli_saddr == address)
-		fprintf(stream, "drop %p by %s\n", object, info.dli_sname);
-	else /* the nearest symbol would be another function's */
-		fprintf(stream, "drop %p by %s+%#tx\n", object, name_of(info.dli_fname),
-			(char *)address - (char *)info.dli_fbase);
+	dd_symbol_print(name, sizeof name, destroy);
+	fprintf(stream, "drop %p by %s\n", object, name);
 }
