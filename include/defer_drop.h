@@ -186,6 +186,31 @@ struct defer_drop_level {
 typedef void (*defer_drop_error_fn)(void *context, const struct defer_drop_failure *failure);
 typedef void (*defer_drop_watermark_fn)(void *context, const struct defer_drop_level *level);
 
+/* A destructor that has been running for watchdog_ns. */
+struct defer_drop_slow {
+	void *object;                        /* half destroyed: an address, nothing more */
+	defer_drop_fn destroy;               /* the destructor is this one, */
+	defer_drop_status_fn destroy_status; /* or this one; the other is NULL */
+	/* Its symbol, where dladdr(3) finds one (a static function has none there), else
+	 * file+offset, as addr2line(1) takes it. Valid during the call. */
+	const char *name;
+	uint64_t running_ns; /* at least: the watchdog may have seen it late, see watchdog_ns */
+	uint64_t backlog;    /* drops that are pending in the queue beside it */
+};
+
+/*
+ * Told of each destructor that has run for watchdog_ns, and again whenever its running time has
+ * doubled since. context is that of the configuration.
+ *
+ * Threads: called by the watchdog, a thread of the queue's own, with all signals blocked, beside
+ *   the destructor, which may return meanwhile. It may push, and may end the process: abort(3)
+ *   leaves the destructor's stack in the core.
+ * Blocks: nothing else of its queue is reported until it returns, and a shutdown waits for that.
+ *   Where it waits for the queue (a flush, a push for room) it waits for the destructor; shutting
+ *   the queue down answers -EDEADLK there. In a child that it forks it may not return.
+ */
+typedef void (*defer_drop_watchdog_fn)(void *context, const struct defer_drop_slow *slow);
+
 /* Who runs the destructors of a queue. */
 enum defer_drop_runner {
 	DEFER_DROP_RUNNER_DEFAULT = 0, /* the worker */
@@ -296,12 +321,21 @@ struct defer_drop_config {
 	 * Whoever drains a queue must be a reader by itself. -ENOTSUP in a build without liburcu.
 	  * */
 	const struct rcu_flavor_struct *rcu_flavor;
+
+	/* A destructor that runs for so long is reported, at the latest when it has run for a quarter
+	 * more and the watchdog has got a CPU; never one that returned before:
+	 * 1000000..DEFER_DROP_TIMEOUT_MAX [0, no watchdog]. The watchdog wakes up four times in it,
+	 * until the worker sleeps for good or nobody drains; then it sleeps as well. To find the name
+	 * it takes a lock of the dynamic linker's: it waits for a destructor inside dlclose(3). */
+	uint64_t watchdog_ns;
+	/* Without it a line on stderr; without watchdog_ns it is not called. */
+	defer_drop_watchdog_fn watchdog;
 };
 
 #define DEFER_DROP_CONFIG_INIT                                                                    \
 	{                                                                                         \
 		sizeof(struct defer_drop_config), 0, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-			0, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL                                  \
+			0, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, 0, NULL                         \
 	}
 
 /*
@@ -323,8 +357,8 @@ struct defer_drop_config {
  *   -E2BIG      config is of a later version and uses what this library does not know
  *   -EALREADY   the queue is in use with other values
  *   -EAGAIN, -EPERM  the worker cannot be started, or not so (pthread_create(3),
- *               sched_setscheduler(2), setpriority(2)); -EINVAL where cpus names only CPUs that are
- *               offline or not ours
+ *               sched_setscheduler(2), setpriority(2)), or its watchdog cannot; -EINVAL where cpus
+ *               names only CPUs that are offline or not ours
  *   -ENOMEM     no memory for the rings
  *   -ENOTSUP    rcu_flavor is given, and the library was built without liburcu
  *   -ESHUTDOWN  the queue was shut down, or the process is exiting
@@ -435,7 +469,7 @@ struct defer_drop_report {
  * Errors:
  *   -EINVAL     queue is NULL, mode is unknown, or timeout_ns is given where it means nothing
  *   -EOVERFLOW  as for defer_drop_timed
- *   -EDEADLK    called by a destructor that the queue runs
+ *   -EDEADLK    called by a destructor that the queue runs, or by its watchdog
  *   -ETIMEDOUT  mode was timed and some drops were left; the queue is shut down all the same
  * Ordering: everything the destructors did is visible afterwards.
  */
@@ -699,11 +733,12 @@ struct defer_drop_stats {
 	 * could not tell. */
 	uint64_t failed_total;
 	uint64_t grace_periods_total; /* waited for */
+	uint64_t slow_total;          /* destructors that ran for watchdog_ns */
 };
 
-#define DEFER_DROP_STATS_INIT                                                                   \
-	{                                                                                       \
-		sizeof(struct defer_drop_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+#define DEFER_DROP_STATS_INIT                                                                      \
+	{                                                                                          \
+		sizeof(struct defer_drop_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
 	}
 
 /*

@@ -248,6 +248,12 @@ static bool set_watermark_interval_ns(struct dd_config *config, uint64_t value)
 	return is_within(value, 1000, DEFER_DROP_TIMEOUT_MAX);
 }
 
+static bool set_watchdog_ns(struct dd_config *config, uint64_t value)
+{
+	config->watchdog_ns = value;
+	return is_within(value, DD_MS, DEFER_DROP_TIMEOUT_MAX);
+}
+
 static bool set_worker_name(struct dd_config *config, const char *value)
 {
 	size_t length = strlen(value);
@@ -305,13 +311,15 @@ int dd_config_make(const struct defer_drop_config *asked, struct dd_config *conf
 		!SET(longest_nap_ns, copy.longest_nap_ns) || !SET(max_bytes, copy.max_bytes) ||
 		!SET(high_drops, copy.high_drops) || !SET(low_drops, copy.low_drops) ||
 		!SET(high_bytes, copy.high_bytes) || !SET(low_bytes, copy.low_bytes) ||
-		!SET(watermark_interval_ns, copy.watermark_interval_ns))
+		!SET(watermark_interval_ns, copy.watermark_interval_ns) ||
+		!SET(watchdog_ns, copy.watchdog_ns))
 		return -EINVAL;
 #undef SET
 	config->watermark = copy.watermark;
 	config->error = copy.error;
 	config->context = copy.context;
 	config->rcu_flavor = copy.rcu_flavor;
+	config->watchdog = copy.watchdog;
 	return has_priority_as_due(config) && has_timeout_as_due(config) && has_marks_as_due(config)
 		       ? 0
 		       : -EINVAL;
@@ -330,7 +338,8 @@ bool dd_config_is_equal(const struct dd_config *a, const struct dd_config *b)
 	       a->low_bytes == b->low_bytes &&
 	       a->watermark_interval_ns == b->watermark_interval_ns &&
 	       a->watermark == b->watermark && a->error == b->error && a->context == b->context &&
-	       a->rcu_flavor == b->rcu_flavor && !strcmp(a->worker_name, b->worker_name) &&
+	       a->rcu_flavor == b->rcu_flavor && a->watchdog_ns == b->watchdog_ns &&
+	       a->watchdog == b->watchdog && !strcmp(a->worker_name, b->worker_name) &&
 	       !strcmp(a->cpus, b->cpus);
 }
 
@@ -362,6 +371,8 @@ int dd_config_show(const struct dd_config *config, struct defer_drop_config *to)
 		.error = config->error,
 		.context = config->context,
 		.rcu_flavor = config->rcu_flavor,
+		.watchdog_ns = config->watchdog_ns,
+		.watchdog = config->watchdog,
 	};
 
 	if (to->size < DD_CONFIG_SIZE_0)
@@ -433,6 +444,7 @@ static const struct option options_known[] = {
 	{"high_bytes", set_high_bytes, NULL, NULL, "1..2^62"},
 	{"low_bytes", set_low_bytes, NULL, NULL, "1..2^62"},
 	{"watermark_interval_ns", set_watermark_interval_ns, NULL, NULL, "1000..2^62"},
+	{"watchdog_ns", set_watchdog_ns, NULL, NULL, "1000000..2^62"},
 };
 
 #define OPTIONS_KNOWN (sizeof options_known / sizeof options_known[0])
@@ -444,7 +456,7 @@ static const char names_known[] =
 	"a name among queue_size, max_lanes, worker_name, cpus, scheduling, scheduling_priority, "
 	"niceness, runner, at_exit, at_fork, exit_timeout_ns, stack_size_bytes, quiet_spell_ns, "
 	"longest_nap_ns, max_bytes, high_drops, low_drops, high_bytes, low_bytes, "
-	"watermark_interval_ns, followed by = and a value";
+	"watermark_interval_ns, watchdog_ns, followed by = and a value";
 
 /* A whole number in decimal, or a word among the choices. */
 static bool parse_value(const struct option *option, const char *text, uint64_t *value)

@@ -41,6 +41,8 @@ struct dd_config {
 	defer_drop_error_fn error;
 	void *context;
 	const struct rcu_flavor_struct *rcu_flavor;
+	uint64_t watchdog_ns; /* 0: no watchdog */
+	defer_drop_watchdog_fn watchdog;
 	char worker_name[DD_NAME_BYTES];
 	char cpus[DD_CPUS_BYTES]; /* "": those of the starter */
 };

@@ -77,6 +77,7 @@ void dd_queue_survive(struct defer_drop_queue *queue, bool is_exiting)
 	survive_nested(queue, is_kept);
 	dd_lanes_survive(queue, is_kept);
 	dd_watch_forget(queue);
+	dd_watchdog_survive(queue);
 	atomic_store_explicit(&queue->wakes_total, 0, memory_order_relaxed);
 	atomic_store_explicit(&queue->naps_total, 0, memory_order_relaxed);
 	atomic_store_explicit(&queue->deep_sleeps_total, 0, memory_order_relaxed);

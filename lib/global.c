@@ -96,6 +96,8 @@ static int open_strictly(const struct defer_drop_config *asked)
 		result = init(&config);
 	if (!result)
 		result = dd_worker_start(&the_queue, true);
+	if (result)
+		dd_watchdog_end(&the_queue);
 	if (result && the_queue.shared_slots)
 		dd_slots_unmap(the_queue.shared_slots, the_queue.config.queue_size);
 	if (result)

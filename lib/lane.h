@@ -87,6 +87,7 @@ struct dd_thread {
 	struct dd_lane *lane; /* in the default queue; dd_unattached before the first push */
 	struct dd_tenancy tenancies[DD_TENANCIES];
 	struct dd_running *running;
+	const struct defer_drop_queue *watched; /* whose watchdog it is, or NULL */
 	bool is_leaving;     /* its lanes are given back: it uses the shared ones */
 	bool has_overflowed; /* more queues than tenancies: further ones use the shared lane */
 };

@@ -25,6 +25,7 @@ int dd_queue_init(
 			return -ENOMEM;
 	}
 	queue->config = *config;
+	queue->is_watched = config->watchdog_ns;
 	queue->is_fenced = !dd_membarrier_register();
 	if (queue->is_fenced)
 		attention |= DD_FENCED;
@@ -79,10 +80,12 @@ int defer_drop_queue_create(struct defer_drop_queue **queue, const struct defer_
 	result = dd_queue_init(made, &config, NULL);
 	if (!result)
 		result = begin_queue(made);
-	if (result)
+	if (result) {
+		dd_watchdog_end(made);
 		unmap(made);
-	else
+	} else {
 		*queue = made;
+	}
 	return result;
 }
 

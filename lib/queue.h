@@ -17,6 +17,7 @@
 #define DD_QUEUE_H
 
 #include <pthread.h>
+#include <signal.h>
 
 #include "boot.h"
 #include "budget.h"
@@ -24,6 +25,7 @@
 #include "lane.h"
 #include "wait.h"
 #include "watch.h"
+#include "watchdog.h"
 
 /* Beside the public timeouts: look once, and answer -EAGAIN instead of -ETIMEDOUT. */
 #define DD_TRY (DEFER_DROP_FOREVER - 1)
@@ -63,7 +65,8 @@ struct defer_drop_queue {
 	_Atomic(uint64_t) drain_until_ns;         /* only ever made earlier */
 	_Atomic(uint32_t) lane_count;             /* the shared one included; only grows */
 	_Atomic(uint32_t) watchers;               /* of the backlog; also written by who waits */
-	bool is_fenced;                           /* set once, like the four below */
+	bool is_fenced;                           /* set once, like the five below */
+	bool is_watched;                          /* it has a watchdog */
 	uint64_t id;                              /* never used again; the default queue's is 0 */
 	struct dd_slot *shared_slots;             /* to be unmapped, or NULL */
 	struct dd_config config;
@@ -72,6 +75,9 @@ struct defer_drop_queue {
 	alignas(DD_LINE) _Atomic(uint64_t) wakes_total; /* any thread */
 	pthread_mutex_t waiters_lock;
 	struct dd_budget budget;
+
+	/* Written by the consumer with each drop, where it is watched. */
+	alignas(DD_LINE) struct dd_watchdog watchdog;
 
 	_Atomic(uint32_t) consumer_seat; /* see seat.h */
 
@@ -170,6 +176,21 @@ static inline uint32_t dd_queue_lanes(struct defer_drop_queue *queue)
 	/* ->LANES, see handover.h: without acquire the newest lane could be read before it was
 	 * stored. */
 	return atomic_load_explicit(&queue->lane_count, memory_order_acquire);
+}
+
+/* pthread_create(3), with all signals blocked from the start. */
+static inline int dd_create(pthread_t *thread, const pthread_attr_t *attributes,
+	void *(*run)(void *argument), void *argument)
+{
+	sigset_t all;
+	sigset_t before;
+	int error;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(thread, attributes, run, argument);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return error;
 }
 
 /* pthread_join(3), but no cancellation point. */

@@ -58,6 +58,18 @@ static int destroy(const struct dd_options *options, const struct dd_drop *drop)
 	return 0;
 }
 
+/* The same, for the watchdog to see. */
+static int destroy_watched(struct defer_drop_queue *queue, const struct dd_options *options,
+	const struct dd_drop *drop)
+{
+	int status;
+
+	dd_record_begin(&queue->watchdog.record, drop, options->word & DD_HAS_STATUS);
+	status = destroy(options, drop);
+	dd_record_end(&queue->watchdog.record);
+	return status;
+}
+
 /* Nothing is to be destroyed any more: gives back what the options took, and tells. */
 static void settle(struct defer_drop_queue *queue, struct dd_current *current, int outcome)
 {
@@ -80,7 +92,9 @@ static void settle(struct defer_drop_queue *queue, struct dd_current *current, i
 /* Destroys an object, and tells of a failure. */
 static void destroy_current(struct defer_drop_queue *queue, struct dd_current *current)
 {
-	current->status = destroy(&current->options, &current->drop);
+	current->status = queue->is_watched
+				  ? destroy_watched(queue, &current->options, &current->drop)
+				  : destroy(&current->options, &current->drop);
 	if (current->status)
 		tell_failure(queue, current, current->status);
 }
@@ -200,6 +214,14 @@ static bool is_held_up(struct dd_lane *lane, const struct dd_drop *taken)
 	       !dd_grace_covers(lane, dd_plain_load(&lane->ring.cursor));
 }
 
+static void run_plain_watched(struct defer_drop_queue *queue, const struct dd_drop *taken)
+{
+	const struct dd_options none = {0};
+	const struct dd_drop drop = {taken->object, dd_untagged(taken->destroy)};
+
+	destroy_watched(queue, &none, &drop);
+}
+
 static bool run_with_options(struct dd_lane *lane, const struct dd_drop *taken)
 {
 	take_current(lane, taken);
@@ -216,7 +238,10 @@ static inline bool run(
 {
 	if (dd_unlikely(dd_is_options(taken->destroy)))
 		return run_with_options(lane, taken);
-	dd_untagged(taken->destroy)(taken->object);
+	if (dd_unlikely(queue->is_watched))
+		run_plain_watched(queue, taken);
+	else
+		dd_untagged(taken->destroy)(taken->object);
 	if (dd_unlikely(!dd_nested_is_empty(&lane->nested)))
 		return run_on(lane);
 	dd_ring_done(&lane->ring);
@@ -353,6 +378,7 @@ void dd_run_end(struct defer_drop_queue *queue)
 	struct dd_current *nested = queue->nested_running;
 
 	queue->watch.is_telling = false;
+	dd_record_end(&queue->watchdog.record);
 	if (nested) {
 		if (nested->options.word)
 			settle(queue, nested, 0);

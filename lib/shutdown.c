@@ -72,6 +72,7 @@ static void join(struct defer_drop_queue *queue)
 	if (is_joiner) {
 		if (atomic_load_explicit(&queue->has_thread, memory_order_relaxed))
 			dd_join(queue->thread);
+		dd_watchdog_end(queue);
 		dd_grace_end(&queue->grace);
 		dd_queue_set_state(queue, DD_JOINED);
 	}
@@ -105,7 +106,7 @@ int defer_drop_queue_shutdown(struct defer_drop_queue *queue, uint32_t mode, uin
 	if (!queue || mode > DEFER_DROP_SHUTDOWN_ABANDON ||
 		(timeout_ns && mode != DEFER_DROP_SHUTDOWN_TIMED))
 		return -EINVAL;
-	if (!result && dd_is_running(queue))
+	if (!result && (dd_is_running(queue) || dd_watchdog_is_self(queue)))
 		result = -EDEADLK;
 	if (!result && mode != DEFER_DROP_SHUTDOWN_ABANDON && dd_grace_is_reading(&queue->grace))
 		result = -EDEADLK;

@@ -89,6 +89,7 @@ int defer_drop_queue_stats(struct defer_drop_queue *queue, struct defer_drop_sta
 	stats.backlog_bytes = dd_budget_pending(&queue->budget);
 	stats.failed_total = dd_read(&queue->failed_total);
 	stats.grace_periods_total = dd_read(&queue->grace.begun_total);
+	stats.slow_total = dd_read(&queue->watchdog.slow_total);
 	return give(&stats, to);
 }
 

@@ -20,7 +20,6 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -174,6 +173,7 @@ static bool has_any_published(struct defer_drop_queue *queue)
 
 static void deep_sleep(struct defer_drop_queue *queue, struct rest *rest)
 {
+	dd_watchdog_spare(queue);
 	dd_announce(&queue->park.attention, DD_ASLEEP);
 	if (!has_any_published(queue) && dd_queue_state(queue) == DD_OPEN) {
 		dd_count(&queue->deep_sleeps_total);
@@ -221,6 +221,7 @@ static void take_rest(struct defer_drop_queue *queue, struct rest *rest)
 	else
 		deep_sleep(queue, rest);
 	dd_grace_go_online(&queue->grace);
+	dd_watchdog_want(queue);
 	rest->has_slept = true;
 }
 
@@ -342,22 +343,16 @@ static int set_attributes(
 	return error ? error : set_policy(config, attributes);
 }
 
-/* Signals are blocked here, so that the worker never runs with one unblocked. */
 static int create_thread(struct defer_drop_queue *queue, bool is_as_configured)
 {
 	pthread_attr_t attributes;
-	sigset_t all;
-	sigset_t before;
 	int error = pthread_attr_init(&attributes);
 
 	if (error)
 		return -error;
 	error = set_attributes(&queue->config, &attributes, is_as_configured);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
 	if (!error)
-		error = pthread_create(&queue->thread, &attributes, worker, queue);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+		error = dd_create(&queue->thread, &attributes, worker, queue);
 	pthread_attr_destroy(&attributes);
 	return -error;
 }
@@ -408,17 +403,32 @@ static int start_thread(struct defer_drop_queue *queue, bool is_strict)
 	return 0;
 }
 
+/* Under control. The watchdog first, so that it does not inherit how the worker is scheduled. */
+static int start(struct defer_drop_queue *queue, bool is_strict)
+{
+	int result = 0;
+
+	if (is_strict)
+		result = dd_watchdog_start(queue);
+	else
+		dd_watchdog_start_somehow(queue);
+	if (result || queue->config.runner == DEFER_DROP_RUNNER_CALLER)
+		return result;
+	return start_thread(queue, is_strict);
+}
+
 int dd_worker_start(struct defer_drop_queue *queue, bool is_strict)
 {
 	int before = errno;
 	int result = 0;
 
-	if (queue->config.runner == DEFER_DROP_RUNNER_CALLER)
+	/* Who drains starts the watchdog, where nobody asks for an answer. */
+	if (queue->config.runner == DEFER_DROP_RUNNER_CALLER && !is_strict)
 		return 0;
 	pthread_mutex_lock(&queue->control);
 	if (!atomic_load_explicit(&queue->has_thread, memory_order_relaxed) &&
 		dd_queue_state(queue) == DD_OPEN)
-		result = start_thread(queue, is_strict);
+		result = start(queue, is_strict);
 	pthread_mutex_unlock(&queue->control);
 	errno = before; /* starting a thread may change it, and succeed */
 	return result;

@@ -13,7 +13,8 @@
 /*
  * Starts the worker unless it runs. is_strict: wait until it runs as configured, or fail, with the
  * error of pthread_create, sched_setscheduler or setpriority. Otherwise it runs as well as it can,
- * or the answer is -EAGAIN. Returns 0 also for a queue that has no worker or is closed.
+ * or the answer is -EAGAIN. Starts the watchdog with it, where there is a limit. Returns 0 also for
+ * a queue that has no worker or is closed.
  */
 int dd_worker_start(struct defer_drop_queue *queue, bool is_strict);
 
@@ -50,12 +51,14 @@ static inline void dd_running_enter(struct dd_running *frame, struct defer_drop_
 	frame->errno_before = errno;
 	dd_self.lane = &dd_unattached;
 	dd_self.running = frame;
+	dd_watchdog_want(queue);
 }
 
 static inline void dd_running_leave(const struct dd_running *frame)
 {
 	dd_self.running = frame->outer;
 	dd_self.lane = frame->lane;
+	dd_watchdog_spare(frame->queue);
 	errno = frame->errno_before;
 }
 

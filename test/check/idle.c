@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * An idle process costs nothing: before the first push no thread runs and hardly a page is used;
- * after a quiet spell the worker does not wake up again.
+ * after a quiet spell the worker does not wake up again, nor does its watchdog (argument: watched).
  */
 #define _GNU_SOURCE
 #include <defer_drop.h>
 #include <dirent.h>
 #include <link.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,26 +133,29 @@ static void wait_for_deep_sleep(void)
 	} while (before != switches_of_others(&threads) || !stats().naps_total);
 }
 
-int main(void)
+int main(int count, char **arguments)
 {
+	bool is_watched = count > 1 && !strcmp(arguments[1], "watched");
 	unsigned threads;
 	unsigned long switches;
 
 	unsigned pages = pages_in_memory();
 
+	if (is_watched)
+		setenv("DEFER_DROP_OPTIONS", "watchdog_ns=1000000", 1);
 	printf("%u pages before the first push", pages);
 	check(pages <= 2, "the library takes a page or two before it is used");
 	switches_of_others(&threads);
 	check(threads == 0, "no thread before the first push");
 	check(!defer_drop(NULL, nothing) && !defer_drop_flush(), "a push and a flush");
 	switches_of_others(&threads);
-	check(threads == 1, "one thread after it");
+	check(threads == (is_watched ? 2 : 1), "the worker, and its watchdog, after it");
 	printf(", %u after it\n", pages_in_memory());
 
 	wait_for_deep_sleep();
 	switches = switches_of_others(&threads);
 	sleep(2);
-	check(switches_of_others(&threads) == switches, "a worker in deep sleep does not wake up");
+	check(switches_of_others(&threads) == switches, "in deep sleep nobody wakes up");
 
 	check(!defer_drop(NULL, nothing) && !defer_drop_flush(), "a push wakes it");
 	check(stats().deep_sleeps_total >= 1, "the deep sleep was counted");

@@ -34,6 +34,7 @@ Test(config, null_and_zeroes_mean_the_built_in_values)
 	cr_assert_str_eq(made.worker_name, "defer_drop");
 	cr_assert_str_empty(made.cpus);
 	cr_assert_eq(made.quiet_spell_ns, 100 * MS);
+	cr_assert_eq(made.watchdog_ns, 0);
 	cr_assert_eq(made.longest_nap_ns, MS);
 	cr_assert_eq(made.runner, DEFER_DROP_RUNNER_WORKER);
 	cr_assert_eq(made.at_exit, DEFER_DROP_AT_EXIT_DRAIN);
@@ -171,6 +172,11 @@ Test(config, bytes_and_intervals_keep_to_their_ranges)
 	answers(-EINVAL, with(watermark_interval_ns, 999));
 	answers(0, with(watermark_interval_ns, MOST));
 	answers(-EINVAL, with(watermark_interval_ns, MOST + 1));
+	answers(0, with(watchdog_ns, MS));
+	answers(-EINVAL, with(watchdog_ns, MS - 1));
+	answers(-EINVAL, with(watchdog_ns, 1));
+	answers(0, with(watchdog_ns, MOST));
+	answers(-EINVAL, with(watchdog_ns, MOST + 1));
 }
 
 Test(config, marks_keep_to_their_ranges_and_the_low_ones_lie_below)
@@ -274,6 +280,12 @@ Test(config, what_is_shown_asks_for_the_same)
 	cr_assert(dd_config_is_equal(&made, &again));
 }
 
+static void ignore_slow(void *context, const struct defer_drop_slow *slow)
+{
+	(void)context;
+	(void)slow;
+}
+
 Test(config, each_field_makes_a_difference)
 {
 	struct dd_config built_in;
@@ -294,6 +306,8 @@ Test(config, each_field_makes_a_difference)
 	differs(stack_size_bytes, 1 << 20);
 	differs(quiet_spell_ns, MS);
 	differs(longest_nap_ns, 1000);
+	differs(watchdog_ns, MS);
+	differs(watchdog, ignore_slow);
 #undef differs
 }
 
@@ -359,6 +373,8 @@ Test(config, options_set_their_fields)
 	cr_assert_eq(made.quiet_spell_ns, DEFER_DROP_NEVER);
 	assert_applies("longest_nap_ns=1000000000");
 	cr_assert_eq(made.longest_nap_ns, S);
+	assert_applies("watchdog_ns=1000000");
+	cr_assert_eq(made.watchdog_ns, MS);
 }
 
 Test(config, every_word_of_the_manual_is_a_value)
@@ -408,8 +424,9 @@ Test(config, wrong_options_change_nothing_and_are_reported)
 		"scheduling=1", "scheduling=", "scheduling=none", "niceness=20", "niceness=-21",
 		"niceness=-", "runner=1", "at_exit=2", "at_fork=drain", "stack_size_bytes=1",
 		"stack_size_bytes=-1", "quiet_spell_ns=999999", "quiet_spell_ns=none",
-		"quiet_spell_ns=18446744073709551615", "longest_nap_ns=999", "size=112",
-		"niceness=4294967297", "longest_nap_ns=18446744073709552616"};
+		"quiet_spell_ns=18446744073709551615", "longest_nap_ns=999", "watchdog_ns=0",
+		"watchdog_ns=999999", "watchdog_ns=never", "watchdog_ns=4611686018427387905",
+		"size=112", "niceness=4294967297", "longest_nap_ns=18446744073709552616"};
 
 	for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
 		assert_refuses(wrong[i]);

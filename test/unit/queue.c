@@ -135,6 +135,12 @@ static void ignore_failure(void *context, const struct defer_drop_failure *failu
 	(void)failure;
 }
 
+static void ignore_slow(void *context, const struct defer_drop_slow *slow)
+{
+	(void)context;
+	(void)slow;
+}
+
 Test(queue, config_tells_what_was_asked_for)
 {
 	struct defer_drop_config asked = DEFER_DROP_CONFIG_INIT;
@@ -162,6 +168,8 @@ Test(queue, config_tells_what_was_asked_for)
 	asked.watermark_interval_ns = 1000;
 	asked.watermark = ignore_level;
 	asked.error = ignore_failure;
+	asked.watchdog_ns = MS;
+	asked.watchdog = ignore_slow;
 	asked.context = &asked;
 	answers(0, defer_drop_queue_create(&queue, &asked));
 	name[0] = 'X'; /* the library has its own copy */
