@@ -32,6 +32,7 @@ static const struct {
 	{"soak", scenario_soak},
 	{"start", scenario_start},
 	{"ticket", scenario_ticket},
+	{"watchdog", scenario_watchdog},
 };
 
 #define SCENARIOS (sizeof scenarios / sizeof scenarios[0])

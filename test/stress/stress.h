@@ -55,6 +55,7 @@ void scenario_slow(struct stress *stress);
 void scenario_soak(struct stress *stress);
 void scenario_start(struct stress *stress);
 void scenario_ticket(struct stress *stress);
+void scenario_watchdog(struct stress *stress);
 
 #define CHECK(claim)                                      \
 	do {                                              \
