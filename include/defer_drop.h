@@ -25,7 +25,15 @@
  *   pthread_atfork(3). No call is a cancellation point (pthreads(7)), and none is
  *   async-cancel-safe: a thread whose cancelability type is asynchronous disables cancellation
  *   before it calls.
- * - A destructor must return: it may not longjmp away, throw or end its thread.
+ * - A destructor must return: it may not longjmp away, throw or end its thread. One that ends its
+ *   thread, or throws through a call that drains, aborts the process with a line on stderr that
+ *   names it; one that throws on a worker ends in std::terminate. A jump out of a call that drains
+ *   ends the same way, when its thread next calls the library: surely where that call's stack is no
+ *   deeper than the drain's was, mostly where it is. A jump from one destructor of a worker into
+ *   another, or to another thread's stack, is not seen, and its effect is undefined.
+ * - What a destructor changes of its thread (mask of signals, name, scheduling, locale, rounding)
+ *   stays so for those after it. A call that drains leaves errno and the cancellation state as
+ *   they were.
  * - Inside a read-side critical section of liburcu (with its QSBR flavor: in a thread that is
  *   online) nothing may wait for a queue that destroys after grace periods: neither a flush, nor a
  *   wait, nor a push for room. Where the library sees that, it answers -EDEADLK instead.
@@ -62,7 +70,8 @@ extern "C" {
 
 /* ---- The short calls: one queue for the whole process --------------------------------------- */
 
-/* Destroys an object. Runs on the worker thread, with all signals blocked. */
+/* Destroys an object. Runs on the worker thread, with all signals blocked and with cancellation
+ * disabled (pthread_setcancelstate(3)), so that to cancel the worker does nothing. */
 typedef void (*defer_drop_fn)(void *object);
 
 /*

@@ -80,7 +80,7 @@ static int drain_until_over(struct dd_completion *completion, uint64_t deadline_
 {
 	struct dd_lane *lane = completion->lane;
 	struct defer_drop_queue *queue = lane->queue;
-	struct dd_running frame;
+	DD_RUNNING(frame);
 	int result = dd_consumer_enter(queue, &frame, deadline_ns);
 
 	if (result)

@@ -17,7 +17,7 @@ static int drain_to(
 	struct dd_lane *lane, uint64_t position, uint64_t deadline_ns, uint32_t generation)
 {
 	struct defer_drop_queue *queue = lane->queue;
-	struct dd_running frame;
+	DD_RUNNING(frame);
 	int result = dd_consumer_enter(queue, &frame, deadline_ns);
 
 	if (result)
@@ -100,7 +100,7 @@ static void count_remaining(struct defer_drop_queue *queue, struct defer_drop_dr
 static int drain(struct defer_drop_queue *queue, uint64_t max_drops, uint64_t deadline_ns,
 	uint64_t *ran_total)
 {
-	struct dd_running frame;
+	DD_RUNNING(frame);
 	uint64_t ran;
 
 	if (!dd_seat_try(&queue->consumer_seat))

@@ -87,6 +87,8 @@ static void give_back(struct dd_tenancy *tenancy)
 static void farewell(void *self)
 {
 	(void)self;
+	if (dd_self.running)
+		dd_escape_report(dd_self.entered.queue, "longjmp(3) left it, and its thread ended");
 	dd_registry_lock();
 	for (unsigned i = 0; i < DD_TENANCIES; i++)
 		if (dd_self.tenancies[i].lane && !dd_self.is_leaving)

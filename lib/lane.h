@@ -10,6 +10,7 @@
 #ifndef DD_LANE_H
 #define DD_LANE_H
 
+#include "escape.h"
 #include "grace.h"
 #include "nested.h"
 #include "park.h"
@@ -74,19 +75,12 @@ struct dd_lane {
 	struct dd_lane *next_free;
 };
 
-/* A stack of the queues whose destructors a thread is running, innermost first. */
-struct dd_running {
-	struct defer_drop_queue *queue;
-	struct dd_running *outer;
-	struct dd_lane *lane; /* the thread's in the default queue, put aside */
-	int errno_before;     /* likewise: destructors may do to it what they like */
-};
-
 /* What the library knows of a thread. */
 struct dd_thread {
 	struct dd_lane *lane; /* in the default queue; dd_unattached before the first push */
 	struct dd_tenancy tenancies[DD_TENANCIES];
 	struct dd_running *running;
+	struct dd_running entered; /* the innermost of those, to tell when its frame is gone */
 	const struct defer_drop_queue *watched; /* whose watchdog it is, or NULL */
 	bool is_leaving;     /* its lanes are given back: it uses the shared ones */
 	bool has_overflowed; /* more queues than tenancies: further ones use the shared lane */
@@ -119,6 +113,8 @@ void dd_slots_unmap(struct dd_slot *slots, uint64_t capacity);
 /* Is the calling thread inside a destructor that this queue runs? */
 static inline bool dd_is_running(const struct defer_drop_queue *queue)
 {
+	if (dd_unlikely(dd_self.running != NULL))
+		dd_escape_look(__builtin_frame_address(0));
 	for (const struct dd_running *at = dd_self.running; at; at = at->outer)
 		if (at->queue == queue)
 			return true;

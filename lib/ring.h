@@ -390,6 +390,17 @@ static inline bool dd_ring_peek(struct dd_ring *ring, struct dd_drop *drop)
 	return true;
 }
 
+/* The plain drop that was taken last and is not done: its slot still tells, but for DD_TAKEN. */
+static inline struct dd_drop dd_ring_last_taken(const struct dd_ring *ring)
+{
+	uint64_t at = dd_plain_load(&ring->cursor) - 1;
+	struct dd_slot *slot = &ring->taken_from[at & ring->taken_mask];
+	/* Relaxed is enough: the take's PUBLISH carries it. */
+	defer_drop_fn word = atomic_load_explicit(&slot->destroy, memory_order_relaxed);
+
+	return (struct dd_drop){dd_plain_load(&slot->object), dd_untagged(word)};
+}
+
 /* Moves on from what was looked at: it is taken. */
 static inline void dd_ring_move_on(struct dd_ring *ring)
 {

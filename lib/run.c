@@ -139,15 +139,16 @@ static bool is_next_covered(struct dd_lane *lane)
 static bool run_nested(struct dd_lane *lane)
 {
 	while (!dd_nested_is_empty(&lane->nested)) {
-		struct dd_current nested = {.status = 0};
+		struct dd_current *nested = &lane->queue->nested;
 
 		if (!is_next_covered(lane))
 			return false;
-		dd_nested_take(&lane->nested, &nested.options, &nested.drop);
+		nested->status = 0;
+		dd_nested_take(&lane->nested, &nested->options, &nested->drop);
 		if (is_over(lane->queue))
-			abandon_nested(lane->queue, &nested);
+			abandon_nested(lane->queue, nested);
 		else
-			destroy_nested(lane, &nested);
+			destroy_nested(lane, nested);
 	}
 	return true;
 }
@@ -345,6 +346,7 @@ static bool run_last(struct dd_lane *lane)
 	}
 	dd_add(&lane->skipped_total, lane->gap);
 	lane->gap = 0;
+	lane->current.drop = taken; /* its slot does not tell any more */
 	if (!run(lane, queue, &taken))
 		return false;
 	/* The report counts up to the tail or to head; and a producer that is slow, or stopped, may
@@ -370,6 +372,19 @@ bool dd_run_last(struct dd_lane *lane)
 	}
 	run_nested(lane); /* pushed by who was told of a failure */
 	return true;
+}
+
+struct dd_drop dd_run_current(const struct defer_drop_queue *queue)
+{
+	const struct dd_lane *lane = queue->running_lane;
+	struct dd_drop last;
+
+	if (queue->nested_running)
+		return queue->nested_running->drop;
+	if (!lane)
+		return (struct dd_drop){NULL, NULL}; /* told of a watermark */
+	last = dd_ring_last_taken(&lane->ring);
+	return lane->current.width == 2 || last.destroy == DD_TAKEN ? lane->current.drop : last;
 }
 
 void dd_run_end(struct defer_drop_queue *queue)

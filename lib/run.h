@@ -21,6 +21,9 @@ uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns);
  */
 bool dd_run_last(struct dd_lane *lane);
 
+/* The drop whose destructor is running, for the consumer inside it; NULLs where there is none. */
+struct dd_drop dd_run_current(const struct defer_drop_queue *queue);
+
 /* A destructor has ended the process: what is being destroyed counts as destroyed. */
 void dd_run_end(struct defer_drop_queue *queue);
 

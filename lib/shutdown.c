@@ -40,7 +40,7 @@ static bool begin_closing(struct defer_drop_queue *queue, uint64_t drain_until_n
 /* Waits for who is draining, but not beyond the deadline: then nobody finishes the queue. */
 static void finish_here(struct defer_drop_queue *queue, uint64_t deadline_ns)
 {
-	struct dd_running frame;
+	DD_RUNNING(frame);
 
 	if (dd_consumer_enter(queue, &frame, deadline_ns))
 		return;

@@ -185,7 +185,7 @@ static int drain_until_enough(
 	struct defer_drop_queue *queue, const struct dd_watcher *wanted, uint64_t deadline_ns)
 {
 	struct defer_drop_level level = level_of(queue);
-	struct dd_running frame;
+	DD_RUNNING(frame);
 	int result = dd_consumer_enter(queue, &frame, deadline_ns);
 
 	if (result)

@@ -50,6 +50,38 @@ struct rest {
 	bool has_slept;          /* since the last round */
 };
 
+/* ---- Running destructors --------------------------------------------------------------------- */
+
+void dd_running_enter(struct dd_running *frame, struct defer_drop_queue *queue)
+{
+	*frame = (struct dd_running){
+		.queue = queue,
+		.outer = dd_self.running,
+		.lane = dd_self.lane,
+		.stack = __builtin_frame_address(0),
+		.errno_before = errno,
+	};
+	/* A push from a destructor must leave the fast path: it may be nested. */
+	dd_self.lane = &dd_unattached;
+	dd_self.running = frame;
+	/* No call is a cancellation point, not even by what its destructors call. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &frame->cancel_state);
+	dd_self.entered = *frame;
+	dd_watchdog_want(queue);
+}
+
+void dd_running_leave(struct dd_running *frame)
+{
+	dd_self.running = frame->outer;
+	if (frame->outer)
+		dd_self.entered = *frame->outer;
+	dd_self.lane = frame->lane;
+	dd_watchdog_spare(frame->queue);
+	frame->queue = NULL;
+	pthread_setcancelstate(frame->cancel_state, NULL);
+	errno = frame->errno_before;
+}
+
 static uint64_t least(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
@@ -295,7 +327,7 @@ static bool boot(struct defer_drop_queue *queue)
 static void *worker(void *argument)
 {
 	struct defer_drop_queue *queue = argument;
-	struct dd_running frame;
+	DD_RUNNING(frame);
 
 	if (!boot(queue))
 		return NULL;

@@ -41,26 +41,9 @@ void dd_worker_look(struct defer_drop_queue *queue);
 /* Closes the queue, by its consumer: runs or abandons what is left, and finishes. */
 void dd_worker_finish(struct defer_drop_queue *queue);
 
-/* Becoming and ceasing to be the thread that runs a queue's destructors. */
-static inline void dd_running_enter(struct dd_running *frame, struct defer_drop_queue *queue)
-{
-	frame->queue = queue;
-	frame->outer = dd_self.running;
-	/* A push from a destructor must leave the fast path: it may be nested. */
-	frame->lane = dd_self.lane;
-	frame->errno_before = errno;
-	dd_self.lane = &dd_unattached;
-	dd_self.running = frame;
-	dd_watchdog_want(queue);
-}
-
-static inline void dd_running_leave(const struct dd_running *frame)
-{
-	dd_self.running = frame->outer;
-	dd_self.lane = frame->lane;
-	dd_watchdog_spare(frame->queue);
-	errno = frame->errno_before;
-}
+/* Becoming and ceasing to be the thread that runs a queue's destructors. frame: a DD_RUNNING. */
+void dd_running_enter(struct dd_running *frame, struct defer_drop_queue *queue);
+void dd_running_leave(struct dd_running *frame);
 
 /* Becomes the consumer of a queue without a worker, waiting for who is. 0 or -ETIMEDOUT. */
 static inline int dd_consumer_enter(
@@ -73,7 +56,7 @@ static inline int dd_consumer_enter(
 	return result;
 }
 
-static inline void dd_consumer_leave(struct defer_drop_queue *queue, const struct dd_running *frame)
+static inline void dd_consumer_leave(struct defer_drop_queue *queue, struct dd_running *frame)
 {
 	dd_watch_leave(queue);
 	dd_running_leave(frame);

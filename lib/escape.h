@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Destructors that do not return: what is left of the consumer cannot go on, and must not be found
+ * out by others who wait for ever. So it is said, and the process aborts.
+ *
+ * Who unwinds the stack, by the end of the thread or by an exception, comes by the frame of the
+ * function that was running destructors (DD_RUNNING). Who jumps leaves that frame behind, which is
+ * seen when the thread next enters the library off the fast path, or ends.
+ */
+#ifndef DD_ESCAPE_H
+#define DD_ESCAPE_H
+
+#include <stddef.h>
+
+#include "atomic.h"
+
+struct dd_lane;
+struct defer_drop_queue;
+
+/* A stack of the queues whose destructors a thread is running, innermost first. */
+struct dd_running {
+	struct defer_drop_queue *queue; /* NULL: not entered, or left */
+	struct dd_running *outer;
+	struct dd_lane *lane; /* the thread's in the default queue, put aside */
+	const void *stack;    /* destructors run deeper, unless they change stacks */
+	int cancel_state;     /* the thread's, to be restored, like the next */
+	int errno_before;
+};
+
+_Static_assert(sizeof(struct dd_running) == 40, "no padding: it is compared as bytes");
+
+/* Defines the one in which a function runs destructors. */
+#define DD_RUNNING(frame) \
+	__attribute__((cleanup(dd_escape_catch))) struct dd_running frame = {.queue = NULL}
+
+/* The destructor that this thread was running for that queue did not return. */
+_Noreturn void dd_escape_report(struct defer_drop_queue *queue, const char *how);
+
+/* Does the thread, which is running destructors, do so no more? stack: the present depth. */
+void dd_escape_look(const void *stack);
+
+static inline void dd_escape_catch(struct dd_running *frame)
+{
+	if (dd_unlikely(frame->queue != NULL))
+		dd_escape_report(frame->queue, "its thread was ended, or an exception thrown");
+}
+
+#endif
