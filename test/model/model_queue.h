@@ -12,6 +12,11 @@
 #include <sched.h>
 #include <time.h>
 
+// The checker's cannot be written.
+#undef errno
+static int model_errno;
+#define errno model_errno
+
 struct model_mutex {
 	model_atomic<int> is_locked;
 	rl::var<int> is_there;
