@@ -59,6 +59,10 @@ void dd_watch_leave(defer_drop_queue *)
 {
 }
 
+void dd_wait_release(defer_drop_queue *)
+{
+}
+
 void dd_report(const char *, ...)
 {
 }
@@ -102,7 +106,7 @@ struct ending : rl::test_suite<ending, CALLERS + 1> {
 			dd_bell_rest(&queue->park.bell, DEFER_DROP_FOREVER);
 		RL_ASSERT(dd_read(&queue->drain_until_ns) != DEFER_DROP_FOREVER);
 		destroyed($) = DESTROYED;
-		dd_queue_set_state(queue, DD_FINISHED);
+		dd_queue_finish(queue);
 		has_ended.store(1, rl::mo_release, $);
 	}
 
