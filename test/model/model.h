@@ -48,6 +48,7 @@ template <typename type> struct model_atomic : rl::generic_atomic<type, true> {
 
 #define _Atomic(type) model_atomic<type>
 #define _Static_assert(claim, reason) // true of C, and not of the checker's types
+#define _Noreturn                     [[noreturn]]
 
 #define memory_order_relaxed rl::mo_relaxed, $
 #define memory_order_acquire rl::mo_acquire, $
