@@ -75,6 +75,7 @@ static void check_range(const struct defer_drop_config *shown)
 		is_within(shown->quiet_spell_ns, 1000000, MOST_62));
 	CHECK(is_within(shown->longest_nap_ns, 1000, 1000000000));
 	CHECK(is_within(shown->max_bytes, 1, MOST_62));
+	CHECK(!shown->watchdog_ns || is_within(shown->watchdog_ns, 1000000, MOST_62));
 	check_scheduling(shown);
 	check_marks(shown);
 }
@@ -217,6 +218,7 @@ static const struct {
 	NUMBER(high_bytes),
 	NUMBER(low_bytes),
 	NUMBER(watermark_interval_ns),
+	NUMBER(watchdog_ns),
 };
 
 static uint64_t shown_number(const struct defer_drop_config *shown, unsigned i)
