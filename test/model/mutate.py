@@ -7,6 +7,7 @@ unchanged, and leaves out steps of the protocols; each such mutant must make one
 mutants and who caught them; exit status 1 where one survives. With ONLY=FILE,... in the environment, those
 of these files.
 """
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -214,16 +215,22 @@ def main():
     mutants = [mutant for mutant in [*mutants, *step_mutants(texts)] if mutant[0] in only]
     checking = {name: [model for model in models if mention in pathlib.Path(model).read_text()]
                 for name, mention in FILES.items()}
-    survivors = 0
-    for name, label, changed in mutants:
+
+    def catcher(mutant):
+        name, _, changed = mutant
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
             for tree in ("lib", "include"):
                 shutil.copytree(pathlib.Path(root) / tree, folder / tree)
             (folder / name).write_text(changed)
-            caught = next((model for model in checking[name] if catches(folder, model)), None)
-        print(f"{label}: {'caught by ' + pathlib.Path(caught).stem if caught else 'SURVIVES'}", flush=True)
-        survivors += not caught
+            return next((model for model in checking[name] if catches(folder, model)), None)
+
+    survivors = 0
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for (_, label, _), caught in zip(mutants, pool.map(catcher, mutants)):
+            by = f"caught by {pathlib.Path(caught).stem}" if caught else "SURVIVES"
+            print(f"{label}: {by}", flush=True)
+            survivors += not caught
     print(f"{len(mutants)} mutants, {survivors} survive")
     return survivors > 0
 
