@@ -14,7 +14,7 @@ _Thread_local struct dd_thread dd_self = {.lane = &dd_unattached};
 
 static pthread_once_t farewell_once = PTHREAD_ONCE_INIT;
 static pthread_key_t farewell_key;
-static bool farewell_works; /* set once */
+static _Atomic(bool) farewell_works;
 
 /* ---- Memory ---------------------------------------------------------------------------------- */
 
@@ -100,7 +100,20 @@ static void farewell(void *self)
 
 static void make_farewell_key(void)
 {
-	farewell_works = !pthread_key_create(&farewell_key, farewell);
+	/* Relaxed is enough: pthread_once(3) carries it. */
+	atomic_store_explicit(&farewell_works, !pthread_key_create(&farewell_key, farewell),
+		memory_order_relaxed);
+}
+
+/*
+ * A static library inside a shared object goes when that is closed: threads that end later must not
+ * be sent here.
+ */
+__attribute__((destructor)) static void delete_farewell_key(void)
+{
+	/* The number may soon be another's key. */
+	if (atomic_exchange_explicit(&farewell_works, false, memory_order_relaxed))
+		pthread_key_delete(farewell_key);
 }
 
 /* Can this thread be relied on to give a lane back? */
@@ -110,7 +123,8 @@ static bool will_say_farewell(void)
 	bool will;
 
 	pthread_once(&farewell_once, make_farewell_key);
-	will = farewell_works && !pthread_setspecific(farewell_key, &dd_self);
+	will = atomic_load_explicit(&farewell_works, memory_order_relaxed) &&
+	       !pthread_setspecific(farewell_key, &dd_self);
 	errno = before; /* who cannot uses the shared lane, and its push succeeds */
 	return will;
 }

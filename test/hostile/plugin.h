@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a plugin has to offer: one symbol, `plugin`.
+ */
+#ifndef PLUGIN_H
+#define PLUGIN_H
+
+#include <defer_drop.h>
+#include <stdatomic.h>
+
+struct plugin {
+	/* Pushes so many, each of which counts itself. 0, or what the push answered. */
+	int (*push)(unsigned count, atomic_uint *destroyed, int is_slow);
+	int (*flush)(void);
+	/* Of the copy of the library that the plugin uses. */
+	struct defer_drop_queue *(*queue)(void);
+};
+
+__attribute__((visibility("default"))) extern const struct plugin plugin;
+
+#endif
