@@ -4,7 +4,6 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "report.h"
 #include "run.h"
@@ -43,8 +42,10 @@ static bool are_in_own_stack(const char *one, const char *other)
  */
 void dd_escape_look(const void *stack)
 {
+	const struct dd_running *frame = dd_self.running;
 	const struct dd_running *entered = &dd_self.entered;
-	bool is_whole = !memcmp(dd_self.running, entered, sizeof *entered);
+	bool is_whole = frame->queue == entered->queue && frame->outer == entered->outer &&
+			frame->lane == entered->lane && frame->stack == entered->stack;
 	bool is_deeper = (const char *)stack < (const char *)entered->stack;
 
 	if (is_whole && (is_deeper || !are_in_own_stack(stack, entered->stack)))

@@ -27,8 +27,6 @@ struct dd_running {
 	int errno_before;
 };
 
-_Static_assert(sizeof(struct dd_running) == 40, "no padding: it is compared as bytes");
-
 /* Defines the one in which a function runs destructors. */
 #define DD_RUNNING(frame) \
 	__attribute__((cleanup(dd_escape_catch))) struct dd_running frame = {.queue = NULL}

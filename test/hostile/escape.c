@@ -264,12 +264,14 @@ static void run_jump(void)
 		{drain_again, drain_again, jumps},
 		{drain_again, flush_again, jumps},
 		{drain_again, shut_down, jumps},
-		{drain_again, push_from_the_depth, jumps},
 		{flush_again, push_again, jumps},
 		{flush_again, drain_again, jumps},
 		{shut_down, push_again, jumps},
 		{drain_again, push_again, drop_jumper},
+#ifndef __SANITIZE_ADDRESS__ /* it may lay frames elsewhere, and nothing over them */
+		{drain_again, push_from_the_depth, jumps},
 		{drain_again, push_from_the_depth, drop_jumper},
+#endif
 	};
 
 	for (size_t i = 0; i < sizeof jumpings / sizeof *jumpings; i++)
