@@ -8,10 +8,10 @@
  *   1 -> 1  cannot happen: a reader could take half of one drop for half of the other
  *
  * Edges:
- *   BEGUN  dd_record_begin: number, release -> dd_record_read: number, acquire
- *          carries the drop
- *   ENDED  dd_record_begin: object, destroy, release -> dd_record_read: the same, acquire
- *          carries the number that says that the drop before it has ended
+ *   RECORDED  dd_record_begin: number, release -> dd_record_read: number, acquire
+ *             carries the drop
+ *   REPLACED  dd_record_begin: object, destroy, release -> dd_record_read: the same, acquire
+ *             carries the number that says that the drop before it has ended
  */
 #ifndef DD_RECORD_H
 #define DD_RECORD_H
@@ -44,11 +44,11 @@ static inline void dd_record_begin(
 	number = (number & ~(uint64_t)DD_RECORD_HAS_STATUS) + DD_RECORD_NEXT + DD_RECORD_RUNS;
 	if (has_status)
 		number |= DD_RECORD_HAS_STATUS;
-	/* ENDED->: without release this object could be taken for that of the drop before it. */
+	/* REPLACED->: without release this object could be taken for that of the drop before it. */
 	atomic_store_explicit(&record->object, drop->object, memory_order_release);
-	/* ENDED->: likewise. */
+	/* REPLACED->: likewise. */
 	atomic_store_explicit(&record->destroy, drop->destroy, memory_order_release);
-	/* BEGUN->: without release the drop before it could be taken for this one. */
+	/* RECORDED->: without release the drop before it could be taken for this one. */
 	atomic_store_explicit(&record->number, number, memory_order_release);
 }
 
@@ -56,7 +56,7 @@ static inline void dd_record_end(struct dd_record *record)
 {
 	uint64_t number = atomic_load_explicit(&record->number, memory_order_relaxed);
 
-	/* Relaxed is enough: it carries nothing; who reads the next drop has this by ENDED. */
+	/* Relaxed is enough: it carries nothing; who reads the next drop has this by REPLACED. */
 	atomic_store_explicit(
 		&record->number, number & ~(uint64_t)DD_RECORD_RUNS, memory_order_relaxed);
 }
@@ -67,12 +67,12 @@ static inline void dd_record_end(struct dd_record *record)
  */
 static inline bool dd_record_read(struct dd_record *record, struct dd_recorded *to)
 {
-	/* ->BEGUN */
+	/* ->RECORDED */
 	uint64_t number = atomic_load_explicit(&record->number, memory_order_acquire);
 
-	/* ->ENDED */
+	/* ->REPLACED */
 	to->drop.object = atomic_load_explicit(&record->object, memory_order_acquire);
-	/* ->ENDED */
+	/* ->REPLACED */
 	to->drop.destroy = atomic_load_explicit(&record->destroy, memory_order_acquire);
 	to->number = atomic_load_explicit(&record->number, memory_order_relaxed);
 	return to->number == number && (number & DD_RECORD_RUNS);

@@ -3,7 +3,8 @@
 """edges.py FOLDER...: the tables of edges at the heads of the files agree with the marks in the code.
 
 Every edge in a table has its release end marked NAME->: and its acquire end ->NAME: somewhere in the
-folders (or both as NAME<->:, where one operation is both), and every mark belongs to a table.
+folders (or both as NAME<->:, where one operation is both), every mark belongs to a table, and no name
+is in two.
 """
 import pathlib
 import re
@@ -11,11 +12,14 @@ import sys
 
 tables = {}
 marks = {}
+failures = []
 for path in sorted(path for folder in sys.argv[1:] for path in pathlib.Path(folder).rglob("*.[ch]")):
     text = path.read_text()
     head, _, body = text.partition("*/")
     if "Edges:" in head:
         for name in re.findall(r"^ \*   ([A-Z]+) ", head.partition("Edges:")[2], re.M):
+            if name in tables:
+                failures.append(f"{name}: in the tables of {tables[name]} and of {path.name}")
             tables[name] = path.name
     for before, name, after in re.findall(r"(->|\b)([A-Z]{3,})(<->|->|\b)", body):
         if before == "->":
@@ -25,7 +29,7 @@ for path in sorted(path for folder in sys.argv[1:] for path in pathlib.Path(fold
         if after == "<->":
             marks.setdefault(name, set()).update(("acquire", "release"))
 
-failures = [f"{name}: marked, but in no table" for name in marks if name not in tables]
+failures += [f"{name}: marked, but in no table" for name in marks if name not in tables]
 for name, path in tables.items():
     for end in {"acquire", "release"} - marks.get(name, set()):
         failures.append(f"{name}: in the table of {path}, but its {end} end is not marked")

@@ -63,6 +63,32 @@ void dd_wait_release(defer_drop_queue *)
 {
 }
 
+void dd_running_enter(dd_running *, defer_drop_queue *)
+{
+}
+
+void dd_running_leave(dd_running *)
+{
+}
+
+void dd_escape_report(defer_drop_queue *, const char *)
+{
+	std::abort();
+}
+
+void dd_escape_look(const void *)
+{
+}
+
+void dd_watchdog_end(defer_drop_queue *)
+{
+}
+
+bool dd_watchdog_is_self(const defer_drop_queue *)
+{
+	return false;
+}
+
 void dd_report(const char *, ...)
 {
 }
