@@ -35,9 +35,13 @@ void operator delete(void *memory, std::size_t) noexcept
 #define DD_ATOMIC_H // in place of lib/atomic.h
 #define DD_FUTEX_H  // in place of lib/futex.h
 
-// 0 until it is set, as what the library zeroes before use; it can be copied, as C's can.
-template <typename type> struct model_atomic : rl::generic_atomic<type, true> {
-	model_atomic() = default;
+// 0 until it is set, as what the library zeroes before use; it can be copied, as C's can. The store
+// is ours: relacy's own way to begin with 0 leaves part of the history uninitialised.
+template <typename type> struct model_atomic : rl::atomic<type> {
+	model_atomic()
+	{
+		this->store(type(), rl::mo_relaxed, $);
+	}
 
 	model_atomic &operator=(const model_atomic &other)
 	{
