@@ -22,8 +22,34 @@ extern const struct rcu_flavor_struct urcu_bp_flavor __attribute__((weak));
  */
 #define GATHER_NS UINT64_C(20000)
 
-/* In a forked child: the parent had waited for grace periods. Set before there are threads. */
+/*
+ * Threads of ours that are readers, or that wait for grace periods, some beyond the end of their
+ * queue; but for bp's, which survive a fork. Relaxed is enough: what a forked child sees of another
+ * thread ends at one point of it.
+ */
+static _Atomic(uint32_t) mortals;
+static _Thread_local bool is_mortal; /* a reader */
+
+/* In a forked child: the parent had some, beside who forked. Set before there are any. */
 static bool has_lost_parent;
+
+static bool is_immortal(const struct rcu_flavor_struct *flavor)
+{
+	return flavor == &urcu_bp_flavor;
+}
+
+/* Before the flavor hears of a thread, and afterwards. */
+static void begin_use(const struct rcu_flavor_struct *flavor)
+{
+	if (!is_immortal(flavor))
+		atomic_fetch_add_explicit(&mortals, 1, memory_order_relaxed);
+}
+
+static void end_use(const struct rcu_flavor_struct *flavor)
+{
+	if (!is_immortal(flavor))
+		atomic_fetch_sub_explicit(&mortals, 1, memory_order_relaxed);
+}
 
 /* ---- The thread ------------------------------------------------------------------------------ */
 
@@ -40,6 +66,7 @@ static void *wait_for_grace_periods(void *argument)
 	/* Its own name, or it would take a descriptor. */
 	pthread_setname_np(pthread_self(), "defer_drop-rcu");
 	dd_grace_thread_run(shared, shared->flavor->update_synchronize_rcu);
+	end_use(shared->flavor);
 	if (dd_grace_thread_let_go(shared))
 		dispose(shared);
 	return NULL;
@@ -70,8 +97,10 @@ static struct dd_grace_thread *start(struct defer_drop_queue *queue)
 	pthread_mutex_init(&shared->lock, NULL);
 	shared->flavor = queue->grace.flavor;
 	dd_grace_thread_init(shared, &queue->park);
+	begin_use(shared->flavor);
 	if (!create_thread(shared))
 		return shared;
+	end_use(shared->flavor);
 	errno = before;
 	dispose(shared);
 	return NULL;
@@ -102,6 +131,8 @@ static void become_reader(struct dd_grace *grace)
 {
 	if (grace->is_reader || !grace->has_worker || grace->is_orphaned)
 		return;
+	begin_use(grace->flavor);
+	is_mortal = !is_immortal(grace->flavor);
 	grace->flavor->register_thread();
 	grace->is_reader = true;
 }
@@ -155,7 +186,9 @@ static void begin(struct defer_drop_queue *queue, bool may_wait)
 	if (grace->thread) {
 		dd_grace_thread_ask(grace->thread);
 	} else if (may_wait) {
+		begin_use(grace->flavor);
 		grace->flavor->update_synchronize_rcu();
+		end_use(grace->flavor);
 		take_cover(queue);
 	}
 }
@@ -251,8 +284,11 @@ void dd_grace_enter(struct dd_grace *grace)
 
 void dd_grace_leave(struct dd_grace *grace)
 {
-	if (grace->is_reader)
+	if (grace->is_reader) {
 		grace->flavor->unregister_thread();
+		is_mortal = false;
+		end_use(grace->flavor);
+	}
 	grace->is_reader = grace->has_worker = false;
 }
 
@@ -280,7 +316,7 @@ int dd_grace_init(struct dd_grace *grace, const struct rcu_flavor_struct *flavor
 {
 	grace->flavor = flavor ? flavor : &urcu_memb_flavor;
 	grace->is_reader_from_start = flavor;
-	grace->is_orphaned = has_lost_parent && grace->flavor != &urcu_bp_flavor;
+	grace->is_orphaned = has_lost_parent && !is_immortal(grace->flavor);
 	return 0;
 }
 
@@ -317,11 +353,21 @@ bool dd_grace_exit(struct dd_grace *grace, bool is_consumer)
 	return !is_reading;
 }
 
+void dd_grace_fork(void)
+{
+	/* liburcu's own locks may be held, and its lists of readers have those who are no more. */
+	if (atomic_load_explicit(&mortals, memory_order_relaxed) == is_mortal)
+		return;
+	has_lost_parent = true;
+	is_mortal = false;
+	atomic_store_explicit(&mortals, 0, memory_order_relaxed);
+}
+
 bool dd_grace_survive(struct dd_grace *grace, bool is_worker)
 {
-	/* liburcu's own locks may be held, and its list of readers has one who is no more. */
-	if (grace->flavor != &urcu_bp_flavor && (grace->thread || (grace->is_reader && !is_worker)))
-		grace->is_orphaned = has_lost_parent = true;
+	grace->is_orphaned = has_lost_parent && !is_immortal(grace->flavor);
+	if (grace->is_orphaned)
+		atomic_store_explicit(&grace->is_used, false, memory_order_relaxed);
 	free(grace->thread);
 	grace->thread = NULL;
 	grace->is_running = false;

@@ -32,7 +32,7 @@ struct dd_grace_thread;
 
 struct dd_grace {
 	/* Read by each push after a grace period. */
-	alignas(DD_LINE) _Atomic(bool) is_used; /* any producer; never taken back */
+	alignas(DD_LINE) _Atomic(bool) is_used; /* any producer; taken back in an orphan */
 	const struct rcu_flavor_struct *flavor; /* set once, like the next */
 	bool is_reader_from_start;
 	bool is_orphaned; /* set in a forked child, before its first push */
@@ -54,7 +54,7 @@ int dd_grace_use(struct dd_grace *grace);
 /* Would that be 0, and change nothing? */
 static inline bool dd_grace_is_ready(struct dd_grace *grace)
 {
-	return atomic_load_explicit(&grace->is_used, memory_order_relaxed) && !grace->is_orphaned;
+	return atomic_load_explicit(&grace->is_used, memory_order_relaxed);
 }
 
 /* Is the calling thread a reader that a grace period of this queue would wait for? */
@@ -100,6 +100,9 @@ void dd_grace_end(struct dd_grace *grace);
  * False where it does nevertheless. is_consumer: it destroys what is left itself, and may read.
  */
 bool dd_grace_exit(struct dd_grace *grace, bool is_consumer);
+
+/* In a forked child, before any queue of it survives. */
+void dd_grace_fork(void);
 
 /*
  * In a forked child. is_worker: the calling thread is the queue's worker. False where what waits

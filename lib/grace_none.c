@@ -87,6 +87,10 @@ bool dd_grace_exit(struct dd_grace *grace, bool is_consumer)
 	return true;
 }
 
+void dd_grace_fork(void)
+{
+}
+
 bool dd_grace_survive(struct dd_grace *grace, bool is_worker)
 {
 	(void)grace;

@@ -46,6 +46,7 @@ static void after_fork_in_child(void)
 {
 	/* What the child of a process that exits would push, its own exit would not hear of. */
 	is_over = is_exiting;
+	dd_grace_fork();
 	for (struct defer_drop_queue *at = queues; at; at = at->next)
 		dd_queue_survive(at, is_exiting);
 	pthread_mutex_init(&lock, NULL);
