@@ -183,8 +183,10 @@ Test(global, start_answers_eperm_and_may_be_tried_again)
 
 	cr_assert_eq(run_child(start_as_nobody), 0);
 	snprintf(want, sizeof want, "start answers %d\nthen 0\n", -EPERM);
-	/* In builds that count what is run, nobody may not write the counters, and says so after it. */
-	cr_assert_eq(strncmp(said, want, strlen(want)), 0, "%s", said);
+#ifdef COUNTS_RUNS /* nobody may not write the counters, and says so after it */
+	said[strlen(want)] = 0;
+#endif
+	cr_assert_str_eq(said, want);
 }
 
 static void *start(void *argument)
