@@ -36,6 +36,7 @@ FILES = {
     "lib/guard.c": "guard.c",
     "lib/ref.c": "ref.c",
     "include/defer_drop/ref.h": "ref.c",
+    "lib/record.h": "record.h",
 }
 
 # A step left out: file, name, what stands there, what stands there instead.
@@ -151,6 +152,11 @@ STEPS = [
     ("lib/guard.c", "who waits for a guard is not woken", "dd_futex_wake(state, 1);", ""),
     ("lib/guard.c", "only the first guard is waited for", "i < count && !result; i++)\n\t\tresult = finish",
      "i < 1 && !result; i++)\n\t\tresult = finish"),
+    ("lib/record.h", "a drop has the number of the one before",
+     "+ DD_RECORD_NEXT + DD_RECORD_RUNS", "| DD_RECORD_RUNS"),
+    ("lib/record.h", "a status is kept for the next drop", "(number & ~(uint64_t)DD_RECORD_HAS_STATUS)", "number"),
+    ("lib/record.h", "who ends a drop does not say so", "number & ~(uint64_t)DD_RECORD_RUNS", "number"),
+    ("lib/record.h", "who reads looks at the number once", "to->number == number && (number", "(number"),
     ("lib/queue.h", "who waits for a state is not woken", "dd_futex_wake(&queue->state, INT_MAX);", ""),
     ("lib/budget.c", "who waits leaves no mark",
      "atomic_fetch_or_explicit(&queue->budget.pending_bytes, DD_BUDGET_WAITED, memory_order_relaxed);", ""),
