@@ -567,7 +567,7 @@ static void drain_other(void *object)
 {
 	(void)object;
 	ANSWERS(0, defer_drop_queue_drain(other, UINT64_MAX, FOREVER, NULL));
-	CHECK(!"a destructor that ends the process returns");
+	fail(__FILE__, __LINE__, "a destructor that ends the process does not return");
 }
 
 static void push_around(struct defer_drop_queue *queue, defer_drop_fn destroy)

@@ -389,7 +389,7 @@ static void *be_cancelled(void *ignored)
 	(void)ignored;
 	call();
 	pthread_testcancel();
-	CHECK(!"it is not cancelled");
+	fail(__FILE__, __LINE__, "it is cancelled");
 	return NULL;
 }
 
