@@ -172,7 +172,7 @@ WRAP(int, setpriority, int which, id_t who, int niceness)
 {
 	if (fails(FAULT_SCHEDULING, EACCES))
 		return -1;
-	return __real_setpriority((__priority_which_t)which, who, niceness);
+	return __real_setpriority(which, who, niceness);
 }
 
 /* ---- Files, hooks ---------------------------------------------------------------------------- */
