@@ -194,9 +194,10 @@ void test_drop_pointer()
 	std::unique_ptr<const animal> constant(new animal);
 	std::unique_ptr<animal> none;
 
+	/* First: beside the worker it would race for who destroyed. */
+	CHECK(!defer_drop::drop<defer_drop::in_place>(std::move(deferred)) && !deferred);
 	CHECK(!defer_drop::drop(std::move(cat)) && !cat);
 	CHECK(!defer_drop::drop(std::move(herd)) && !herd);
-	CHECK(!defer_drop::drop<defer_drop::in_place>(std::move(deferred)) && !deferred);
 	CHECK(!defer_drop::drop(std::move(constant)) && !constant);
 	CHECK(!defer_drop::drop(std::move(none)));
 	CHECK(!defer_drop::drop(new animal));
