@@ -120,6 +120,9 @@ struct handed_over : rl::test_suite<handed_over, OWNERS + 1> {
 		consume(1);
 		for (int owner = 0; owner < OWNERS; owner++)
 			RL_ASSERT(seen[owner] >= DROPS);
+		for (uint32_t count = dd_queue_lanes(&model.queue); --count;)
+			RL_ASSERT(dd_lane_take_over(&model.queue));
+		RL_ASSERT(!dd_lane_take_over(&model.queue));
 		for (auto *lane : lanes)
 			delete lane;
 	}

@@ -52,7 +52,7 @@ template <typename type> struct model_atomic : rl::atomic<type> {
 
 #define _Atomic(type) model_atomic<type>
 #define _Static_assert(claim, reason) // true of C, and not of the checker's types
-#define _Noreturn                     [[noreturn]]
+#define _Noreturn [[noreturn]]
 
 #define memory_order_relaxed rl::mo_relaxed, $
 #define memory_order_acquire rl::mo_acquire, $
@@ -236,25 +236,34 @@ static inline void model_arguments(int count, char **arguments)
 	more_preemptions = count > 1 ? unsigned(std::atoi(arguments[1])) : 0;
 }
 
-// Runs a scenario exhaustively, within so many preemptions, and then at random. True if all went well.
 // (What relacy tells is not to be kept in memory: it tells of failures where it has replaced new.)
-template <typename scenario> bool explore(unsigned preemptions, unsigned random_executions)
+template <typename scenario> bool model_simulate(rl::test_params params)
 {
-	rl::test_params params;
 	std::ostream nowhere(nullptr);
 
 	params.progress_stream = &nowhere;
+	params.execution_depth_limit = 5000;
+	return rl::simulate<scenario>(params);
+}
+
+// Runs a scenario at random. True if all went well.
+template <typename scenario> bool explore_randomly(unsigned executions)
+{
+	rl::test_params params;
+
+	params.search_type = rl::random_scheduler_type;
+	params.iteration_count = executions;
+	return model_simulate<scenario>(params);
+}
+
+// The same, but first exhaustively within so many preemptions.
+template <typename scenario> bool explore(unsigned preemptions, unsigned random_executions)
+{
+	rl::test_params params;
+
 	params.search_type = rl::fair_context_bound_scheduler_type;
 	params.context_bound = preemptions + more_preemptions;
-	params.execution_depth_limit = 5000;
-	bool is_good = rl::simulate<scenario>(params);
-
-	if (is_good) {
-		params.search_type = rl::random_scheduler_type;
-		params.iteration_count = random_executions;
-		is_good = rl::simulate<scenario>(params);
-	}
-	return is_good;
+	return model_simulate<scenario>(params) && explore_randomly<scenario>(random_executions);
 }
 
 #endif
