@@ -5,8 +5,8 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <unistd.h>
 
+#include "eventfd.h"
 #include "worker.h"
 
 /* Finds the lane of a ticket. Returns 0, -EINVAL or -ESTALE. */
@@ -56,6 +56,6 @@ int defer_drop_ticket_notify(const struct defer_drop_ticket *ticket, int eventfd
 		return errno == EINVAL ? -EMFILE : -errno; /* EINVAL: RLIMIT_NOFILE is 0 */
 	result = dd_wait_notify(lane, ticket->position, own);
 	if (result)
-		close(own);
+		dd_eventfd_close(own);
 	return result;
 }

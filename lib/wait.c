@@ -2,7 +2,6 @@
 #include "wait.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "budget.h"
 #include "eventfd.h"
@@ -203,7 +202,7 @@ void dd_wait_forget(struct dd_lane *lane)
 
 		unlink_first(lane);
 		if (waiter->eventfd >= 0) { /* the others lie on stacks of the parent's threads */
-			close(waiter->eventfd);
+			dd_eventfd_close(waiter->eventfd);
 			free(waiter);
 		}
 	}

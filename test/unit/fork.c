@@ -4,6 +4,8 @@
  */
 #include "unit.h"
 
+#include <sys/eventfd.h>
+
 #include "completion.h"
 
 #define FOREVER DEFER_DROP_FOREVER
@@ -810,4 +812,36 @@ Test(fork, a_child_does_not_go_on_with_a_nested_drop_of_its_parent)
 	answers(0, status_of(child));
 	let_go(&gate);
 	end_queue(nest);
+}
+
+static void *fork_while_cancelled(void *argument)
+{
+	pid_t child;
+	int status;
+
+	(void)argument;
+	pthread_cancel(pthread_self()); /* acts at the next cancellation point: fork(2) is none */
+	child = fork();
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	if (!child)
+		_exit(0);
+	cr_assert(child > 0 && waitpid(child, &status, 0) == child);
+	cr_assert(WIFEXITED(status) && !WEXITSTATUS(status));
+	return NULL;
+}
+
+Test(fork, a_thread_that_was_cancelled_forks_while_an_eventfd_is_to_be_signalled)
+{
+	struct defer_drop_queue *queue = make_for_fork(DEFER_DROP_RUNNER_CALLER, 0, 1);
+	struct defer_drop_ticket ticket;
+	pthread_t thread;
+	int fd = eventfd(0, 0);
+
+	answers(0, defer_drop_queue_push_ticket(queue, NULL, free, FOREVER, &ticket));
+	answers(0, defer_drop_ticket_notify(&ticket, fd));
+	cr_assert(!pthread_create(&thread, NULL, fork_while_cancelled, NULL));
+	cr_assert(!pthread_join(thread, NULL));
+	answers(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	answers(0, defer_drop_queue_free(queue));
+	close(fd);
 }
