@@ -346,7 +346,8 @@ static bool run_last(struct dd_lane *lane)
 	}
 	dd_add(&lane->skipped_total, lane->gap);
 	lane->gap = 0;
-	lane->current.drop = taken; /* its slot does not tell any more */
+	/* Its slot does not tell any more. */
+	lane->current.drop = (struct dd_drop){taken.object, dd_untagged(taken.destroy)};
 	if (!run(lane, queue, &taken))
 		return false;
 	/* The report counts up to the tail or to head; and a producer that is slow, or stopped, may
