@@ -3,7 +3,6 @@
 #include "grace.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <urcu/urcu-memb.h>
 
@@ -72,19 +71,6 @@ static void *wait_for_grace_periods(void *argument)
 	return NULL;
 }
 
-static int create_thread(struct dd_grace_thread *shared)
-{
-	sigset_t all;
-	sigset_t before;
-	int error;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&shared->thread, NULL, wait_for_grace_periods, shared);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return error;
-}
-
 /* NULL where there is no memory, or no thread to be had. */
 static struct dd_grace_thread *start(struct defer_drop_queue *queue)
 {
@@ -98,7 +84,7 @@ static struct dd_grace_thread *start(struct defer_drop_queue *queue)
 	shared->flavor = queue->grace.flavor;
 	dd_grace_thread_init(shared, &queue->park);
 	begin_use(shared->flavor);
-	if (!create_thread(shared))
+	if (!dd_create(&shared->thread, NULL, wait_for_grace_periods, shared))
 		return shared;
 	end_use(shared->flavor);
 	errno = before;
