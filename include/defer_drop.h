@@ -89,7 +89,8 @@ typedef void (*defer_drop_fn)(void *object);
  *   wake the worker; the first push of the process starts it.
  * Errors (the object is still the caller's):
  *   -EINVAL     destroy is NULL
- *   -ESHUTDOWN  the queue was shut down, by a call or by exit; so it is for every later push
+ *   -ESHUTDOWN  the queue was shut down, by a call or by exit; so it is for every later push,
+ *               unless an exit that was timed gave up
  *   -EAGAIN     the ring is full and the worker thread cannot be started (pthread_create(3))
  *   -ENOMEM     nested drops only: no memory to remember it
  * Ordering: the push happens before its destructor.
@@ -231,13 +232,16 @@ enum defer_drop_runner {
 enum defer_drop_at_exit {
 	DEFER_DROP_AT_EXIT_DEFAULT = 0, /* drain */
 	DEFER_DROP_AT_EXIT_DRAIN = 1,   /* destroy all, and wait for the readers of grace periods */
-	DEFER_DROP_AT_EXIT_TIMED = 2, /* destroy for exit_timeout_ns, say on stderr what is left */
+	/* Destroy for exit_timeout_ns, and say on stderr what is left. Where a destructor is still
+	 * running then, exit handlers that push while there is room are answered 0, and it is lost. */
+	DEFER_DROP_AT_EXIT_TIMED = 2,
 	DEFER_DROP_AT_EXIT_ABANDON = 3, /* wait for the destructor that is running, and no more */
 };
 
 /*
  * What becomes, in a forked child, of the drops that were pending in the parent. Queues that the
- * parent had begun to shut down, by exit too, are shut down in the child, with none.
+ * parent had begun to shut down, by exit too, are shut down in the child, with none. Of a watermark
+ * the child has been told what the parent was: it goes on from that level.
  */
 enum defer_drop_at_fork {
 	DEFER_DROP_AT_FORK_DEFAULT = 0, /* empty */
@@ -328,7 +332,7 @@ struct defer_drop_config {
 	 * <urcu/urcu-memb.h>]. Given, the worker is its reader from the start, else from the first
 	 * drop after a grace period on: then destructors may enter read-side critical sections.
 	 * Whoever drains a queue must be a reader by itself. -ENOTSUP in a build without liburcu.
-	  * */
+	 */
 	const struct rcu_flavor_struct *rcu_flavor;
 
 	/* A destructor that runs for so long is reported, at the latest when it has run for a quarter
