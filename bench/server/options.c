@@ -21,7 +21,7 @@ static void print_usage(void)
 	     "                        drop      defer_drop's worker\n"
 	     "                        loop      the loop, draining defer_drop's queue\n"
 	     "  --reclaim-min N     the nodes, or pages, from which garbage is left to that way;\n"
-	     "                      1..1000000000 [8]\n"
+	     "                      1..1000000000 [16]\n"
 	     "  --queue-size N      drops that may wait, a power of two in 2..16777216 [4096]\n"
 	     "  --queue-bytes N     what they may hold; 1..2^62 [268435456]\n"
 	     "  --budget-us N       for draining in a turn of the loop; 1..1000000 [200]\n"
@@ -137,7 +137,7 @@ void options_parse(struct server_options *options, int count, char **arguments)
 		.max_clients = 10000,
 		.max_memory_bytes = UINT64_C(4) << 30,
 		.reclaim = {.way = &reclaim_drop,
-			.min_weight = 8, /* measured: bench/server/compare.py */
+			.min_weight = 16, /* measured: bench/server/compare.py */
 			.queue_size = 4096,
 			.max_bytes = 256 << 20,
 			.budget_ns = 200000},
