@@ -214,7 +214,8 @@ static int disclaim(struct dd_lane *lane, uint64_t width)
 
 /*
  * Claims positions in the shared lane, waiting for room until the time is over. Who waits has
- * claimed nothing: or each of many producers would be woken for its one position, with a system call.
+ * claimed nothing: or each of many producers would be woken for its one position, by a system
+ * call.
  */
 static int claim_slowly(struct dd_lane *lane, uint64_t width, uint64_t timeout_ns, uint64_t *at)
 {

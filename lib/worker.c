@@ -87,8 +87,7 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* ---- Rounds ------------------------------------------------------------------------------------
- * */
+/* ---- Rounds ---------------------------------------------------------------------------------- */
 
 /* The backlog of a lane now. It reads the producers' line, which costs them a miss. */
 static uint64_t look_at_backlog(struct dd_lane *lane)
