@@ -84,7 +84,7 @@ static struct dd_grace_thread *start(struct defer_drop_queue *queue)
 	shared->flavor = queue->grace.flavor;
 	dd_grace_thread_init(shared, &queue->park);
 	begin_use(shared->flavor);
-	if (!dd_create(&shared->thread, NULL, wait_for_grace_periods, shared))
+	if (!dd_thread_create(&shared->thread, NULL, wait_for_grace_periods, shared))
 		return shared;
 	end_use(shared->flavor);
 	errno = before;
@@ -317,7 +317,7 @@ void dd_grace_end(struct dd_grace *grace)
 	if (grace->is_running)
 		pthread_detach(shared->thread);
 	else
-		dd_join(shared->thread);
+		dd_thread_join(shared->thread);
 	if (dd_grace_thread_let_go(shared))
 		dispose(shared);
 	grace->thread = NULL;

@@ -17,12 +17,12 @@
 #define DD_QUEUE_H
 
 #include <pthread.h>
-#include <signal.h>
 
 #include "boot.h"
 #include "budget.h"
 #include "config.h"
 #include "lane.h"
+#include "thread.h"
 #include "wait.h"
 #include "watch.h"
 #include "watchdog.h"
@@ -177,31 +177,6 @@ static inline uint32_t dd_queue_lanes(struct defer_drop_queue *queue)
 	/* ->LANES, see handover.h: without acquire the newest lane could be read before it was
 	 * stored. */
 	return atomic_load_explicit(&queue->lane_count, memory_order_acquire);
-}
-
-/* pthread_create(3), with all signals blocked from the start. */
-static inline int dd_create(pthread_t *thread, const pthread_attr_t *attributes,
-	void *(*run)(void *argument), void *argument)
-{
-	sigset_t all;
-	sigset_t before;
-	int error;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(thread, attributes, run, argument);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return error;
-}
-
-/* pthread_join(3), but no cancellation point. */
-static inline void dd_join(pthread_t thread)
-{
-	int state;
-
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-	pthread_join(thread, NULL);
-	pthread_setcancelstate(state, NULL);
 }
 
 static inline uint64_t dd_read(_Atomic(uint64_t) *counter)

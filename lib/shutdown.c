@@ -71,7 +71,7 @@ static void join(struct defer_drop_queue *queue)
 	pthread_mutex_unlock(&queue->control);
 	if (is_joiner) {
 		if (atomic_load_explicit(&queue->has_thread, memory_order_relaxed))
-			dd_join(queue->thread);
+			dd_thread_join(queue->thread);
 		dd_watchdog_end(queue);
 		dd_grace_end(&queue->grace);
 		dd_queue_set_state(queue, DD_JOINED);

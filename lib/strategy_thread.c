@@ -4,11 +4,10 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "defer_drop/strategy.h"
+#include "thread.h"
 
 struct drop {
 	void *object;
@@ -24,18 +23,12 @@ static void *run(void *argument)
 	return NULL;
 }
 
-/* With all signals blocked, as on a worker. Returns 0 or an error of pthread_create(3). */
+/* Returns 0 or an error of pthread_create(3). */
 static int start(struct drop *drop)
 {
 	pthread_t thread;
-	sigset_t all;
-	sigset_t before;
-	int error;
+	int error = dd_thread_create(&thread, NULL, run, drop);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&thread, NULL, run, drop);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (!error)
 		pthread_detach(thread);
 	return error;

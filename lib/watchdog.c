@@ -145,7 +145,7 @@ int dd_watchdog_start(struct defer_drop_queue *queue)
 	if (!queue->is_watched || state_of(self) == DD_WATCHDOG_ENDING ||
 		atomic_load_explicit(&self->has_thread, memory_order_relaxed))
 		return 0;
-	if (dd_create(&self->thread, NULL, watchdog, queue))
+	if (dd_thread_create(&self->thread, NULL, watchdog, queue))
 		return -EAGAIN;
 	atomic_store_explicit(&self->has_thread, true, memory_order_relaxed);
 	return 0;
@@ -211,7 +211,7 @@ void dd_watchdog_end(struct defer_drop_queue *queue)
 		return;
 	dd_futex_wake(&self->state, 1);
 	/* Fails, as it should, where the watchdog itself ends the process. */
-	dd_join(self->thread);
+	dd_thread_join(self->thread);
 }
 
 void dd_watchdog_survive(struct defer_drop_queue *queue)

@@ -383,7 +383,7 @@ static int create_thread(struct defer_drop_queue *queue, bool is_as_configured)
 		return -error;
 	error = set_attributes(&queue->config, &attributes, is_as_configured);
 	if (!error)
-		error = dd_create(&queue->thread, &attributes, worker, queue);
+		error = dd_thread_create(&queue->thread, &attributes, worker, queue);
 	pthread_attr_destroy(&attributes);
 	return -error;
 }
@@ -393,7 +393,7 @@ static int wait_for_boot(struct defer_drop_queue *queue)
 	int result = dd_boot_await(&queue->boot);
 
 	if (result)
-		dd_join(queue->thread);
+		dd_thread_join(queue->thread);
 	return result;
 }
 

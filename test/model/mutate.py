@@ -175,7 +175,7 @@ STEPS = [
      "atomic_store_explicit(&queue->watchdog.state, DD_WATCHDOG_SPARED, memory_order_relaxed)"),
     ("lib/watchdog.c", "who ends the watchdog does not wake it",
      "dd_futex_wake(&self->state, 1);\n\t/* Fails", "/* Fails"),
-    ("lib/watchdog.c", "who ends the watchdog does not join it", "dd_join(self->thread);", ""),
+    ("lib/watchdog.c", "who ends the watchdog does not join it", "dd_thread_join(self->thread);", ""),
     ("lib/watchdog.c", "a watchdog is started that was ended",
      "state_of(self) == DD_WATCHDOG_ENDING ||", ""),
     ("lib/watchdog.c", "a watchdog is started twice",
