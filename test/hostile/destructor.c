@@ -106,20 +106,6 @@ static void run_fan(void)
 
 /* ---- Destructors that wait ------------------------------------------------------------------- */
 
-/* A destructor that blocks until it is let go. */
-struct gate {
-	atomic_bool is_entered;
-	atomic_bool is_open;
-};
-
-static void pass_gate(void *object)
-{
-	struct gate *gate = object;
-
-	gate->is_entered = true;
-	AWAIT(gate->is_open);
-}
-
 static void do_nothing(void *object)
 {
 	(void)object;

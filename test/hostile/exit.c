@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+static struct gate gate;
+
 #define FOREVER DEFER_DROP_FOREVER
 
 /* The status of processes that end as they should. */
@@ -36,21 +38,9 @@ static void spawn(void *(*run)(void *), void *argument)
 	CHECK(!pthread_detach(thread)); /* most are still there when the process ends */
 }
 
-static struct gate {
-	atomic_bool is_entered;
-	atomic_bool is_open;
-} gate;
-
-static void pass_gate(void *object)
-{
-	(void)object;
-	atomic_store(&gate.is_entered, true);
-	AWAIT(atomic_load(&gate.is_open));
-}
-
 static void hold_up(void)
 {
-	ANSWERS(0, defer_drop(NULL, pass_gate));
+	ANSWERS(0, defer_drop(&gate, pass_gate));
 	AWAIT(atomic_load(&gate.is_entered));
 }
 
@@ -394,7 +384,7 @@ static void use_in_vain(void)
 	ANSWERS(-ESHUTDOWN, defer_drop_ticket_wait(&waiting.ticket, FOREVER));
 	ANSWERS(-ESHUTDOWN,
 		defer_drop_queue_wait_backlog(defer_drop_queue_default(), 0, 0, FOREVER));
-	while (!defer_drop(NULL, pass_gate))
+	while (!defer_drop(&gate, pass_gate))
 		; /* as long as there is room; it is not reported any more */
 	if (waiting.wait == IN_COMPLETION || waiting.wait == IN_SHUTDOWN)
 		return; /* they wait for the destructor itself */
@@ -402,7 +392,7 @@ static void use_in_vain(void)
 	ANSWERS(-ESHUTDOWN, 1 - (int)atomic_load(&waiting.ledger->mark));
 	/* If it does return, the worker still has the last word. */
 	atomic_store(&gate.is_open, true);
-	AWAIT(defer_drop_try(NULL, pass_gate) == -ESHUTDOWN);
+	AWAIT(defer_drop_try(&gate, pass_gate) == -ESHUTDOWN);
 	AWAIT(!stats_of(defer_drop_queue_default()).backlog);
 	CHECK(stats_of(defer_drop_queue_default()).destroyed_total == 1);
 }
@@ -433,8 +423,8 @@ static void exit_beside_drain(void *argument)
 	config.at_exit = DEFER_DROP_AT_EXIT_TIMED;
 	config.exit_timeout_ns = 1000000;
 	ANSWERS(0, defer_drop_queue_create(&queue, &config));
-	ANSWERS(0, defer_drop_queue_push(queue, NULL, pass_gate));
-	ANSWERS(0, defer_drop_queue_push(queue, NULL, pass_gate));
+	ANSWERS(0, defer_drop_queue_push(queue, &gate, pass_gate));
+	ANSWERS(0, defer_drop_queue_push(queue, &gate, pass_gate));
 	spawn(drain_in_thread, queue);
 	AWAIT(atomic_load(&gate.is_entered));
 	exit(GOOD);

@@ -110,20 +110,6 @@ static struct defer_drop_stats stats_of(struct defer_drop_queue *queue)
 	return stats;
 }
 
-/* A destructor that holds up whoever runs it. */
-struct gate {
-	atomic_bool is_entered;
-	atomic_bool is_open;
-};
-
-static void pass_gate(void *object)
-{
-	struct gate *gate = object;
-
-	atomic_store(&gate->is_entered, true);
-	AWAIT(atomic_load(&gate->is_open));
-}
-
 /* Through which one passes. */
 static struct gate open_one = {.is_open = true};
 

@@ -79,6 +79,14 @@ int ledger_push(struct ledger *ledger, struct defer_drop_queue *queue)
 	return error;
 }
 
+void pass_gate(void *object)
+{
+	struct gate *gate = object;
+
+	atomic_store(&gate->is_entered, true);
+	AWAIT(atomic_load(&gate->is_open));
+}
+
 /* Reads until all writers have closed; keeps what there is room for. */
 static void read_words(int from, char *words, size_t size)
 {

@@ -12,6 +12,7 @@
 
 #include <defer_drop.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -77,6 +78,15 @@ struct ledger *ledger_open(void);
 void ledger_count(void *ledger);
 /* Pushes one drop that counts itself destroyed, and counts it accepted where it was. */
 int ledger_push(struct ledger *ledger, struct defer_drop_queue *queue);
+
+/* Holds up whoever destroys it until it is let on. */
+struct gate {
+	atomic_bool is_entered;
+	atomic_bool is_open;
+};
+
+/* A destructor: its object is a gate. */
+void pass_gate(void *gate);
 
 /* How a child ended. */
 struct outcome {

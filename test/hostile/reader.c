@@ -18,6 +18,8 @@
 #include <urcu/urcu-memb.h>
 #include <urcu/urcu-qsbr.h>
 
+static struct gate gate;
+
 #define MS UINT64_C(1000000)
 
 /* The status of processes that end as they should. */
@@ -263,18 +265,6 @@ static void run_orphan_later(void)
 
 /* ---- fork with bp ---------------------------------------------------------------------------- */
 
-static struct gate {
-	atomic_bool is_entered;
-	atomic_bool is_open;
-} gate;
-
-static void pass_gate(void *object)
-{
-	(void)object;
-	atomic_store(&gate.is_entered, true);
-	AWAIT(atomic_load(&gate.is_open));
-}
-
 static void run_good_bp_child(void (*body)(void *argument), void *argument)
 {
 	pid_t child;
@@ -332,7 +322,7 @@ static void fork_bp_beside_reader(void *argument)
 	ANSWERS(0, defer_drop_flush_timed(DEADLINE_NS));
 	atomic_store(&ledger->destroyed, 0);
 	enter(&reader, &urcu_bp_flavor);
-	ANSWERS(0, defer_drop(NULL, pass_gate));
+	ANSWERS(0, defer_drop(&gate, pass_gate));
 	AWAIT(atomic_load(&gate.is_entered));
 	ANSWERS(0, push_after(ledger, defer_drop_queue_default()));
 	ANSWERS(0, ledger_push(ledger, defer_drop_queue_default()));
@@ -442,7 +432,7 @@ static void exit_worker_online(void *ledger)
 
 	start(&urcu_qsbr_flavor, 0, 0);
 	options.flags = DEFER_DROP_AFTER_GRACE_PERIOD;
-	ANSWERS(0, defer_drop(NULL, pass_gate));
+	ANSWERS(0, defer_drop(&gate, pass_gate));
 	ANSWERS(0, defer_drop(NULL, exit_good));
 	for (unsigned i = 0; i < 3; i++)
 		ANSWERS(0, defer_drop_with(ledger, count_online, 0, &options));

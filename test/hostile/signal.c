@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+static struct gate gate;
+
 #define PRODUCERS 4
 #define UNTOUCHED 4711 /* in errno */
 #define SHORT_NS  UINT64_C(20000000)
@@ -275,16 +277,6 @@ static void run_storm_restart(void)
 
 /* ---- Deadlines, in a storm ------------------------------------------------------------------- */
 
-static atomic_bool is_gate_open;
-static atomic_bool is_in_gate;
-
-static void pass_gate(void *object)
-{
-	(void)object;
-	atomic_store(&is_in_gate, true);
-	AWAIT(atomic_load(&is_gate_open));
-}
-
 /* The worker stands in a gate, before a ring that is full. */
 static struct defer_drop_ticket fill(uint32_t max_lanes, struct defer_drop_completion *completion)
 {
@@ -296,10 +288,10 @@ static struct defer_drop_ticket fill(uint32_t max_lanes, struct defer_drop_compl
 	config.max_lanes = max_lanes;
 	config.max_bytes = 100;
 	ANSWERS(0, defer_drop_queue_create(&queue, &config));
-	atomic_store(&is_in_gate, false);
-	atomic_store(&is_gate_open, false);
-	ANSWERS(0, defer_drop_queue_push(queue, NULL, pass_gate));
-	AWAIT(atomic_load(&is_in_gate));
+	atomic_store(&gate.is_entered, false);
+	atomic_store(&gate.is_open, false);
+	ANSWERS(0, defer_drop_queue_push(queue, &gate, pass_gate));
+	AWAIT(atomic_load(&gate.is_entered));
 	options.bytes = 100;
 	options.completion = completion;
 	ANSWERS(0, defer_drop_queue_push_with(queue, NULL, ignore, 0, &options));
@@ -331,7 +323,7 @@ static void time_out(uint32_t max_lanes)
 	TIMES_OUT(defer_drop_ticket_wait(&ticket, SHORT_NS));
 	TIMES_OUT(defer_drop_completion_wait(&completion, SHORT_NS, NULL));
 	TIMES_OUT(defer_drop_queue_wait_backlog(queue, 0, UINT64_MAX, SHORT_NS));
-	atomic_store(&is_gate_open, true);
+	atomic_store(&gate.is_open, true);
 	ANSWERS(0, defer_drop_completion_wait(&completion, DEADLINE_NS, NULL));
 	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, &report));
 	CHECK(report.destroyed_total == 3 && !report.left_total);
@@ -391,9 +383,9 @@ static void run_worker(void)
 
 	for (unsigned i = 0; i < SIGNALS; i++)
 		handle(signals[i], count_signal, 0);
-	ANSWERS(0, defer_drop(NULL, pass_gate)); /* starts it, with no signal blocked here */
-	AWAIT(atomic_load(&is_in_gate));
-	atomic_store(&is_gate_open, true);
+	ANSWERS(0, defer_drop(&gate, pass_gate)); /* starts it, with no signal blocked here */
+	AWAIT(atomic_load(&gate.is_entered));
+	atomic_store(&gate.is_open, true);
 	send_to_the_worker_alone();
 	sigemptyset(&none);
 	CHECK(!pthread_sigmask(SIG_SETMASK, &none, NULL));

@@ -22,6 +22,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+static struct gate gate;
+
 #define MATE_DROPS 40
 #define A_BIT_NS   UINT64_C(2000000)
 /* So long the debugger waits for what need not come to pass. */
@@ -236,22 +238,12 @@ static void be_let_go(void)
 	CHECK(stage->victim_destroyed == stage->victim_accepted);
 }
 
-static atomic_bool is_gate_open;
-static atomic_bool is_in_gate;
-
-static void pass_gate(void *object)
-{
-	(void)object;
-	atomic_store(&is_in_gate, true);
-	AWAIT(atomic_load(&is_gate_open));
-}
-
 static void overtake(void)
 {
-	atomic_store(&is_in_gate, false);
-	atomic_store(&is_gate_open, false);
-	ANSWERS(0, defer_drop_queue_push(queue, NULL, pass_gate));
-	AWAIT(atomic_load(&is_in_gate));
+	atomic_store(&gate.is_entered, false);
+	atomic_store(&gate.is_open, false);
+	ANSWERS(0, defer_drop_queue_push(queue, &gate, pass_gate));
+	AWAIT(atomic_load(&gate.is_entered));
 	while (!defer_drop_queue_push_try(
 		queue, (void *)(uintptr_t)stage->mate_accepted, destroy_mates))
 		atomic_fetch_add(&stage->mate_accepted, 1);
@@ -259,7 +251,7 @@ static void overtake(void)
 
 static void give_way(void)
 {
-	atomic_store(&is_gate_open, true);
+	atomic_store(&gate.is_open, true);
 	AWAIT(stage->answered);
 	ANSWERS(0, defer_drop_queue_flush(queue, DEADLINE_NS));
 	CHECK(stage->mate_destroyed == stage->mate_accepted);

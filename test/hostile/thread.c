@@ -14,6 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
+static struct gate gate;
+
 #define MOST_THREADS 100000
 #define SMALL_STACK  ((size_t)sysconf(_SC_THREAD_STACK_MIN) + 65536)
 
@@ -53,23 +55,12 @@ static void ignore(void *object)
 	(void)object;
 }
 
-/* A destructor that holds the worker up. */
-static atomic_bool is_gate_open;
-static atomic_bool is_in_gate;
-
-static void pass_gate(void *object)
-{
-	(void)object;
-	atomic_store(&is_in_gate, true);
-	AWAIT(atomic_load(&is_gate_open));
-}
-
 static void shut_gate(void)
 {
-	atomic_store(&is_in_gate, false);
-	atomic_store(&is_gate_open, false);
-	ANSWERS(0, defer_drop_queue_push(queue, NULL, pass_gate));
-	AWAIT(atomic_load(&is_in_gate));
+	atomic_store(&gate.is_entered, false);
+	atomic_store(&gate.is_open, false);
+	ANSWERS(0, defer_drop_queue_push(queue, &gate, pass_gate));
+	AWAIT(atomic_load(&gate.is_entered));
 }
 
 static void start(pthread_t *thread, bool is_detached, void *(*run)(void *), void *argument)
@@ -282,7 +273,7 @@ static void *find_full(void *argument)
 	struct member *member = argument;
 
 	find_full_at_the_end(NULL);
-	atomic_store(&is_gate_open, true);
+	atomic_store(&gate.is_open, true);
 	while (member->pushed < CROWD_DROPS)
 		push_of(member);
 	return NULL;
@@ -429,7 +420,7 @@ static void cancel_in(void (*way)(void), uint32_t max_lanes, void *(*run)(void *
 	for (unsigned i = 0; i < CANCELLED; i++)
 		CHECK(!pthread_cancel(threads[i]));
 	rest_a_bit();
-	atomic_store(&is_gate_open, true);
+	atomic_store(&gate.is_open, true);
 	for (unsigned i = 0; i < CANCELLED; i++)
 		CHECK(!pthread_join(threads[i], NULL)); /* it ends in no other way */
 	CHECK(atomic_load(&answered) == CANCELLED);
