@@ -70,6 +70,32 @@ static void leave(struct reader *reader)
 	CHECK(!pthread_join(reader->thread, NULL));
 }
 
+/* ---- Who waits for readers ------------------------------------------------------------------- */
+
+static flavor_t told_of;
+static atomic_bool is_awaited;
+
+static void tell_and_synchronize(void)
+{
+	atomic_store(&is_awaited, true);
+	told_of->update_synchronize_rcu();
+}
+
+/*
+ * This flavor, which tells besides when its readers are waited for: only then does somebody wait
+ * who cannot be dismissed. Not for cases that fork with bp: nobody would take this for bp there.
+ */
+static flavor_t tell_of(flavor_t flavor)
+{
+	static struct rcu_flavor_struct telling;
+
+	told_of = flavor;
+	telling = *flavor;
+	telling.update_synchronize_rcu = tell_and_synchronize;
+	atomic_store(&is_awaited, false);
+	return &telling;
+}
+
 /* ---- Queues ---------------------------------------------------------------------------------- */
 
 static struct defer_drop_queue *make_queue(flavor_t flavor, uint32_t runner)
@@ -250,12 +276,14 @@ static void be_orphan_anew(void *argument)
 
 static void run_orphan_later(void)
 {
+	flavor_t flavor = tell_of(&urcu_memb_flavor);
 	struct ledger *ledger = ledger_open();
-	struct defer_drop_queue *queue = make_queue(NULL, DEFER_DROP_RUNNER_WORKER);
+	struct defer_drop_queue *queue = make_queue(flavor, DEFER_DROP_RUNNER_WORKER);
 	struct reader reader;
 
-	enter(&reader, &urcu_memb_flavor);
+	enter(&reader, flavor);
 	push_stuck(ledger, queue, DEFER_DROP_RUNNER_WORKER);
+	AWAIT(atomic_load(&is_awaited));
 	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_ABANDON, 0, NULL));
 	ANSWERS(0, defer_drop_queue_free(queue));
 	run_good_child(be_orphan_anew, ledger);
@@ -458,7 +486,7 @@ static void run_online(void)
 
 static void shut_down_beside(flavor_t flavor, uint32_t runner, uint32_t mode)
 {
-	struct defer_drop_queue *queue = make_queue(flavor, runner);
+	struct defer_drop_queue *queue = make_queue(tell_of(flavor), runner);
 	bool is_timed = mode == DEFER_DROP_SHUTDOWN_TIMED;
 	struct ledger *ledger = ledger_open();
 	struct defer_drop_report report;
@@ -466,6 +494,7 @@ static void shut_down_beside(flavor_t flavor, uint32_t runner, uint32_t mode)
 
 	enter(&reader, flavor);
 	push_stuck(ledger, queue, runner);
+	AWAIT(atomic_load(&is_awaited));
 	ANSWERS(is_timed ? -ETIMEDOUT : 0,
 		defer_drop_queue_shutdown(queue, mode, is_timed ? MS : 0, &report));
 	CHECK(report.left_total == 3 && !report.destroyed_total);
