@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // A thread takes an object out of the reach of a reader and drops it, the consumer asks another thread to
-// wait for a grace period, and is woken when it has passed: the reader is done with the object by then. The
-// one of the two that lets go last disposes of what they share, be there a grace period left or not.
+// wait for a grace period, and is woken when it has passed: the reader is done with the object by then. Asked
+// again before that, the thread waits for another one. The one of the two that lets go last disposes of what
+// they share, be there a grace period left or not.
 #include "model_queue.h"
 
 #define pthread_t int
@@ -194,11 +195,61 @@ template <int LAST> struct left : rl::test_suite<left<LAST>, 2> {
 	}
 };
 
+rl::atomic<int> *begun_at; // what was asked for when the last grace period began
+rl::atomic<int> *last_asked;
+
+void begin()
+{
+	begun_at->store(last_asked->load(rl::mo_relaxed, $), rl::mo_relaxed, $);
+	model_yield();
+}
+
+// The consumer does not wait for one before it asks for the next.
+struct asked_again : rl::test_suite<asked_again, 2> {
+	grace_model grace;
+	rl::atomic<int> begun;
+	rl::atomic<int> asked;
+
+	void before()
+	{
+		grace.make();
+		begun.store(0, rl::mo_relaxed, $);
+		asked.store(0, rl::mo_relaxed, $);
+		begun_at = &begun;
+		last_asked = &asked;
+	}
+
+	void consume()
+	{
+		for (int i = 1; i <= 2; i++) {
+			asked.store(i, rl::mo_relaxed, $);
+			dd_grace_thread_ask(grace.shared);
+		}
+		grace.rest();
+		RL_ASSERT(begun.load(rl::mo_relaxed, $) == 2);
+		dd_grace_thread_dismiss(grace.shared);
+		grace.let_go();
+	}
+
+	void thread(unsigned index)
+	{
+		if (index)
+			return consume();
+		dd_grace_thread_run(grace.shared, begin);
+		grace.let_go();
+	}
+
+	void after()
+	{
+		RL_ASSERT(grace.disposals == 1);
+	}
+};
+
 } // namespace
 
 int main(int count, char **arguments)
 {
 	model_arguments(count, arguments);
 	return !(explore<waited_for>(0, 50000) && explore<left<0>>(3, 20000) &&
-		 explore<left<2>>(0, 20000));
+		 explore<left<2>>(0, 20000) && explore<asked_again>(1, 20000));
 }

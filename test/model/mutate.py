@@ -76,6 +76,8 @@ STEPS = [
      "(atomic_store_explicit(bell, DD_BELL_NAPPING, memory_order_relaxed), awake == DD_BELL_AWAKE)"),
     ("lib/park.h", "a ring that leaves no mark",
      "atomic_fetch_or_explicit(bell, DD_BELL_RUNG", "atomic_fetch_or_explicit(bell, DD_BELL_AWAKE"),
+    ("lib/park.h", "who rings where another rang wakes nobody",
+     "if (before & DD_BELL_NAPPING)", "if (before == DD_BELL_NAPPING)"),
     ("lib/completion.h", "a completion in use is used",
      "if (state != DD_COMPLETION_UNUSED && state != DD_COMPLETION_OVER)\n\t\t\treturn false;", ""),
     ("lib/completion.h", "the last status is kept",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Two callers shut a queue down in different ways while its worker runs: the worker is asked once, knows the
-// earlier deadline then, and is joined once, and both callers get its final counters.
+// Two callers shut a queue down in different ways. Its worker is asked once, knows the earlier deadline then,
+// and is joined once; where there is none, the first caller finishes the queue. Both get its final counters.
 #include "model.h"
 
 #include <pthread.h>
@@ -48,10 +48,6 @@ int dd_queue_open(defer_drop_queue *)
 }
 
 void dd_run_end(defer_drop_queue *)
-{
-}
-
-void dd_worker_finish(defer_drop_queue *)
 {
 }
 
@@ -103,12 +99,22 @@ int defer_drop_queue_stats(defer_drop_queue *, defer_drop_stats *stats)
 	return 0;
 }
 
+enum { DESTROYED = 7 };
+
+// What worker.c does with what is left, and then.
+void dd_worker_finish(defer_drop_queue *queue)
+{
+	(*model_destroyed)($) = DESTROYED;
+	dd_queue_finish(queue);
+}
+
 namespace
 {
 
-enum { CALLERS = 2, DESTROYED = 7 };
+enum { CALLERS = 2 };
 
-struct ending : rl::test_suite<ending, CALLERS + 1> {
+// With a worker, and without.
+template <bool HAS_WORKER> struct ending : rl::test_suite<ending<HAS_WORKER>, CALLERS + HAS_WORKER> {
 	queue_model<2, false> model;
 	rl::atomic<int> has_ended;
 	rl::var<int> destroyed;
@@ -117,7 +123,7 @@ struct ending : rl::test_suite<ending, CALLERS + 1> {
 	{
 		has_ended.store(0, rl::mo_relaxed, $);
 		destroyed($) = 0;
-		model.queue.has_thread.store(true, rl::mo_relaxed, $);
+		model.queue.has_thread.store(HAS_WORKER, rl::mo_relaxed, $);
 		model_ended = &has_ended;
 		model_destroyed = &destroyed;
 		model_joins = 0;
@@ -131,8 +137,7 @@ struct ending : rl::test_suite<ending, CALLERS + 1> {
 		while (dd_queue_state(queue) == DD_OPEN)
 			dd_bell_rest(&queue->park.bell, DEFER_DROP_FOREVER);
 		RL_ASSERT(dd_read(&queue->drain_until_ns) != DEFER_DROP_FOREVER);
-		destroyed($) = DESTROYED;
-		dd_queue_finish(queue);
+		dd_worker_finish(queue);
 		has_ended.store(1, rl::mo_release, $);
 	}
 
@@ -152,7 +157,7 @@ struct ending : rl::test_suite<ending, CALLERS + 1> {
 
 	void after()
 	{
-		RL_ASSERT(model_joins == 1);
+		RL_ASSERT(model_joins == HAS_WORKER);
 		RL_ASSERT(!dd_read(&model.queue.drain_until_ns));
 		RL_ASSERT(dd_queue_state(&model.queue) == DD_JOINED);
 	}
@@ -163,5 +168,5 @@ struct ending : rl::test_suite<ending, CALLERS + 1> {
 int main(int count, char **arguments)
 {
 	model_arguments(count, arguments);
-	return !explore<ending>(0, 50000);
+	return !(explore<ending<false>>(2, 20000) && explore<ending<true>>(0, 50000));
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The consumer goes to sleep for good while a producer pushes, with membarrier and without: the drop is
-// destroyed, however late. And while another thread has a wish and rings: the wish is seen.
+// destroyed, however late. And while another thread has a wish and rings: the wish is seen, also where a third
+// one is stopped while it rings.
 #include "model.h"
 
 namespace
@@ -50,7 +51,9 @@ template <uint32_t ATTENTION> struct pushed_to : rl::test_suite<pushed_to<ATTENT
 	}
 };
 
-struct rung_for : rl::test_suite<rung_for, 2> {
+enum { CONSUMER, WISHER, STOPPED };
+
+template <int THREADS> struct rung_for : rl::test_suite<rung_for<THREADS>, THREADS> {
 	ring_model<2, false> model;
 	rl::atomic<int> wish;
 
@@ -71,9 +74,20 @@ struct rung_for : rl::test_suite<rung_for, 2> {
 			deep_sleep(model);
 	}
 
+	// Comes as far as dd_bell_ring does before its system call, and no further.
+	void stop()
+	{
+		model.park.bell.fetch_or(DD_BELL_RUNG, rl::mo_acq_rel, $);
+	}
+
 	void thread(unsigned index)
 	{
-		index ? consume() : want();
+		if (index == CONSUMER)
+			consume();
+		else if (index == WISHER)
+			want();
+		else
+			stop();
 	}
 };
 
@@ -83,5 +97,5 @@ int main(int count, char **arguments)
 {
 	model_arguments(count, arguments);
 	return !(explore<pushed_to<0>>(4, 20000) && explore<pushed_to<DD_FENCED>>(4, 20000) &&
-		 explore<rung_for>(4, 20000));
+		 explore<rung_for<STOPPED>>(4, 20000) && explore<rung_for<STOPPED + 1>>(2, 20000));
 }

@@ -256,13 +256,14 @@ template <bool IS_FENCED> struct finished : rl::test_suite<finished<IS_FENCED>, 
 	{
 		model.push(&model.objects[0]);
 		model.push(&model.objects[1]);
+		dd_queue_set_state(&model.queue, DD_CLOSING);
 	}
 
 	// What worker.c does in dd_worker_finish.
 	void finish()
 	{
 		is_abandoned = !dd_run_turn(&model.queue.shared, rl::rand(2), DEFER_DROP_FOREVER);
-		dd_queue_set_state(&model.queue, DD_FINISHED);
+		dd_queue_finish(&model.queue);
 		dd_wait_release(&model.queue);
 	}
 
