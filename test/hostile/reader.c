@@ -525,9 +525,10 @@ static void *flush_inside(void *argument)
 		flavors[i]->register_thread();
 		flavors[i]->read_lock();
 		for (unsigned j = 0; j < FLAVORS; j++) {
-			int want = i == j ? -EDEADLK : -ETIMEDOUT;
-
-			ANSWERS(want, defer_drop_queue_flush(queues[j], MS));
+			if (i == j)
+				ANSWERS(-EDEADLK, defer_drop_queue_flush(queues[j], DEADLINE_NS));
+			else
+				ANSWERS(-ETIMEDOUT, defer_drop_queue_flush(queues[j], MS));
 		}
 		flavors[i]->read_unlock();
 		flavors[i]->unregister_thread();
