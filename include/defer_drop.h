@@ -29,8 +29,9 @@
  *   thread, or throws through a call that drains, aborts the process with a line on stderr that
  *   names it; one that throws on a worker ends in std::terminate. A jump out of a call that drains
  *   ends the same way, when its thread next calls the library: surely where that call's stack is no
- *   deeper than the drain's was, mostly where it is. A jump from one destructor of a worker into
- *   another, or to another thread's stack, is not seen, and its effect is undefined.
+ *   deeper than that of the library when it called the destructor, mostly where it is. A jump from
+ *   one destructor of a worker into another, or to another thread's stack, is not seen, and its
+ *   effect is undefined.
  * - What a destructor changes of its thread (mask of signals, name, scheduling, locale, rounding)
  *   stays so for those after it. A call that drains leaves errno and the cancellation state as
  *   they were.

@@ -65,12 +65,23 @@ int dd_queue_wait(struct dd_lane *lane, uint64_t position, uint64_t timeout_ns)
 	return wait_until(lane, position, dd_deadline_after(timeout_ns), lane->queue->generation);
 }
 
-int defer_drop_queue_flush(struct defer_drop_queue *queue, uint64_t timeout_ns)
+/* Its frame is large: those who must not come here are told so by their own, see escape.h. */
+static __attribute__((noinline)) int flush(struct defer_drop_queue *queue, uint64_t deadline_ns)
 {
 	uint64_t tails[1 + DD_MAX_LANES];
-	uint32_t generation;
-	uint64_t deadline_ns;
-	uint32_t count;
+	uint32_t generation = queue->generation;
+	uint32_t count = dd_queue_lanes(queue);
+	int result = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		tails[i] = dd_ring_tail(&queue->lanes[i]->ring);
+	for (uint32_t i = 0; i < count && !result; i++)
+		result = wait_until(queue->lanes[i], tails[i], deadline_ns, generation);
+	return result;
+}
+
+int defer_drop_queue_flush(struct defer_drop_queue *queue, uint64_t timeout_ns)
+{
 	int result = queue ? dd_timeout_check(timeout_ns) : -EINVAL;
 
 	if (result || !dd_queue_has_opened(queue))
@@ -79,14 +90,7 @@ int defer_drop_queue_flush(struct defer_drop_queue *queue, uint64_t timeout_ns)
 		return -EDEADLK;
 	if (dd_queue_state(queue) >= DD_FINISHED)
 		return -ESHUTDOWN;
-	deadline_ns = dd_deadline_after(timeout_ns);
-	generation = queue->generation;
-	count = dd_queue_lanes(queue);
-	for (uint32_t i = 0; i < count; i++)
-		tails[i] = dd_ring_tail(&queue->lanes[i]->ring);
-	for (uint32_t i = 0; i < count && !result; i++)
-		result = wait_until(queue->lanes[i], tails[i], deadline_ns, generation);
-	return result;
+	return flush(queue, dd_deadline_after(timeout_ns));
 }
 
 static void count_remaining(struct defer_drop_queue *queue, struct defer_drop_drained *drained)

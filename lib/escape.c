@@ -45,10 +45,10 @@ void dd_escape_look(const void *stack)
 	const struct dd_running *frame = dd_self.running;
 	const struct dd_running *entered = &dd_self.entered;
 	bool is_whole = frame->queue == entered->queue && frame->outer == entered->outer &&
-			frame->lane == entered->lane && frame->stack == entered->stack;
-	bool is_deeper = (const char *)stack < (const char *)entered->stack;
+			frame->lane == entered->lane && frame->outside == entered->outside;
+	bool is_deeper = (const char *)stack < (const char *)dd_self.depth;
 
-	if (is_whole && (is_deeper || !are_in_own_stack(stack, entered->stack)))
+	if (is_whole && (is_deeper || !are_in_own_stack(stack, dd_self.depth)))
 		return;
 	dd_escape_report(entered->queue, "longjmp(3) left it");
 }

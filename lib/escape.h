@@ -22,8 +22,8 @@ struct dd_running {
 	struct defer_drop_queue *queue; /* NULL: not entered, or left */
 	struct dd_running *outer;
 	struct dd_lane *lane; /* the thread's in the default queue, put aside */
-	const void *stack;    /* destructors run deeper, unless they change stacks */
-	int cancel_state;     /* the thread's, to be restored, like the next */
+	const void *outside;  /* its depth of before, to be restored, like the next two */
+	int cancel_state;
 	int errno_before;
 };
 

@@ -81,6 +81,7 @@ struct dd_thread {
 	struct dd_tenancy tenancies[DD_TENANCIES];
 	struct dd_running *running;
 	struct dd_running entered; /* the innermost of those, to tell when its frame is gone */
+	const void *depth;         /* of its stack: destructors run deeper, unless they change it */
 	const struct defer_drop_queue *watched; /* whose watchdog it is, or NULL */
 	bool is_leaving;     /* its lanes are given back: it uses the shared ones */
 	bool has_overflowed; /* more queues than tenancies: further ones use the shared lane */

@@ -277,7 +277,7 @@ static inline void prefetch(struct dd_lane *lane)
 	dd_prefetch(&lane->ring.taken_from[ahead & lane->ring.taken_mask]);
 }
 
-uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
+static inline uint64_t turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
 {
 	struct defer_drop_queue *queue = lane->queue;
 	struct dd_drop taken;
@@ -300,6 +300,17 @@ uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
 	}
 	if (ran && !lane->is_among_nested) /* head stays behind what is not done */
 		dd_ring_recycle(&lane->ring);
+	return ran;
+}
+
+uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
+{
+	const void *outside = dd_self.depth;
+	uint64_t ran;
+
+	dd_self.depth = __builtin_frame_address(0);
+	ran = turn(lane, most, deadline_ns);
+	dd_self.depth = outside;
 	return ran;
 }
 
@@ -356,7 +367,7 @@ static bool run_last(struct dd_lane *lane)
 	return true;
 }
 
-bool dd_run_last(struct dd_lane *lane)
+static inline bool turn_last(struct dd_lane *lane)
 {
 	struct dd_ring *ring = &lane->ring;
 	uint64_t end = dd_plain_load(&ring->contested_from) + dd_ring_capacity(ring);
@@ -373,6 +384,17 @@ bool dd_run_last(struct dd_lane *lane)
 	}
 	run_nested(lane); /* pushed by who was told of a failure */
 	return true;
+}
+
+bool dd_run_last(struct dd_lane *lane)
+{
+	const void *outside = dd_self.depth;
+	bool is_done;
+
+	dd_self.depth = __builtin_frame_address(0);
+	is_done = turn_last(lane);
+	dd_self.depth = outside;
+	return is_done;
 }
 
 struct dd_drop dd_run_current(const struct defer_drop_queue *queue)

@@ -58,12 +58,13 @@ void dd_running_enter(struct dd_running *frame, struct defer_drop_queue *queue)
 		.queue = queue,
 		.outer = dd_self.running,
 		.lane = dd_self.lane,
-		.stack = __builtin_frame_address(0),
+		.outside = dd_self.depth,
 		.errno_before = errno,
 	};
 	/* A push from a destructor must leave the fast path: it may be nested. */
 	dd_self.lane = &dd_unattached;
 	dd_self.running = frame;
+	dd_self.depth = __builtin_frame_address(0);
 	/* No call is a cancellation point, not even by what its destructors call. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &frame->cancel_state);
 	dd_self.entered = *frame;
@@ -76,6 +77,7 @@ void dd_running_leave(struct dd_running *frame)
 	if (frame->outer)
 		dd_self.entered = *frame->outer;
 	dd_self.lane = frame->lane;
+	dd_self.depth = frame->outside;
 	dd_watchdog_spare(frame->queue);
 	frame->queue = NULL;
 	pthread_setcancelstate(frame->cancel_state, NULL);

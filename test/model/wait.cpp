@@ -17,6 +17,9 @@
 
 #include "wait.c"
 
+// lane.h's is one for all threads of the model, and none of them runs a destructor.
+thread_local dd_thread dd_self;
+
 #include "run.c"
 
 // Nobody does these here.
