@@ -228,12 +228,17 @@ static inline uint64_t width_of(unsigned pairs, int drop)
 	return pairs & 1u << drop ? 2 : 1;
 }
 
-// One argument, a number, adds so many preemptions to the exhaustive search of each scenario.
+// Two arguments, numbers, or none: so many preemptions are added to the exhaustive search of each scenario,
+// and so many times as many executions follow at random.
 static unsigned more_preemptions;
+static unsigned times_executions = 1;
 
 static inline void model_arguments(int count, char **arguments)
 {
-	more_preemptions = count > 1 ? unsigned(std::atoi(arguments[1])) : 0;
+	if (count < 3)
+		return;
+	more_preemptions = unsigned(std::atoi(arguments[1]));
+	times_executions = unsigned(std::atoi(arguments[2]));
 }
 
 // (What relacy tells is not to be kept in memory: it tells of failures where it has replaced new.)
@@ -252,7 +257,7 @@ template <typename scenario> bool explore_randomly(unsigned executions)
 	rl::test_params params;
 
 	params.search_type = rl::random_scheduler_type;
-	params.iteration_count = executions;
+	params.iteration_count = executions * times_executions;
 	return model_simulate<scenario>(params);
 }
 

@@ -3,9 +3,9 @@
 """mutate.py COMPILER ROOT MODEL...: every ordering and every step that matters is checked.
 
 Weakens, one at a time, each end of each ordering edge that is marked in the files that the models include
-unchanged, and leaves out steps of the protocols; each such mutant must make one of the models fail. Lists
-mutants and who caught them; exit status 1 where one survives. With ONLY=FILE,... in the environment, those
-of these files.
+unchanged, and leaves out steps of the protocols; each such mutant must make a model of that file fail, in time.
+Lists mutants and who caught them; exit status 1 where one survives. With ONLY=FILE,... in the environment,
+those of these files.
 """
 import concurrent.futures
 import os
@@ -17,27 +17,28 @@ import sys
 import tempfile
 
 compiler, root, *models = sys.argv[1:]
-# The files, and what a model that checks one mentions.
+models = {pathlib.Path(model).stem: pathlib.Path(model).resolve() for model in models}
+# The files, and the models that check them, the cheapest first.
 FILES = {
-    "lib/ring.h": "dd_ring_",
-    "lib/park.h": "dd_announce",
-    "lib/completion.h": "completion.h",
-    "lib/budget.h": "budget.h",
-    "lib/budget.c": "budget.c",
-    "lib/sleeper.h": "sleeper.h",
-    "lib/seat.h": "seat.h",
-    "lib/boot.h": "boot.h",
-    "lib/once.h": "once.h",
-    "lib/grace_thread.h": "grace_thread.h",
-    "lib/wait.h": "wait.c",
-    "lib/wait.c": "wait.c",
-    "lib/handover.h": "handover.h",
-    "lib/queue.h": "dd_queue_",
-    "lib/guard.c": "guard.c",
-    "lib/ref.c": "ref.c",
-    "include/defer_drop/ref.h": "ref.c",
-    "lib/record.h": "record.h",
-    "lib/watchdog.c": "watchdog.c",
+    "lib/ring.h": ["tail", "shared", "owned", "close"],
+    "lib/park.h": ["sleep", "close"],
+    "lib/completion.h": ["completion"],
+    "lib/budget.h": ["budget"],
+    "lib/budget.c": ["budget"],
+    "lib/sleeper.h": ["sleeper"],
+    "lib/seat.h": ["seat"],
+    "lib/boot.h": ["boot"],
+    "lib/once.h": ["once"],
+    "lib/grace_thread.h": ["grace"],
+    "lib/wait.h": ["wait"],
+    "lib/wait.c": ["wait"],
+    "lib/handover.h": ["handover"],
+    "lib/queue.h": ["shutdown", "handover"],
+    "lib/guard.c": ["guard"],
+    "lib/ref.c": ["ref"],
+    "include/defer_drop/ref.h": ["ref"],
+    "lib/record.h": ["record"],
+    "lib/watchdog.c": ["watchdog"],
 }
 
 # A step left out: file, name, what stands there, what stands there instead.
@@ -205,23 +206,32 @@ STEPS = [
 
 
 # How an ordering is written: with C11's atomics, or with builtins.
-ORDER = re.compile(r"(memory_order_|__ATOMIC_)(acq_rel|acquire|release)", re.IGNORECASE)
+ORDER = re.compile(r"(?:memory_order_|__ATOMIC_)(acq_rel|acquire|release)", re.IGNORECASE)
 
 
 def without_end(order, mark):
-    weak = "relaxed"
-    if order.group(2).lower() == "acq_rel" and "<->" not in mark.group(1):
-        weak = "release" if mark.group(1).startswith("->") else "acquire"
-    return order.group(1) + (weak.upper() if order.group(2).isupper() else weak)
+    if order == "acq_rel" and "<->" not in mark:
+        return "release" if mark.startswith("->") else "acquire"
+    return "relaxed"
 
 
-def edge_mutants(name, text):
-    """One mutant for each mark: the next ordering after it loses this end."""
+def edge_mutants(name, text, number):
+    """One mutant for each mark: the next ordering after it loses this end. All in one text, in which the
+    environment chooses. Returns it, and the mutants' labels."""
+    weakened = {}
+    labels = []
     body = text.index("*/")
     for mark in re.finditer(r"(->[A-Z]{3,}|[A-Z]{3,}(?:<->|->))(?=[:,. ])", text[body:]):
-        order = ORDER.search(text, body + mark.end())
-        label = f"{name}:{text.count(chr(10), 0, order.start()) + 1} {mark.group(1)} {order.group(2).lower()}"
-        yield label, text[:order.start()] + without_end(order, mark) + text[order.end():]
+        found = ORDER.search(text, body + mark.end())
+        order = found.group(1).lower()
+        line = text.count("\n", 0, found.start()) + 1
+        choice = f"mutant == {number + len(labels)} ? rl::mo_{without_end(order, mark.group(1))} : "
+        labels.append(f"{name}:{line} {mark.group(1)} {order}")
+        before = weakened.setdefault(found.span(), f"rl::mo_{order}")
+        weakened[found.span()] = choice + before
+    for (start, end), choice in sorted(weakened.items(), reverse=True):
+        text = f"{text[:start]}({choice}), ${text[end:]}"
+    return text, labels
 
 
 def step_mutants(texts):
@@ -233,41 +243,79 @@ def step_mutants(texts):
         yield name, f"{name} {label}", changed
 
 
-def catches(folder, model):
-    program = folder / "model"
-    command = [compiler, "-std=c++17", "-O1", "-w", "-fpermissive", "-I", folder / "lib", "-I", folder / "include",
-               "-I", pathlib.Path(model).parent, model, "-o", program]
-    subprocess.run(command, check=True)
+def copy_tree(folder, texts):
+    for tree in "lib", "include":
+        shutil.copytree(pathlib.Path(root) / tree, folder / tree)
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    (folder / "mutant.h").write_text(
+        '#include <cstdlib>\nstatic const int mutant = std::atoi(std::getenv("MUTANT"));\n')
+
+
+def build(folder, model):
+    subprocess.run([compiler, "-std=c++17", "-O1", "-w", "-fpermissive", "-include", folder / "mutant.h",
+                    "-I", folder / "lib", "-I", folder / "include", "-I", models[model].parent,
+                    models[model], "-o", folder / model], check=True)
+
+
+def fails(folder, model, mutant):
+    environment = {**os.environ, "MUTANT": str(mutant)}
     try:
-        return subprocess.run([program], capture_output=True, timeout=300).returncode != 0
+        ran = subprocess.run([folder / model], capture_output=True, timeout=600, env=environment)
     except subprocess.TimeoutExpired:
-        return True
+        return False
+    return ran.returncode != 0
+
+
+def catch_edge(folder, name, mutant):
+    return next((model for model in FILES[name] if fails(folder, model, mutant)), None)
+
+
+def catch_step(name, changed):
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        copy_tree(folder, {name: changed})
+        for model in FILES[name]:
+            build(folder, model)
+            if fails(folder, model, 0):
+                return model
+    return None
+
+
+def run_all(pool, folder):
+    """Yields each mutant's label and the model that catches it, or None."""
+    only = os.environ.get("ONLY", ",".join(FILES)).split(",")
+    texts = {name: (pathlib.Path(root) / name).read_text() for name in FILES}
+    edges = [] # numbered from 1
+    chosen = {}
+    for name in FILES:
+        chosen[name], labels = edge_mutants(name, texts[name], 1 + len(edges))
+        edges += [(name, label) for label in labels]
+    copy_tree(folder, chosen)
+    wanted = {model for name, _ in edges if name in only for model in FILES[name]}
+
+    def build_and_try(model):
+        build(folder, model)
+        if fails(folder, model, 0):
+            sys.exit(f"mutate: {model} fails without a mutant")
+
+    list(pool.map(build_and_try, wanted))
+    tries = [(label, pool.submit(catch_edge, folder, name, number))
+             for number, (name, label) in enumerate(edges, 1) if name in only]
+    tries += [(label, pool.submit(catch_step, name, changed))
+              for name, label, changed in step_mutants(texts) if name in only]
+    for label, caught in tries:
+        yield label, caught.result()
 
 
 def main():
-    texts = {name: (pathlib.Path(root) / name).read_text() for name in FILES}
-    only = os.environ.get("ONLY", ",".join(FILES)).split(",")
-    mutants = [(name, *mutant) for name in FILES for mutant in edge_mutants(name, texts[name])]
-    mutants = [mutant for mutant in [*mutants, *step_mutants(texts)] if mutant[0] in only]
-    checking = {name: [model for model in models if mention in pathlib.Path(model).read_text()]
-                for name, mention in FILES.items()}
-
-    def catcher(mutant):
-        name, _, changed = mutant
-        with tempfile.TemporaryDirectory() as folder:
-            folder = pathlib.Path(folder)
-            for tree in ("lib", "include"):
-                shutil.copytree(pathlib.Path(root) / tree, folder / tree)
-            (folder / name).write_text(changed)
-            return next((model for model in checking[name] if catches(folder, model)), None)
-
-    survivors = 0
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for (_, label, _), caught in zip(mutants, pool.map(catcher, mutants)):
-            by = f"caught by {pathlib.Path(caught).stem}" if caught else "SURVIVES"
-            print(f"{label}: {by}", flush=True)
+    count = survivors = 0
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool, tempfile.TemporaryDirectory() as folder:
+        for label, caught in run_all(pool, pathlib.Path(folder)):
+            print(f"{label}: {f'caught by {caught}' if caught else 'SURVIVES'}", flush=True)
+            count += 1
             survivors += not caught
-    print(f"{len(mutants)} mutants, {survivors} survive")
+    print(f"{count} mutants, {survivors} survive")
     return survivors > 0
 
 
