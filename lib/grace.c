@@ -323,20 +323,17 @@ void dd_grace_end(struct dd_grace *grace)
 	grace->thread = NULL;
 }
 
-bool dd_grace_exit(struct dd_grace *grace, bool is_consumer)
+bool dd_grace_suspend(struct dd_grace *grace)
 {
-	bool is_online;
-	bool is_reading;
+	if (!dd_grace_is_reading(grace))
+		return false;
+	grace->flavor->thread_offline();
+	return true;
+}
 
-	if (!atomic_load_explicit(&grace->is_used, memory_order_relaxed))
-		return true;
-	is_online = grace->flavor->read_ongoing();
-	if (is_online)
-		grace->flavor->thread_offline();
-	is_reading = grace->flavor->read_ongoing();
-	if (is_consumer && is_online)
-		grace->flavor->thread_online();
-	return !is_reading;
+void dd_grace_resume(struct dd_grace *grace)
+{
+	grace->flavor->thread_online();
 }
 
 void dd_grace_fork(void)

@@ -96,10 +96,12 @@ int dd_grace_init(struct dd_grace *grace, const struct rcu_flavor_struct *flavor
 void dd_grace_end(struct dd_grace *grace);
 
 /*
- * The process ends, and the calling thread will wait for that: no grace period may wait for it.
- * False where it does nevertheless. is_consumer: it destroys what is left itself, and may read.
+ * The process ends, and the calling thread, which may be online with QSBR, will wait for that: no
+ * grace period may wait for it. True where it has to be resumed, before it runs destructors, and
+ * when it waits no longer.
  */
-bool dd_grace_exit(struct dd_grace *grace, bool is_consumer);
+bool dd_grace_suspend(struct dd_grace *grace);
+void dd_grace_resume(struct dd_grace *grace);
 
 /* In a forked child, before any queue of it survives. */
 void dd_grace_fork(void);

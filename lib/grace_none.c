@@ -80,11 +80,15 @@ void dd_grace_end(struct dd_grace *grace)
 	(void)grace;
 }
 
-bool dd_grace_exit(struct dd_grace *grace, bool is_consumer)
+bool dd_grace_suspend(struct dd_grace *grace)
 {
 	(void)grace;
-	(void)is_consumer;
-	return true;
+	return false;
+}
+
+void dd_grace_resume(struct dd_grace *grace)
+{
+	(void)grace;
 }
 
 void dd_grace_fork(void)

@@ -37,13 +37,18 @@ static bool begin_closing(struct defer_drop_queue *queue, uint64_t drain_until_n
 	return is_consumer;
 }
 
-/* Waits for who is draining, but not beyond the deadline: then nobody finishes the queue. */
-static void finish_here(struct defer_drop_queue *queue, uint64_t deadline_ns)
+/*
+ * Waits for who is draining, but not beyond the deadline: then nobody finishes the queue.
+ * is_suspended: by dd_grace_suspend, but its destructors may read as the thread could.
+ */
+static void finish_here(struct defer_drop_queue *queue, uint64_t deadline_ns, bool is_suspended)
 {
 	DD_RUNNING(frame);
 
 	if (dd_consumer_enter(queue, &frame, deadline_ns))
 		return;
+	if (is_suspended)
+		dd_grace_resume(&queue->grace);
 	dd_worker_finish(queue);
 	dd_consumer_leave(queue, &frame);
 }
@@ -88,10 +93,10 @@ static void fill_report(struct defer_drop_queue *queue, struct defer_drop_report
 	report->left_total = stats.abandoned_total;
 }
 
-static void shut_down(struct defer_drop_queue *queue, uint64_t drain_until_ns)
+static void shut_down(struct defer_drop_queue *queue, uint64_t drain_until_ns, bool is_suspended)
 {
 	if (begin_closing(queue, drain_until_ns))
-		finish_here(queue, DEFER_DROP_FOREVER);
+		finish_here(queue, DEFER_DROP_FOREVER, is_suspended);
 	wait_for_state(queue, DD_FINISHED, DEFER_DROP_FOREVER);
 	join(queue);
 }
@@ -118,7 +123,7 @@ int defer_drop_queue_shutdown(struct defer_drop_queue *queue, uint32_t mode, uin
 		drain_until_ns = dd_deadline_after(timeout_ns);
 	else if (mode == DEFER_DROP_SHUTDOWN_ABANDON)
 		drain_until_ns = 0;
-	shut_down(queue, drain_until_ns);
+	shut_down(queue, drain_until_ns, false);
 	report = report ? report : &ignored;
 	fill_report(queue, report);
 	return mode == DEFER_DROP_SHUTDOWN_TIMED && report->left_total ? -ETIMEDOUT : 0;
@@ -129,10 +134,10 @@ int defer_drop_queue_shutdown(struct defer_drop_queue *queue, uint32_t mode, uin
  * in a later handler, shall do so any longer. Not even a destructor that does not return holds the
  * process up.
  */
-static void shut_down_in_time(struct defer_drop_queue *queue, uint64_t until_ns)
+static void shut_down_in_time(struct defer_drop_queue *queue, uint64_t until_ns, bool is_suspended)
 {
 	if (begin_closing(queue, until_ns))
-		finish_here(queue, until_ns);
+		finish_here(queue, until_ns, is_suspended);
 	if (wait_for_state(queue, DD_FINISHED, until_ns)) {
 		dd_queue_finish(queue);
 		dd_wait_release(queue);
@@ -143,12 +148,13 @@ uint64_t dd_queue_exit(struct defer_drop_queue *queue)
 {
 	struct defer_drop_stats stats = {.size = sizeof stats};
 	uint64_t until_ns = DEFER_DROP_FOREVER;
+	bool is_suspended = dd_grace_suspend(&queue->grace);
 
 	if (queue->config.at_exit == DEFER_DROP_AT_EXIT_ABANDON)
 		until_ns = 0;
 	else if (queue->config.at_exit == DEFER_DROP_AT_EXIT_TIMED)
 		until_ns = dd_deadline_after(queue->config.exit_timeout_ns);
-	if (!dd_grace_exit(&queue->grace, dd_is_running(queue))) {
+	if (dd_grace_is_reading(&queue->grace)) {
 		dd_report("%s: exit inside a read-side critical section: nothing can be destroyed",
 			queue->config.worker_name);
 		until_ns = 0;
@@ -156,15 +162,19 @@ uint64_t dd_queue_exit(struct defer_drop_queue *queue)
 	if (dd_is_running(queue)) {
 		/* A destructor called exit: this thread is the consumer, and finishes here. The
 		 * drop that it was destroying counts as destroyed. */
+		if (is_suspended)
+			dd_grace_resume(&queue->grace);
 		begin_closing(queue, until_ns);
 		dd_run_end(queue);
 		dd_worker_finish(queue);
 		queue->running_lane = NULL; /* nested drops have nobody to run them now */
 	} else if (queue->config.at_exit != DEFER_DROP_AT_EXIT_TIMED) {
-		shut_down(queue, until_ns);
+		shut_down(queue, until_ns, is_suspended);
 	} else {
-		shut_down_in_time(queue, until_ns);
+		shut_down_in_time(queue, until_ns, is_suspended);
 	}
+	if (is_suspended)
+		dd_grace_resume(&queue->grace);
 	defer_drop_queue_stats(queue, &stats);
 	return stats.pushed_total - stats.destroyed_total;
 }

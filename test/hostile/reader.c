@@ -469,6 +469,19 @@ static void exit_worker_online(void *ledger)
 		pause();
 }
 
+/* Nobody drained: this thread does, and its destructors read as it may. */
+static void exit_drains_online(void *ledger)
+{
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	struct defer_drop_queue *queue = make_queue(&urcu_qsbr_flavor, DEFER_DROP_RUNNER_CALLER);
+
+	urcu_qsbr_register_thread();
+	options.flags = DEFER_DROP_AFTER_GRACE_PERIOD;
+	for (unsigned i = 0; i < 3; i++)
+		ANSWERS(0, defer_drop_queue_push_with(queue, ledger, count_online, 0, &options));
+	exit(GOOD);
+}
+
 static void run_online(void)
 {
 	struct ledger *ledger = ledger_open();
@@ -480,6 +493,9 @@ static void run_online(void)
 	run_to_end(&outcome, exit_worker_online, ledger);
 	CHECK(!outcome.words[0]);
 	expect(ledger, 6);
+	run_to_end(&outcome, exit_drains_online, ledger);
+	CHECK(!outcome.words[0]);
+	expect(ledger, 9);
 }
 
 /* ---- Shutdown -------------------------------------------------------------------------------- */
@@ -586,7 +602,9 @@ const struct hostile_case hostile_cases[] = {
 		run_bp},
 	{"exit", "Exit waits for a reader, gives up and says so, or abandons, as configured.",
 		run_exit},
-	{"online", "A thread that is online with QSBR, the worker too, may end the process.",
+	{"online",
+		"A thread that is online with QSBR, the worker too, may end the process, and "
+		"destructors that it runs then may read.",
 		run_online},
 	{"shutdown", "What waits for a reader who stays outlives its queue, and no longer.",
 		run_shutdown},

@@ -33,9 +33,13 @@ bool dd_grace_is_reading(dd_grace *)
 	return false;
 }
 
-bool dd_grace_exit(dd_grace *, bool)
+bool dd_grace_suspend(dd_grace *)
 {
-	return true;
+	return false;
+}
+
+void dd_grace_resume(dd_grace *)
+{
 }
 
 void dd_grace_end(dd_grace *)
