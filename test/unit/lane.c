@@ -276,3 +276,63 @@ Test(lane, a_queue_is_freed_after_threads_that_pushed_at_their_very_end)
 		cr_assert_eq(survivor.errors, 0);
 	}
 }
+
+/* ---- The ticket of a thread that is leaving -------------------------------------------------- */
+
+struct asking {
+	struct defer_drop_queue *queue;
+	unsigned rounds;
+	int errors;
+	struct defer_drop_ticket own;    /* while what it pushed before is pending, */
+	struct defer_drop_ticket shared; /* and once that is destroyed, and more was pushed */
+	int polls[4];
+};
+
+/* From its second round on the thread is leaving, whichever key comes first. */
+static void ask_late(void *argument)
+{
+	struct asking *asking = argument;
+	struct defer_drop_queue *queue = asking->queue;
+
+	if (!asking->rounds++) {
+		pthread_setspecific(key, asking);
+		return;
+	}
+	asking->errors |= defer_drop_queue_ticket(queue, &asking->own);
+	asking->polls[0] = defer_drop_ticket_poll(&asking->own);
+	asking->errors |= defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL);
+	asking->polls[1] = defer_drop_ticket_poll(&asking->own);
+	asking->errors |= defer_drop_queue_push(queue, number(1), note);
+	asking->errors |= defer_drop_queue_ticket(queue, &asking->shared);
+	asking->polls[2] = defer_drop_ticket_poll(&asking->shared);
+	asking->errors |= defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL);
+	asking->polls[3] = defer_drop_ticket_poll(&asking->shared);
+}
+
+static void *end_asking(void *argument)
+{
+	struct asking *asking = argument;
+
+	pthread_setspecific(key, asking);
+	asking->errors |= defer_drop_queue_push(asking->queue, number(0), note);
+	return NULL;
+}
+
+Test(lane, the_ticket_of_a_thread_that_is_leaving_covers_all_that_it_pushed)
+{
+	struct asking asking = {.queue = make_queue(CALLER, 16, 0)};
+
+	cr_assert_eq(pthread_key_create(&key, ask_late), 0);
+	join_thread(spawn(end_asking, &asking));
+	cr_assert_eq(asking.rounds, 2);
+	answers(0, asking.errors);
+	answers(-EINPROGRESS, asking.polls[0]);
+	answers(0, asking.polls[1]);
+	answers(-EINPROGRESS, asking.polls[2]);
+	answers(0, asking.polls[3]);
+	/* Its own lane, and then the one that everybody shares. */
+	cr_assert_neq(asking.own.lane, 0);
+	cr_assert_eq(asking.shared.lane, 0);
+	assert_seen(0, 2);
+	end_queue(asking.queue);
+}
