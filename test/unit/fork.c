@@ -625,6 +625,58 @@ Test(fork, drops_with_options_are_the_parents_or_kept_with_all_they_hold)
 		fork_with_options(runners[i & 1], i & 2, lanes[i >> 2]);
 }
 
+static struct defer_drop_completion of_nested;
+static uint64_t kept_bytes;
+
+/* Drops some, of which two hold bytes; in the child of the fork it goes on as in the parent. */
+static void nest_options_and_fork(void *object)
+{
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+
+	(void)object;
+	claim_or_exit(33, !push_counting(nest, 100, &of_nested));
+	claim_or_exit(34, !defer_drop_queue_push(nest, NULL, count_here));
+	claim_or_exit(35, !push_counting(nest, 1000, NULL));
+	forked_by_nested = fork();
+	claim_or_exit(36, !defer_drop_queue_stats(nest, &stats));
+	kept_bytes = stats.backlog_bytes;
+}
+
+/* As above: the child goes on as the same thread. */
+static void fork_with_nested_options(bool is_kept)
+{
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+	uint32_t at_fork = is_kept ? DEFER_DROP_AT_FORK_KEEP : DEFER_DROP_AT_FORK_EMPTY;
+
+	begin();
+	of_nested = (struct defer_drop_completion)DEFER_DROP_COMPLETION_INIT;
+	nest = make_for_fork(DEFER_DROP_RUNNER_CALLER, at_fork, 0);
+	options.bytes = 10;
+	answers(0,
+		defer_drop_queue_push_with(nest, NULL, nest_options_and_fork, FOREVER, &options));
+	answers(0, defer_drop_queue_drain(nest, UINT64_MAX, FOREVER, NULL));
+	if (!forked_by_nested) {
+		claim_or_exit(1, kept_bytes == (is_kept ? 1110 : 10));
+		claim_or_exit(2, atomic_load(in_child) == (is_kept ? 3 : 0));
+		claim_or_exit(3, defer_drop_completion_poll(&of_nested, NULL) == -ESTALE);
+		claim_or_exit(4, !defer_drop_queue_stats(nest, &stats));
+		claim_or_exit(5, !stats.backlog && !stats.backlog_bytes && is_balanced(&stats));
+		_exit(0);
+	}
+	answers(0, status_of(forked_by_nested));
+	cr_assert_eq(kept_bytes, 1110);
+	answers(0, defer_drop_completion_poll(&of_nested, NULL));
+	end_queue(nest);
+	assert_counts(3, is_kept ? 3 : 0);
+}
+
+Test(fork, nested_drops_with_options_are_the_parents_or_kept_with_all_they_hold)
+{
+	fork_with_nested_options(false);
+	fork_with_nested_options(true);
+}
+
 /* One of the drops stands in a gate at the fork. */
 static void pass_first(void *object)
 {
