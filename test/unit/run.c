@@ -300,3 +300,62 @@ Test(run, who_is_told_of_a_failure_may_end_the_process_and_the_rest_is_drained)
 	cr_assert_eq(run_child(exit_on_caller), 0);
 	cr_assert_eq(atomic_load(shared_count), 6);
 }
+
+static struct defer_drop_completion nested_completion;
+
+static void leave_by_exit(void *object)
+{
+	(void)object;
+	exit(0);
+}
+
+static void nest_an_exit(void *object)
+{
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+
+	options.bytes = 10;
+	options.completion = &nested_completion;
+	if (defer_drop_queue_push_with(object, NULL, leave_by_exit, FOREVER, &options))
+		_exit(9);
+}
+
+/* Set before the library's own handler, and so run after it. */
+static void ask_after_exit(void)
+{
+	struct defer_drop_stats stats = stats_of(telling);
+	int status = 99;
+
+	if (defer_drop_completion_poll(&nested_completion, &status) || status)
+		_exit(8);
+	if (stats.backlog || stats.backlog_bytes || stats.destroyed_total != 3)
+		_exit(7);
+	_exit(4);
+}
+
+static void exit_nested(uint32_t runner)
+{
+	nested_completion = (struct defer_drop_completion)DEFER_DROP_COMPLETION_INIT;
+	atexit(ask_after_exit);
+	telling = make_telling(runner, 0, NULL);
+	answers(0, defer_drop_queue_push(telling, telling, nest_an_exit));
+	answers(0, defer_drop_queue_push(telling, NULL, note));
+	defer_drop_queue_flush(telling, FOREVER);
+	for (;;)
+		pause(); /* until the worker has ended the process */
+}
+
+static void exit_nested_on_worker(void)
+{
+	exit_nested(WORKER);
+}
+
+static void exit_nested_on_caller(void)
+{
+	exit_nested(CALLER);
+}
+
+Test(run, a_nested_drop_that_ends_the_process_counts_as_destroyed_and_its_completion_is_over)
+{
+	answers(4, run_child(exit_nested_on_worker));
+	answers(4, run_child(exit_nested_on_caller));
+}
