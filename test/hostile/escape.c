@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -143,8 +144,43 @@ static void cancel_itself(void *argument)
 	push_and_flush(defer_drop_queue_default(), become_cancellable);
 }
 
+static void end_when_told(void *context, const struct defer_drop_level *level)
+{
+	(void)context;
+	(void)level;
+	pthread_exit(NULL);
+}
+
+static atomic_bool has_pushed;
+
+static void await_pushes(void *object)
+{
+	(void)object;
+	AWAIT(atomic_load(&has_pushed));
+}
+
+/* Who is told of a watermark stands between two drops. */
+static void end_between_drops(void *runner)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	struct defer_drop_queue *queue;
+
+	config.runner = *(const uint32_t *)runner;
+	config.watermark = end_when_told;
+	config.high_drops = 1;
+	ANSWERS(0, defer_drop_queue_create(&queue, &config));
+	ANSWERS(0, defer_drop_queue_push(queue, NULL, await_pushes));
+	for (unsigned i = 0; i < 4; i++)
+		ANSWERS(0, defer_drop_queue_push(queue, OBJECT, do_nothing));
+	atomic_store(&has_pushed, true);
+	defer_drop_queue_flush(queue, DEFER_DROP_FOREVER);
+}
+
 static void run_exit(void)
 {
+	static const uint32_t runners[] = {DEFER_DROP_RUNNER_WORKER, DEFER_DROP_RUNNER_CALLER};
+	static const char *const of_none[] = {"defer_drop: while (nil) was destroyed by (nil)",
+		"thread was ended", "must return", NULL};
 	static const char *const of_status[] = {"while 0xdead was destroyed by ", NULL};
 	static const char *const of_cancel[] = {"while 0xdead was destroyed by hostile_escape+0x",
 		"thread was ended", "must return", NULL};
@@ -155,6 +191,8 @@ static void run_exit(void)
 	must_abort(end_shut_down, NULL, thread_ended);
 	must_abort(end_drain, NULL, thread_ended);
 	must_abort(cancel_itself, NULL, of_cancel);
+	for (unsigned i = 0; i < 2; i++)
+		must_abort(end_between_drops, (void *)&runners[i], of_none);
 }
 
 /* ---- longjmp --------------------------------------------------------------------------------- */
