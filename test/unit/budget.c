@@ -252,6 +252,63 @@ Test(budget, a_shutdown_sends_away_who_waits_for_bytes)
 	}
 }
 
+static void *shut_down_in_thread(void *argument)
+{
+	return number((uintptr_t)-defer_drop_queue_shutdown(
+		argument, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+}
+
+/* The worker has closed it, and destroys what is left. */
+Test(budget, a_push_beyond_it_to_a_closed_queue_does_not_wait)
+{
+	struct defer_drop_queue *queue = make(WORKER, 10, 0);
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	struct gate gates[2];
+	pthread_t thread;
+
+	hold_up(queue, &gates[0]);
+	gate_init(&gates[1]);
+	options.bytes = 10;
+	answers(0, defer_drop_queue_push_with(queue, &gates[1], pass_gate, FOREVER, &options));
+	thread = spawn(shut_down_in_thread, queue);
+	await(dd_queue_state(queue) == DD_CLOSING);
+	let_go(&gates[0]);
+	await_held(&gates[1]);
+	answers(-ESHUTDOWN, push_bytes(queue, 5, FOREVER));
+	answers(-ESHUTDOWN, push_bytes(queue, 5, 0));
+	cr_assert_eq(pending(queue), 10);
+	cr_assert_eq(stats_of(queue).refused_total, 2);
+	let_go(&gates[1]);
+	cr_assert_null(join_thread(thread));
+	cr_assert_eq(atomic_load(&seen_count), 0);
+	cr_assert_eq(pending(queue), 0);
+	answers(0, defer_drop_queue_free(queue));
+}
+
+static void push_without_worker(void)
+{
+	struct defer_drop_queue *queue = defer_drop_queue_default();
+
+	setenv("DEFER_DROP_OPTIONS", "max_bytes=10,stack_size_bytes=4294967296", 1);
+	limit_memory(UINT64_C(1) << 30);
+	if (push_bytes(queue, 10, FOREVER))
+		_exit(1);
+	if (push_bytes(queue, 5, FOREVER) != -EAGAIN || push_bytes(queue, 5, LONG_NS) != -EAGAIN)
+		_exit(2);
+	if (pending(queue) != 10 || stats_of(queue).refused_total != 2)
+		_exit(3);
+	unlimit_memory();
+	if (push_bytes(queue, 5, FOREVER) || defer_drop_flush())
+		_exit(4);
+	_exit(seen_count != 2 || seen[0] != number(10) || seen[1] != number(5));
+}
+
+Test(budget, a_push_beyond_it_does_not_wait_for_a_worker_that_cannot_be_started,
+	.disabled = HAS_SANITIZER)
+{
+	answers(0, run_child(push_without_worker));
+}
+
 /* ---- The bound beside many who push ---------------------------------------------------------- */
 
 #define BOUND 1000
