@@ -4,7 +4,9 @@
  */
 #include "queues.h"
 
+#include <linux/futex.h>
 #include <signal.h>
+#include <sys/syscall.h>
 
 #include "defer_drop/guard.h"
 
@@ -378,6 +380,62 @@ Test(guard, a_scope_waits_for_a_guard_that_is_pending)
 	}
 	answers(0, sem_trywait(&gate.entered));
 	answers(-1, sem_trywait(&gate.open));
+}
+
+/* ---- A strategy that cannot wait ------------------------------------------------------------- */
+
+static int drop_in_thread(
+	const struct defer_drop_strategy *strategy, void *object, defer_drop_fn destroy)
+{
+	(void)strategy;
+	return defer_drop_by(&defer_drop_strategy_thread, object, destroy);
+}
+
+static int fail_to_wait(const struct defer_drop_strategy *strategy, uint64_t timeout_ns)
+{
+	(void)strategy;
+	(void)timeout_ns;
+	return -EAGAIN;
+}
+
+static const struct defer_drop_strategy impatient = {drop_in_thread, fail_to_wait};
+
+struct stuck {
+	struct defer_drop_guard *guard;
+	struct gate *gate;
+};
+
+/* Wakes who sleeps until the guard is over, once for no reason; then it may be. */
+static void *wake_and_open(void *argument)
+{
+	const struct stuck *stuck = argument;
+
+	await(syscall(SYS_futex, &stuck->guard->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0) == 1);
+	sem_post(&stuck->gate->open);
+	return NULL;
+}
+
+Test(guard, a_scope_waits_for_a_guard_for_which_its_strategy_cannot)
+{
+	struct gate gate;
+	struct stuck stuck = {NULL, &gate};
+	pthread_t thread;
+
+	note_troubles();
+	gate_init(&gate);
+	{
+		DEFER_DROP_SCOPED(guard, &gate, pass_gate, &impatient);
+
+		answers(-EAGAIN, await_one(&guard, 0));
+		answers(-EAGAIN, await_one(&guard, FOREVER));
+		cr_assert(defer_drop_guard_is_pending(&guard));
+		stuck.guard = &guard;
+		thread = spawn(wake_and_open, &stuck);
+	}
+	answers(0, sem_trywait(&gate.entered));
+	answers(-1, sem_trywait(&gate.open));
+	join_thread(thread);
+	cr_assert_eq(atomic_load(&troubles_count), 0);
 }
 
 static void abandon(struct defer_drop_queue *queue)
