@@ -487,12 +487,14 @@ static void push_without_worker(void)
 		_exit(3);
 	if (defer_drop_ticket_wait(&ticket, FOREVER) != -EAGAIN)
 		_exit(4);
+	if (defer_drop_queue_wait_backlog(queue, 1, UINT64_MAX, FOREVER) != -EAGAIN)
+		_exit(5);
 	unlimit_memory();
 	if (defer_drop(number(2), note) || defer_drop_flush())
-		_exit(5);
+		_exit(6);
 	for (uintptr_t i = 0; i < 3; i++)
 		if (seen[i] != number(i))
-			_exit(6);
+			_exit(7);
 	_exit(seen_count != 3 || forbidden_count);
 }
 
@@ -501,6 +503,31 @@ Test(global, without_a_worker_a_full_push_and_a_flush_answer_eagain, .disabled =
 	cr_assert_eq(run_child(push_without_worker), 0);
 	/* The application was told once what is wrong. */
 	cr_assert_eq(times_said("cannot start the worker"), 1, "%s", said);
+}
+
+/* Nobody asked for this size at the push, and so it does with less. */
+static void push_without_memory(void)
+{
+	struct defer_drop_config config;
+
+	setenv("DEFER_DROP_OPTIONS", "queue_size=16777216", 1);
+	limit_memory(200u << 20);
+	errno = 77;
+	if (defer_drop(number(0), note) || defer_drop_flush() || errno != 77)
+		_exit(1);
+	unlimit_memory();
+	config = config_in_force();
+	if (config.queue_size != DD_QUEUE_SIZE)
+		_exit(2);
+	_exit(seen_count != 1);
+}
+
+Test(global, without_memory_for_the_size_of_the_options_a_first_push_takes_the_built_in_one,
+	.disabled = HAS_SANITIZER)
+{
+	cr_assert_eq(run_child(push_without_memory), 0, "%s", said);
+	cr_assert_eq(times_said("no memory for queue_size=16777216"), 1, "%s", said);
+	cr_assert_eq(times_said("\n"), 1, "%s", said);
 }
 
 static void exit_without_worker(void)
@@ -848,6 +875,28 @@ Test(global, a_default_queue_first_used_late_in_exit_loses_nothing)
 	result = atomic_load(&life->result);
 	cr_assert((result == 0 && destroyed == 1) || result == -ESHUTDOWN,
 		"the push answers %d and %u are destroyed", result, destroyed);
+}
+
+static void ask_for_ticket_late(void)
+{
+	struct defer_drop_ticket ticket;
+
+	atomic_store(&life->result, defer_drop_queue_ticket(defer_drop_queue_default(), &ticket));
+}
+
+static void ask_in_handler_only(void)
+{
+	struct defer_drop_queue *queue;
+
+	atexit(ask_for_ticket_late);
+	if (defer_drop_queue_create(&queue, NULL))
+		_exit(1);
+}
+
+Test(global, a_default_queue_first_used_late_in_exit_has_no_tickets)
+{
+	cr_assert_eq(live(ask_in_handler_only, 0), 0);
+	answers(-ESHUTDOWN, atomic_load(&life->result));
 }
 
 static void make_queue_late(void)
