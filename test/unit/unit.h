@@ -311,6 +311,19 @@ static inline void unlimit_memory(void)
 	setrlimit(RLIMIT_AS, &limit);
 }
 
+/* From now on no thread can be started: there is no memory for its stack, of 4 GiB. */
+static inline void forbid_threads(void)
+{
+	pthread_attr_t attributes;
+
+	pthread_attr_init(&attributes);
+	if (pthread_attr_setstacksize(&attributes, UINT64_C(1) << 32) ||
+		pthread_setattr_default_np(&attributes))
+		abort();
+	pthread_attr_destroy(&attributes);
+	limit_memory(UINT64_C(1) << 30);
+}
+
 struct block {
 	struct block *next;
 };
