@@ -416,6 +416,41 @@ Test(grace, a_shutdown_that_leaves_nested_drops_behind_counts_them)
 	}
 }
 
+static struct defer_drop_completion nested_completion;
+
+/* Makes one that waits for a grace period, holds bytes and has a completion. */
+static void nest_with_options(void *object)
+{
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+
+	note(object);
+	options.flags = DEFER_DROP_AFTER_GRACE_PERIOD;
+	options.bytes = 100;
+	options.completion = &nested_completion;
+	atomic_fetch_add(&nested_results,
+		defer_drop_queue_push_with(nest_paced, NULL, forbidden, FOREVER, &options));
+}
+
+Test(grace, a_shutdown_that_leaves_a_nested_drop_behind_ends_its_completion)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		nest_paced = make_paced(runners[i]);
+		nested_completion = (struct defer_drop_completion)DEFER_DROP_COMPLETION_INIT;
+		atomic_store(&seen_count, 0);
+		answers(0, defer_drop_queue_push(nest_paced, number(0), nest_with_options));
+		await_begun(nest_paced, 1);
+		linger(nest_paced);
+		assert_seen(0, 1);
+		answers(0, atomic_load(&nested_results));
+		answers(-EINPROGRESS, defer_drop_completion_poll(&nested_completion, NULL));
+		cr_assert_eq(stats_of(nest_paced).backlog_bytes, 100);
+		assert_left(nest_paced, 0, DEFER_DROP_SHUTDOWN_ABANDON, 0, 1);
+		answers(-ESHUTDOWN, defer_drop_completion_poll(&nested_completion, NULL));
+		free_stuck(nest_paced);
+	}
+	cr_assert_eq(atomic_load(&forbidden_count), 0);
+}
+
 static void *shut_down_in_thread(void *argument)
 {
 	return number((uintptr_t)-defer_drop_queue_shutdown(
@@ -456,6 +491,121 @@ Test(grace, a_draining_shutdown_destroys_when_the_grace_period_has_passed)
 		cr_assert_eq(atomic_load(&seen_count), 6);
 		answers(0, defer_drop_queue_free(nest_paced));
 	}
+}
+
+/* Whether it was destroyed before the shutdown began, or by it. */
+static void nest_across_shutdown(uint32_t runner, bool is_before)
+{
+	pthread_t thread;
+	struct gate gate;
+
+	nest_paced = make_paced(runner);
+	atomic_store(&seen_count, 0);
+	if (runner == WORKER && !is_before)
+		hold_up(nest_paced, &gate);
+	answers(0, defer_drop_queue_push(nest_paced, number(0), nest_both));
+	answers(0, defer_drop_queue_push(nest_paced, number(3), note));
+	if (is_before)
+		await_begun(nest_paced, 1);
+	cr_assert_null(join_thread(spawn(push_in_new_lane, nest_paced)));
+	thread = spawn(shut_down_in_thread, nest_paced);
+	await(dd_queue_state(nest_paced) == DD_CLOSING);
+	if (runner == WORKER && !is_before)
+		let_go(&gate);
+	await(atomic_load(&seen_count) == 2);
+	usleep(5000);
+	cr_assert_eq(dd_queue_state(nest_paced), DD_CLOSING);
+	cr_assert_eq(atomic_load(&seen_count), 2, "its grace period has not passed");
+	let_all_pass();
+	cr_assert_null(join_thread(thread));
+	cr_assert_eq(atomic_load(&seen_count), 5);
+	cr_assert_eq(seen[0], number(0));
+	cr_assert_eq(seen[1], number(100), "the other lane does not wait");
+	for (unsigned i = 1; i < 4; i++)
+		cr_assert_eq(seen[1 + i], number(i));
+	answers(0, defer_drop_queue_free(nest_paced));
+}
+
+Test(grace, a_draining_shutdown_waits_for_nested_drops_and_holds_up_no_other_lane)
+{
+	for (unsigned i = 0; i < 4; i++)
+		nest_across_shutdown(runners[i % 2], i / 2);
+	answers(0, atomic_load(&nested_results));
+}
+
+/* Without a deadline it would wait for the grace period by itself. */
+static void *shut_down_by_a_deadline(void *argument)
+{
+	return number((uintptr_t)-defer_drop_queue_shutdown(
+		argument, DEFER_DROP_SHUTDOWN_TIMED, LONG_NS, NULL));
+}
+
+static void shut_down_without_threads(void)
+{
+	struct defer_drop_queue *queue = make_paced(CALLER);
+	pthread_t thread;
+	struct gate gate;
+
+	gate_init(&gate);
+	answers(0, defer_drop_queue_push(queue, &gate, pass_gate));
+	answers(0, push_after(queue, number(0), note));
+	thread = spawn(shut_down_by_a_deadline, queue);
+	await_semaphore(&gate.entered);
+	forbid_threads();
+	sem_post(&gate.open);
+	await(stats_of(queue).grace_periods_total > 3);
+	if (atomic_load(&begun) || atomic_load(&seen_count))
+		_exit(2);
+	unlimit_memory();
+	let_all_pass();
+	if (join_thread(thread))
+		_exit(3);
+	if (atomic_load(&begun) != 1 || atomic_load(&seen_count) != 1)
+		_exit(4);
+	_exit(0);
+}
+
+Test(grace, a_shutdown_that_has_no_thread_for_grace_periods_asks_for_one_again,
+	.disabled = HAS_SANITIZER)
+{
+	answers(0, run_child(shut_down_without_threads));
+}
+
+/* A flavor that is asked whether the caller reads, and meanwhile shuts the queue down. */
+static struct defer_drop_queue *closed_meanwhile;
+static struct gate closing_gate;
+
+static int shut_down_when_asked(void)
+{
+	struct defer_drop_queue *queue = closed_meanwhile;
+
+	closed_meanwhile = NULL;
+	if (queue) {
+		let_go(&closing_gate);
+		answers(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	}
+	return is_reading();
+}
+
+Test(grace, a_wait_for_the_backlog_that_a_shutdown_overtakes_returns)
+{
+	struct defer_drop_config config = paced_config(WORKER);
+	struct rcu_flavor_struct closing = paced;
+	struct defer_drop_queue *queue;
+
+	closing.read_ongoing = shut_down_when_asked;
+	config.rcu_flavor = &closing;
+	queue = make_with(&config);
+	let_all_pass();
+	answers(0, push_after(queue, number(0), note));
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	hold_up(queue, &closing_gate);
+	closed_meanwhile = queue;
+	answers(0, defer_drop_queue_wait_backlog(queue, 0, 0, FOREVER));
+	cr_assert_null(closed_meanwhile);
+	answers(-ESHUTDOWN, defer_drop_queue_wait_backlog(queue, 0, 0, FOREVER));
+	assert_seen(0, 1);
+	answers(0, defer_drop_queue_free(queue));
 }
 
 static void exit_in_section(void)
