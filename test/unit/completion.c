@@ -375,6 +375,23 @@ Test(completion, of_none_is_over_at_once)
 	end_queue(queue);
 }
 
+Test(completion, of_none_whose_eventfd_is_closed_is_over_and_counts_as_failed)
+{
+	struct defer_drop_queue *queue = make_queue(CALLER, 8, 0);
+	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	int status = 99;
+
+	completion.eventfd = eventfd(0, 0);
+	close(completion.eventfd);
+	options.completion = &completion;
+	answers(0, defer_drop_queue_push_many(queue, NULL, 0, forbidden, 0, &options, NULL));
+	answers(0, defer_drop_completion_poll(&completion, &status));
+	answers(0, status);
+	cr_assert_eq(stats_of(queue).failed_total, 1);
+	end_queue(queue);
+}
+
 Test(completion, of_many_counts_those_alone_that_were_pushed)
 {
 	for (unsigned shared = 0; shared < 2; shared++) {
@@ -525,5 +542,41 @@ Test(completion, of_many_nested_drops_in_the_smallest_ring)
 		cr_assert_eq(stats_of(queue).backlog_bytes, 0);
 		cr_assert_eq(stats_of(queue).destroyed_total, 6);
 		end_queue(queue);
+	}
+}
+
+/* ---- A wait that drains, beside others ------------------------------------------------------- */
+
+Test(completion, a_wait_that_drains_keeps_to_its_time_while_another_thread_drains)
+{
+	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
+	struct intruder intruder;
+
+	begin_intrusion(&intruder);
+	answers(0, push_with(intruder.queue, number(1), note, &completion));
+	answers(-ETIMEDOUT, defer_drop_completion_wait(&completion, 500 * MS, NULL));
+	await_intruder(&intruder);
+	answers(-ETIMEDOUT, defer_drop_completion_wait(&completion, MS, NULL));
+	answers(-EINPROGRESS, defer_drop_completion_poll(&completion, NULL));
+	end_intrusion(&intruder);
+	answers(0, defer_drop_completion_wait(&completion, FOREVER, NULL));
+	assert_seen(0, 2);
+	end_queue(intruder.queue);
+}
+
+Test(completion, a_wait_that_drains_hears_of_who_shuts_down_meanwhile)
+{
+	const uint32_t modes[] = {DEFER_DROP_SHUTDOWN_DRAIN, DEFER_DROP_SHUTDOWN_ABANDON};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct closer closer = {make_queue(CALLER, 16, 0), modes[i], 0};
+		struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
+
+		atomic_store(&seen_count, 0);
+		answers(0, defer_drop_queue_push(closer.queue, &closer, begin_closing));
+		answers(0, push_with(closer.queue, number(0), note, &completion));
+		answers(i ? -ESHUTDOWN : 0, defer_drop_completion_wait(&completion, FOREVER, NULL));
+		assert_seen(0, !i);
+		end_closed(&closer);
 	}
 }

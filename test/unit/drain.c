@@ -343,3 +343,36 @@ Test(drain, a_flush_answers_estale_in_a_child_that_its_destructor_forked)
 	assert_stale_after_fork(16);
 	assert_stale_after_fork(64);
 }
+
+/* ---- A flush that drains, beside others ------------------------------------------------------ */
+
+static const uint32_t modes[] = {DEFER_DROP_SHUTDOWN_DRAIN, DEFER_DROP_SHUTDOWN_ABANDON};
+
+Test(drain, a_flush_that_drains_keeps_to_its_time_while_another_thread_drains)
+{
+	struct intruder intruder;
+
+	begin_intrusion(&intruder);
+	answers(-ETIMEDOUT, defer_drop_queue_flush(intruder.queue, 500 * MS));
+	await_intruder(&intruder);
+	answers(-ETIMEDOUT, defer_drop_queue_flush(intruder.queue, MS));
+	cr_assert_eq(atomic_load(&seen_count), 0);
+	end_intrusion(&intruder);
+	answers(0, defer_drop_queue_flush(intruder.queue, FOREVER));
+	assert_seen(0, 1);
+	end_queue(intruder.queue);
+}
+
+Test(drain, a_flush_that_drains_waits_for_who_shuts_down_meanwhile)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct closer closer = {make_queue(CALLER, 16, 0), modes[i], 0};
+
+		atomic_store(&seen_count, 0);
+		answers(0, defer_drop_queue_push(closer.queue, &closer, begin_closing));
+		answers(0, defer_drop_queue_push(closer.queue, number(0), note));
+		answers(i ? -ESHUTDOWN : 0, defer_drop_queue_flush(closer.queue, FOREVER));
+		assert_seen(0, !i);
+		end_closed(&closer);
+	}
+}

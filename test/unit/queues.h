@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the tests of queues share: short names, rings that are full, pushes that wait, drops that nest.
+ * What the tests of queues share: short names, rings that are full, pushes that wait, others who
+ * drain or shut down, drops that nest.
  */
 #ifndef QUEUES_H
 #define QUEUES_H
@@ -49,6 +50,112 @@ static inline void *fill_and_push(void *argument)
 		push->result |= defer_drop_queue_push_try(push->queue, number(i), note);
 	return push->result ? NULL : push_in_thread(push);
 }
+
+/* ---- Beside who waits and drains ------------------------------------------------------------- */
+
+/*
+ * A thread that takes the seat of one which waits for a queue and drains it, when that rests, and
+ * stands in a gate. The other waits for what it cannot destroy: in the lane that is shared, a push
+ * was stopped in its middle.
+ */
+struct intruder {
+	struct defer_drop_queue *queue;
+	struct gate gate;
+	sem_t may_come;
+	atomic_bool has_stood;
+	uint64_t stopped_at;
+	pthread_t thread;
+};
+
+static inline void let_come(void *object)
+{
+	struct intruder *intruder = object;
+
+	sem_post(&intruder->may_come);
+}
+
+/* By whoever else it is destroyed, it does nothing. */
+static inline void stand_if_intruder(void *object)
+{
+	struct intruder *intruder = object;
+
+	if (pthread_equal(pthread_self(), intruder->thread) &&
+		!atomic_exchange(&intruder->has_stood, true))
+		pass_gate(&intruder->gate);
+}
+
+static inline void *intrude(void *argument)
+{
+	struct intruder *intruder = argument;
+
+	/* It takes the only lane. */
+	defer_drop_queue_push(intruder->queue, intruder, stand_if_intruder);
+	await_semaphore(&intruder->may_come);
+	while (!atomic_load(&intruder->has_stood)) {
+		usleep(100);
+		defer_drop_queue_push_try(intruder->queue, intruder, stand_if_intruder);
+		defer_drop_queue_drain(intruder->queue, UINT64_MAX, FOREVER, NULL);
+	}
+	return NULL;
+}
+
+/* It comes when the calling thread drains. */
+static inline void begin_intrusion(struct intruder *intruder)
+{
+	*intruder = (struct intruder){.queue = make_queue(CALLER, 16, 1)};
+	gate_init(&intruder->gate);
+	sem_init(&intruder->may_come, 0, 0);
+	intruder->thread = spawn(intrude, intruder);
+	await(stats_of(intruder->queue).pushed_total == 1);
+	answers(0, defer_drop_queue_push(intruder->queue, intruder, let_come));
+	intruder->stopped_at = dd_ring_claim(&intruder->queue->shared.ring, 1);
+}
+
+/* It has come, or comes now. */
+static inline void await_intruder(struct intruder *intruder)
+{
+	let_come(intruder);
+	await_held(&intruder->gate);
+}
+
+/* What was stopped goes on. */
+static inline void end_intrusion(struct intruder *intruder)
+{
+	let_go(&intruder->gate);
+	join_thread(intruder->thread);
+	dd_ring_publish(&intruder->queue->shared.ring, intruder->stopped_at, number(0), note);
+}
+
+/* A destructor that has another thread begin to shut its queue down: that waits for who runs it. */
+struct closer {
+	struct defer_drop_queue *queue;
+	uint32_t mode;
+	pthread_t thread;
+};
+
+static inline void *close_in_thread(void *argument)
+{
+	const struct closer *closer = argument;
+
+	return number((uintptr_t)-defer_drop_queue_shutdown(closer->queue, closer->mode, 0, NULL));
+}
+
+static inline void begin_closing(void *object)
+{
+	struct closer *closer = object;
+
+	if (pthread_create(&closer->thread, NULL, close_in_thread, closer))
+		abort();
+	await(dd_queue_state(closer->queue) == DD_CLOSING);
+}
+
+static inline void end_closed(struct closer *closer)
+{
+	cr_assert_null(join_thread(closer->thread));
+	answers(0, defer_drop_queue_free(closer->queue));
+}
+
+/* ---- Nested drops ---------------------------------------------------------------------------- */
 
 __attribute__((unused)) static struct defer_drop_queue *nest;
 __attribute__((unused)) static atomic_int nest_errors;

@@ -475,3 +475,95 @@ Test(watch, a_wait_refuses_what_it_cannot_do)
 		end_queue(queue);
 	}
 }
+
+static void *wait_for_a_while(void *argument)
+{
+	struct wait *wait = argument;
+
+	atomic_store(&wait->result, defer_drop_queue_wait_backlog(wait->queue, wait->max_drops,
+					    wait->max_bytes, 500 * MS));
+	return NULL;
+}
+
+Test(watch, who_gives_up_leaves_those_who_came_later_waiting)
+{
+	struct defer_drop_queue *queue = make_queue(WORKER, 16, 0);
+	struct wait waits[] = {{queue, 0, 0, 1}, {queue, 0, 0, 1}, {queue, 0, 0, 1}};
+	pthread_t threads[3];
+	struct gate gate;
+
+	hold_up(queue, &gate);
+	for (unsigned i = 0; i < 3; i++) {
+		threads[i] = spawn(i == 1 ? wait_for_a_while : wait_in_thread, &waits[i]);
+		await(has_watcher(queue, i + 1));
+	}
+	join_thread(threads[1]);
+	answers(-ETIMEDOUT, atomic_load(&waits[1].result));
+	cr_assert(has_watcher(queue, 2));
+	let_go(&gate);
+	join_thread(threads[0]);
+	join_thread(threads[2]);
+	answers(0, atomic_load(&waits[0].result));
+	answers(0, atomic_load(&waits[2].result));
+	end_queue(queue);
+}
+
+Test(watch, a_worker_that_is_waited_for_naps_beyond_the_quiet_spell)
+{
+	struct defer_drop_config config = marks(WORKER, 0, 0);
+	struct defer_drop_queue *queue;
+	struct defer_drop_stats stats;
+	struct wait wait = {.result = 1};
+	pthread_t thread;
+	uint64_t at;
+
+	config.watermark = NULL;
+	queue = wait.queue = make(&config);
+	at = dd_ring_claim(&queue->shared.ring, 1); /* a push that was stopped in its middle */
+	thread = spawn(wait_in_thread, &wait);
+	await(has_watcher(queue, 1));
+	stats = stats_of(queue);
+	await(stats_of(queue).naps_total > stats.naps_total + 8);
+	stats = stats_of(queue);
+	await(stats_of(queue).naps_total > stats.naps_total + 8);
+	cr_assert_eq(stats_of(queue).deep_sleeps_total, stats.deep_sleeps_total);
+	cr_assert_eq(atomic_load(&wait.result), 1);
+	/* Nobody rings the bell. */
+	dd_ring_publish(&queue->shared.ring, at, number(0), note);
+	join_thread(thread);
+	answers(0, atomic_load(&wait.result));
+	assert_seen(0, 1);
+	end_queue(queue);
+}
+
+Test(watch, a_wait_that_drains_keeps_to_its_time_while_another_thread_drains)
+{
+	struct intruder intruder;
+
+	begin_intrusion(&intruder);
+	answers(-ETIMEDOUT, defer_drop_queue_wait_backlog(intruder.queue, 0, 0, 500 * MS));
+	await_intruder(&intruder);
+	answers(-ETIMEDOUT, defer_drop_queue_wait_backlog(intruder.queue, 0, 0, MS));
+	cr_assert_eq(atomic_load(&seen_count), 0);
+	end_intrusion(&intruder);
+	answers(0, defer_drop_queue_wait_backlog(intruder.queue, 0, 0, FOREVER));
+	assert_seen(0, 1);
+	end_queue(intruder.queue);
+}
+
+Test(watch, a_wait_that_drains_ends_where_another_thread_shuts_down)
+{
+	const uint32_t modes[] = {DEFER_DROP_SHUTDOWN_DRAIN, DEFER_DROP_SHUTDOWN_ABANDON};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct closer closer = {make_queue(CALLER, 16, 0), modes[i], 0};
+
+		atomic_store(&seen_count, 0);
+		answers(0, defer_drop_queue_push(closer.queue, &closer, begin_closing));
+		answers(0, defer_drop_queue_push(closer.queue, number(0), note));
+		answers(-ESHUTDOWN,
+			defer_drop_queue_wait_backlog(closer.queue, 0, UINT64_MAX, FOREVER));
+		end_closed(&closer);
+		assert_seen(0, !i);
+	}
+}
