@@ -38,6 +38,11 @@
  * - Inside a read-side critical section of liburcu (with its QSBR flavor: in a thread that is
  *   online) nothing may wait for a queue that destroys after grace periods: neither a flush, nor a
  *   wait, nor a push for room. Where the library sees that, it answers -EDEADLK instead.
+ * - The shared library is never unloaded. With the static one inside a shared object, closing that
+ *   object deals with what is pending as exit does, and leaves the lanes of its default queue
+ *   mapped, since it could be exit, beside which other threads may push: some 68 KiB for each thread
+ *   that has pushed (measured with queue_size=4096). What is loaded again and again is better built
+ *   with the shared library.
  * - All times are nanoseconds of CLOCK_MONOTONIC. A timeout lies in 0..DEFER_DROP_TIMEOUT_MAX or is
  *   DEFER_DROP_FOREVER; anything between the two overflows and answers -EOVERFLOW.
  */
@@ -495,7 +500,8 @@ DEFER_DROP_API int defer_drop_queue_shutdown(struct defer_drop_queue *queue, uin
  *
  * config: its size field says how much to fill in. Strings live as long as the queue.
  * Errors: -EINVAL where queue or config is NULL or config->size is smaller than the
- *   first version's; -ENOMEM where the default queue was not used yet and cannot be set up.
+ *   first version's; where the default queue was not used yet, -ENOMEM if it cannot be set up and
+ *   -ESHUTDOWN if the process is exiting.
  */
 DEFER_DROP_API int defer_drop_queue_config(
 	struct defer_drop_queue *queue, struct defer_drop_config *config);
@@ -529,9 +535,11 @@ DEFER_DROP_API int defer_drop_queue_push_ticket(struct defer_drop_queue *queue, 
  * not block, for event loops. Where the thread pushes to the shared lane it covers that whole lane.
  *
  * Errors:
- *   -EINVAL   queue or ticket is NULL
- *   -EDEADLK  called by a destructor that the queue runs: its own drop cannot be done before it
- *             returns
+ *   -EINVAL     queue or ticket is NULL
+ *   -EDEADLK    called by a destructor that the queue runs: its own drop cannot be done before it
+ *               returns
+ *   -ENOMEM     the default queue was not used yet and cannot be set up
+ *   -ESHUTDOWN  the default queue was not used yet and the process is exiting
  */
 DEFER_DROP_API int defer_drop_queue_ticket(
 	struct defer_drop_queue *queue, struct defer_drop_ticket *ticket);

@@ -15,8 +15,12 @@ void dd_escape_report(struct defer_drop_queue *queue, const char *how)
 	char name[DD_SYMBOL_BYTES];
 
 	dd_symbol_print(name, sizeof name, drop.destroy);
-	dd_report("%s: while %p was destroyed by %s, %s: a destructor must return",
-		queue->config.worker_name, drop.object, name, how);
+	if (drop.destroy)
+		dd_report("%s: while %p was destroyed by %s, %s: a destructor must return",
+			queue->config.worker_name, drop.object, name, how);
+	else
+		dd_report("%s: in its watermark function, %s: it must return",
+			queue->config.worker_name, how);
 	abort();
 }
 

@@ -86,10 +86,13 @@ static inline void dd_announce(_Atomic(uint32_t) *attention, uint32_t bits)
 		dd_membarrier();
 }
 
-/* Clears ASLEEP. True for the one caller that did. */
+/*
+ * Clears ASLEEP. True for the one caller that did. Relaxed is enough: the bell carries what the
+ * consumer is to see, and a read-modify-write breaks no release sequence of this word.
+ */
 static inline bool dd_rouse(_Atomic(uint32_t) *attention)
 {
-	return atomic_fetch_and_explicit(attention, ~(uint32_t)DD_ASLEEP, memory_order_acq_rel) &
+	return atomic_fetch_and_explicit(attention, ~(uint32_t)DD_ASLEEP, memory_order_relaxed) &
 	       DD_ASLEEP;
 }
 
@@ -121,8 +124,9 @@ static inline bool dd_bell_rest(_Atomic(uint32_t) *bell, uint64_t deadline_ns)
 	uint32_t awake = DD_BELL_AWAKE;
 	bool slept = false;
 
+	/* Relaxed is enough: AWAKE is the consumer's own. */
 	if (atomic_compare_exchange_strong_explicit(
-		    bell, &awake, DD_BELL_NAPPING, memory_order_acq_rel, memory_order_relaxed)) {
+		    bell, &awake, DD_BELL_NAPPING, memory_order_relaxed, memory_order_relaxed)) {
 		slept = true;
 		while (atomic_load_explicit(bell, memory_order_relaxed) == DD_BELL_NAPPING)
 			if (dd_futex_wait(bell, DD_BELL_NAPPING, deadline_ns) == -ETIMEDOUT)

@@ -428,8 +428,8 @@ static int start_thread(struct defer_drop_queue *queue, bool is_strict)
 	if (!result && is_strict)
 		result = wait_for_boot(queue);
 	if (result) {
-		/* The next push, wait or flush tries again. */
-		atomic_fetch_or_explicit(&queue->park.attention, DD_ASLEEP, memory_order_acq_rel);
+		/* The next push, wait or flush tries again. Relaxed is enough: nobody sleeps. */
+		atomic_fetch_or_explicit(&queue->park.attention, DD_ASLEEP, memory_order_relaxed);
 		return result;
 	}
 	atomic_store_explicit(&queue->has_thread, true, memory_order_relaxed);

@@ -4,11 +4,14 @@
 
 Every edge in a table has its release end marked NAME->: and its acquire end ->NAME: somewhere in the
 folders (or both as NAME<->:, where one operation is both), every mark belongs to a table, and no name
-is in two.
+is in two. A mark is of the next operation that is not relaxed, and no such operation is without one.
 """
 import pathlib
 import re
 import sys
+
+MARK = re.compile(r"(?:->[A-Z]{3,}|[A-Z]{3,}(?:<->|->))(?=[:,. ])")
+ORDER = re.compile(r"(?:memory_order_|__ATOMIC_)(?:acq_rel|acquire|release)", re.IGNORECASE)
 
 tables = {}
 marks = {}
@@ -28,6 +31,11 @@ for path in sorted(path for folder in sys.argv[1:] for path in pathlib.Path(fold
             marks.setdefault(name, set()).add("release")
         if after == "<->":
             marks.setdefault(name, set()).update(("acquire", "release"))
+    marked = {order.start() for mark in MARK.finditer(body) if (order := ORDER.search(body, mark.end()))}
+    for order in ORDER.finditer(body):
+        if order.start() not in marked:
+            line = text.count("\n", 0, len(text) - len(body) + order.start()) + 1
+            failures.append(f"{path.name}:{line}: {order.group()} without a mark")
 
 failures += [f"{name}: marked, but in no table" for name in marks if name not in tables]
 for name, path in tables.items():

@@ -73,7 +73,7 @@ STEPS = [
     ("lib/park.h", "announce without membarrier", "dd_membarrier();", ";"),
     ("lib/park.h", "heed without a fence", "atomic_signal_fence(memory_order_seq_cst);", ""),
     ("lib/park.h", "sleep through a ring",
-     "atomic_compare_exchange_strong_explicit(bell, &awake, DD_BELL_NAPPING, memory_order_acq_rel,\n\t\t    memory_order_relaxed)",
+     "atomic_compare_exchange_strong_explicit(bell, &awake, DD_BELL_NAPPING, memory_order_relaxed,\n\t\t    memory_order_relaxed)",
      "(atomic_store_explicit(bell, DD_BELL_NAPPING, memory_order_relaxed), awake == DD_BELL_AWAKE)"),
     ("lib/park.h", "a ring that leaves no mark",
      "atomic_fetch_or_explicit(bell, DD_BELL_RUNG", "atomic_fetch_or_explicit(bell, DD_BELL_AWAKE"),
