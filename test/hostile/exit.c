@@ -60,11 +60,13 @@ static struct defer_drop_stats stats_of(struct defer_drop_queue *queue)
 	return stats;
 }
 
+#define QUEUE_SIZE 16
+
 static void set_options(const char *policy)
 {
 	char options[128];
 
-	snprintf(options, sizeof options, "queue_size=16,%s", policy);
+	snprintf(options, sizeof options, "queue_size=%d,%s", QUEUE_SIZE, policy);
 	CHECK(!setenv("DEFER_DROP_OPTIONS", options, 1));
 }
 
@@ -96,10 +98,46 @@ enum who {
 	BY_ANYONE,
 };
 
+/* What becomes of the drops; timed policies tell how many they leave. */
+struct policy {
+	const char *options;
+	uint32_t at_exit; /* the same, for queues that the environment does not set up */
+	uint64_t exit_timeout_ns;
+	bool drains;
+	/* A destructor of the worker's does not return, and the rings are full: the report is of
+	 * one moment, and who still pushes changes nothing. */
+	bool is_held;
+};
+
+static const struct policy exit_policies[] = {
+	{DRAIN, DEFER_DROP_AT_EXIT_DRAIN, 0, true, false},
+	{TIMED, DEFER_DROP_AT_EXIT_TIMED, UINT64_C(60000000000), true, false},
+	{TIMED_OUT, DEFER_DROP_AT_EXIT_TIMED, 1, false, false},
+	{TIMED_OUT, DEFER_DROP_AT_EXIT_TIMED, 1, false, true},
+	{ABANDON, DEFER_DROP_AT_EXIT_ABANDON, 0, false, false},
+};
+
+#define POLICIES (sizeof exit_policies / sizeof *exit_policies)
+
+/* How many a report may say that a queue leaves. */
+struct bounds {
+	unsigned least;
+	unsigned most;
+};
+
+/* The default one, and one that the process drains, whose drops are still there at exit. */
+#define QUEUES       2
+#define SECOND_DROPS 5
+
+static const char *const queue_names[QUEUES] = {"defer_drop", "second"};
+
 static struct exiting {
 	enum who who;
-	const char *policy;
-	struct ledger *ledger; /* mark: how many were left */
+	const struct policy *policy;
+	struct bounds *left; /* of each queue; shared with the child */
+	/* Of the producers, when exit was called: */
+	unsigned accepted;
+	unsigned destroyed;
 } exiting;
 
 static struct {
@@ -108,6 +146,8 @@ static struct {
 	atomic_int answer; /* that ended its pushing, or 1 */
 } producers[PRODUCERS];
 static atomic_uint nested_destroyed;
+static struct defer_drop_queue *second;
+static atomic_uint second_destroyed;
 static pthread_key_t last_words;
 
 static void note(void *object)
@@ -132,9 +172,43 @@ static void ignore(void *object)
 	(void)object;
 }
 
+/* Whose ring is full waits, and pushes no more while the gate is closed. */
+static bool are_full(void)
+{
+	for (unsigned i = 1; i < PRODUCERS; i++)
+		if (atomic_load(&producers[i].accepted) !=
+			atomic_load(&producers[i].destroyed) + QUEUE_SIZE)
+			return false;
+	return true;
+}
+
+static unsigned destroyed_by_now(void)
+{
+	uintptr_t destroyed = 0;
+
+	for (unsigned i = 0; i < PRODUCERS; i++)
+		destroyed += atomic_load(&producers[i].destroyed);
+	return (unsigned)destroyed;
+}
+
+static unsigned accepted_by_now(void)
+{
+	uintptr_t accepted = 0;
+
+	for (unsigned i = 0; i < PRODUCERS; i++)
+		accepted += atomic_load(&producers[i].accepted);
+	return (unsigned)accepted;
+}
+
 static void exit_good(void *object)
 {
 	(void)object;
+	if (exiting.policy && exiting.policy->is_held) {
+		AWAIT(atomic_load(&gate.is_entered));
+		AWAIT(are_full());
+	}
+	exiting.accepted = accepted_by_now();
+	exiting.destroyed = destroyed_by_now();
 	exit(GOOD);
 }
 
@@ -151,7 +225,7 @@ static void *push_until_refused(void *argument)
 		AWAIT(is_busy());
 		atomic_store(&producers[self].answer, -ESHUTDOWN); /* it pushes no more */
 		if (exiting.who == BY_PRODUCER)
-			exit(GOOD);
+			exit_good(NULL);
 		CHECK(!pthread_setspecific(last_words, producers));
 		return NULL;
 	}
@@ -165,6 +239,12 @@ static void count_nested(void *object)
 	atomic_fetch_add(&nested_destroyed, 1);
 }
 
+static void count_second(void *object)
+{
+	(void)object;
+	atomic_fetch_add(&second_destroyed, 1);
+}
+
 /* What stands behind the one that ends the process has its turn too, or not. */
 static void nest_exit(void *object)
 {
@@ -174,44 +254,93 @@ static void nest_exit(void *object)
 	ANSWERS(0, defer_drop(NULL, count_nested));
 }
 
+/* What the default queue may have said, when nobody pushes any more. */
+static void bound_default(uint64_t accepted, uint64_t destroyed)
+{
+	struct bounds *left = &exiting.left[0];
+
+	left->least = left->most = (unsigned)(accepted - destroyed);
+	if (exiting.who == BY_DESTRUCTOR || exiting.who == BY_NESTED || exiting.policy->is_held)
+		return;
+	/* Producers and worker went on beside the report: what had been accepted before exit and
+	 * is still there was counted, what had been destroyed before was not; but for one whose
+	 * destructor had not returned. */
+	left->most = (unsigned)accepted - exiting.destroyed + 1;
+	left->least = exiting.accepted > destroyed ? exiting.accepted - (unsigned)destroyed : 0;
+}
+
 /* After the library has had its turn: every push was destroyed or counted. */
 static void settle(void)
 {
 	struct defer_drop_queue *queue = defer_drop_queue_default();
-	bool drains = !strcmp(exiting.policy, DRAIN) || !strcmp(exiting.policy, TIMED);
+	bool drains = exiting.policy->drains;
 	uint64_t accepted = exiting.who == BY_DESTRUCTOR ? 1 : exiting.who == BY_NESTED ? 4 : 0;
 	uint64_t destroyed = exiting.who == BY_DESTRUCTOR ? 1 : exiting.who == BY_NESTED ? 2 : 0;
 	struct defer_drop_stats stats;
 
-	for (unsigned i = 0; i < PRODUCERS; i++) {
+	for (unsigned i = 0; i < PRODUCERS; i++)
 		AWAIT(atomic_load(&producers[i].answer) == -ESHUTDOWN);
-		accepted += atomic_load(&producers[i].accepted);
+	accepted += accepted_by_now() + exiting.policy->is_held;
+	if (exiting.policy->is_held) {
+		bound_default(accepted, destroyed_by_now());
+		atomic_store(&gate.is_open, true);
+		destroyed++;
 	}
+	AWAIT(!stats_of(queue).backlog); /* whose time is over leaves the worker behind */
 	ANSWERS(-ESHUTDOWN, defer_drop(NULL, note));
 	ANSWERS(-ESHUTDOWN, defer_drop_start(NULL));
-	AWAIT(!stats_of(queue).backlog); /* whose time is over leaves the worker behind */
-	for (unsigned i = 0; i < PRODUCERS; i++)
-		destroyed += atomic_load(&producers[i].destroyed);
-	destroyed += atomic_load(&nested_destroyed);
+	destroyed += destroyed_by_now() + atomic_load(&nested_destroyed);
+	if (!exiting.policy->is_held)
+		bound_default(accepted, destroyed);
 	stats = stats_of(queue);
 	CHECK(stats.pushed_total == accepted && stats.destroyed_total == destroyed);
 	CHECK(stats.abandoned_total == accepted - destroyed);
 	CHECK(!drains || !stats.abandoned_total);
 	CHECK(exiting.who != BY_NESTED || atomic_load(&nested_destroyed) == 1u + drains);
-	atomic_store(&exiting.ledger->mark, (unsigned)stats.abandoned_total);
+}
+
+static void settle_second(void)
+{
+	struct defer_drop_stats stats = stats_of(second);
+	unsigned destroyed = atomic_load(&second_destroyed);
+
+	CHECK(stats.pushed_total == SECOND_DROPS && !stats.backlog);
+	CHECK(stats.destroyed_total == destroyed);
+	CHECK(stats.abandoned_total == SECOND_DROPS - destroyed);
+	CHECK(!exiting.policy->drains || destroyed == SECOND_DROPS);
+	exiting.left[1].least = exiting.left[1].most = SECOND_DROPS - destroyed;
+}
+
+static void make_second(void)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+
+	config.runner = DEFER_DROP_RUNNER_CALLER;
+	config.worker_name = queue_names[1];
+	config.at_exit = exiting.policy->at_exit;
+	config.exit_timeout_ns = exiting.policy->exit_timeout_ns;
+	ANSWERS(0, defer_drop_queue_create(&second, &config));
+	for (unsigned i = 0; i < SECOND_DROPS; i++)
+		ANSWERS(0, defer_drop_queue_push(second, NULL, count_second));
 }
 
 static void exit_beside_producers(void *argument)
 {
 	(void)argument;
-	set_options(exiting.policy);
+	set_options(exiting.policy->options);
 	CHECK(!atexit(settle));
+	CHECK(!atexit(settle_second));
+	make_second();
 	CHECK(!pthread_key_create(&last_words, exiting.who == BY_LAST_WORDS ? exit_good : ignore));
 	for (uintptr_t i = 0; i < PRODUCERS; i++)
 		spawn(push_until_refused, (void *)i);
 	AWAIT(is_busy());
+	if (exiting.policy->is_held) {
+		AWAIT(atomic_load(&producers[0].answer)); /* it must not be held up itself */
+		hold_up();
+	}
 	if (exiting.who == BY_RETURN)
-		exit(GOOD);
+		exit_good(NULL);
 	if (exiting.who == BY_DESTRUCTOR)
 		ANSWERS(0, defer_drop(NULL, exit_good));
 	if (exiting.who == BY_NESTED)
@@ -220,27 +349,68 @@ static void exit_beside_producers(void *argument)
 		pause();
 }
 
+/* Behind the next line, where it is the one report of that queue; else where it began. */
+static const char *read_line(const char *words, const char *name, unsigned *left)
+{
+	char line[96];
+	unsigned count;
+	int length;
+
+	if (*left || sscanf(words, "defer_drop: %*[^:]: exit leaves %u", &count) != 1)
+		return words;
+	length = snprintf(line, sizeof line, "defer_drop: %s: exit leaves %u drops undestroyed\n",
+		name, count);
+	if (strncmp(words, line, (size_t)length))
+		return words;
+	*left = count;
+	return count ? words + length : words; /* of nothing there is nothing to say */
+}
+
+/* Reads how many each queue says it left, and that nothing else is said. */
+static void read_report(const char *words, unsigned left[QUEUES])
+{
+	const char *before;
+
+	memset(left, 0, QUEUES * sizeof *left);
+	do {
+		before = words;
+		for (unsigned i = 0; i < QUEUES; i++)
+			words = read_line(words, queue_names[i], &left[i]);
+	} while (words != before);
+	CHECK(!*words);
+}
+
+static void check_exit(void)
+{
+	bool tells = exiting.policy->exit_timeout_ns;
+	unsigned left[QUEUES];
+	struct outcome outcome;
+
+	run_child(&outcome, exit_beside_producers, NULL);
+	fprintf(stderr, "%s", outcome.words);
+	CHECK(WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) == GOOD);
+	read_report(outcome.words, left);
+	for (unsigned i = 0; i < QUEUES; i++) {
+		CHECK(left[i] >= (tells ? exiting.left[i].least : 0));
+		CHECK(left[i] <= (tells ? exiting.left[i].most : 0));
+	}
+}
+
 static void run_anyone(void)
 {
-	const char *const policies[] = {DRAIN, TIMED, TIMED_OUT, ABANDON};
+	exiting.left = mmap(NULL, QUEUES * sizeof *exiting.left, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	CHECK(exiting.left != MAP_FAILED);
+	for (exiting.who = 0; exiting.who < BY_ANYONE; exiting.who++) {
+		bool is_worker = exiting.who == BY_DESTRUCTOR || exiting.who == BY_NESTED;
 
-	exiting.ledger = ledger_open();
-	for (unsigned i = 0; i < 4 * BY_ANYONE; i++) {
-		struct outcome outcome;
-		char words[64];
-
-		exiting.who = i / 4;
-		exiting.policy = policies[i % 4];
-		run_child(&outcome, exit_beside_producers, NULL);
-		snprintf(words, sizeof words, "defer_drop: exit leaves %u drops undestroyed\n",
-			atomic_load(&exiting.ledger->mark));
-		fprintf(stderr, "%s", outcome.words);
-		CHECK(WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) == GOOD);
-		if (i % 4 != 2)
-			CHECK(!outcome.words[0]);
-		else if (exiting.who == BY_DESTRUCTOR || exiting.who == BY_NESTED)
-			CHECK(strstr(outcome.words, words) || !atomic_load(&exiting.ledger->mark));
+		for (unsigned i = 0; i < POLICIES; i++) {
+			exiting.policy = &exit_policies[i];
+			if (!is_worker || !exit_policies[i].is_held)
+				check_exit();
+		}
 	}
+	exiting.policy = NULL;
 }
 
 /* ---- Exit while a thread waits --------------------------------------------------------------- */
