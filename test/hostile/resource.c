@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -123,16 +124,68 @@ static void share_one_cpu(void)
 	work_hard(&config, 5000);
 }
 
-/* False where that takes a privilege that we lack. */
-static bool become_urgent(void)
+#define SPUN_DROPS 3000
+
+/* How often each was destroyed. */
+static unsigned spun[SPUN_DROPS];
+static unsigned spun_next;
+
+static void destroy_spun(void *object)
+{
+	CHECK((unsigned *)object == &spun[spun_next++]);
+	++*(unsigned *)object;
+}
+
+/* What is refused is tried again at once: this thread never sleeps, and never gives its CPU up. */
+static void spin_beside(struct defer_drop_config *config)
+{
+	struct defer_drop_queue *queue;
+	char cpus[16];
+
+	memset(spun, 0, sizeof spun);
+	spun_next = 0;
+	snprintf(cpus, sizeof cpus, "%u", stay_on_one_cpu());
+	config->cpus = cpus;
+	ANSWERS(0, defer_drop_queue_create(&queue, config));
+	for (unsigned i = 0; i < SPUN_DROPS;) {
+		bool is_timed = i % 2;
+		int result = is_timed
+				     ? defer_drop_queue_push_timed(queue, &spun[i], destroy_spun, 0)
+				     : defer_drop_queue_push_try(queue, &spun[i], destroy_spun);
+
+		CHECK(!result || result == (is_timed ? -ETIMEDOUT : -EAGAIN));
+		i += !result;
+	}
+	ANSWERS(0, defer_drop_queue_flush(queue, FOREVER));
+	CHECK(spun_next == SPUN_DROPS);
+	for (unsigned i = 0; i < SPUN_DROPS; i++)
+		CHECK(spun[i] == 1);
+	ANSWERS(0, defer_drop_queue_shutdown(queue, 0, 0, NULL));
+	ANSWERS(0, defer_drop_queue_free(queue));
+}
+
+/* The kernel lets even the worker of least weight have its share of the CPU, in the end. */
+static void push_spinning(void)
+{
+	struct defer_drop_config config = small_config();
+
+	config.queue_size = 64; /* each lap takes a slice, of which an idle thread gets few */
+	config.niceness = 19;
+	spin_beside(&config);
+	config.niceness = 0;
+	config.scheduling = DEFER_DROP_SCHEDULING_IDLE;
+	spin_beside(&config);
+}
+
+/* Takes a privilege. */
+static void become_urgent(void)
 {
 	const struct sched_param param = {.sched_priority = 1};
 
 	if (!sched_setscheduler(0, SCHED_FIFO, &param))
-		return true;
+		return;
 	CHECK(errno == EPERM);
-	printf("left out: no real-time priority here\n");
-	return false;
+	skip("no real-time priority here");
 }
 
 /* How often the calling thread slept, rather than was put aside. */
@@ -157,14 +210,13 @@ static void push_urgently(void)
 	stay_on_one_cpu();
 	config.scheduling = DEFER_DROP_SCHEDULING_OTHER;
 	ANSWERS(0, defer_drop_queue_create(&work.queue, &config));
-	if (become_urgent()) {
-		sleeps = sleeps_of_thread();
-		produce(&work);
-		ANSWERS(0, defer_drop_queue_flush(work.queue, FOREVER));
-		/* The ring holds so many: for the others it took at least one sleep each lap. */
-		CHECK(sleeps_of_thread() - sleeps >= 3000 / 16 - 1);
-		CHECK(work.ledger->destroyed == 3000);
-	}
+	become_urgent();
+	sleeps = sleeps_of_thread();
+	produce(&work);
+	ANSWERS(0, defer_drop_queue_flush(work.queue, FOREVER));
+	/* The ring holds so many: for the others it took at least one sleep each lap. */
+	CHECK(sleeps_of_thread() - sleeps >= 3000 / 16 - 1);
+	CHECK(work.ledger->destroyed == 3000);
 	ANSWERS(0, defer_drop_queue_shutdown(work.queue, 0, 0, NULL));
 	ANSWERS(0, defer_drop_queue_free(work.queue));
 }
@@ -194,14 +246,12 @@ static void flush_urgently(void)
 	ANSWERS(0, defer_drop_queue_create(&work.queue, &config));
 	thread = true_thread(publish_late, &work);
 	AWAIT(atomic_load(&work.ledger->mark));
-	if (become_urgent()) {
-		sleeps = sleeps_of_thread();
-		atomic_store(&work.ledger->mark, 2); /* which is seen when this CPU is free */
-		ANSWERS(0, defer_drop_queue_flush(work.queue, FOREVER));
-		CHECK(work.ledger->destroyed == 1);
-		CHECK(sleeps_of_thread() > sleeps);
-	}
-	atomic_store(&work.ledger->mark, 2);
+	become_urgent();
+	sleeps = sleeps_of_thread();
+	atomic_store(&work.ledger->mark, 2); /* which is seen when this CPU is free */
+	ANSWERS(0, defer_drop_queue_flush(work.queue, FOREVER));
+	CHECK(work.ledger->destroyed == 1);
+	CHECK(sleeps_of_thread() > sleeps);
 	CHECK(!pthread_join(thread, NULL));
 	ANSWERS(0, defer_drop_queue_shutdown(work.queue, 0, 0, NULL));
 	ANSWERS(0, defer_drop_queue_free(work.queue));
@@ -382,6 +432,9 @@ const struct hostile_case hostile_cases[] = {
 	{"interrupted", "Waits that are interrupted more often than not change nothing.",
 		interrupt_waits},
 	{"one-cpu", "All goes its way where producers and worker share one CPU.", share_one_cpu},
+	{"spinning-push",
+		"Pushes that never wait, on the CPU of a worker of least weight, get through.",
+		push_spinning},
 	{"urgent-push", "A real-time producer sleeps for room, so that the worker gets its CPU.",
 		push_urgently},
 	{"urgent-flush", "A real-time thread that drains sleeps for who has not yet published.",
