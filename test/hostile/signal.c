@@ -7,10 +7,14 @@
 #include "hostile.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -437,6 +441,208 @@ static void run_stop(void)
 	CHECK(ledger->destroyed == ledger->accepted);
 }
 
+/* ---- A process that is stopped by way of one of its threads ---------------------------------- */
+
+#define CONSUMER     PRODUCERS /* its place among the thread ids */
+#define FIRST_THREAD (PRODUCERS + 1)
+
+/* What the process that sends and the one that is stopped share. */
+struct stage {
+	atomic_int threads[PRODUCERS + 2]; /* ids; 0 while there is none */
+	/* Stops that came to pass, and are over: in a round by way of each, and all. */
+	atomic_uint stopped[PRODUCERS + 2];
+	atomic_uint stops;
+	atomic_uint accepted;
+	atomic_uint destroyed;
+};
+
+static struct stage *stage;
+
+static int thread_id(void)
+{
+	return (int)syscall(SYS_gettid);
+}
+
+/* SIGCONT wakes the process whoever it is sent to, but a thread that has it blocked runs no
+ * handler. */
+static void go_on(int signal)
+{
+	(void)signal;
+	CHECK(thread_id() != atomic_load(&stage->threads[CONSUMER]));
+}
+
+/* Runs on the worker. */
+static void destroy_staged(void *object)
+{
+	atomic_store(&stage->threads[CONSUMER], thread_id());
+	destroy_slowly(object);
+	atomic_fetch_add(&stage->destroyed, 1);
+}
+
+/* A destructor beside which the process is stopped, by way of one thread after the other: whoever
+ * waits for it is, too. */
+static void outlast_stops(void *ignored)
+{
+	unsigned before = atomic_load(&stage->stops);
+
+	(void)ignored;
+	atomic_store(&stage->threads[CONSUMER], thread_id());
+	AWAIT(atomic_load(&stage->stops) - before >= PRODUCERS + 2);
+}
+
+/* Each of them may time out, and none loses anything; 0 or -ESHUTDOWN. */
+static int flush_with_deadlines(void)
+{
+	int result;
+
+	do {
+		uint64_t since_ns = now_ns();
+
+		result = defer_drop_queue_flush(queue, SHORT_NS);
+		CHECK(result != -ETIMEDOUT || now_ns() - since_ns >= SHORT_NS);
+	} while (result == -ETIMEDOUT);
+	CHECK(!result || result == -ESHUTDOWN);
+	return result;
+}
+
+static int push_staged(struct producer *producer, unsigned i)
+{
+	if (i % 3 == 0)
+		return defer_drop_queue_push(queue, made(producer), destroy_staged);
+	if (i % 3 == 1)
+		return defer_drop_queue_push_timed(queue, made(producer), destroy_staged, SHORT_NS);
+	return defer_drop_queue_push_timed(
+		queue, made(producer), destroy_staged, DEFER_DROP_FOREVER);
+}
+
+static void *push_until_shut_down(void *argument)
+{
+	struct producer *producer = argument;
+	int result = 0;
+
+	atomic_store(&stage->threads[producer - producers], thread_id());
+	for (unsigned i = 0; result != -ESHUTDOWN; i++) {
+		result = push_staged(producer, i);
+		CHECK(!result || result == -ESHUTDOWN || (i % 3 == 1 && result == -ETIMEDOUT));
+		if (result)
+			continue;
+		producer->accepted++;
+		atomic_fetch_add(&stage->accepted, 1);
+		if (i % 50 == 49)
+			result = flush_with_deadlines();
+	}
+	atomic_store(&stage->threads[producer - producers], 0);
+	return NULL;
+}
+
+static unsigned least_stopped(void)
+{
+	unsigned least = UINT_MAX;
+
+	for (unsigned i = 0; i < PRODUCERS + 2; i++)
+		if (atomic_load(&stage->stopped[i]) < least)
+			least = atomic_load(&stage->stopped[i]);
+	return least;
+}
+
+/* Beside flushes and pushes the process is stopped by way of each thread, and then beside the
+ * shutdown. */
+static void be_stopped_for_a_round(void)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	struct defer_drop_report report;
+	pthread_t threads[PRODUCERS];
+	unsigned outlasting = 1;
+	unsigned accepted = 0;
+
+	for (unsigned i = 0; i < PRODUCERS + 2; i++)
+		atomic_store(&stage->stopped[i], 0);
+	config.queue_size = 4;
+	config.max_lanes = PRODUCERS / 2; /* the others share one */
+	config.quiet_spell_ns = 1000000;
+	ANSWERS(0, defer_drop_queue_create(&queue, &config));
+	for (unsigned i = 0; i < PRODUCERS; i++) {
+		producers[i] = (struct producer){0};
+		CHECK(!pthread_create(&threads[i], NULL, push_until_shut_down, &producers[i]));
+	}
+	for (; least_stopped() < 2; outlasting++) {
+		ANSWERS(0, defer_drop_queue_push(queue, NULL, outlast_stops));
+		ANSWERS(0, flush_with_deadlines());
+	}
+	ANSWERS(0, defer_drop_queue_push(queue, NULL, outlast_stops));
+	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, &report));
+	atomic_store(&stage->threads[CONSUMER], 0);
+	for (unsigned i = 0; i < PRODUCERS; i++) {
+		CHECK(!pthread_join(threads[i], NULL));
+		CHECK(producers[i].destroyed == producers[i].accepted);
+		accepted += producers[i].accepted;
+	}
+	CHECK(report.destroyed_total == accepted + outlasting && !report.left_total);
+	ANSWERS(0, defer_drop_queue_free(queue));
+}
+
+static void be_stopped_by_threads(void)
+{
+	unsigned rounds = scaled(10, 100);
+
+	CHECK(!prctl(PR_SET_PDEATHSIG, SIGKILL)); /* or it might be left behind, stopped */
+	alarm(DEADLINE_SECONDS);
+	handle(SIGCONT, go_on, 0);
+	atomic_store(&stage->threads[FIRST_THREAD], thread_id());
+	while (rounds--)
+		be_stopped_for_a_round();
+	exit(0);
+}
+
+static bool send_to_thread(pid_t child, int thread, int signal)
+{
+	if (!syscall(SYS_tgkill, child, thread, signal))
+		return true;
+	CHECK(errno == ESRCH); /* it has ended */
+	return false;
+}
+
+/* Stops the process and has it go on. False where it has ended; its status then. */
+static bool stop_by_thread(pid_t child, unsigned at, int *status)
+{
+	int thread = atomic_load(&stage->threads[at]);
+	pid_t changed = 0;
+
+	if (!thread || !send_to_thread(child, thread, SIGSTOP))
+		return true;
+	/* A thread that ends takes its signal along, unless all have been stopped before. */
+	AWAIT((changed = waitpid(child, status, WUNTRACED | WNOHANG)) ||
+		!send_to_thread(child, thread, 0));
+	CHECK(!changed || changed == child);
+	if (changed && !WIFSTOPPED(*status))
+		return false;
+	rest_a_bit();
+	/* In either case the process goes on, if it was stopped at all. */
+	if (!send_to_thread(child, thread, SIGCONT))
+		CHECK(!kill(child, SIGCONT));
+	atomic_fetch_add(&stage->stopped[at], changed != 0);
+	atomic_fetch_add(&stage->stops, changed != 0);
+	return true;
+}
+
+static void run_stop_thread(void)
+{
+	pid_t child;
+	int status;
+
+	stage = mmap(
+		NULL, sizeof *stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	CHECK(stage != MAP_FAILED);
+	child = fork();
+	CHECK(child >= 0);
+	if (!child)
+		be_stopped_by_threads();
+	for (unsigned at = 0; stop_by_thread(child, at % (PRODUCERS + 2), &status); at++)
+		usleep(100 * (at % 11)); /* at every place in a round, sooner or later */
+	CHECK(!status);
+	CHECK(stage->accepted && stage->destroyed == stage->accepted);
+}
+
 /* ---- A thread that is held by a handler ------------------------------------------------------ */
 
 static atomic_bool is_held;
@@ -510,6 +716,9 @@ const struct hostile_case hostile_cases[] = {
 		run_deadlines},
 	{"worker", "No signal that comes to the process runs on the worker.", run_worker},
 	{"stop", "A process that is stopped and goes on again loses nothing.", run_stop},
+	{"stop_thread",
+		"Whichever thread a stop is sent to, the process goes on and nothing is lost.",
+		run_stop_thread},
 	{"held", "A thread that a handler holds while it pushes holds up nobody.", run_held},
 	{NULL, NULL, NULL},
 };
