@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * A thread that is stopped for good in the middle of a push, at each of its instructions in turn.
+ * A thread that is stopped for good in the middle of a push, at each of its instructions in turn;
+ * and the worker, stopped in the middle of a round.
  *
  * The case's process is the debugger. Its child has three roles: the victim, a thread that pushes;
  * the mate, its first thread, which does what the others of such a process would; and the worker.
  * For each turn the victim traps twice: between two pushes, and when it is about to push.
+ *
+ * Where the worker is the victim, it traps in the destructor that begins a round. Some drops wait
+ * behind that one; what the debugger steps through is to destroy them, to go to sleep, to be woken
+ * by one more drop, and to take that. Nobody waits for anything meanwhile, unless the turn says so:
+ * for who is awaited, the worker takes a lock, which a wait with a deadline needs as well.
  */
 #define _GNU_SOURCE
 #include "debugger.h"
@@ -16,6 +22,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -34,38 +41,51 @@ static struct gate gate;
 
 /* What the mate is told to do. */
 enum duty {
-	GO_ON = 1,  /* push, wait, flush, begin and end a thread */
-	BE_HELD_UP, /* find the shared lane held up, and nothing else */
-	BE_LET_GO,  /* find all destroyed, once the victim goes on */
-	LOOK,       /* whether the victim has claimed its place in the shared lane */
-	SHUT_DOWN,  /* the way that this turn has */
-	OVERTAKE,   /* fill the shared lane, with the worker held up */
-	GIVE_WAY,   /* let the worker go on, and find nothing lost */
-	SETTLE,     /* find nothing lost, once the victim goes on; and make the next queue */
-	END,        /* of all turns */
-	EXIT,       /* end the process while the victim is stopped */
+	GO_ON = 1,   /* push, wait, flush, begin and end a thread */
+	BE_HELD_UP,  /* find the shared lane held up, and nothing else */
+	BE_LET_GO,   /* find all destroyed, once the victim goes on */
+	LOOK,        /* whether the victim has claimed its place in the shared lane */
+	SHUT_DOWN,   /* the way that this turn has */
+	OVERTAKE,    /* fill the shared lane, with the worker held up */
+	GIVE_WAY,    /* let the worker go on, and find nothing lost */
+	SETTLE,      /* find nothing lost, once the victim goes on; and make the next queue */
+	BEGIN_ROUND, /* make the worker trap, with drops behind */
+	ROUSE,       /* push once more if the worker sleeps for good, until it stands still */
+	LOOK_ON,     /* use the queue in the way that this turn has, and others */
+	END_ROUND,   /* find all destroyed, once the worker goes on */
+	END,         /* of all turns */
+	EXIT,        /* end the process while the victim is stopped */
+};
+
+/* What a stopped worker finds when it goes on. */
+enum round {
+	PUSHED_TO, /* one more drop, and nobody waited */
+	WAITED_ON, /* a full ring, and that others have waited in vain */
+	AWAITED,   /* somebody to tell, as it had before */
 };
 
 /* A kind of push, and where it goes. */
 struct course {
 	int (*push)(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy);
 	struct defer_drop_config config;
-	bool is_default; /* the default queue */
-	bool is_waking;  /* the worker sleeps before each */
-	unsigned stride; /* instructions from one stop to the next */
+	bool is_default;         /* the default queue */
+	bool is_waking;          /* the worker sleeps before each */
+	bool is_stopping_worker; /* the victim is the worker */
+	unsigned stride;         /* instructions from one stop to the next */
 };
 
 /* What debugger and child share. */
 struct stage {
 	atomic_uint victim; /* thread id */
 	atomic_uint is_watched;
-	atomic_uint is_pushing;
+	atomic_uint is_pushing;  /* or in its round */
+	atomic_uint is_standing; /* a worker, where it was to be stopped */
 	atomic_uint is_over;
 	atomic_uint has_woken;
 	atomic_uint answered; /* the push is over */
 	atomic_int answer;
 	atomic_uint duty; /* 0: done */
-	atomic_uint mode; /* of shutdown */
+	atomic_uint mode; /* of shutdown; or enum round */
 	atomic_uint has_claimed;
 	/* Numbers of drops: accepted, and destroyed in their order. */
 	atomic_uint victim_accepted, victim_destroyed;
@@ -83,6 +103,9 @@ static struct defer_drop_report report;
 static pthread_t victims_thread;
 static pthread_t waiter;
 static _Atomic(uint64_t) claimed_before;
+static _Atomic(uint64_t) slept_before;
+static struct defer_drop_ticket tickets[2]; /* of a round: its first drop, and its last */
+static int is_done_fd = -1;                 /* tells of the first */
 
 static void destroy_victims(void *number)
 {
@@ -107,12 +130,17 @@ static struct defer_drop_stats stats_of_shared_lane(void)
 	return stats;
 }
 
-static uint64_t wakes(void)
+static struct defer_drop_stats stats_of_queue(void)
 {
 	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
 
 	ANSWERS(0, defer_drop_queue_stats(queue, &stats));
-	return stats.wakes_total;
+	return stats;
+}
+
+static uint64_t wakes(void)
+{
+	return stats_of_queue().wakes_total;
 }
 
 static int push_victims(void)
@@ -180,12 +208,17 @@ static void *push_once(void *ignored)
 	return NULL;
 }
 
-static void push_mates(struct defer_drop_ticket *ticket)
+static void push_numbered(defer_drop_fn destroy, struct defer_drop_ticket *ticket)
 {
 	uintptr_t number = atomic_fetch_add(&stage->mate_accepted, 1);
 
-	ANSWERS(0, defer_drop_queue_push_ticket(
-			   queue, (void *)number, destroy_mates, DEADLINE_NS, ticket));
+	ANSWERS(0,
+		defer_drop_queue_push_ticket(queue, (void *)number, destroy, DEADLINE_NS, ticket));
+}
+
+static void push_mates(struct defer_drop_ticket *ticket)
+{
+	push_numbered(destroy_mates, ticket);
 }
 
 static void use_other_queue(void)
@@ -238,15 +271,23 @@ static void be_let_go(void)
 	CHECK(stage->victim_destroyed == stage->victim_accepted);
 }
 
+static int push_if_room(void)
+{
+	int error = defer_drop_queue_push_try(
+		queue, (void *)(uintptr_t)stage->mate_accepted, destroy_mates);
+
+	atomic_fetch_add(&stage->mate_accepted, !error);
+	return error;
+}
+
 static void overtake(void)
 {
 	atomic_store(&gate.is_entered, false);
 	atomic_store(&gate.is_open, false);
 	ANSWERS(0, defer_drop_queue_push(queue, &gate, pass_gate));
 	AWAIT(atomic_load(&gate.is_entered));
-	while (!defer_drop_queue_push_try(
-		queue, (void *)(uintptr_t)stage->mate_accepted, destroy_mates))
-		atomic_fetch_add(&stage->mate_accepted, 1);
+	while (!push_if_room())
+		;
 }
 
 static void give_way(void)
@@ -310,9 +351,139 @@ static void exit_with_drops(void)
 	exit(0);
 }
 
+/* A destructor: makes the worker the victim. */
+static void be_seized(void *ignored)
+{
+	sigset_t trap;
+
+	(void)ignored;
+	CHECK(!sigemptyset(&trap) && !sigaddset(&trap, SIGTRAP));
+	CHECK(!pthread_sigmask(SIG_UNBLOCK, &trap, NULL)); /* a worker blocks all */
+	atomic_store(&stage->victim, (unsigned)syscall(SYS_gettid));
+	AWAIT(stage->is_watched);
+	debugger_trap();
+}
+
+static void destroy_before_round(void *number)
+{
+	destroy_mates(number);
+	slept_before = stats_of_queue().deep_sleeps_total;
+	atomic_store(&stage->is_pushing, 0);
+	debugger_trap();
+	atomic_store(&stage->is_pushing, 1);
+}
+
+static void destroy_after_round(void *number)
+{
+	destroy_mates(number);
+	atomic_store(&stage->is_pushing, 0);
+}
+
+static void begin_round(void)
+{
+	struct defer_drop_ticket ignored;
+	uintptr_t number;
+
+	push_numbered(destroy_before_round, &ignored);
+	push_mates(&tickets[0]);
+	number = atomic_fetch_add(&stage->mate_accepted, 1);
+	ANSWERS(0, course->push(queue, (void *)number, destroy_mates));
+	push_mates(&tickets[1]);
+	if (stage->mode == AWAITED)
+		ANSWERS(0, defer_drop_ticket_notify(&tickets[0], is_done_fd));
+}
+
+/* Where it is made to execute one instruction after the other, it sleeps nowhere but there. */
+static bool is_worker_asleep(void)
+{
+	char path[64];
+	char state = 0;
+	FILE *file;
+
+	if (stats_of_queue().deep_sleeps_total == slept_before)
+		return false;
+	snprintf(path, sizeof path, "/proc/self/task/%u/stat", stage->victim);
+	file = fopen(path, "re");
+	CHECK(file);
+	CHECK(fscanf(file, "%*d (%*[^)]) %c", &state) == 1);
+	CHECK(!fclose(file));
+	return state == 'S';
+}
+
+static void rouse(void)
+{
+	struct defer_drop_ticket ignored;
+
+	AWAIT(stage->is_standing || is_worker_asleep());
+	if (!stage->is_standing)
+		push_numbered(destroy_after_round, &ignored);
+}
+
+/* Its creation and its end take memory, and locks of the whole library. */
+static void use_new_queue(void)
+{
+	struct defer_drop_queue *made;
+	struct defer_drop_report end;
+
+	ANSWERS(0, defer_drop_queue_create(&made, NULL));
+	ANSWERS(0, defer_drop_queue_push(made, NULL, ignore));
+	ANSWERS(0, defer_drop_queue_flush(made, DEADLINE_NS));
+	ANSWERS(0, defer_drop_queue_push(made, NULL, ignore));
+	ANSWERS(0, defer_drop_queue_shutdown(made, DEFER_DROP_SHUTDOWN_DRAIN, 0, &end));
+	CHECK(end.destroyed_total == 2 && !end.left_total);
+	ANSWERS(0, defer_drop_queue_free(made));
+}
+
+static void wait_in_vain(void)
+{
+	struct defer_drop_ticket ticket;
+
+	push_mates(&ticket);
+	ANSWERS(-EINPROGRESS, defer_drop_ticket_poll(&ticket));
+	ANSWERS(-ETIMEDOUT, defer_drop_ticket_wait(&ticket, A_BIT_NS));
+	ANSWERS(-ETIMEDOUT, defer_drop_queue_flush(queue, A_BIT_NS));
+	ANSWERS(-ETIMEDOUT, defer_drop_queue_wait_backlog(queue, 0, UINT64_MAX, A_BIT_NS));
+	while (!push_if_room())
+		;
+	ANSWERS(-EAGAIN, push_if_room());
+	ANSWERS(-ETIMEDOUT, defer_drop_queue_push_timed(queue, NULL, ignore, A_BIT_NS));
+	ANSWERS(-EINPROGRESS, defer_drop_ticket_poll(&ticket));
+}
+
+static void look_on(void)
+{
+	unsigned destroyed = stage->mate_destroyed;
+
+	ANSWERS(0, push_if_room());
+	for (unsigned i = 0; i < 2; i++) {
+		int answer = defer_drop_ticket_poll(&tickets[i]);
+
+		CHECK(!answer || answer == -EINPROGRESS);
+	}
+	CHECK(stats_of_queue().backlog);
+	use_other_queue();
+	if (stage->mode != AWAITED) /* who has told may be about to free memory */
+		use_new_queue();
+	if (stage->mode == WAITED_ON)
+		wait_in_vain();
+	CHECK(stage->mate_destroyed == destroyed);
+}
+
+static void end_round(void)
+{
+	uint64_t told;
+
+	AWAIT(stage->mate_destroyed == stage->mate_accepted); /* and nobody calls the worker */
+	if (stage->mode != AWAITED)
+		return;
+	CHECK(read(is_done_fd, &told, sizeof told) == sizeof told);
+	CHECK(told == 1);
+}
+
 static void end(void)
 {
-	CHECK(!pthread_join(victims_thread, NULL));
+	if (!course->is_stopping_worker)
+		CHECK(!pthread_join(victims_thread, NULL));
 	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, &report));
 	CHECK(!report.left_total);
 	CHECK(stage->victim_destroyed == stage->victim_accepted);
@@ -332,6 +503,10 @@ static void (*const duties[])(void) = {
 	[OVERTAKE] = overtake,
 	[GIVE_WAY] = give_way,
 	[SETTLE] = settle,
+	[BEGIN_ROUND] = begin_round,
+	[ROUSE] = rouse,
+	[LOOK_ON] = look_on,
+	[END_ROUND] = end_round,
 	[END] = end,
 	[EXIT] = exit_with_drops,
 };
@@ -341,7 +516,12 @@ _Noreturn static void be_mate(void)
 	prctl(PR_SET_PDEATHSIG, SIGKILL); /* also where the debugger gives up, or hangs */
 	make_queue();
 	ANSWERS(0, defer_drop_queue_create(&other_queue, NULL));
-	CHECK(!pthread_create(&victims_thread, NULL, be_victim, NULL));
+	is_done_fd = eventfd(0, EFD_CLOEXEC);
+	CHECK(is_done_fd >= 0);
+	if (course->is_stopping_worker)
+		ANSWERS(0, defer_drop_queue_push(queue, NULL, be_seized));
+	else
+		CHECK(!pthread_create(&victims_thread, NULL, be_victim, NULL));
 	for (;;) {
 		AWAIT(stage->duty);
 		duties[stage->duty]();
@@ -419,16 +599,22 @@ static void release(void)
 	debugger_await_trap(victim);
 }
 
-/* Stops the victim so far into its next push. False where that took fewer instructions. */
-static bool step_into(unsigned count)
+/* From the trap. */
+static bool step_on(unsigned count)
 {
-	debugger_continue(victim);
-	debugger_await_trap(victim);
 	while (!stage->is_pushing)
 		debugger_step(victim);
 	for (instructions = 0; instructions < count && stage->is_pushing; instructions++)
 		debugger_step(victim);
 	return stage->is_pushing;
+}
+
+/* Stops the victim so far into its next push. False where that took fewer instructions. */
+static bool step_into(unsigned count)
+{
+	debugger_continue(victim);
+	debugger_await_trap(victim);
+	return step_on(count);
 }
 
 /* The same. A push that should have woken the worker and did not is not counted. */
@@ -440,6 +626,36 @@ static bool stops_after(unsigned count)
 		release();
 	} while (course->is_waking && !stage->has_woken);
 	return false;
+}
+
+/* Makes the worker trap, where a round begins. */
+static void trap_worker(void)
+{
+	atomic_store(&stage->duty, BEGIN_ROUND);
+	debugger_await_trap(victim);
+	await_mate();
+}
+
+/* Stops the worker so far into its next round. False where that took fewer instructions. */
+static bool stops_in_round(unsigned count)
+{
+	bool is_inside;
+
+	trap_worker();
+	atomic_store(&stage->is_standing, 0);
+	atomic_store(&stage->duty, ROUSE);
+	is_inside = step_on(count);
+	atomic_store(&stage->is_standing, 1);
+	await_mate();
+	return is_inside;
+}
+
+static void finish_worker(void)
+{
+	trap_worker();
+	atomic_store(&stage->duty, END);
+	debugger_see_off(victim);
+	await_child();
 }
 
 /* ---- Courses --------------------------------------------------------------------------------- */
@@ -674,6 +890,44 @@ static void run_exit(void)
 	}
 }
 
+static void stop_worker(enum round round)
+{
+	/* So small that a round with all that it holds is followed by rest. */
+	struct course made = make_course(32, 8);
+	bool has_stopped = true;
+
+	made.push = push_with_options;
+	made.config.quiet_spell_ns = 1000000;
+	made.is_stopping_worker = true;
+	made.stride = scaled(79, 1);
+	begin(&made);
+	debugger_continue(victim);
+	atomic_store(&stage->mode, round);
+	for (unsigned count = round; has_stopped; count += made.stride) {
+		has_stopped = stops_in_round(count);
+		order(LOOK_ON);
+		debugger_continue(victim);
+		order(END_ROUND);
+	}
+	CHECK(instructions > 100);
+	finish_worker();
+}
+
+static void run_worker(void)
+{
+	stop_worker(PUSHED_TO);
+}
+
+static void run_worker_waited_on(void)
+{
+	stop_worker(WAITED_ON);
+}
+
+static void run_worker_awaited(void)
+{
+	stop_worker(AWAITED);
+}
+
 const struct hostile_case hostile_cases[] = {
 	{"defer_drop",
 		"A thread stopped at any instruction of a push to its own lane holds up nobody.",
@@ -693,5 +947,13 @@ const struct hostile_case hostile_cases[] = {
 	{"shutdown_waking", "Nor where it was waking the worker.", run_shutdown_waking},
 	{"shutdown_shared", "Nor in the shared lane.", run_shutdown_shared},
 	{"exit", "Nor does the end of the process.", run_exit},
+	{"worker",
+		"A worker stopped at any instruction of a round holds up no push; it finds what "
+		"was "
+		"pushed meanwhile.",
+		run_worker},
+	{"worker_waited_on", "Who waits for it does so until the deadline.", run_worker_waited_on},
+	{"worker_awaited", "Nor does it hold up a push where it was telling who waited.",
+		run_worker_awaited},
 	{NULL, NULL, NULL},
 };
