@@ -42,6 +42,7 @@ static struct gate gate;
 /* What the mate is told to do. */
 enum duty {
 	GO_ON = 1,   /* push, wait, flush, begin and end a thread */
+	GO_ON_ALONE, /* push, and wait for nothing that could wake the worker */
 	BE_HELD_UP,  /* find the shared lane held up, and nothing else */
 	BE_LET_GO,   /* find all destroyed, once the victim goes on */
 	LOOK,        /* whether the victim has claimed its place in the shared lane */
@@ -241,6 +242,15 @@ static void go_on(void)
 	CHECK(!pthread_join(thread, NULL));
 	ANSWERS(0, defer_drop_queue_flush(queue, DEADLINE_NS));
 	let_sleep(); /* the victim may have to wake it once more */
+}
+
+static void go_on_alone(void)
+{
+	struct defer_drop_ticket ignored;
+
+	push_mates(&ignored);
+	AWAIT(stage->mate_destroyed == stage->mate_accepted);
+	let_sleep();
 }
 
 static void be_held_up(void)
@@ -496,6 +506,7 @@ static void end(void)
 
 static void (*const duties[])(void) = {
 	[GO_ON] = go_on,
+	[GO_ON_ALONE] = go_on_alone,
 	[BE_HELD_UP] = be_held_up,
 	[BE_LET_GO] = be_let_go,
 	[LOOK] = look,
@@ -751,7 +762,9 @@ static bool goes_on(bool must)
 	bool does;
 
 	atomic_store(&stage->duty, GO_ON);
-	while (stage->duty && (must || now_ns() < until_ns))
+	if (must)
+		await_mate();
+	while (stage->duty && now_ns() < until_ns)
 		rest_a_bit();
 	does = !stage->duty;
 	release();
@@ -759,18 +772,26 @@ static bool goes_on(bool must)
 	return does;
 }
 
-static void run_shared(void)
+/*
+ * The stride is for what comes before the claim and after the publish: where a claim is found, the
+ * instructions since the last stop are gone through one by one.
+ */
+static void hold_up_beside(const struct course *of)
 {
-	struct course made = make_course(SHARED_SIZE, DEFER_DROP_NO_LANES);
+	unsigned stride = of->stride;
 	bool has_claimed = false;
 	bool has_published = false;
 
-	begin(&made);
-	for (unsigned count = 0; stops_after(count); count += course->stride) {
+	begin(of);
+	for (unsigned count = 0; stops_after(count); count += stride) {
 		order(LOOK);
 		if (!stage->has_claimed) {
-			order(GO_ON);
+			order(of->is_waking ? GO_ON_ALONE : GO_ON);
 			release();
+		} else if (!has_claimed && stride > 1) {
+			release();
+			count -= stride;
+			stride = 1;
 		} else if (!has_claimed) {
 			has_claimed = true;
 			order(BE_HELD_UP);
@@ -778,11 +799,38 @@ static void run_shared(void)
 			order(BE_LET_GO);
 		} else {
 			has_published = goes_on(has_published);
+			stride = has_published ? of->stride : scaled(2, 1);
 		}
 		CHECK(!stage->answer);
 	}
 	CHECK(has_claimed && has_published);
 	finish();
+}
+
+static void run_shared(void)
+{
+	struct course made = make_course(SHARED_SIZE, DEFER_DROP_NO_LANES);
+
+	hold_up_beside(&made);
+}
+
+static void run_shared_options(void)
+{
+	struct course made = make_course(SHARED_SIZE, DEFER_DROP_NO_LANES);
+
+	made.push = push_with_options;
+	made.stride = scaled(13, 1);
+	hold_up_beside(&made);
+}
+
+static void run_shared_waking(void)
+{
+	struct course made = make_course(SHARED_SIZE, DEFER_DROP_NO_LANES);
+
+	made.config.quiet_spell_ns = 1000000;
+	made.is_waking = true;
+	made.stride = scaled(13, 1);
+	hold_up_beside(&made);
 }
 
 /* Others take the room that the victim has seen, and it goes on: into a ring that is full. */
@@ -849,6 +897,15 @@ static void run_shutdown_waking(void)
 	struct course made = make_waking_course();
 
 	made.stride = scaled(13, 1);
+	shut_down_beside(&made);
+}
+
+static void run_shutdown_shared_options(void)
+{
+	struct course made = make_course(64, DEFER_DROP_NO_LANES);
+
+	made.push = push_with_options;
+	made.stride = scaled(17, 1);
 	shut_down_beside(&made);
 }
 
@@ -939,6 +996,14 @@ const struct hostile_case hostile_cases[] = {
 		"In the shared lane it holds up those behind it, from claim to publish, and no "
 		"others.",
 		run_shared},
+	{"shared_options",
+		"So where the drop has options, and takes two places that are published one after "
+		"the other.",
+		run_shared_options},
+	{"shared_waking",
+		"So where the worker sleeps: others wake it, or who waits does where it was about "
+		"to.",
+		run_shared_waking},
 	{"overtaken", "Where others take the room that it has seen, it waits for other room.",
 		run_overtaken},
 	{"shutdown_owned", "A shutdown does not wait for it, and both agree on what was accepted.",
@@ -946,6 +1011,7 @@ const struct hostile_case hostile_cases[] = {
 	{"shutdown_options", "Nor where the drop has options.", run_shutdown_options},
 	{"shutdown_waking", "Nor where it was waking the worker.", run_shutdown_waking},
 	{"shutdown_shared", "Nor in the shared lane.", run_shutdown_shared},
+	{"shutdown_shared_options", "Nor with options there.", run_shutdown_shared_options},
 	{"exit", "Nor does the end of the process.", run_exit},
 	{"worker",
 		"A worker stopped at any instruction of a round holds up no push; it finds what "
