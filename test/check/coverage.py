@@ -1,34 +1,48 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""coverage.py REPORT: of lib, as gcovr tells in JSON, enough was run. Lists what lines were not, by
-function."""
+"""coverage.py REPORT REASONS LIB: of lib, as gcovr tells in JSON, enough was run, and for each line that was
+not REASONS says why.
+
+REASONS is text; below each reason stand, after a tab, the lines that it is for, as FILE FUNCTION: LINE. What is
+there may be run all the same, now and then; but the line must exist.
+"""
 import json
 import pathlib
 import sys
 
 LEAST = {"lines": 95, "branches": 90}
 
+report, reasons, lib = map(pathlib.Path, sys.argv[1:])
+sources = {path.name: [line.strip() for line in path.read_text().splitlines()] for path in lib.glob("*.[ch]")}
+failures = []
+
+explained = set()
+for line in reasons.read_text().splitlines():
+    if line.startswith("\t"):
+        place, _, text = line.strip().partition(": ")
+        explained.add((place, text))
+        if text not in sources.get(place.split()[0], []):
+            failures.append(f"{place}: explained, but not there: {text}")
+
 counts = {"lines": [], "branches": []}
-missed = {}
-for file in json.loads(pathlib.Path(sys.argv[1]).read_text())["files"]:
+for file in json.loads(report.read_text())["files"]:
+    name = pathlib.PurePath(file["file"]).name
     functions = sorted((function["lineno"], function["name"]) for function in file["functions"])
     for line in file["lines"]:
         if line["gcovr/noncode"]:
             continue
         counts["lines"].append(line["count"])
         counts["branches"] += [branch["count"] for branch in line["branches"]]
-        within = [name for start, name in functions if start <= line["line_number"]]
-        if within and not line["count"]:
-            name = f"{pathlib.PurePath(file['file']).name} {within[-1]}"
-            missed.setdefault(name, []).append(line["line_number"])
+        text = sources[name][line["line_number"] - 1]
+        within = [function for start, function in functions if start <= line["line_number"]]
+        place = " ".join([name, *within[-1:]])
+        if not line["count"] and (place, text) not in explained:
+            failures.append(f"not run, and not explained, line {line['line_number']} of {place}: {text}")
 
-failures = []
 for what, runs in counts.items():
     percent = 100 * sum(map(bool, runs)) / len(runs)
     print(f"{percent:.1f} % of {len(runs)} {what} of lib were run")
     if percent < LEAST[what]:
         failures.append(f"{percent:.1f} % of {what}: want at least {LEAST[what]} %")
-for name, lines in sorted(missed.items()):
-    print(f"{name}: not run: line {', '.join(map(str, lines))}")
 print("\n".join(failures), end="\n" if failures else "")
 sys.exit(bool(failures))

@@ -179,8 +179,8 @@ static void end_between_drops(void *runner)
 static void run_exit(void)
 {
 	static const uint32_t runners[] = {DEFER_DROP_RUNNER_WORKER, DEFER_DROP_RUNNER_CALLER};
-	static const char *const of_none[] = {"defer_drop: in its watermark function",
-		"thread was ended", "must return", NULL};
+	static const char *const of_none[] = {
+		"defer_drop: in its watermark function", "thread was ended", "must return", NULL};
 	static const char *const of_status[] = {"while 0xdead was destroyed by ", NULL};
 	static const char *const of_cancel[] = {"while 0xdead was destroyed by hostile_escape+0x",
 		"thread was ended", "must return", NULL};

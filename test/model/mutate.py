@@ -137,8 +137,6 @@ STEPS = [
     ("lib/wait.c", "who waits goes to the end of the list",
      "if (lane->last_waiter && !dd_is_before(waiter->position, lane->last_waiter->position))",
      "if (lane->last_waiter)"),
-    ("lib/wait.c", "the alarm of the next is not raised",
-     "dismiss(waiter);\n\t}\n\traise_alarm(lane);", "dismiss(waiter);\n\t}"),
     ("lib/wait.c", "who asks for an eventfd does not look once more",
      "else if (dd_ring_is_past(&lane->ring, position)) dd_wait_wake(lane);", ""),
     ("lib/wait.c", "who waits does not see that the consumer has finished",

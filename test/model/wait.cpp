@@ -193,12 +193,14 @@ template <bool IS_FENCED> struct flushed : rl::test_suite<flushed<IS_FENCED>, 3>
 	}
 };
 
-// Two wait for different positions, as long as it takes.
+// Two wait for different positions, as long as it takes. The second passes when the first has heard of its own.
 template <bool IS_FENCED> struct queued_up : rl::test_suite<queued_up<IS_FENCED>, 3> {
 	lane_model model{IS_FENCED, 1};
+	rl::atomic<int> has_heard;
 
 	void before()
 	{
+		has_heard.store(0, rl::mo_relaxed, $);
 		model.push(&model.objects[0]);
 		model.push(&model.objects[1]);
 	}
@@ -208,9 +210,19 @@ template <bool IS_FENCED> struct queued_up : rl::test_suite<queued_up<IS_FENCED>
 		uint64_t position = dd_ring_first(CAPACITY) + index;
 
 		if (!index)
-			return model.consume(CAPACITY);
+			return consume();
 		RL_ASSERT(!dd_wait(&model.queue.shared, position, DEFER_DROP_FOREVER));
 		model.check(position);
+		if (index == 1)
+			has_heard.store(1, rl::mo_relaxed, $);
+	}
+
+	void consume()
+	{
+		model.consume(1);
+		while (!has_heard.load(rl::mo_relaxed, $))
+			model_yield();
+		model.consume(1);
 	}
 
 	void after()
@@ -259,13 +271,13 @@ template <bool IS_FENCED> struct finished : rl::test_suite<finished<IS_FENCED>, 
 	{
 		model.push(&model.objects[0]);
 		model.push(&model.objects[1]);
-		dd_queue_set_state(&model.queue, DD_CLOSING);
 	}
 
 	// What worker.c does in dd_worker_finish.
 	void finish()
 	{
 		is_abandoned = !dd_run_turn(&model.queue.shared, rl::rand(2), DEFER_DROP_FOREVER);
+		dd_queue_set_state(&model.queue, DD_CLOSING);
 		dd_queue_finish(&model.queue);
 		dd_wait_release(&model.queue);
 	}
