@@ -41,6 +41,7 @@ has_package() {
 	ninja-build) command -v ninja ;;
 	relacy-dev) [ -e /usr/include/relacy/relacy.hpp ] ;;
 	librust-*-dev) ls /usr/share/cargo/registry/"$(echo "$1" | sed 's/^librust-//;s/-dev$//')"-* ;;
+	libclang-rt-dev) ls /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a ;;
 	lib*-dev) pkg-config --exists "$(pkg_config_name "$1")" ;;
 	linux-libc-dev) [ -e /usr/include/linux/futex.h ] ;;
 	libjemalloc2) ls /usr/lib/*/libjemalloc.so.2 ;;
