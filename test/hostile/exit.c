@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -398,9 +397,7 @@ static void check_exit(void)
 
 static void run_anyone(void)
 {
-	exiting.left = mmap(NULL, QUEUES * sizeof *exiting.left, PROT_READ | PROT_WRITE,
-		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	CHECK(exiting.left != MAP_FAILED);
+	exiting.left = share_memory(QUEUES * sizeof *exiting.left);
 	for (exiting.who = 0; exiting.who < BY_ANYONE; exiting.who++) {
 		bool is_worker = exiting.who == BY_DESTRUCTOR || exiting.who == BY_NESTED;
 

@@ -56,13 +56,17 @@ uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+void *share_memory(size_t bytes)
+{
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(memory != MAP_FAILED);
+	return memory;
+}
+
 struct ledger *ledger_open(void)
 {
-	void *ledger = mmap(NULL, sizeof(struct ledger), PROT_READ | PROT_WRITE,
-		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	CHECK(ledger != MAP_FAILED);
-	return ledger;
+	return share_memory(sizeof(struct ledger));
 }
 
 void ledger_count(void *ledger)

@@ -65,6 +65,9 @@ unsigned scaled(unsigned quick, unsigned stress);
 void rest_a_bit(void);
 uint64_t now_ns(void);
 
+/* Zeros, shared with every child that is forked from here on; never freed. */
+void *share_memory(size_t bytes);
+
 /* What was accepted and what was destroyed, in memory that children share. */
 struct ledger {
 	atomic_uint accepted;
@@ -72,7 +75,7 @@ struct ledger {
 	atomic_uint mark; /* whatever the case wants to remember */
 };
 
-/* A ledger of zeros, shared with every child that is forked from here on; never freed. */
+/* Of zeros, shared in this way. */
 struct ledger *ledger_open(void);
 /* A destructor: its object is a ledger. */
 void ledger_count(void *ledger);

@@ -12,7 +12,6 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -630,9 +629,7 @@ static void run_stop_thread(void)
 	pid_t child;
 	int status;
 
-	stage = mmap(
-		NULL, sizeof *stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	CHECK(stage != MAP_FAILED);
+	stage = share_memory(sizeof *stage);
 	child = fork();
 	CHECK(child >= 0);
 	if (!child)

@@ -549,9 +549,7 @@ static unsigned instructions; /* of the push, that the victim has executed */
 static void begin(const struct course *of)
 {
 	course = of;
-	stage = mmap(
-		NULL, sizeof *stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	CHECK(stage != MAP_FAILED);
+	stage = share_memory(sizeof *stage);
 	child = fork();
 	CHECK(child >= 0);
 	if (!child)
