@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
-// Two producers push to one ring, drops with options among them, one claiming and then waiting for room,
-// the other claiming only where there is room; the consumer destroys all, those of each producer in its
-// order.
+// Two or three producers push to one ring, drops with options among them, one claiming and then waiting for
+// room, the others claiming only where there is room; the consumer destroys all, those of each producer in
+// its order.
 #include "model.h"
 
 namespace
 {
 
-enum { PRODUCERS = 2, DROPS = 2 };
+enum { DROPS = 2 };
 
-template <int CAPACITY, unsigned PAIRS>
-struct shared : rl::test_suite<shared<CAPACITY, PAIRS>, PRODUCERS + 1> {
+template <int PRODUCERS, int CAPACITY, unsigned PAIRS>
+struct shared : rl::test_suite<shared<PRODUCERS, CAPACITY, PAIRS>, PRODUCERS + 1> {
 	ring_model<CAPACITY, true> model;
 	object objects[PRODUCERS][DROPS];
 
@@ -43,14 +43,14 @@ struct shared : rl::test_suite<shared<CAPACITY, PAIRS>, PRODUCERS + 1> {
 
 	void consume()
 	{
-		int seen[PRODUCERS] = {0, 0};
+		int seen[PRODUCERS] = {};
 		dd_drop taken;
 
 		for (int i = 0; i < PRODUCERS * DROPS; i++) {
 			while (!dd_ring_take(&model.ring, &taken))
 				model_yield();
 			object *dropped = run(&model.ring, taken);
-			int producer = dropped >= &objects[1][0];
+			long producer = (dropped - &objects[0][0]) / DROPS;
 
 			RL_ASSERT(dropped == &objects[producer][seen[producer]]);
 			seen[producer]++;
@@ -59,7 +59,7 @@ struct shared : rl::test_suite<shared<CAPACITY, PAIRS>, PRODUCERS + 1> {
 
 	void thread(unsigned index)
 	{
-		if (index < PRODUCERS)
+		if (int(index) < PRODUCERS)
 			produce(index);
 		else
 			consume();
@@ -71,6 +71,8 @@ struct shared : rl::test_suite<shared<CAPACITY, PAIRS>, PRODUCERS + 1> {
 int main(int count, char **arguments)
 {
 	model_arguments(count, arguments);
-	return !(explore<shared<2, 0>>(1, 50000) && explore<shared<2, 9>>(1, 50000) &&
-		 explore<shared<4, 6>>(1, 50000) && explore<shared<4, 13>>(1, 50000));
+	return !(explore<shared<2, 2, 0>>(1, 50000) && explore<shared<2, 2, 9>>(1, 50000) &&
+		 explore<shared<2, 4, 6>>(1, 50000) && explore<shared<2, 4, 13>>(1, 50000) &&
+		 explore_randomly<shared<3, 2, 8>>(50000) &&
+		 explore_randomly<shared<3, 4, 37>>(50000));
 }
