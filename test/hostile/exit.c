@@ -943,11 +943,11 @@ static void check_last(struct policy *policy)
 
 static void run_main_thread(void)
 {
+	static struct policy policy; /* a checker may take the first thread's stack away with it */
 	struct outcome outcome;
 
 	for (unsigned i = 0; i < POLICIES; i++) {
-		struct policy policy = exit_policies[i];
-
+		policy = exit_policies[i];
 		/* Whose time is over is always held here: the number is known. */
 		if (policy.drains || policy.is_held || !policy.exit_timeout_ns)
 			check_last(&policy);
