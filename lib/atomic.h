@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The atomics that the lock-free headers (ring.h, park.h) are written in. They are C11's; the
- * headers come here for them so that a model checker can put its own in their place.
+ * The atomics that the library is written in. They are C11's; it comes here for them so that a
+ * model checker can put its own in their place.
  */
 #ifndef DD_ATOMIC_H
 #define DD_ATOMIC_H

@@ -9,9 +9,6 @@
 #include "handover.h"
 #include "registry.h"
 
-struct dd_lane dd_unattached;
-_Thread_local struct dd_thread dd_self = {.lane = &dd_unattached};
-
 static pthread_once_t farewell_once = PTHREAD_ONCE_INIT;
 static pthread_key_t farewell_key;
 static _Atomic(bool) farewell_works;

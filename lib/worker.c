@@ -208,7 +208,7 @@ static void deep_sleep(struct defer_drop_queue *queue, struct rest *rest)
 {
 	dd_watchdog_spare(queue);
 	dd_announce(&queue->park.attention, DD_ASLEEP);
-	if (!has_any_published(queue) && dd_queue_state(queue) == DD_OPEN) {
+	if (!has_any_published(queue)) {
 		dd_count(&queue->deep_sleeps_total);
 		dd_bell_rest(&queue->park.bell, DEFER_DROP_FOREVER);
 	}

@@ -65,7 +65,9 @@ class Comparison:
     def row(self, found, name, at, unit):
         """found: {target name: [one figure of each round]}"""
         ours = found[WAYS["drop"]]
-        ratios = [a / b for a, b in zip(ours, found[name])] if name != WAYS["drop"] else None
+        # Of few deletions the clock of a thread may tell nothing.
+        ratios = ([a / b for a, b in zip(ours, found[name])]
+                  if name != WAYS["drop"] and all(found[name]) else None)
         self.results.row(name, at, unit, found[name], ratios)
 
     def print_latencies(self, size, found):

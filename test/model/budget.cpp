@@ -3,9 +3,7 @@
 // Pushes take bytes from a budget, wait for them in line, with a deadline and without, and the consumer
 // gives them back: no more than the budget is held, but by one alone; nobody waits for ever, also where
 // the consumer finishes meanwhile.
-#include "model_queue.h"
-
-#include "budget.c"
+#include "model_lib.h"
 
 namespace
 {
@@ -13,7 +11,7 @@ namespace
 enum { SMALL = 1, LARGE = 2, BUDGET = 2, HUGE = 3 };
 
 struct budgeted {
-	queue_model<2, true> model;
+	library_model model{2, true, true};
 	defer_drop_queue &queue = model.queue;
 	uint64_t held = 0; // no more than what is pending
 	unsigned holders = 0;
@@ -21,13 +19,12 @@ struct budgeted {
 	budgeted()
 	{
 		queue.budget.max_bytes = BUDGET;
+		model.attach();
 	}
 
-	// What options.c does in take_bytes.
 	bool take(uint64_t bytes, uint64_t deadline_ns)
 	{
-		if (!dd_budget_take(&queue.budget, bytes) &&
-			dd_budget_wait(&queue, bytes, deadline_ns))
+		if (take_bytes(&queue, bytes, deadline_ns))
 			return false;
 		held += bytes;
 		holders++;
@@ -35,13 +32,14 @@ struct budgeted {
 		return true;
 	}
 
-	// What run.c does in settle.
 	void give(uint64_t bytes)
 	{
+		dd_current current = {};
+
 		held -= bytes;
 		holders--;
-		if (dd_budget_give(&queue.budget, bytes))
-			dd_budget_serve(&queue);
+		current.options.word = DD_OPTIONS | bytes;
+		settle(&queue, &current, 0);
 	}
 
 	void take_and_give(uint64_t bytes, uint64_t deadline_ns)
@@ -53,26 +51,23 @@ struct budgeted {
 			give(bytes);
 	}
 
-	// What worker.c does at the end, and wait.c in dd_wait_release.
 	void finish()
 	{
-		dd_queue_set_state(&queue, DD_FINISHED);
-		pthread_mutex_lock(&queue.waiters_lock);
-		dd_budget_release(&queue.budget);
-		pthread_mutex_unlock(&queue.waiters_lock);
+		dd_queue_set_state(&queue, DD_CLOSING);
+		dd_worker_finish(&queue);
 	}
 };
 
 // Each gets what it asks for; the second may not want to wait so long.
-template <uint64_t FIRST, uint64_t SECOND, uint64_t THIRD>
-struct contended : rl::test_suite<contended<FIRST, SECOND, THIRD>, 3> {
+struct contended : rl::test_suite<contended, 3> {
+	using parameter = std::array<uint64_t, 3>;
+	inline static parameter given; // bytes
+
 	budgeted budget;
 
 	void thread(unsigned index)
 	{
-		const uint64_t bytes[] = {FIRST, SECOND, THIRD};
-
-		budget.take_and_give(bytes[index], index == 1 ? 0 : DEFER_DROP_FOREVER);
+		budget.take_and_give(given[index], index == 1 ? 0 : DEFER_DROP_FOREVER);
 	}
 
 	void after()
@@ -123,7 +118,7 @@ struct finished : rl::test_suite<finished, 3> {
 int main(int count, char **arguments)
 {
 	model_arguments(count, arguments);
-	return !(explore<contended<LARGE, SMALL, LARGE>>(2, 20000) &&
-		 explore<contended<HUGE, LARGE, SMALL>>(2, 20000) && explore<left>(4, 20000) &&
+	return !(explore<contended>({LARGE, SMALL, LARGE}, 2, 20000) &&
+		 explore<contended>({HUGE, LARGE, SMALL}, 2, 20000) && explore<left>(4, 20000) &&
 		 explore<finished>(2, 20000));
 }

@@ -1,89 +1,56 @@
 // SPDX-License-Identifier: MIT
 //
-// The consumer closes the queue while two producers push, drops with options among them; whoever is told
-// that its drop was accepted finds it destroyed, whoever is told otherwise still has it. With membarrier,
-// and without.
-#include "model.h"
+// The worker closes the queue while producers push and wait for room, drops with options among them; whoever
+// is told that its drop was accepted finds it destroyed, whoever is told otherwise still has it, and nobody
+// waits for ever. With membarrier, and without.
+#include "model_lib.h"
 
 namespace
 {
 
-enum { PRODUCERS = 2, DROPS = 2 };
+enum { PRODUCERS = 2, DROPS = 2, CAPACITY = 2 };
 
-template <bool IS_SHARED, uint32_t ATTENTION, unsigned PAIRS>
-struct closing : rl::test_suite<closing<IS_SHARED, ATTENTION, PAIRS>, PRODUCERS + 1> {
-	ring_model<2, IS_SHARED> model{ATTENTION};
+struct closing : rl::test_suite<closing, PRODUCERS + 1> {
+	struct parameter {
+		bool is_shared; // or else there is only one producer
+		bool is_fenced;
+		unsigned pairs;
+	};
+	inline static parameter given;
+
+	library_model model{CAPACITY, given.is_shared, given.is_fenced};
 	object objects[PRODUCERS][DROPS];
 	bool is_accepted[PRODUCERS][DROPS] = {};
 
-	bool is_closed()
+	void before()
 	{
-		return atomic_load_explicit(&model.park.attention, memory_order_relaxed) & DD_CLOSED;
-	}
-
-	// What push.c does in push_owned and push_shared. False: refused.
-	bool claim(uint64_t width, uint64_t *at)
-	{
-		dd_ring *ring = &model.ring;
-
-		if (is_closed())
-			return false;
-		if (IS_SHARED)
-			return dd_ring_claim_try(ring, width, at) && !is_closed();
-		*at = dd_ring_own_tail(ring);
-		return !dd_ring_is_beyond_limit(ring, *at + width - 1) ||
-		       dd_ring_room_owned(ring, *at + width - 1) < dd_ring_capacity(ring);
-	}
-
-	bool push(object *dropped, uint64_t width)
-	{
-		dd_ring *ring = &model.ring;
-		defer_drop_fn word = width == 1 ? destroy_object : options_word();
-		uint64_t at;
-
-		dropped->made($) = 1;
-		if (!claim(width, &at))
-			return false;
-		publish(ring, at, dropped, width);
-		if (dd_heed(&model.park.attention) &&
-			(dd_settle(&model.park.attention) & DD_CLOSED) &&
-			dd_ring_retract(ring, at, word)) {
-			if (!IS_SHARED)
-				dd_ring_withdraw(ring);
-			return false;
-		}
-		if (!IS_SHARED)
-			dd_ring_advance(ring, at + width);
-		return true;
+		model.attach();
 	}
 
 	void produce(unsigned producer)
 	{
-		for (int i = 0; i < DROPS; i++)
-			is_accepted[producer][i] = push(&objects[producer][i],
-				width_of(PAIRS, int(producer) * DROPS + i));
+		for (int i = 0; i < DROPS; i++) {
+			uint64_t width = width_of(given.pairs, int(producer) * DROPS + i);
+			int result = model_push(&model.queue, &objects[producer][i], width);
+
+			RL_ASSERT(!result || result == -ESHUTDOWN);
+			is_accepted[producer][i] = !result;
+		}
 	}
 
-	// What worker.c and run.c do: a turn, and then the end.
+	// What worker.c does: a turn, and then the end.
 	void consume()
 	{
-		dd_ring *ring = &model.ring;
-		dd_drop taken;
-
-		if (dd_ring_take(ring, &taken))
-			run(ring, taken);
-		dd_ring_contest(ring);
-		dd_announce(&model.park.attention, DD_CLOSED);
-		for (uint64_t end = ring->cursor($) + 2; dd_is_before(ring->cursor($), end);)
-			if (dd_ring_take_contested(ring, &taken))
-				run(ring, taken);
+		dd_run_turn(&model.queue.shared, 1, DEFER_DROP_FOREVER);
+		dd_queue_set_state(&model.queue, DD_CLOSING);
+		dd_worker_finish(&model.queue);
 	}
 
 	void thread(unsigned index)
 	{
 		if (index == PRODUCERS)
 			consume();
-		else if (IS_SHARED || !index)
+		else if (given.is_shared || !index)
 			produce(index);
 	}
 
@@ -92,6 +59,7 @@ struct closing : rl::test_suite<closing<IS_SHARED, ATTENTION, PAIRS>, PRODUCERS 
 		for (int i = 0; i < PRODUCERS; i++)
 			for (int j = 0; j < DROPS; j++)
 				RL_ASSERT(objects[i][j].destroyed($) == is_accepted[i][j]);
+		RL_ASSERT(!model.queue.shared.first_waiter);
 	}
 };
 
@@ -100,12 +68,12 @@ struct closing : rl::test_suite<closing<IS_SHARED, ATTENTION, PAIRS>, PRODUCERS 
 int main(int count, char **arguments)
 {
 	model_arguments(count, arguments);
-	return !(explore<closing<false, 0, 0>>(2, 20000) &&
-		 explore<closing<false, DD_FENCED, 0>>(2, 20000) &&
-		 explore<closing<true, 0, 0>>(2, 50000) &&
-		 explore<closing<true, DD_FENCED, 0>>(2, 50000) &&
-		 explore<closing<false, 0, 2>>(2, 20000) &&
-		 explore<closing<false, DD_FENCED, 1>>(2, 20000) &&
-		 explore<closing<true, 0, 6>>(2, 50000) &&
-		 explore<closing<true, DD_FENCED, 9>>(1, 50000));
+	return !(explore<closing>({false, false, 0}, 2, 20000) &&
+		 explore<closing>({false, true, 0}, 2, 20000) &&
+		 explore<closing>({false, false, 2}, 1, 20000) &&
+		 explore<closing>({false, true, 1}, 1, 20000) &&
+		 explore<closing>({true, false, 0}, 0, 50000) &&
+		 explore<closing>({true, true, 0}, 0, 50000) &&
+		 explore<closing>({true, false, 6}, 0, 50000) &&
+		 explore<closing>({true, true, 9}, 0, 50000));
 }

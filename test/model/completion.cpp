@@ -3,9 +3,7 @@
 // The consumer counts drops of a completion, a push that failed counts what it did not push; exactly one
 // of them ends it; and whoever hears of that, by a look, asleep, or by its eventfd, sees what the
 // destructors did and the first status that was not 0, and may free the completion or use it again.
-#include "model.h"
-
-#include "completion.h"
+#include "model_lib.h"
 
 namespace
 {
@@ -14,11 +12,10 @@ enum { FAILED = -5, FAILED_AGAIN = -9, ASKED = 3, PUSHED = 2 };
 
 // Drops with one completion, from their push to their end.
 struct completing {
+	model_rest rest;
 	dd_completion *completion;
 	rl::atomic<int> pushed;
 	rl::var<int> destroyed[PUSHED];
-	rl::atomic<int> eventfd; // 1: it was written to
-	int ended = 0;
 
 	void make(bool has_eventfd)
 	{
@@ -26,25 +23,9 @@ struct completing {
 		completion = new dd_completion;
 		completion->eventfd = has_eventfd ? 1 : -1;
 		completion->state.store(DD_COMPLETION_UNUSED, rl::mo_relaxed, $);
-		eventfd.store(0, rl::mo_relaxed, $);
 		pushed.store(0, rl::mo_relaxed, $);
 		for (auto &drop : destroyed)
 			drop($) = 0;
-	}
-
-	// What run.c does in end_completion and settle.
-	void count(uint32_t drops)
-	{
-		if (!dd_completion_count(completion, drops))
-			return;
-		RL_ASSERT(!ended++);
-		model_atomic<uint32_t> *state = &completion->state;
-		if (completion->eventfd >= 0) {
-			dd_completion_tell(completion);
-			eventfd.store(1, rl::mo_release, $);
-		}
-		if (dd_completion_end(completion))
-			dd_futex_wake(state, INT_MAX);
 	}
 
 	// What options.c does in push_many: the last one asked for is refused.
@@ -53,7 +34,7 @@ struct completing {
 		RL_ASSERT(dd_completion_begin(completion, ASKED + 1));
 		for (int i = 1; i <= PUSHED; i++)
 			pushed.store(i, rl::mo_release, $);
-		count(ASKED - PUSHED + 1);
+		dd_completion_finish(completion, ASKED - PUSHED + 1);
 	}
 
 	void destroy(int drop, int status)
@@ -62,7 +43,7 @@ struct completing {
 			model_yield();
 		destroyed[drop]($) = 1;
 		dd_completion_note(completion, status, 0);
-		count(1);
+		dd_completion_finish(completion, 1);
 	}
 
 	void consume()
@@ -71,11 +52,9 @@ struct completing {
 		destroy(1, FAILED_AGAIN);
 	}
 
-	// What completion.c does in wait and poll.
 	void wait()
 	{
-		while (uint32_t word = dd_completion_ask(completion))
-			dd_futex_wait(&completion->state, word, DEFER_DROP_FOREVER);
+		sleep_until_over(completion, DEFER_DROP_FOREVER);
 		RL_ASSERT(dd_completion_look(completion) == DD_COMPLETION_OVER);
 	}
 
@@ -124,7 +103,7 @@ struct heard_of : rl::test_suite<heard_of, 3> {
 
 	void hear()
 	{
-		while (!drops.eventfd.load(rl::mo_acquire, $))
+		while (!drops.rest.signalled.load(rl::mo_acquire, $))
 			model_yield();
 		RL_ASSERT(dd_completion_look(drops.completion) != DD_COMPLETION_PENDING);
 		drops.wait();
@@ -183,7 +162,6 @@ struct used_again : rl::test_suite<used_again, 2> {
 		for (int i = 1; i <= PUSHED; i++) {
 			while (!dd_completion_begin(drops.completion, 1))
 				model_yield();
-			drops.ended = 0;
 			drops.pushed.store(i, rl::mo_release, $);
 		}
 		drops.wait();

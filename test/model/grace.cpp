@@ -4,16 +4,21 @@
 // wait for a grace period, and is woken when it has passed: the reader is done with the object by then. Asked
 // again before that, the thread waits for another one. The one of the two that lets go last disposes of what
 // they share, be there a grace period left or not.
-#include "model_queue.h"
+#define MODEL_RCU
+#define _URCU_MEMB_H // a flavor of the model's own is in place of urcu-memb
+#include <urcu/flavor.h>
+extern "C" const rcu_flavor_struct urcu_memb_flavor;
 
-#define pthread_t int
+#define mortals (*model_mortals) // made anew for each execution
 
-#include "grace_thread.h"
+#include "model_lib.h"
 
 namespace
 {
 
-enum { READER, PRODUCER, WAITER, CONSUMER, THREADS };
+enum { READER, PRODUCER, CONSUMER, WAITER, THREADS };
+
+enum { DROPS = 2, CAPACITY = 2 };
 
 // One reader of an RCU of the simplest kind, with the guarantees of liburcu's: a reader who was inside when
 // a grace period began has left when it ends, and one who came later sees what came before it began.
@@ -42,9 +47,108 @@ struct reader {
 	}
 };
 
+reader *the_reader;
+
+// Objects that are taken out of the reach of a reader, who may have them, one after the other.
+struct waited_for : rl::test_suite<waited_for, THREADS> {
+	struct parameter {
+		bool is_shared;
+		bool is_fenced;
+		bool is_late; // the second object: the first grace period may cover it or not
+	};
+	inline static parameter given;
+
+	library_model model{CAPACITY, given.is_shared, given.is_fenced};
+	model_atomic<uint32_t> readers_and_waiters;
+	model_thread waiter;
+	reader inside;
+	object objects[DROPS];
+	rl::atomic<object *> reachable[DROPS];
+
+	void before()
+	{
+		model.attach();
+		model_mortals = &readers_and_waiters;
+		dd_grace_init(&model.queue.grace, nullptr);
+		inside.make();
+		the_reader = &inside;
+		for (int i = 0; i < DROPS; i++) {
+			objects[i].made($) = 1;
+			reachable[i].store(&objects[i], rl::mo_relaxed, $);
+		}
+	}
+
+	// Looks at an object. False where it is out of reach.
+	bool look(rl::atomic<object *> &place)
+	{
+		inside.enter();
+		object *seen = place.load(rl::mo_relaxed, $);
+		if (seen)
+			RL_ASSERT(!seen->destroyed($));
+		inside.leave();
+		return seen;
+	}
+
+	void read()
+	{
+		for (auto &each : reachable)
+			while (look(each))
+				model_yield();
+	}
+
+	void produce()
+	{
+		for (int i = 0; i < DROPS; i++) {
+			while (given.is_late && i && !dd_read(&model.queue.grace.begun_total))
+				model_yield();
+			reachable[i].store(nullptr, rl::mo_relaxed, $);
+			RL_ASSERT(!dd_queue_push_rcu(&model.queue, &objects[i], destroy_object));
+		}
+	}
+
+	// What worker.c does, without its pauses.
+	void consume()
+	{
+		struct rest resting = {.pauses = DD_PAUSES};
+		uint64_t ran = 0;
+
+		dd_grace_enter(&model.queue.grace);
+		while (ran < DROPS) {
+			uint64_t found =
+				dd_worker_round(&model.queue, UINT64_MAX, DEFER_DROP_FOREVER);
+
+			if (!found)
+				take_rest(&model.queue, &resting);
+			ran += found;
+		}
+		dd_grace_leave(&model.queue.grace);
+		dd_grace_end(&model.queue.grace);
+	}
+
+	void thread(unsigned index)
+	{
+		if (index == READER)
+			read();
+		else if (index == PRODUCER)
+			produce();
+		else if (index == CONSUMER)
+			consume();
+		else
+			waiter.live();
+	}
+
+	void after()
+	{
+		RL_ASSERT(waiter.creations == 1);
+		RL_ASSERT(!readers_and_waiters.load(rl::mo_relaxed, $));
+		for (object &each : objects)
+			RL_ASSERT(each.destroyed($) == 1);
+	}
+};
+
 // What the consumer and the thread share, in memory of its own.
-struct grace_model {
-	ring_model<2, false> ring;
+struct sharing {
+	ring_model ring{2, false};
 	dd_grace_thread *shared;
 	int disposals = 0;
 
@@ -60,92 +164,12 @@ struct grace_model {
 			dd_bell_rest(&ring.park.bell, DEFER_DROP_FOREVER);
 	}
 
-	// What grace.c does in the thread and in dd_grace_end.
 	void let_go()
 	{
 		if (!dd_grace_thread_let_go(shared))
 			return;
 		disposals++;
-		pthread_mutex_destroy(&shared->lock);
-		delete shared;
-	}
-};
-
-// A reader, and a drop that it may be reading.
-struct waited_for : rl::test_suite<waited_for, THREADS> {
-	grace_model grace;
-	reader inside;
-	object dropped;
-	rl::atomic<object *> reachable;
-
-	void before()
-	{
-		grace.make();
-		inside.make();
-		dropped.made($) = 1;
-		reachable.store(&dropped, rl::mo_relaxed, $);
-	}
-
-	void read()
-	{
-		inside.enter();
-		object *seen = reachable.load(rl::mo_relaxed, $);
-		if (seen)
-			RL_ASSERT(!seen->destroyed($));
-		inside.leave();
-	}
-
-	void produce()
-	{
-		dd_ring *ring = &grace.ring.ring;
-		uint64_t at = dd_ring_own_tail(ring);
-
-		reachable.store(nullptr, rl::mo_relaxed, $);
-		dd_ring_room_owned(ring, at);
-		dd_ring_publish(ring, at, &dropped, destroy_object);
-		dd_ring_advance(ring, at + 1);
-	}
-
-	// One turn of dd_grace_thread_run.
-	void wait()
-	{
-		uint32_t asked;
-
-		RL_ASSERT(dd_grace_thread_await(grace.shared, 0, &asked));
-		inside.synchronize();
-		dd_grace_thread_finish(grace.shared, asked);
-	}
-
-	// What grace.c does in begin, rest and collect.
-	void consume()
-	{
-		dd_ring *ring = &grace.ring.ring;
-		dd_drop taken;
-
-		while (!dd_is_before(dd_ring_first(2), dd_ring_tail(ring)))
-			model_yield();
-		dd_grace_thread_ask(grace.shared);
-		grace.rest();
-		RL_ASSERT(dd_ring_take(ring, &taken));
-		run(ring, taken);
-	}
-
-	void thread(unsigned index)
-	{
-		if (index == READER)
-			read();
-		else if (index == PRODUCER)
-			produce();
-		else if (index == WAITER)
-			wait();
-		else
-			consume();
-	}
-
-	void after()
-	{
-		RL_ASSERT(dropped.destroyed($) == 1);
-		delete grace.shared;
+		dispose(shared);
 	}
 };
 
@@ -157,8 +181,11 @@ void synchronize()
 }
 
 // Several grace periods; the consumer does not stay for the last one.
-template <int LAST> struct left : rl::test_suite<left<LAST>, 2> {
-	grace_model grace;
+struct left : rl::test_suite<left, 2> {
+	using parameter = int;
+	inline static parameter given; // the last one
+
+	sharing grace;
 	rl::atomic<int> counted;
 
 	void before()
@@ -170,9 +197,9 @@ template <int LAST> struct left : rl::test_suite<left<LAST>, 2> {
 
 	void consume()
 	{
-		for (int i = 1; i <= LAST; i++) {
+		for (int i = 1; i <= given; i++) {
 			dd_grace_thread_ask(grace.shared);
-			if (i == LAST)
+			if (i == given)
 				break;
 			grace.rest();
 			RL_ASSERT(counted.load(rl::mo_relaxed, $) == i);
@@ -206,7 +233,7 @@ void begin()
 
 // The consumer does not wait for one before it asks for the next.
 struct asked_again : rl::test_suite<asked_again, 2> {
-	grace_model grace;
+	sharing grace;
 	rl::atomic<int> begun;
 	rl::atomic<int> asked;
 
@@ -250,6 +277,34 @@ struct asked_again : rl::test_suite<asked_again, 2> {
 int main(int count, char **arguments)
 {
 	model_arguments(count, arguments);
-	return !(explore<waited_for>(0, 50000) && explore<left<0>>(3, 20000) &&
-		 explore<left<2>>(0, 20000) && explore<asked_again>(1, 20000));
+	return !(explore_randomly<waited_for>({false, false, false}, 20000) &&
+		 explore_randomly<waited_for>({false, false, true}, 20000) &&
+		 explore_randomly<waited_for>({true, true, true}, 20000) &&
+		 explore<left>(0, 3, 20000) && explore<left>(2, 0, 20000) &&
+		 explore<asked_again>(1, 20000));
 }
+
+// What grace.c asks of liburcu.
+static int model_is_reading()
+{
+	return 0;
+}
+
+static void model_ignore()
+{
+}
+
+static void model_synchronize()
+{
+	the_reader->synchronize();
+}
+
+extern "C" const rcu_flavor_struct urcu_memb_flavor = {
+	.read_ongoing = model_is_reading,
+	.read_quiescent_state = model_ignore,
+	.update_synchronize_rcu = model_synchronize,
+	.thread_offline = model_ignore,
+	.thread_online = model_ignore,
+	.register_thread = model_ignore,
+	.unregister_thread = model_ignore,
+};

@@ -1,137 +1,101 @@
 // SPDX-License-Identifier: MIT
 //
-// Threads come and go: each takes over a lane that was given back, or adds one, pushes, gives it back, and
-// pushes once more, to the shared lane, if what it left is destroyed. The consumer finds all lanes that it
-// knows of whole, and destroys all drops, those of each thread in its order.
-#include "model_queue.h"
-
-#include "handover.h"
+// Threads come and go: each finds a lane, taken over from one that left or added, pushes, gives it back when
+// it ends, and pushes once more, to the shared lane, once what it left is destroyed. The worker finds all lanes
+// that it knows of whole, and destroys all drops, those of each thread in its order.
+#include "model_lib.h"
 
 namespace
 {
 
-enum { OWNERS = 2, DROPS = 1, CAPACITY = 2, ROUNDS = 2 };
+enum { OWNERS = 2, DROPS = 1, CAPACITY = 2 };
 
-// Lanes that are mapped when they are added, by whoever that is.
-struct mapped {
-	dd_lane lane{};
-	dd_slot slots[CAPACITY];
-};
+struct handed_over;
+handed_over *the_one;
+
+void destroy_in_order(void *memory);
 
 struct handed_over : rl::test_suite<handed_over, OWNERS + 1> {
-	queue_model<CAPACITY, true> model;
-	model_mutex registry_lock;
-	mapped *lanes[OWNERS] = {};
+	using parameter = bool;
+	inline static parameter given; // is it fenced?
+
+	library_model model{CAPACITY, true, given};
 	object objects[OWNERS][DROPS + 1];
 	int seen[OWNERS] = {};
 
-	// What lane.c does in own_lane.
-	dd_lane *attach(unsigned owner)
+	void before()
 	{
-		defer_drop_queue *queue = &model.queue;
-		pthread_mutex_lock(&registry_lock);
-		dd_lane *lane = dd_lane_take_over(queue);
-
-		if (!lane) {
-			lanes[owner] = new mapped();
-			lane = &lanes[owner]->lane;
-			model.model_make_lane(lane, queue, lanes[owner]->slots, CAPACITY, false);
-			dd_lane_add(queue, lane);
-		}
-		pthread_mutex_unlock(&registry_lock);
-		return lane;
+		model.queue.config.max_lanes = OWNERS;
+		the_one = this;
 	}
 
-	// What lane.c does in farewell.
-	uint64_t leave(dd_lane *lane)
+	void push(object *dropped)
 	{
-		pthread_mutex_lock(&registry_lock);
-		uint64_t left_at = dd_lane_give_back(lane);
-		pthread_mutex_unlock(&registry_lock);
-		return left_at;
-	}
-
-	// What push.c does in push_owned: there is room.
-	void push(dd_ring *ring, object *dropped)
-	{
-		uint64_t at = dd_ring_own_tail(ring);
-
 		dropped->made($) = 1;
-		if (dd_ring_is_beyond_limit(ring, at))
-			RL_ASSERT(dd_ring_room_owned(ring, at) < CAPACITY);
-		dd_ring_publish(ring, at, dropped, destroy_object);
-		dd_ring_advance(ring, at + 1);
-	}
-
-	// What push.c does in follow_own_lane, where it need not wait, and in push_shared.
-	void push_last(dd_ring *own, uint64_t left_at, object *dropped)
-	{
-		dd_ring *ring = &model.queue.shared.ring;
-		uint64_t at;
-
-		if (!dd_ring_is_past(own, left_at))
-			return;
-		dropped->made($) = 1;
-		RL_ASSERT(dd_ring_claim_try(ring, 1, &at));
-		dd_ring_publish(ring, at, dropped, destroy_object);
+		RL_ASSERT(!defer_drop_queue_push(&model.queue, dropped, destroy_in_order));
 	}
 
 	void own(unsigned owner)
 	{
 		object *dropped = objects[owner];
-		dd_lane *lane = attach(owner);
 
 		for (int i = 0; i < DROPS; i++)
-			push(&lane->ring, &dropped[i]);
-		push_last(&lane->ring, leave(lane), &dropped[DROPS]);
+			push(&dropped[i]);
+		farewell(&dd_self);
+		push(&dropped[DROPS]);
+		farewell(&dd_self); // as another destructor of its data sets the key again
 	}
 
-	void destroy_all(dd_ring *ring)
+	void see(object *dropped)
 	{
-		dd_drop taken;
+		int owner = dropped >= objects[1];
 
-		while (dd_ring_take(ring, &taken)) {
-			object *dropped = run(ring, taken);
-			int owner = dropped >= objects[1];
-
-			RL_ASSERT(dropped == &objects[owner][seen[owner]]);
-			seen[owner]++;
-		}
+		RL_ASSERT(dropped == &objects[owner][seen[owner]]);
+		seen[owner]++;
+		destroy_object(dropped);
 	}
 
-	// What worker.c does in its rounds.
-	void consume(int rounds)
+	void consume()
 	{
-		while (rounds--) {
-			uint32_t count = dd_queue_lanes(&model.queue);
+		struct rest resting = {.pauses = DD_PAUSES};
 
-			for (uint32_t i = count; i--;)
-				destroy_all(&model.queue.lanes[i]->ring);
+		for (uint64_t ran = 0; ran < OWNERS * (DROPS + 1);) {
+			uint64_t found =
+				dd_worker_round(&model.queue, UINT64_MAX, DEFER_DROP_FOREVER);
+
+			if (!found)
+				take_rest(&model.queue, &resting);
+			ran += found;
 		}
 	}
 
 	void thread(unsigned index)
 	{
-		index < OWNERS ? own(index) : consume(ROUNDS);
+		index < OWNERS ? own(index) : consume();
 	}
 
 	void after()
 	{
-		consume(1);
-		for (int owner = 0; owner < OWNERS; owner++)
-			RL_ASSERT(seen[owner] >= DROPS);
-		for (uint32_t count = dd_queue_lanes(&model.queue); --count;)
+		uint32_t lanes = dd_queue_lanes(&model.queue) - 1;
+
+		RL_ASSERT(lanes >= 1 && lanes <= OWNERS);
+		while (lanes--)
 			RL_ASSERT(dd_lane_take_over(&model.queue));
 		RL_ASSERT(!dd_lane_take_over(&model.queue));
-		for (auto *lane : lanes)
-			delete lane;
+		dd_lanes_unmap(&model.queue);
 	}
 };
+
+void destroy_in_order(void *memory)
+{
+	the_one->see(static_cast<object *>(memory));
+}
 
 } // namespace
 
 int main(int count, char **arguments)
 {
 	model_arguments(count, arguments);
-	return !explore<handed_over>(2, 50000);
+	return !(explore_randomly<handed_over>(false, 50000) &&
+		 explore_randomly<handed_over>(true, 50000));
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// What the model checker needs to run lib/ring.h and lib/park.h as they are: its own atomics behind the
-// names of C11's, its own race-checked variables behind DD_PLAIN, and its own futex and membarrier.
+// What the model checker needs to run lib/ring.h and lib/park.h, and what is built on them, as they are: its
+// own atomics behind the names of C11's, its own race-checked variables behind DD_PLAIN, and its own futex and
+// membarrier.
 //
 // membarrier(2) is modelled by what it guarantees to its caller: for each other thread, either what that
 // thread did before its compiler fence is visible afterwards, or the thread sees what was written before
@@ -15,12 +16,14 @@
 #define MODEL_H
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <climits>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <iostream>
+#include <memory>
 
 // relacy replaces only the delete that C++11 had.
 void operator delete(void *memory, std::size_t) noexcept
@@ -149,21 +152,19 @@ static inline void dd_futex_wake(model_atomic<uint32_t> *word, int sleepers)
 
 #include "park.h"
 
+enum { MODEL_SLOTS = 4 }; // of the largest ring
+
 // A ring with its slots and its park, made anew for each execution.
-template <int CAPACITY, bool IS_SHARED> struct ring_model {
+struct ring_model {
 	dd_ring ring;
-	dd_slot slots[CAPACITY];
+	dd_slot slots[MODEL_SLOTS];
 	dd_park park;
 
-	explicit ring_model(uint32_t attention = 0)
+	ring_model(uint64_t capacity, bool is_shared)
 	{
 		model_forget_sleepers();
-		model_has_membarrier = !(attention & DD_FENCED);
-		for (int i = 0; i < CAPACITY; i++)
-			slots[i].destroy.store(nullptr, rl::mo_relaxed, $);
-		dd_ring_init(&ring, slots, CAPACITY, IS_SHARED);
-		park.attention.store(attention, rl::mo_relaxed, $);
-		park.bell.store(DD_BELL_AWAKE, rl::mo_relaxed, $);
+		model_has_membarrier = true;
+		dd_ring_init(&ring, slots, capacity, is_shared);
 	}
 };
 
@@ -269,6 +270,21 @@ template <typename scenario> bool explore(unsigned preemptions, unsigned random_
 	params.search_type = rl::fair_context_bound_scheduler_type;
 	params.context_bound = preemptions + more_preemptions;
 	return model_simulate<scenario>(params) && explore_randomly<scenario>(random_executions);
+}
+
+// A scenario of many: what differs is its parameter, of a type that it names so.
+template <typename scenario>
+bool explore(typename scenario::parameter given, unsigned preemptions, unsigned random_executions)
+{
+	scenario::given = given;
+	return explore<scenario>(preemptions, random_executions);
+}
+
+template <typename scenario>
+bool explore_randomly(typename scenario::parameter given, unsigned executions)
+{
+	scenario::given = given;
+	return explore_randomly<scenario>(executions);
 }
 
 #endif

@@ -46,16 +46,19 @@ static inline void model_destroy(model_mutex *lock)
 	lock->is_there($) = 0;
 }
 
-#define pthread_mutex_lock(lock)    model_lock(lock)
-#define pthread_mutex_unlock(lock)  model_unlock(lock)
-#define pthread_mutex_destroy(lock) model_destroy(lock)
+#define pthread_mutex_lock(lock)             model_lock(lock)
+#define pthread_mutex_unlock(lock)           model_unlock(lock)
+#define pthread_mutex_init(lock, attributes) (void)(lock)
+#define pthread_mutex_destroy(lock)          model_destroy(lock)
 
-// In place of lib/deadline.h: deadlines come at once.
+// In place of lib/deadline.h: time flies, and deadlines come at once.
 #define DD_MS UINT64_C(1000000)
+
+static uint64_t model_now_ns;
 
 static inline uint64_t dd_now_ns()
 {
-	return 1;
+	return model_now_ns += DD_MS;
 }
 
 static inline int dd_timeout_check(uint64_t)
@@ -73,37 +76,37 @@ static inline bool dd_deadline_has_come(uint64_t deadline_ns)
 	return deadline_ns != DEFER_DROP_FOREVER;
 }
 
-#define _Thread_local thread_local
+// Each thread of the model has its own of what is a thread's own, and each execution has them anew.
+#define _Thread_local
+#define tls_model(model)
+#define dd_self       (*model_self())
+#define dd_unattached (*model_unattached)
 
 #include "queue.h"
 
-// A queue with one lane, made anew for each execution.
-template <int CAPACITY, bool IS_SHARED> struct queue_model {
+struct dd_lane *model_unattached;
+static dd_thread model_selves[MODEL_THREADS];
+
+struct dd_thread *model_self()
+{
+	return &model_selves[rl::thread_index()];
+}
+
+// A queue without a lane, made anew for each execution.
+struct queue_model {
 	defer_drop_queue queue{};
-	dd_slot slots[CAPACITY];
+	dd_lane unattached{};
 
 	explicit queue_model(bool is_fenced = false)
 	{
 		model_forget_sleepers();
 		model_has_membarrier = !is_fenced;
+		model_now_ns = 0;
+		model_unattached = &unattached;
+		std::fill_n(model_selves, +MODEL_THREADS, dd_thread{&unattached});
 		queue.is_fenced = is_fenced;
 		queue.park.attention.store(is_fenced ? DD_FENCED : 0, rl::mo_relaxed, $);
 		queue.drain_until_ns.store(DEFER_DROP_FOREVER, rl::mo_relaxed, $);
-		model_make_lane(&queue.shared, &queue, slots, CAPACITY, IS_SHARED);
-		queue.lanes[0] = &queue.shared;
-		queue.lane_count.store(1, rl::mo_relaxed, $);
-	}
-
-	// What lane.c does in dd_lane_init.
-	static void model_make_lane(dd_lane *lane, defer_drop_queue *queue, dd_slot *zeroed,
-		uint64_t capacity, bool is_shared)
-	{
-		dd_ring_init(&lane->ring, zeroed, capacity, is_shared);
-		lane->queue = queue;
-		lane->is_shared = is_shared;
-		lane->first = dd_ring_first(capacity);
-		lane->current.width = 1;
-		lane->alarm.store(lane->first + DD_NO_ALARM, rl::mo_relaxed, $);
 	}
 };
 

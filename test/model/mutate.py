@@ -39,37 +39,45 @@ FILES = {
     "include/defer_drop/ref.h": ["ref"],
     "lib/record.h": ["record"],
     "lib/watchdog.c": ["watchdog"],
+    "lib/completion.c": ["completion"],
+    "lib/grace.c": ["grace"],
+    "lib/lane.c": ["handover"],
+    "lib/push.c": ["close"],
+    "lib/run.c": ["wait"],
+    "lib/shutdown.c": ["shutdown"],
+    "lib/worker.c": ["sleep"],
 }
 
-# A step left out: file, name, what stands there, what stands there instead.
+# A step left out: file, name, what stands there, what stands there instead; and the models that are to catch it,
+# where they are not the file's.
 STEPS = [
     ("lib/ring.h", "a drop is cleared before its destructor runs",
      "dd_plain_store(&ring->cursor, dd_plain_load(&ring->cursor) + 1);",
-     "atomic_store_explicit(&ring->taken_from[dd_plain_load(&ring->cursor) & ring->taken_mask].destroy, (defer_drop_fn)NULL, memory_order_release);\n\tdd_plain_store(&ring->cursor, dd_plain_load(&ring->cursor) + 1);"),
+     "atomic_store_explicit(&ring->taken_from[dd_plain_load(&ring->cursor) & ring->taken_mask].destroy, (defer_drop_fn)NULL, memory_order_release);\n\tdd_plain_store(&ring->cursor, dd_plain_load(&ring->cursor) + 1);", ["owned"]),
     ("lib/ring.h", "what is taken on a closed ring is not marked",
      "atomic_exchange_explicit(&slot->destroy, DD_TAKEN, memory_order_acquire)",
-     "atomic_load_explicit(&slot->destroy, memory_order_acquire)"),
+     "atomic_load_explicit(&slot->destroy, memory_order_acquire)", ["close"]),
     ("lib/ring.h", "taken while open is not contested",
-     "if (dd_is_before(at, dd_plain_load(&ring->contested_from)))", "if (false)"),
+     "if (dd_is_before(at, dd_plain_load(&ring->contested_from)))", "if (false)", ["close"]),
     ("lib/ring.h", "head runs ahead of the destructor",
      "dd_plain_store(&ring->cursor, dd_plain_load(&ring->cursor) + 1);",
-     "dd_plain_store(&ring->cursor, dd_plain_load(&ring->cursor) + 1);\n\tatomic_store_explicit(&ring->head, dd_plain_load(&ring->cursor), memory_order_release);"),
+     "dd_plain_store(&ring->cursor, dd_plain_load(&ring->cursor) + 1);\n\tatomic_store_explicit(&ring->head, dd_plain_load(&ring->cursor), memory_order_release);", ["shared"]),
     ("lib/ring.h", "a waiter believes the slot alone",
-     "return !dd_is_before(atomic_load_explicit(&ring->limit", "return false && !dd_is_before(atomic_load_explicit(&ring->limit"),
+     "return !dd_is_before(atomic_load_explicit(&ring->limit", "return false && !dd_is_before(atomic_load_explicit(&ring->limit", ["owned"]),
     ("lib/ring.h", "a take that loses is not noticed",
      "DD_TAKEN, memory_order_acquire);\n\tif (!drop->destroy)\n\t\treturn false;",
-     "DD_TAKEN, memory_order_acquire);"),
+     "DD_TAKEN, memory_order_acquire);", ["close"]),
     ("lib/ring.h", "a second slot is not marked",
-     "dd_tagged(drop->destroy, DD_SECOND)", "drop->destroy"),
-    ("lib/ring.h", "a second slot is taken alone", "!word || dd_is_second(word)", "!word"),
+     "dd_tagged(drop->destroy, DD_SECOND)", "drop->destroy", ["close"]),
+    ("lib/ring.h", "a second slot is taken alone", "!word || dd_is_second(word)", "!word", ["close"]),
     ("lib/ring.h", "the first slot is published before the second",
      "dd_plain_store(&second->object, drop->object);",
-     "dd_ring_publish(ring, at, options->completion, dd_options_word(options));\n\tdd_plain_store(&second->object, drop->object);"),
+     "dd_ring_publish(ring, at, options->completion, dd_options_word(options));\n\tdd_plain_store(&second->object, drop->object);", ["shared"]),
     ("lib/ring.h", "the second slot is cleared before the first",
      "atomic_store_explicit(&ring->taken_from[(next - 2) & ring->taken_mask].destroy, (defer_drop_fn)NULL, memory_order_release);\n\tdd_ring_done(ring);",
-     "atomic_store_explicit(&ring->taken_from[(next - 1) & ring->taken_mask].destroy, (defer_drop_fn)NULL, memory_order_release);\n\tatomic_store_explicit(&ring->taken_from[(next - 2) & ring->taken_mask].destroy, (defer_drop_fn)NULL, memory_order_release);\n\tif (!(next & (ring->batch - 1)))\n\t\tdd_ring_recycle(ring);"),
+     "atomic_store_explicit(&ring->taken_from[(next - 1) & ring->taken_mask].destroy, (defer_drop_fn)NULL, memory_order_release);\n\tatomic_store_explicit(&ring->taken_from[(next - 2) & ring->taken_mask].destroy, (defer_drop_fn)NULL, memory_order_release);\n\tif (!(next & (ring->batch - 1)))\n\t\tdd_ring_recycle(ring);", ["owned"]),
     ("lib/ring.h", "a claim of two looks for room for one",
-     "while (!dd_ring_has_room(ring, *at + width - 1))", "while (!dd_ring_has_room(ring, *at))"),
+     "while (!dd_ring_has_room(ring, *at + width - 1))", "while (!dd_ring_has_room(ring, *at))", ["shared"]),
     ("lib/park.h", "announce without membarrier", "dd_membarrier();", ";"),
     ("lib/park.h", "heed without a fence", "atomic_signal_fence(memory_order_seq_cst);", ""),
     ("lib/park.h", "sleep through a ring",
@@ -200,6 +208,62 @@ STEPS = [
     ("lib/budget.c", "who was served while late counts as late",
      "dd_sleeper_wait(&self.sleeper, deadline_ns) == -ETIMEDOUT && has_left(queue, &self)",
      "dd_sleeper_wait(&self.sleeper, deadline_ns) == -ETIMEDOUT && (has_left(queue, &self), true)"),
+    ("lib/completion.c", "an eventfd is written to before that is said",
+     "dd_completion_tell(completion); result = dd_eventfd_signal(eventfd);",
+     "result = dd_eventfd_signal(eventfd);\n\t\tdd_completion_tell(completion);"),
+    ("lib/completion.c", "who waits for a completion is not woken",
+     "if (dd_completion_end(completion)) dd_futex_wake(&completion->state, INT_MAX);", "dd_completion_end(completion);"),
+    ("lib/grace.c", "a drop is destroyed before its grace period",
+     "return dd_is_before(at, is_nested ? lane->cover.nested : lane->cover.position);", "return true;"),
+    ("lib/grace.c", "a grace period covers what comes in while it runs",
+     "lane->cover = lane->next_cover;", "note_cover(queue);\n\t\tlane->cover = lane->next_cover;"),
+    ("lib/grace.c", "a lane that is covered stays aside", "lane->is_set_aside = false;", ""),
+    ("lib/grace.c", "what is not covered asks for no grace period",
+     "if (!queue->grace.is_running && !queue->grace.wanted_since_ns)", "if (false)"),
+    ("lib/grace.c", "who ends does not dismiss the thread", "dd_grace_thread_dismiss(shared);", ""),
+    ("lib/lane.c", "who has given its lane back pushes to it", "dd_self.is_leaving = true;", ""),
+    ("lib/lane.c", "who leaves twice gives its lane back twice", "&& !dd_self.is_leaving)\n\t\t\tgive_back", ") give_back"),
+    ("lib/lane.c", "who leaves forgets how far it came",
+     "tenancy->left_at = dd_lane_give_back(lane);", "dd_lane_give_back(lane);"),
+    ("lib/push.c", "who leaves does not wait for its own lane",
+     "result = follow_own_lane(queue, timeout_ns);", "result = 0;", ["handover"]),
+    ("lib/push.c", "who finds the consumer asleep does not wake it", "dd_worker_wake(queue);", ";", ["sleep"]),
+    ("lib/push.c", "who finds the queue closed takes nothing back",
+     "(attention & DD_CLOSED) && dd_ring_retract(&lane->ring, at, word)", "false"),
+    ("lib/push.c", "who settles leaves the tail where it was",
+     "dd_ring_advance(&lane->ring, at + dd_width(word));", ""),
+    ("lib/push.c", "room that the closing consumer made is used", "return dd_unlikely(dd_is_closed(lane->queue));", "return false;"),
+    ("lib/push.c", "who has waited for room claims it without a look",
+     "if (!result && dd_ring_claim_try(&lane->ring, width, at)) return 0;",
+     "if (!result)\n\t\t\treturn *at = dd_ring_claim(&lane->ring, width), 0;"),
+    ("lib/push.c", "who finds the ring full does not wait",
+     "if (!result) result = wait_for_room(lane, last, deadline_ns);", "", ["wait"]),
+    ("lib/run.c", "who has destroyed a drop wakes nobody",
+     "dd_ring_done(&lane->ring); wake_waiters(lane, queue);", "dd_ring_done(&lane->ring);"),
+    ("lib/run.c", "who gives bytes back serves nobody",
+     "if (bytes && dd_budget_give(&queue->budget, bytes)) dd_budget_serve(queue);",
+     "dd_budget_give(&queue->budget, bytes);", ["budget"]),
+    ("lib/run.c", "the closing consumer stops at a gap", "if (!lane->is_shared && !dd_ring", "if (!dd_ring", ["close"]),
+    ("lib/shutdown.c", "who closes the queue does not ring", "dd_bell_ring(&queue->park.bell);", ""),
+    ("lib/shutdown.c", "who closes the queue says until when after that",
+     "make_earlier(&queue->drain_until_ns, drain_until_ns); pthread_mutex_lock(&queue->control); if (dd_queue_state(queue) == DD_OPEN) {",
+     "pthread_mutex_lock(&queue->control);\n\tif (dd_queue_state(queue) != DD_OPEN)\n\t\tmake_earlier(&queue->drain_until_ns, drain_until_ns);\n\telse {"
+     "\n\t\tdd_queue_set_state(queue, DD_CLOSING);\n\t\tmake_earlier(&queue->drain_until_ns, drain_until_ns);"),
+    ("lib/shutdown.c", "a later deadline takes the place of an earlier", "while (wanted_ns < before &&", "while ("),
+    ("lib/shutdown.c", "nobody finishes a queue without a worker",
+     "is_consumer = !atomic_load_explicit(&queue->has_thread, memory_order_relaxed);", ""),
+    ("lib/shutdown.c", "all callers join the worker", "if (is_joiner)", "if (true)"),
+    ("lib/worker.c", "who falls asleep does not look once more", "if (!has_any_published(queue))", "if (true)"),
+    ("lib/worker.c", "who falls asleep looks before it says so",
+     "dd_announce(&queue->park.attention, DD_ASLEEP); if (!has_any_published(queue)) {",
+     "bool is_idle = !has_any_published(queue);\n\tdd_announce(&queue->park.attention, DD_ASLEEP);\n\tif (is_idle) {"),
+    ("lib/worker.c", "who cannot start the worker leaves it to nobody",
+     "atomic_fetch_or_explicit(&queue->park.attention, DD_ASLEEP, memory_order_relaxed);", ""),
+    ("lib/worker.c", "the closing consumer contests nothing", "dd_ring_contest(&queue->lanes[i]->ring);", ";", ["close"]),
+    ("lib/worker.c", "the closing consumer says so first",
+     "for (uint32_t i = 0; i < count; i++) dd_ring_contest(&queue->lanes[i]->ring); dd_announce(&queue->park.attention, DD_CLOSED);",
+     "dd_announce(&queue->park.attention, DD_CLOSED);\n\tfor (uint32_t i = 0; i < count; i++)\n\t\tdd_ring_contest(&queue->lanes[i]->ring);", ["close"]),
+    ("lib/worker.c", "the closing consumer says nothing", "dd_announce(&queue->park.attention, DD_CLOSED);", "", ["close"]),
 ]
 
 
@@ -233,12 +297,12 @@ def edge_mutants(name, text, number):
 
 
 def step_mutants(texts):
-    for name, label, old, new in STEPS:
+    for name, label, old, new, *catchers in STEPS:
         squeezed = r"\s*".join(re.escape(token) for token in re.findall(r"\w+|\S", old))
         changed, count = re.subn(squeezed, lambda _: new, texts[name], count=1)
         if not count:
             sys.exit(f"mutate: {name}: nothing to leave out for: {label}")
-        yield name, f"{name} {label}", changed
+        yield name, f"{name} {label}", changed, *(catchers or [FILES[name]])
 
 
 def copy_tree(folder, texts):
@@ -269,11 +333,11 @@ def catch_edge(folder, name, mutant):
     return next((model for model in FILES[name] if fails(folder, model, mutant)), None)
 
 
-def catch_step(name, changed):
+def catch_step(name, changed, catchers):
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         copy_tree(folder, {name: changed})
-        for model in FILES[name]:
+        for model in catchers:
             build(folder, model)
             if fails(folder, model, 0):
                 return model
@@ -300,8 +364,8 @@ def run_all(pool, folder):
     list(pool.map(build_and_try, wanted))
     tries = [(label, pool.submit(catch_edge, folder, name, number))
              for number, (name, label) in enumerate(edges, 1) if name in only]
-    tries += [(label, pool.submit(catch_step, name, changed))
-              for name, label, changed in step_mutants(texts) if name in only]
+    tries += [(label, pool.submit(catch_step, name, changed, catchers))
+              for name, label, changed, catchers in step_mutants(texts) if name in only]
     for label, caught in tries:
         yield label, caught.result()
 

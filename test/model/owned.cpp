@@ -10,14 +10,20 @@ namespace
 
 enum { DROPS = 3 };
 
-template <int CAPACITY, int BATCH, unsigned PAIRS>
-struct owned : rl::test_suite<owned<CAPACITY, BATCH, PAIRS>, 3> {
-	ring_model<CAPACITY, false> model;
+struct owned : rl::test_suite<owned, 3> {
+	struct parameter {
+		uint64_t capacity;
+		uint64_t batch;
+		unsigned pairs;
+	};
+	inline static parameter given;
+
+	ring_model model{given.capacity, false};
 	object objects[DROPS];
 
 	void before()
 	{
-		model.ring.batch = BATCH;
+		model.ring.batch = given.batch;
 	}
 
 	// What push.c does in push_owned.
@@ -28,7 +34,7 @@ struct owned : rl::test_suite<owned<CAPACITY, BATCH, PAIRS>, 3> {
 
 		dropped->made($) = 1;
 		while (dd_ring_is_beyond_limit(ring, at + width - 1) &&
-			dd_ring_room_owned(ring, at + width - 1) >= CAPACITY)
+			dd_ring_room_owned(ring, at + width - 1) >= given.capacity)
 			model_yield();
 		publish(ring, at, dropped, width);
 		dd_ring_advance(ring, at + width);
@@ -37,7 +43,7 @@ struct owned : rl::test_suite<owned<CAPACITY, BATCH, PAIRS>, 3> {
 	void produce()
 	{
 		for (int i = 0; i < DROPS; i++)
-			push(&objects[i], width_of(PAIRS, i));
+			push(&objects[i], width_of(given.pairs, i));
 		while (!dd_ring_is_past(&model.ring, dd_ring_own_tail(&model.ring)))
 			model_yield();
 		RL_ASSERT(objects[DROPS - 1].destroyed($) == 1);
@@ -74,12 +80,12 @@ struct owned : rl::test_suite<owned<CAPACITY, BATCH, PAIRS>, 3> {
 	void look()
 	{
 		uint64_t tail = dd_ring_tail(&model.ring);
-		uint64_t end = dd_ring_first(CAPACITY);
+		uint64_t end = dd_ring_first(given.capacity);
 
 		while (!dd_ring_is_past(&model.ring, tail))
 			model_yield();
 		for (int i = 0; i < DROPS && end != tail; i++) {
-			end += width_of(PAIRS, i);
+			end += width_of(given.pairs, i);
 			RL_ASSERT(objects[i].destroyed($) == 1);
 		}
 		RL_ASSERT(end == tail); // never between two slots of one drop
@@ -102,7 +108,7 @@ struct owned : rl::test_suite<owned<CAPACITY, BATCH, PAIRS>, 3> {
 int main(int count, char **arguments)
 {
 	model_arguments(count, arguments);
-	return !(explore<owned<2, 1, 0>>(1, 50000) && explore<owned<2, 2, 0>>(1, 50000) &&
-		 explore<owned<2, 1, 5>>(1, 50000) && explore<owned<2, 2, 7>>(1, 50000) &&
-		 explore<owned<4, 1, 3>>(1, 50000) && explore<owned<4, 2, 6>>(1, 50000));
+	return !(explore<owned>({2, 1, 0}, 1, 50000) && explore<owned>({2, 2, 0}, 1, 50000) &&
+		 explore<owned>({2, 1, 5}, 1, 50000) && explore<owned>({2, 2, 7}, 1, 50000) &&
+		 explore<owned>({4, 1, 3}, 1, 50000) && explore<owned>({4, 2, 6}, 1, 50000));
 }

@@ -62,7 +62,10 @@ void drop(void *object)
 	static_cast<used *>(object)->end();
 }
 
-template <int REFUSALS> struct sharing : rl::test_suite<sharing<REFUSALS>, USERS> {
+struct sharing : rl::test_suite<sharing, USERS> {
+	using parameter = int;
+	inline static parameter given; // refusals
+
 	used object;
 
 	void before()
@@ -70,7 +73,7 @@ template <int REFUSALS> struct sharing : rl::test_suite<sharing<REFUSALS>, USERS
 		defer_drop_ref_init(&object.ref, &object, drop, nullptr);
 		model_count = &object.count;
 		object.count.store(USERS, rl::mo_relaxed, $);
-		object.refusals = REFUSALS;
+		object.refusals = given;
 		for (auto &use : object.uses)
 			use($) = 0;
 	}
@@ -150,5 +153,5 @@ void dd_report(const char *, ...)
 int main(int count, char **arguments)
 {
 	model_arguments(count, arguments);
-	return !(explore<sharing<0>>(4, 20000) && explore<sharing<1>>(4, 20000));
+	return !(explore<sharing>(0, 4, 20000) && explore<sharing>(1, 4, 20000));
 }

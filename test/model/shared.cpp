@@ -10,9 +10,14 @@ namespace
 
 enum { DROPS = 2 };
 
-template <int PRODUCERS, int CAPACITY, unsigned PAIRS>
-struct shared : rl::test_suite<shared<PRODUCERS, CAPACITY, PAIRS>, PRODUCERS + 1> {
-	ring_model<CAPACITY, true> model;
+template <int PRODUCERS> struct shared : rl::test_suite<shared<PRODUCERS>, PRODUCERS + 1> {
+	struct parameter {
+		uint64_t capacity;
+		unsigned pairs;
+	};
+	inline static parameter given;
+
+	ring_model model{given.capacity, true};
 	object objects[PRODUCERS][DROPS];
 
 	uint64_t claim(unsigned producer, uint64_t width)
@@ -34,7 +39,7 @@ struct shared : rl::test_suite<shared<PRODUCERS, CAPACITY, PAIRS>, PRODUCERS + 1
 	void produce(unsigned producer)
 	{
 		for (int i = 0; i < DROPS; i++) {
-			uint64_t width = width_of(PAIRS, int(producer) * DROPS + i);
+			uint64_t width = width_of(given.pairs, int(producer) * DROPS + i);
 
 			objects[producer][i].made($) = 1;
 			publish(&model.ring, claim(producer, width), &objects[producer][i], width);
@@ -71,8 +76,8 @@ struct shared : rl::test_suite<shared<PRODUCERS, CAPACITY, PAIRS>, PRODUCERS + 1
 int main(int count, char **arguments)
 {
 	model_arguments(count, arguments);
-	return !(explore<shared<2, 2, 0>>(1, 50000) && explore<shared<2, 2, 9>>(1, 50000) &&
-		 explore<shared<2, 4, 6>>(1, 50000) && explore<shared<2, 4, 13>>(1, 50000) &&
-		 explore_randomly<shared<3, 2, 8>>(50000) &&
-		 explore_randomly<shared<3, 4, 37>>(50000));
+	return !(explore<shared<2>>({2, 0}, 1, 50000) && explore<shared<2>>({2, 9}, 1, 50000) &&
+		 explore<shared<2>>({4, 6}, 1, 50000) && explore<shared<2>>({4, 13}, 1, 50000) &&
+		 explore_randomly<shared<3>>({2, 8}, 50000) &&
+		 explore_randomly<shared<3>>({4, 37}, 50000));
 }

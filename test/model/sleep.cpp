@@ -1,60 +1,51 @@
 // SPDX-License-Identifier: MIT
 //
 // The consumer goes to sleep for good while a producer pushes, with membarrier and without: the drop is
-// destroyed, however late. And while another thread has a wish and rings: the wish is seen, also where a third
-// one is stopped while it rings.
-#include "model.h"
+// destroyed, however late. And while another thread has a wish and rings: the wish is seen, also where a
+// third one is stopped while it rings. And where the first pushes find no worker, and it cannot be started at
+// once: one of them starts it in the end, and all drops are destroyed.
+#include "model_lib.h"
 
 namespace
 {
 
-// What worker.c does in deep_sleep.
-template <typename ring_model> void deep_sleep(ring_model &model)
-{
-	dd_announce(&model.park.attention, DD_ASLEEP);
-	if (!dd_ring_is_published(&model.ring))
-		dd_bell_rest(&model.park.bell, DEFER_DROP_FOREVER);
-	dd_rouse(&model.park.attention);
-}
+struct pushed_to : rl::test_suite<pushed_to, 2> {
+	struct parameter {
+		bool is_shared;
+		bool is_fenced;
+	};
+	inline static parameter given;
 
-template <uint32_t ATTENTION> struct pushed_to : rl::test_suite<pushed_to<ATTENTION>, 2> {
-	ring_model<2, false> model{ATTENTION};
+	library_model model{2, given.is_shared, given.is_fenced};
 	object dropped;
 
-	// What push.c does in push_owned and settle.
-	void produce()
+	void before()
 	{
-		dd_ring *ring = &model.ring;
-		model_atomic<uint32_t> *attention = &model.park.attention;
-		uint64_t at = dd_ring_own_tail(ring);
-
-		dropped.made($) = 1;
-		dd_ring_room_owned(ring, at);
-		dd_ring_publish(ring, at, &dropped, destroy_object);
-		if (dd_heed(attention) && (dd_settle(attention) & DD_ASLEEP) && dd_rouse(attention))
-			dd_bell_ring(&model.park.bell);
-		dd_ring_advance(ring, at + 1);
+		model.attach();
 	}
 
+	// What worker.c does in drain_until_closed, but that it does not pause.
 	void consume()
 	{
-		dd_drop taken;
+		struct rest resting = {.pauses = DD_PAUSES};
 
-		while (!dd_ring_take(&model.ring, &taken))
-			deep_sleep(model);
-		run(&model.ring, taken);
+		while (!dd_worker_round(&model.queue, UINT64_MAX, DEFER_DROP_FOREVER))
+			take_rest(&model.queue, &resting);
 	}
 
 	void thread(unsigned index)
 	{
-		index ? consume() : produce();
+		if (index)
+			consume();
+		else
+			RL_ASSERT(!model_push(&model.queue, &dropped, 1));
 	}
 };
 
 enum { CONSUMER, WISHER, STOPPED };
 
 template <int THREADS> struct rung_for : rl::test_suite<rung_for<THREADS>, THREADS> {
-	ring_model<2, false> model;
+	library_model model{2, false, false};
 	rl::atomic<int> wish;
 
 	void before()
@@ -65,19 +56,21 @@ template <int THREADS> struct rung_for : rl::test_suite<rung_for<THREADS>, THREA
 	void want()
 	{
 		wish($).store(1, rl::mo_relaxed);
-		dd_bell_ring(&model.park.bell);
+		dd_bell_ring(&model.queue.park.bell);
 	}
 
 	void consume()
 	{
+		struct rest resting = {.pauses = DD_PAUSES};
+
 		while (!wish($).load(rl::mo_relaxed))
-			deep_sleep(model);
+			take_rest(&model.queue, &resting);
 	}
 
 	// Comes as far as dd_bell_ring does before its system call, and no further.
 	void stop()
 	{
-		model.park.bell.fetch_or(DD_BELL_RUNG, rl::mo_acq_rel, $);
+		model.queue.park.bell.fetch_or(DD_BELL_RUNG, rl::mo_acq_rel, $);
 	}
 
 	void thread(unsigned index)
@@ -91,11 +84,61 @@ template <int THREADS> struct rung_for : rl::test_suite<rung_for<THREADS>, THREA
 	}
 };
 
+// Each pushes twice; where all their pushes together try to start it twice, the second time it can be had.
+struct started : rl::test_suite<started, 3> {
+	enum { PRODUCERS = 2, DROPS = 2, CAPACITY = 4 };
+	using parameter = bool;
+	inline static parameter given; // is it fenced?
+
+	library_model model{CAPACITY, true, given};
+	model_thread worker;
+	object objects[PRODUCERS][DROPS];
+
+	void before()
+	{
+		model.attach();
+		model.queue.has_thread.store(false, rl::mo_relaxed, $);
+		model.queue.park.attention.fetch_or(DD_ASLEEP, rl::mo_relaxed, $);
+		worker.refusals = 2; // of the first try: as configured, and as can be had
+	}
+
+	// It waits without a word that could wake anyone.
+	void produce(unsigned producer)
+	{
+		for (object &dropped : objects[producer])
+			RL_ASSERT(!model_push(&model.queue, &dropped, 1));
+		while (!dd_ring_is_past(
+			&model.queue.shared.ring, dd_ring_first(CAPACITY) + CAPACITY))
+			model_yield();
+		if (producer)
+			return;
+		dd_queue_set_state(&model.queue, DD_CLOSING);
+		dd_bell_ring(&model.queue.park.bell);
+	}
+
+	void thread(unsigned index)
+	{
+		if (index == PRODUCERS)
+			worker.live();
+		else
+			produce(index);
+	}
+
+	void after()
+	{
+		RL_ASSERT(worker.creations == 1);
+	}
+};
+
 } // namespace
 
 int main(int count, char **arguments)
 {
 	model_arguments(count, arguments);
-	return !(explore<pushed_to<0>>(4, 20000) && explore<pushed_to<DD_FENCED>>(4, 20000) &&
-		 explore<rung_for<STOPPED>>(4, 20000) && explore<rung_for<STOPPED + 1>>(2, 20000));
+	return !(explore<pushed_to>({false, false}, 2, 20000) &&
+		 explore<pushed_to>({false, true}, 2, 20000) &&
+		 explore<pushed_to>({true, false}, 2, 20000) &&
+		 explore<pushed_to>({true, true}, 2, 20000) &&
+		 explore<rung_for<STOPPED>>(4, 20000) && explore<rung_for<STOPPED + 1>>(2, 20000) &&
+		 explore_randomly<started>(false, 20000) && explore_randomly<started>(true, 20000));
 }

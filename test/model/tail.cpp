@@ -11,7 +11,7 @@ namespace
 enum { PRODUCERS = 2, CAPACITY = 4 };
 
 struct tail : rl::test_suite<tail, PRODUCERS + 1> {
-	ring_model<CAPACITY, true> model;
+	ring_model model{CAPACITY, true};
 	object objects[PRODUCERS];
 
 	void produce(unsigned producer)

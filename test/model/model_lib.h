@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: MIT
+//
+// For models of what the library does between its headers: those of its files in which threads meet, as they
+// are. What these need of the others, and is not at issue, does nothing.
+#ifndef MODEL_LIB_H
+#define MODEL_LIB_H
+
+#include "model_thread.h"
+
+#include "model_queue.h"
+
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#undef malloc
+#undef free
+
+// A lane and the slots behind it: what is the checker's must be made, and unmade.
+static std::size_t model_slots(std::size_t bytes)
+{
+	return (bytes - sizeof(dd_lane)) / sizeof(dd_slot);
+}
+
+static void *model_map(std::size_t bytes)
+{
+	void *memory = malloc(bytes);
+
+	std::uninitialized_value_construct_n(static_cast<dd_lane *>(memory), 1);
+	std::uninitialized_value_construct_n(
+		reinterpret_cast<dd_slot *>(static_cast<dd_lane *>(memory) + 1),
+		model_slots(bytes));
+	return memory;
+}
+
+static void model_unmap(dd_lane *lane, std::size_t bytes)
+{
+	std::destroy_n(reinterpret_cast<dd_slot *>(lane + 1), model_slots(bytes));
+	std::destroy_at(lane);
+	free(lane);
+}
+
+#define mmap(address, bytes, ...)         model_map(bytes)
+#define munmap(memory, bytes)             model_unmap((dd_lane *)memory, bytes)
+#define pthread_once(once, make)          (make)()
+#define pthread_key_create(key, farewell) 0
+#define pthread_key_delete(key)           (void)(key)
+#define pthread_setspecific(key, value)   0
+#define sched_getscheduler(process)       SCHED_FIFO // and remains so
+#define destructor                                   // of a shared object that is closed
+#define farewell_works                    (*model_farewell_works) // made anew for each execution
+
+#include "budget.c"
+#include "completion.c"
+#include "drain.c"
+#include "lane.c"
+#include "nested.c"
+#include "options.c"
+#include "push.c"
+#include "run.c"
+#include "shutdown.c"
+#include "stats.c"
+#include "worker.c"
+
+// These free what they have allocated themselves, whose fields are the checker's.
+#define free(memory) delete memory
+#ifdef MODEL_RCU
+#define calloc(count, bytes) new dd_grace_thread()
+#include "grace.c"
+#else
+#include "grace_none.c"
+#endif
+#define malloc(bytes) new dd_waiter()
+#include "wait.c"
+#undef free
+#undef malloc
+
+// What there is once beside the queue.
+struct model_rest {
+	defer_drop_queue *the_queue;
+	model_mutex registry_lock;
+	model_atomic<bool> has_farewell;
+	rl::atomic<int> signalled; // the eventfd
+
+	static model_rest *the_one;
+
+	model_rest()
+	{
+		signalled.store(0, rl::mo_relaxed, $);
+		model_farewell_works = &has_farewell;
+		the_one = this;
+	}
+};
+
+model_rest *model_rest::the_one;
+
+// The one queue, whose worker has been started, and its first lane, which may be anybody's or one thread's.
+struct library_model : queue_model, model_rest {
+	dd_slot slots[MODEL_SLOTS];
+
+	library_model(uint64_t capacity, bool is_shared, bool is_fenced) : queue_model(is_fenced)
+	{
+		queue.config.queue_size = capacity;
+		dd_lane_init(&queue.shared, &queue, slots, is_shared);
+		queue.lanes[0] = &queue.shared;
+		queue.lane_count.store(1, rl::mo_relaxed, $);
+		queue.has_thread.store(true, rl::mo_relaxed, $);
+		the_queue = &queue;
+	}
+
+	// All threads of the model push to that lane.
+	void attach()
+	{
+		for (dd_thread &self : model_selves)
+			self.tenancies[0] = {0, &queue.shared, 0};
+	}
+};
+
+void dd_registry_lock()
+{
+	pthread_mutex_lock(&model_rest::the_one->registry_lock);
+}
+
+void dd_registry_unlock()
+{
+	pthread_mutex_unlock(&model_rest::the_one->registry_lock);
+}
+
+defer_drop_queue *dd_registry_find(uint64_t)
+{
+	return model_rest::the_one->the_queue;
+}
+
+// Whoever reads it sees what came before.
+int dd_eventfd_signal(int)
+{
+	model_rest::the_one->signalled.store(1, rl::mo_release, $);
+	return 0;
+}
+
+void dd_eventfd_close(int)
+{
+}
+
+int dd_queue_open(defer_drop_queue *)
+{
+	return 0;
+}
+
+defer_drop_queue *defer_drop_queue_default()
+{
+	return nullptr;
+}
+
+int dd_config_policy(const dd_config *)
+{
+	return SCHED_FIFO;
+}
+
+bool dd_cpus_parse(const char *, cpu_set_t *)
+{
+	return true;
+}
+
+void dd_escape_look(const void *)
+{
+}
+
+void dd_escape_report(defer_drop_queue *, const char *)
+{
+	std::abort();
+}
+
+bool dd_queue_has_opened(const defer_drop_queue *)
+{
+	return true;
+}
+
+void dd_report(const char *, ...)
+{
+}
+
+void dd_watch_glance(defer_drop_queue *)
+{
+}
+
+bool dd_watch_is_awaited(defer_drop_queue *)
+{
+	return false;
+}
+
+void dd_watch_leave(defer_drop_queue *)
+{
+}
+
+void dd_watch_look(defer_drop_queue *, bool)
+{
+}
+
+void dd_watch_release(defer_drop_queue *)
+{
+}
+
+void dd_watchdog_end(defer_drop_queue *)
+{
+}
+
+bool dd_watchdog_is_self(const defer_drop_queue *)
+{
+	return false;
+}
+
+void dd_watchdog_spare(defer_drop_queue *)
+{
+}
+
+int dd_watchdog_start(defer_drop_queue *)
+{
+	return 0;
+}
+
+void dd_watchdog_start_somehow(defer_drop_queue *)
+{
+}
+
+void dd_watchdog_want(defer_drop_queue *)
+{
+}
+
+// A push that waits for room, of a drop that has options, or none.
+static inline int model_push(defer_drop_queue *queue, object *dropped, uint64_t width)
+{
+	dd_request request = {.drop = {dropped, destroy_object}};
+
+	dropped->made($) = 1;
+	if (width == 1)
+		return defer_drop_queue_push(queue, dropped, destroy_object);
+	request.options.word = DD_OPTIONS;
+	return dd_queue_push_request(queue, &request, DEFER_DROP_FOREVER);
+}
+
+#endif
