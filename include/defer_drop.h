@@ -252,8 +252,8 @@ enum defer_drop_at_exit {
 enum defer_drop_at_fork {
 	DEFER_DROP_AT_FORK_DEFAULT = 0, /* empty */
 	DEFER_DROP_AT_FORK_EMPTY = 1,   /* they are the parent's: the child starts with none */
-	/* The child destroys its copies too, but for what had begun to be destroyed; their
-	 * completions are the parent's alone. */
+	/* The child destroys its copies too, but for what had begun to be destroyed; completions
+	 * are the parent's alone, and so is what a guard waits for. */
 	DEFER_DROP_AT_FORK_KEEP = 2,
 };
 

@@ -22,8 +22,10 @@
 #include "defer_drop/guard.h"
 
 #include <assert.h>
+#include <unistd.h>
 
 #include "futex.h"
+#include "guard.h"
 #include "trouble.h"
 
 /* In the public struct it is no C11 atomic, for the sake of C++. */
@@ -90,17 +92,31 @@ int defer_drop_guard_drop_on_error(struct defer_drop_guard *guard, int status)
 
 /* ---- Waiting --------------------------------------------------------------------------------- */
 
-/* The destructor of a guard that is waited for. */
-static void run(void *object)
+/*
+ * Is this not the thread's own guard, and not its process either? Then the destructor has forked in
+ * another thread, and this is the child.
+ */
+static bool has_no_owner(pid_t owner, pid_t thread, pid_t process)
+{
+	return owner != thread && process != getpid();
+}
+
+void dd_guard_run(void *object)
 {
 	struct defer_drop_guard *guard = object;
 	_Atomic(uint32_t) *state = state_of(guard);
+	pid_t owner = guard->thread;
+	pid_t thread = gettid();
+	pid_t process = getpid();
+	int status = 0;
 
-	guard->status = 0;
 	if (guard->destroy)
 		guard->destroy(guard->object);
 	else
-		guard->status = guard->destroy_status(guard->object);
+		status = guard->destroy_status(guard->object);
+	if (has_no_owner(owner, thread, process))
+		return;
+	guard->status = status;
 	/* STATUS->: without release the guard's thread could miss what the destructor did. */
 	atomic_store_explicit(state, DEFER_DROP_GUARD_OVER, memory_order_release);
 	dd_futex_wake(state, 1); /* an address, no more: the guard may be gone */
@@ -122,9 +138,9 @@ static void start(struct defer_drop_guard *guard)
 	int result = refuse(guard);
 
 	if (!result) {
-		guard->process = getpid();
+		guard->thread = gettid();
 		set_state(guard, DEFER_DROP_GUARD_PENDING);
-		result = defer_drop_by(guard->strategy, guard, run);
+		result = defer_drop_by(guard->strategy, guard, dd_guard_run);
 	}
 	if (!result) {
 		dd_trouble_cross_out(guard);
@@ -160,7 +176,7 @@ static int finish(struct defer_drop_guard *guard, uint64_t deadline_ns)
 		result = strategy->wait(strategy, time_left(deadline_ns));
 	if (is_over(guard))
 		return 0;
-	if (!result && guard->process != getpid())
+	if (!result && guard->thread != gettid())
 		result = -ESTALE;
 	if (result == -ESHUTDOWN || result == -ESTALE) {
 		lose(guard, result);

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include "guard.h"
 #include "handover.h"
 #include "registry.h"
 
@@ -262,6 +263,7 @@ static uint64_t survive_drops(struct dd_lane *lane, bool is_kept)
 	bool is_running =
 		dd_is_running(queue) && (queue->running_lane == lane || lane->is_among_nested);
 	uint64_t bytes = 0;
+	uint64_t running;
 	uint64_t pairs;
 
 	if (is_running) {
@@ -271,7 +273,9 @@ static uint64_t survive_drops(struct dd_lane *lane, bool is_kept)
 		lane->nested = (struct dd_nested){NULL, NULL, 0, 0};
 		lane->is_among_nested = false;
 	}
-	dd_ring_survive(ring, is_kept, is_running ? lane->current.width : 0);
+	running = is_running ? lane->current.width : 0;
+	dd_ring_lose(ring, dd_guard_run, running);
+	dd_ring_survive(ring, is_kept, running);
 	pairs = is_running && lane->current.width == 2;
 	for (uint64_t at = dd_plain_load(&ring->cursor); at != dd_ring_tail(ring); at++) {
 		if (!dd_ring_holds_options(ring, at))

@@ -518,6 +518,41 @@ static inline void dd_ring_forget_running(struct dd_ring *ring)
 			dd_ring_empty(ring, at);
 }
 
+/* Nothing is published from here on. running: as below. */
+static inline uint64_t dd_ring_reach(struct dd_ring *ring, uint64_t running)
+{
+	uint64_t lap = dd_plain_load(&ring->cursor) - running + dd_ring_capacity(ring);
+	/* An owner publishes before it moves the tail. */
+	uint64_t tail = dd_ring_own_tail(ring) + 2;
+
+	return dd_is_before(lap, tail) ? lap : tail;
+}
+
+/* The destructor of the drop that begins here with this word. */
+static inline defer_drop_fn dd_ring_destructor(
+	struct dd_ring *ring, uint64_t at, defer_drop_fn word)
+{
+	if (dd_is_options(word))
+		word = atomic_load_explicit(
+			&ring->slots[(at + 1) & ring->mask].destroy, memory_order_relaxed);
+	return dd_untagged(word);
+}
+
+/* Makes gaps of the drops with this destructor. */
+static inline void dd_ring_lose(struct dd_ring *ring, defer_drop_fn destroy, uint64_t running)
+{
+	uint64_t end = dd_ring_reach(ring, running);
+
+	for (uint64_t at = dd_plain_load(&ring->cursor); dd_is_before(at, end); at++) {
+		defer_drop_fn word = atomic_load_explicit(
+			&ring->slots[at & ring->mask].destroy, memory_order_relaxed);
+
+		/* A second slot without its first is nothing. */
+		if (!dd_is_second(word) && dd_ring_destructor(ring, at, word) == destroy)
+			dd_ring_empty(ring, at);
+	}
+}
+
 /*
  * Keeps what was published, closing the gaps that threads left behind between claim and publish, or
  * keeps nothing. running: the slots of the drop before the cursor, where the calling thread is the
@@ -529,11 +564,8 @@ static inline void dd_ring_survive(struct dd_ring *ring, bool is_kept, uint64_t 
 	uint64_t head = cursor - running;
 	uint64_t to = cursor;
 	bool is_first_kept = false;
-	/* An owner publishes before it moves the tail. */
-	uint64_t end = dd_ring_own_tail(ring) + 2;
+	uint64_t end = dd_ring_reach(ring, running);
 
-	if (dd_is_before(head + dd_ring_capacity(ring), end))
-		end = head + dd_ring_capacity(ring);
 	if (!running)
 		dd_ring_forget_running(ring);
 	for (uint64_t at = cursor; dd_is_before(at, end); at++) {

@@ -41,7 +41,7 @@ struct defer_drop_guard {
 	uint32_t line;
 	uint32_t state;
 	int32_t status;
-	int32_t process;
+	int32_t thread;
 	struct defer_drop_forgotten *forgotten;
 };
 

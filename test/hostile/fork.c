@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "hostile.h"
 
+#include <defer_drop/guard.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -82,6 +83,8 @@ static struct defer_drop_queue *make_queue(
 	ANSWERS(0, defer_drop_queue_create(&queue, &config));
 	return queue;
 }
+
+static const uint32_t policies[] = {DEFER_DROP_AT_FORK_EMPTY, DEFER_DROP_AT_FORK_KEEP};
 
 static void end_queue(struct defer_drop_queue *queue)
 {
@@ -524,8 +527,8 @@ static void fork_beside_nested(uint32_t at_fork)
 
 static void run_nested(void)
 {
-	fork_beside_nested(DEFER_DROP_AT_FORK_EMPTY);
-	fork_beside_nested(DEFER_DROP_AT_FORK_KEEP);
+	for (unsigned i = 0; i < 2; i++)
+		fork_beside_nested(policies[i]);
 }
 
 /* ---- Beside threads that come and go, and queues --------------------------------------------- */
@@ -771,12 +774,14 @@ static void fork_and_be_drained(void *queue)
 
 static void run_draining(void)
 {
-	struct defer_drop_queue *queue =
-		make_queue(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_EMPTY, 16, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		struct defer_drop_queue *queue =
+			make_queue(DEFER_DROP_RUNNER_CALLER, policies[i], 16, 0);
 
-	ANSWERS(0, defer_drop_queue_push(queue, queue, fork_and_be_drained));
-	ANSWERS(0, defer_drop_queue_flush(queue, FOREVER));
-	end_queue(queue);
+		ANSWERS(0, defer_drop_queue_push(queue, queue, fork_and_be_drained));
+		ANSWERS(0, defer_drop_queue_flush(queue, FOREVER));
+		end_queue(queue);
+	}
 }
 
 static pthread_key_t last_words;
@@ -837,12 +842,12 @@ static void *fork_again(void *argument)
 	exit(0);
 }
 
-static void run_thread_of_child(void)
+static void fork_beside_thread(uint32_t at_fork)
 {
 	struct ledger *ledger = ledger_open();
 	pid_t child;
 
-	crowd.queue = make_queue(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_EMPTY, 16, 0);
+	crowd.queue = make_queue(DEFER_DROP_RUNNER_WORKER, at_fork, 16, 0);
 	ANSWERS(0, ledger_push(ledger, crowd.queue));
 	ANSWERS(0, defer_drop_queue_flush(crowd.queue, FOREVER));
 	child = fork_bounded();
@@ -852,6 +857,139 @@ static void run_thread_of_child(void)
 	}
 	await_good(child);
 	end_queue(crowd.queue);
+}
+
+static void run_thread_of_child(void)
+{
+	for (unsigned i = 0; i < 2; i++)
+		fork_beside_thread(policies[i]);
+}
+
+/* ---- Guards ---------------------------------------------------------------------------------- */
+
+static struct {
+	struct defer_drop_strategy_queue strategy;
+	struct defer_drop_guard guard;
+	struct defer_drop_queue *queue;
+	struct ledger *ledger;
+} guarded;
+
+static struct defer_drop_guard *const the_guard = &guarded.guard;
+
+static int destroy_guarded(void *ledger)
+{
+	ledger_count(ledger);
+	return -EIO;
+}
+
+static void arm(uint32_t runner, uint32_t at_fork, defer_drop_status_fn destroy)
+{
+	guarded.ledger = ledger_open();
+	guarded.queue = make_queue(runner, at_fork, 16, 0);
+	defer_drop_strategy_queue_init(&guarded.strategy, guarded.queue, FOREVER);
+	guarded.guard = (struct defer_drop_guard)DEFER_DROP_GUARD_STATUS_INIT(
+		guarded.ledger, destroy, &guarded.strategy.strategy);
+}
+
+static void *drop_guarded(void *ignored)
+{
+	(void)ignored;
+	ANSWERS(-EIO, defer_drop_guard_drop(the_guard));
+	return NULL;
+}
+
+/* In a child. The guard's thread is its parent's, or is the one that forked. */
+static _Noreturn void find_guard(bool is_own)
+{
+	ANSWERS(0, ledger_push(guarded.ledger, guarded.queue));
+	ANSWERS(0, defer_drop_queue_flush(guarded.queue, FOREVER));
+	CHECK(defer_drop_guard_state(the_guard) == DEFER_DROP_GUARD_PENDING);
+	if (is_own)
+		ANSWERS(-ESTALE, defer_drop_guard_await(&the_guard, 1, FOREVER));
+	CHECK(guarded.ledger->destroyed == 1);
+	exit(0);
+}
+
+static void fork_beside_guard(uint32_t at_fork, bool is_own)
+{
+	struct gate gate = {0};
+	pthread_t thread;
+	pid_t child;
+
+	arm(DEFER_DROP_RUNNER_WORKER, at_fork, destroy_guarded);
+	hold_up(guarded.queue, &gate);
+	if (is_own)
+		ANSWERS(-ETIMEDOUT, defer_drop_guard_await(&the_guard, 1, 0));
+	else
+		thread = spawn(drop_guarded, NULL);
+	AWAIT(stats_of(guarded.queue).pushed_total == 2);
+	child = fork_bounded();
+	if (!child)
+		find_guard(is_own);
+	await_good(child);
+	atomic_store(&gate.is_open, true);
+	if (is_own)
+		drop_guarded(NULL);
+	else
+		join(thread);
+	end_queue(guarded.queue);
+	CHECK(guarded.ledger->destroyed == 2);
+}
+
+/* A nested drop: the guard's destructor has returned. */
+static void leave_guard(void *ignored)
+{
+	(void)ignored;
+	CHECK(defer_drop_guard_state(the_guard) == DEFER_DROP_GUARD_PENDING);
+	exit(0);
+}
+
+static int fork_and_leave(void *ledger)
+{
+	pid_t child = fork_bounded();
+
+	if (child)
+		await_good(child);
+	else
+		ANSWERS(0, defer_drop_queue_push(guarded.queue, NULL, leave_guard));
+	return destroy_guarded(ledger);
+}
+
+/* The guard lies with a thread that the child does not have; or with the one that drains. */
+static void fork_in_guard(uint32_t at_fork)
+{
+	arm(DEFER_DROP_RUNNER_WORKER, at_fork, fork_and_leave);
+	join(spawn(drop_guarded, NULL));
+	end_queue(guarded.queue);
+}
+
+static pid_t forked;
+
+static int fork_and_return(void *ledger)
+{
+	forked = fork_bounded();
+	return destroy_guarded(ledger);
+}
+
+static void fork_in_own_guard(uint32_t at_fork)
+{
+	arm(DEFER_DROP_RUNNER_CALLER, at_fork, fork_and_return);
+	drop_guarded(NULL);
+	CHECK(!defer_drop_guard_is_pending(the_guard));
+	if (!forked)
+		exit(0);
+	await_good(forked);
+	end_queue(guarded.queue);
+}
+
+static void run_guards(void)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		fork_beside_guard(policies[i], true);
+		fork_beside_guard(policies[i], false);
+		fork_in_guard(policies[i]);
+		fork_in_own_guard(policies[i]);
+	}
 }
 
 /* ---- What a child is told, and is not -------------------------------------------------------- */
@@ -869,13 +1007,14 @@ static void ignore(void *context, const struct defer_drop_failure *failure)
 }
 
 /* Of everything that is counted, the parent has some. */
-static struct defer_drop_queue *make_history(bool is_closed)
+static struct defer_drop_queue *make_history(bool is_closed, uint32_t at_fork)
 {
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
 	struct defer_drop_queue *queue;
 
 	config.runner = is_closed ? DEFER_DROP_RUNNER_CALLER : DEFER_DROP_RUNNER_WORKER;
+	config.at_fork = at_fork;
 	config.quiet_spell_ns = 1000000;
 	config.queue_size = 16;
 	config.error = ignore;
@@ -897,9 +1036,9 @@ static struct defer_drop_queue *make_history(bool is_closed)
 	return queue;
 }
 
-static void fork_with_history(bool is_closed)
+static void fork_with_history(bool is_closed, uint32_t at_fork)
 {
-	struct defer_drop_queue *queue = make_history(is_closed);
+	struct defer_drop_queue *queue = make_history(is_closed, at_fork);
 	struct defer_drop_stats stats = stats_of(queue);
 	struct defer_drop_stats none = DEFER_DROP_STATS_INIT;
 	pid_t child;
@@ -922,8 +1061,10 @@ static void fork_with_history(bool is_closed)
 
 static void run_history(void)
 {
-	fork_with_history(false);
-	fork_with_history(true);
+	for (unsigned i = 0; i < 2; i++) {
+		fork_with_history(false, policies[i]);
+		fork_with_history(true, policies[i]);
+	}
 }
 
 static unsigned count_descriptors(void)
@@ -1136,6 +1277,8 @@ const struct hostile_case hostile_cases[] = {
 	{"thread_of_child", "No thread of a child is taken for a worker of its parent's.",
 		run_thread_of_child},
 	{"history", "All that is counted begins at the fork.", run_history},
+	{"guards", "No guard is the child's but one whose destructor forked in its own thread.",
+		run_guards},
 	{"ticket", "A child neither signals nor holds the eventfds of its parent's tickets.",
 		run_ticket},
 	{"programs", "Other programs may be run in every way, and inherit no descriptor.",

@@ -62,7 +62,7 @@ struct defer_drop_guard {
 	const defer_drop_strategy *strategy;
 	_Atomic(uint32_t) state;
 	model_status status;
-	pid_t process;
+	int32_t thread;
 	void *forgotten;
 };
 
@@ -83,6 +83,8 @@ static inline int defer_drop_guard_is_pending(const defer_drop_guard *guard)
 
 int defer_drop_guard_await(defer_drop_guard *const *, size_t, uint64_t);
 
+#define gettid() int32_t(rl::thread_index())
+
 #include "guard.c"
 
 // What two strategies have been given.
@@ -90,7 +92,7 @@ static rl::atomic<defer_drop_guard *> *model_given;
 
 int defer_drop_by(const defer_drop_strategy *strategy, void *object, defer_drop_fn destroy)
 {
-	RL_ASSERT(destroy == run);
+	RL_ASSERT(destroy == dd_guard_run);
 	model_given[strategy ? 1 : 0].store(
 		static_cast<defer_drop_guard *>(object), rl::mo_release, $);
 	return 0;
@@ -163,7 +165,7 @@ struct awaited : rl::test_suite<awaited, GUARDS + 1> {
 	{
 		while (!given[strategy].load(rl::mo_acquire, $))
 			model_yield();
-		run(given[strategy].load(rl::mo_relaxed, $));
+		dd_guard_run(given[strategy].load(rl::mo_relaxed, $));
 	}
 
 	void thread(unsigned index)

@@ -21,9 +21,10 @@
 #define HOME        (SITES - 1) /* the default queue, which outlives the rounds */
 #define GENERATIONS 3
 #define VISITS      60
-#define CHILD_ROUND 8          /* one round in so many forks */
-#define WARM_ROUNDS 20         /* until the allocator has seen what there is */
-#define GROWTH_KIB  (64 << 10) /* that noise may make: a leak passes it within hours */
+#define CHILD_ROUND 8                 /* one round in so many forks */
+#define WARM_ROUNDS 20                /* until the allocator has seen what there is */
+#define GROWTH_KIB  (64 << 10)        /* that noise may make: a leak passes it within hours */
+#define SLOW_NS     UINT64_C(1000000) /* a destructor that waits for its CPU may take that */
 
 static struct {
 	uint64_t drops;
@@ -35,6 +36,7 @@ static struct {
 static struct site sites[SITES];
 static struct defer_drop_stats before[SITES]; /* the round */
 static atomic_uint signals;
+static atomic_uint slow;
 
 /* ---- The process ----------------------------------------------------------------------------- */
 
@@ -89,8 +91,9 @@ static void check_process(struct stress *stress)
 		soak.warm_kib = kib > soak.warm_kib ? kib : soak.warm_kib;
 	CHECK(kib <= soak.warm_kib + GROWTH_KIB);
 	snprintf(stress->outcome, sizeof stress->outcome,
-		", %" PRIu64 " drops, %u signals, rss %" PRIu64 " KiB warm, %" PRIu64 " KiB at end",
-		soak.drops, atomic_load(&signals), soak.warm_kib, kib);
+		", %" PRIu64 " drops, %u slow, %u signals, rss %" PRIu64 " KiB warm, %" PRIu64
+		" KiB at end",
+		soak.drops, atomic_load(&slow), atomic_load(&signals), soak.warm_kib, kib);
 }
 
 /* ---- Sites ----------------------------------------------------------------------------------- */
@@ -111,6 +114,16 @@ static void hear_of_level(void *context, const struct defer_drop_level *level)
 	site->last_level = level->is_high;
 }
 
+static void hear_of_slow(void *context, const struct defer_drop_slow *told)
+{
+	const struct site *site = context;
+
+	CHECK(told->running_ns >= SLOW_NS && site->is_watched);
+	CHECK(told->destroy_status ? told->destroy_status == load_destroy_with_status
+				   : told->destroy != NULL);
+	atomic_fetch_add_explicit(&slow, 1, memory_order_relaxed);
+}
+
 static void open_queue(struct stress *stress, unsigned i)
 {
 	struct defer_drop_config config = make_config(
@@ -124,6 +137,11 @@ static void open_queue(struct stress *stress, unsigned i)
 	config.watermark_interval_ns = 1000;
 	config.watermark = hear_of_level;
 	config.error = hear_of_failure;
+	sites[i].is_watched = below(&stress->random, 2);
+	config.watchdog_ns = sites[i].is_watched ? SLOW_NS : 0;
+	config.watchdog = hear_of_slow;
+	sites[i].is_inherited = below(&stress->random, 2);
+	config.at_fork = sites[i].is_inherited ? DEFER_DROP_AT_FORK_KEEP : DEFER_DROP_AT_FORK_EMPTY;
 	config.context = &sites[i];
 	if (i == HOME)
 		CHECK(!defer_drop_start(&config));
@@ -300,16 +318,52 @@ static void *drain(void *argument)
 
 /* ---- A child --------------------------------------------------------------------------------- */
 
+static uint64_t backlog_of(const struct site *site)
+{
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+
+	CHECK(!defer_drop_queue_stats(site->queue, &stats));
+	return stats.backlog;
+}
+
+static bool has_backlog(void)
+{
+	for (unsigned i = 0; i < SITES; i++)
+		if (backlog_of(&sites[i]))
+			return true;
+	return false;
+}
+
+static void flush_sites(void)
+{
+	for (unsigned i = 0; i < SITES; i++)
+		CHECK(!defer_drop_queue_flush(sites[i].queue, DEFER_DROP_FOREVER));
+}
+
+/* What it keeps of its parent's drops: one before them was perhaps running, and is the parent's. */
+static void destroy_inherited(void)
+{
+	for (unsigned i = 0; i < SITES; i++) {
+		CHECK(sites[i].is_inherited || !backlog_of(&sites[i]));
+		sites[i].is_gap_allowed = true;
+		sites[i].last_level = UNKNOWN;
+	}
+	while (has_backlog()) /* they make drops for other sites */
+		flush_sites();
+	flush_sites();
+	for (unsigned i = 0; i < SITES; i++)
+		sites[i].is_gap_allowed = false;
+}
+
 /* It uses all the queues, from none pending on, and ends them. */
 static _Noreturn void be_child(struct stress *stress)
 {
 	struct producer drainer = {0};
 	struct visitor visitor = {.random = next_random(&stress->random)};
 
+	destroy_inherited();
 	for (unsigned i = 0; i < SITES; i++) {
-		sites[i].is_gap_allowed = false;
 		atomic_store(&sites[i].shown, NULL);
-		sites[i].last_level = UNKNOWN;
 		count_from_here(i);
 	}
 	connect_sites();

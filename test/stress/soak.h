@@ -42,6 +42,8 @@ struct site {
 	struct site *across; /* where its destructors push to; or NULL */
 	bool is_drained;     /* by callers */
 	bool is_gap_allowed; /* it is shut down while visitors push */
+	bool is_watched;     /* it has a watchdog */
+	bool is_inherited;   /* a child keeps what is pending */
 	pthread_mutex_t lock;
 	struct stream *streams; /* under the lock */
 	atomic_uint_fast64_t refused;

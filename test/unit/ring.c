@@ -749,6 +749,37 @@ Test(ring, a_survivor_closes_the_gap_of_half_a_pair)
 	cr_assert_not(push(1, true));
 }
 
+static void lose(void *object)
+{
+	(void)object;
+}
+
+Test(ring, what_a_survivor_is_to_lose_it_does_not_keep)
+{
+	const struct dd_options options = {DD_OPTIONS | 1, number(2)};
+	const struct dd_drop kept = {number(1), note};
+	const struct dd_drop lost = {number(7), lose};
+	uint64_t at[5];
+	unsigned width;
+
+	make(8, true);
+	for (unsigned i = 0; i < 5; i++)
+		cr_assert(dd_ring_claim_try(&ring, i > 2 ? 2 : 1, &at[i]));
+	dd_ring_publish(&ring, at[0], number(7), dd_tagged(lose, DD_GRACE));
+	dd_ring_publish(&ring, at[1], number(0), note);
+	dd_ring_publish(&ring, at[2], number(7), lose);
+	dd_ring_publish_both(&ring, at[3], &options, &lost);
+	dd_ring_publish_both(&ring, at[4], &options, &kept);
+	dd_ring_lose(&ring, lose, 0);
+	dd_ring_survive(&ring, true, 0);
+	cr_assert_eq(take_any(&width), 0);
+	cr_assert_eq(take_any(&width), 1);
+	cr_assert_eq(width, 2);
+	cr_assert_eq(take_any(&width), UINTPTR_MAX);
+	for (uintptr_t i = 0; i < 8; i++)
+		cr_assert(push(i, true));
+}
+
 Test(ring, a_survivor_in_the_destructor_of_a_pair_goes_on_behind_it)
 {
 	for (uint64_t capacity = 2; capacity <= 32; capacity *= 2) {
