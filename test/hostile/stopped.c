@@ -15,6 +15,7 @@
 #define _GNU_SOURCE
 #include "debugger.h"
 #include "hostile.h"
+#include "queue.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -41,21 +42,25 @@ static struct gate gate;
 
 /* What the mate is told to do. */
 enum duty {
-	GO_ON = 1,   /* push, wait, flush, begin and end a thread */
-	GO_ON_ALONE, /* push, and wait for nothing that could wake the worker */
-	BE_HELD_UP,  /* find the shared lane held up, and nothing else */
-	BE_LET_GO,   /* find all destroyed, once the victim goes on */
-	LOOK,        /* whether the victim has claimed its place in the shared lane */
-	SHUT_DOWN,   /* the way that this turn has */
-	OVERTAKE,    /* fill the shared lane, with the worker held up */
-	GIVE_WAY,    /* let the worker go on, and find nothing lost */
-	SETTLE,      /* find nothing lost, once the victim goes on; and make the next queue */
-	BEGIN_ROUND, /* make the worker trap, with drops behind */
-	ROUSE,       /* push once more if the worker sleeps for good, until it stands still */
-	LOOK_ON,     /* use the queue in the way that this turn has, and others */
-	END_ROUND,   /* find all destroyed, once the worker goes on */
-	END,         /* of all turns */
-	EXIT,        /* end the process while the victim is stopped */
+	GO_ON = 1,     /* push, wait, flush, begin and end a thread */
+	GO_ON_AT_HOME, /* the same, but for threads that have not pushed yet */
+	GO_ON_ALONE,   /* push, and wait for nothing that could wake the worker */
+	BE_HELD_UP,    /* find the shared lane held up, and nothing else */
+	BE_LET_GO,     /* find all destroyed, once the victim goes on */
+	LOOK,          /* whether the victim has claimed its place in the shared lane */
+	SHUT_DOWN,     /* the way that this turn has */
+	OVERTAKE,      /* fill the shared lane, with the worker held up */
+	GIVE_WAY,      /* let the worker go on, and find nothing lost */
+	SETTLE,        /* find nothing lost, once the victim goes on; and make the next queue */
+	BEGIN_ROUND,   /* make the worker trap, with drops behind */
+	ROUSE,         /* push once more if the worker sleeps for good, until it stands still */
+	LOOK_ON,       /* use the queue in the way that this turn has, and others */
+	END_ROUND,     /* find all destroyed, once the worker goes on */
+	CLOSE,         /* begin a shutdown */
+	LOOK_ON_END,   /* push to a queue that is being closed */
+	FIND_CLOSED,   /* nothing lost, once the worker goes on, and end */
+	END,           /* of all turns */
+	EXIT,          /* end the process while the victim is stopped */
 };
 
 /* What a stopped worker finds when it goes on. */
@@ -72,6 +77,7 @@ struct course {
 	bool is_default;         /* the default queue */
 	bool is_waking;          /* the worker sleeps before each */
 	bool is_stopping_worker; /* the victim is the worker */
+	bool is_first;           /* the push is the thread's first */
 	unsigned stride;         /* instructions from one stop to the next */
 };
 
@@ -88,6 +94,7 @@ struct stage {
 	atomic_uint duty; /* 0: done */
 	atomic_uint mode; /* of shutdown; or enum round */
 	atomic_uint has_claimed;
+	atomic_uint has_finished; /* the worker, with its queue */
 	/* Numbers of drops: accepted, and destroyed in their order. */
 	atomic_uint victim_accepted, victim_destroyed;
 	atomic_uint mate_accepted, mate_destroyed;
@@ -102,7 +109,7 @@ static struct defer_drop_queue *queue;
 static struct defer_drop_queue *other_queue;
 static struct defer_drop_report report;
 static pthread_t victims_thread;
-static pthread_t waiter;
+static pthread_t waiter; /* for room, or the end of the queue */
 static _Atomic(uint64_t) claimed_before;
 static _Atomic(uint64_t) slept_before;
 static struct defer_drop_ticket tickets[2]; /* of a round: its first drop, and its last */
@@ -163,6 +170,8 @@ static void let_sleep(void)
 /* The ring is empty, the worker awake or asleep, and the lane found. */
 static void prepare(void)
 {
+	if (course->is_first)
+		return;
 	ANSWERS(0, push_victims());
 	ANSWERS(0, defer_drop_queue_flush(queue, DEADLINE_NS));
 	let_sleep(); /* where that is too short, the turn is repeated */
@@ -242,6 +251,18 @@ static void go_on(void)
 	CHECK(!pthread_join(thread, NULL));
 	ANSWERS(0, defer_drop_queue_flush(queue, DEADLINE_NS));
 	let_sleep(); /* the victim may have to wake it once more */
+}
+
+/* Its own lanes were found before. */
+static void go_on_at_home(void)
+{
+	struct defer_drop_ticket ticket;
+
+	push_mates(&ticket);
+	ANSWERS(0, defer_drop_ticket_wait(&ticket, DEADLINE_NS));
+	ANSWERS(0, defer_drop_queue_flush(queue, DEADLINE_NS));
+	CHECK(stage->mate_destroyed == stage->mate_accepted);
+	use_other_queue();
 }
 
 static void go_on_alone(void)
@@ -504,8 +525,49 @@ static void end(void)
 	exit(0);
 }
 
+static void *close_queue(void *ignored)
+{
+	(void)ignored;
+	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, &report));
+	return NULL;
+}
+
+static void begin_to_close(void)
+{
+	use_other_queue(); /* and find a lane there */
+	push_some();
+	CHECK(!pthread_create(&waiter, NULL, close_queue, NULL));
+	AWAIT(dd_queue_state(queue) == DD_CLOSING);
+}
+
+static void look_on_end(void)
+{
+	bool is_closed = false;
+
+	for (unsigned i = 0; i < 3; i++) {
+		int answer = push_if_room();
+
+		CHECK(!answer || answer == -ESHUTDOWN);
+		CHECK(answer || !is_closed);
+		is_closed = answer;
+	}
+	use_other_queue();
+	atomic_store(&stage->has_finished, dd_queue_state(queue) >= DD_FINISHED);
+}
+
+static void find_closed(void)
+{
+	CHECK(!pthread_join(waiter, NULL));
+	ANSWERS(-ESHUTDOWN, push_if_room());
+	CHECK(stage->mate_destroyed == stage->mate_accepted);
+	CHECK(report.destroyed_total == stage->mate_destroyed + 1 && !report.left_total);
+	ANSWERS(0, defer_drop_queue_free(queue));
+	exit(0);
+}
+
 static void (*const duties[])(void) = {
 	[GO_ON] = go_on,
+	[GO_ON_AT_HOME] = go_on_at_home,
 	[GO_ON_ALONE] = go_on_alone,
 	[BE_HELD_UP] = be_held_up,
 	[BE_LET_GO] = be_let_go,
@@ -518,6 +580,9 @@ static void (*const duties[])(void) = {
 	[ROUSE] = rouse,
 	[LOOK_ON] = look_on,
 	[END_ROUND] = end_round,
+	[CLOSE] = begin_to_close,
+	[LOOK_ON_END] = look_on_end,
+	[FIND_CLOSED] = find_closed,
 	[END] = end,
 	[EXIT] = exit_with_drops,
 };
@@ -529,6 +594,8 @@ _Noreturn static void be_mate(void)
 	ANSWERS(0, defer_drop_queue_create(&other_queue, NULL));
 	is_done_fd = eventfd(0, EFD_CLOEXEC);
 	CHECK(is_done_fd >= 0);
+	if (course->is_first)
+		go_on_at_home();
 	if (course->is_stopping_worker)
 		ANSWERS(0, defer_drop_queue_push(queue, NULL, be_seized));
 	else
@@ -983,6 +1050,51 @@ static void run_worker_awaited(void)
 	stop_worker(AWAITED);
 }
 
+/* Each time another thread, which has pushed nowhere. */
+static void run_first(void)
+{
+	struct course made = make_course(64, 8);
+	bool has_stopped = true;
+
+	made.is_first = true;
+	for (unsigned count = 0; has_stopped; count += scaled(79, 5)) {
+		begin(&made);
+		has_stopped = step_into(count);
+		order(GO_ON_AT_HOME);
+		release();
+		CHECK(!stage->answer);
+		AWAIT(stage->victim_destroyed == stage->victim_accepted);
+		finish();
+	}
+	CHECK(instructions > 100);
+}
+
+/* Stops the worker so far into what it does when its queue is closed. True where that was all. */
+static bool close_beside(const struct course *of, unsigned count)
+{
+	begin(of);
+	order(CLOSE);
+	for (instructions = 0; instructions < count; instructions++)
+		debugger_step(victim);
+	order(LOOK_ON_END);
+	debugger_see_off(victim);
+	atomic_store(&stage->duty, FIND_CLOSED);
+	return stage->has_finished;
+}
+
+static void run_worker_closing(void)
+{
+	struct course made = make_course(64, 8);
+	bool has_finished = false;
+
+	made.is_stopping_worker = true;
+	for (unsigned count = 0; !has_finished; count += scaled(199, 23)) {
+		has_finished = close_beside(&made, count);
+		await_child();
+	}
+	CHECK(instructions > 100);
+}
+
 const struct hostile_case hostile_cases[] = {
 	{"defer_drop",
 		"A thread stopped at any instruction of a push to its own lane holds up nobody.",
@@ -1019,5 +1131,12 @@ const struct hostile_case hostile_cases[] = {
 	{"worker_waited_on", "Who waits for it does so until the deadline.", run_worker_waited_on},
 	{"worker_awaited", "Nor does it hold up a push where it was telling who waited.",
 		run_worker_awaited},
+	{"first", "A thread stopped in its first push holds up nobody who has pushed before.",
+		run_first},
+	{"worker_closing",
+		"A worker stopped while it closes its queue holds up no push: each is destroyed, "
+		"or "
+		"refused.",
+		run_worker_closing},
 	{NULL, NULL, NULL},
 };

@@ -51,7 +51,7 @@ static inline void model_destroy(model_mutex *lock)
 #define pthread_mutex_init(lock, attributes) (void)(lock)
 #define pthread_mutex_destroy(lock)          model_destroy(lock)
 
-// In place of lib/deadline.h: time flies, and deadlines come at once.
+// In place of lib/deadline.h: time flies, and while a thread sleeps any deadline comes.
 #define DD_MS UINT64_C(1000000)
 
 static uint64_t model_now_ns;
@@ -73,7 +73,7 @@ static inline uint64_t dd_deadline_after(uint64_t timeout_ns)
 
 static inline bool dd_deadline_has_come(uint64_t deadline_ns)
 {
-	return deadline_ns != DEFER_DROP_FOREVER;
+	return dd_now_ns() >= deadline_ns;
 }
 
 // Each thread of the model has its own of what is a thread's own, and each execution has them anew.
