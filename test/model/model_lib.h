@@ -59,6 +59,7 @@ static void model_unmap(dd_lane *lane, std::size_t bytes)
 #include "run.c"
 #include "shutdown.c"
 #include "stats.c"
+#include "ticket.c"
 #include "worker.c"
 
 // These free what they have allocated themselves, whose fields are the checker's.

@@ -42,7 +42,7 @@ FILES = {
     "lib/completion.c": ["completion"],
     "lib/grace.c": ["grace"],
     "lib/lane.c": ["handover"],
-    "lib/push.c": ["contest"],
+    "lib/push.c": ["close"],
     "lib/run.c": ["wait"],
     "lib/shutdown.c": ["shutdown"],
     "lib/worker.c": ["sleep"],

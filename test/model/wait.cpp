@@ -66,10 +66,14 @@ struct pushed : rl::test_suite<pushed, 2> {
 
 	void produce()
 	{
-		uint64_t position = model.push(&model.objects[CAPACITY]);
+		object *dropped = &model.objects[CAPACITY];
+		defer_drop_ticket ticket;
 
-		RL_ASSERT(!dd_wait(&model.queue.shared, position, DEFER_DROP_FOREVER));
-		model.check(position);
+		dropped->made($) = 1;
+		RL_ASSERT(!defer_drop_queue_push_ticket(
+			&model.queue, dropped, destroy_object, DEFER_DROP_FOREVER, &ticket));
+		RL_ASSERT(!defer_drop_ticket_wait(&ticket, DEFER_DROP_FOREVER));
+		model.check(ticket.position);
 	}
 
 	void thread(unsigned index)
@@ -79,6 +83,54 @@ struct pushed : rl::test_suite<pushed, 2> {
 
 	void after()
 	{
+		model.check_end();
+	}
+};
+
+// Who pushes to a full ring waits for room, but not for long; what is refused stays as it was.
+struct late : rl::test_suite<late, 2> {
+	using parameter = bool;
+	inline static parameter given; // is it fenced?
+
+	lane_model model{given, 1};
+	rl::atomic<int> has_ended;
+	bool is_accepted = false;
+
+	void before()
+	{
+		has_ended.store(0, rl::mo_relaxed, $);
+		model.push(&model.objects[0]);
+		model.push(&model.objects[1]);
+	}
+
+	void produce()
+	{
+		object *dropped = &model.objects[CAPACITY];
+		int result;
+
+		dropped->made($) = 1;
+		result = defer_drop_queue_push_timed(&model.queue, dropped, destroy_object, 1);
+		RL_ASSERT(!result || result == -ETIMEDOUT);
+		is_accepted = !result;
+		has_ended.store(1, rl::mo_release, $);
+	}
+
+	void consume()
+	{
+		model.consume(CAPACITY);
+		while (!has_ended.load(rl::mo_acquire, $))
+			model_yield();
+		model.consume(is_accepted);
+	}
+
+	void thread(unsigned index)
+	{
+		index ? consume() : produce();
+	}
+
+	void after()
+	{
+		RL_ASSERT(model.objects[CAPACITY].destroyed($) == is_accepted);
 		model.check_end();
 	}
 };
@@ -246,7 +298,8 @@ int main(int count, char **arguments)
 	model_arguments(count, arguments);
 	return !(explore<notified>(false, 3, 20000) && explore<notified>(true, 3, 20000) &&
 		 explore<finished>(false, 1, 20000) && explore<finished>(true, 1, 20000) &&
-		 explore<queued_up>(false, 1, 20000) && explore<queued_up>(true, 1, 20000) &&
+		 explore<queued_up>(false, 0, 50000) && explore<queued_up>(true, 0, 50000) &&
 		 explore<flushed>(false, 1, 20000) && explore<flushed>(true, 1, 20000) &&
+		 explore<late>(false, 2, 20000) && explore<late>(true, 2, 20000) &&
 		 explore<pushed>({false, 1}, 1, 20000) && explore<pushed>({true, 2}, 1, 20000));
 }
