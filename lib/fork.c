@@ -58,7 +58,8 @@ static void survive_state(struct defer_drop_queue *queue, bool is_exiting)
 		attention |= DD_ASLEEP;
 	}
 	atomic_store_explicit(&queue->park.attention, attention, memory_order_relaxed);
-	atomic_store_explicit(&queue->park.bell, DD_BELL_AWAKE, memory_order_relaxed);
+	/* Who changes the state rings: the consumer may be about to sleep, if that is who forked. */
+	atomic_store_explicit(&queue->park.bell, DD_BELL_RUNG, memory_order_relaxed);
 }
 
 void dd_queue_survive(struct defer_drop_queue *queue, bool is_exiting)

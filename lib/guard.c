@@ -11,6 +11,9 @@
  *   PENDING  OVER     it will never be, so that nobody else writes          its thread
  *   OVER     EMPTY    its status was told                                   its thread
  *
+ * While it is pending, its status is the number of its thread. In a child that is forked then, by
+ * another thread, it stays pending for good.
+ *
  * What is waited for is not the object but the guard: the strategy gets the guard as the object,
  * and a destructor that leaves its status there. So waiting works with every strategy.
  *
@@ -93,10 +96,10 @@ int defer_drop_guard_drop_on_error(struct defer_drop_guard *guard, int status)
 /* ---- Waiting --------------------------------------------------------------------------------- */
 
 /*
- * Is this not the thread's own guard, and not its process either? Then the destructor has forked in
- * another thread, and this is the child.
+ * Is this not the thread's own guard, and no more the process that it was? Then the destructor has
+ * forked in another thread, and this is the child.
  */
-static bool has_no_owner(pid_t owner, pid_t thread, pid_t process)
+static bool has_lost_owner(pid_t owner, pid_t thread, pid_t process)
 {
 	return owner != thread && process != getpid();
 }
@@ -105,7 +108,7 @@ void dd_guard_run(void *object)
 {
 	struct defer_drop_guard *guard = object;
 	_Atomic(uint32_t) *state = state_of(guard);
-	pid_t owner = guard->thread;
+	pid_t owner = guard->status;
 	pid_t thread = gettid();
 	pid_t process = getpid();
 	int status = 0;
@@ -114,7 +117,7 @@ void dd_guard_run(void *object)
 		guard->destroy(guard->object);
 	else
 		status = guard->destroy_status(guard->object);
-	if (has_no_owner(owner, thread, process))
+	if (has_lost_owner(owner, thread, process))
 		return;
 	guard->status = status;
 	/* STATUS->: without release the guard's thread could miss what the destructor did. */
@@ -138,7 +141,8 @@ static void start(struct defer_drop_guard *guard)
 	int result = refuse(guard);
 
 	if (!result) {
-		guard->thread = gettid();
+		guard->process = getpid();
+		guard->status = gettid();
 		set_state(guard, DEFER_DROP_GUARD_PENDING);
 		result = defer_drop_by(guard->strategy, guard, dd_guard_run);
 	}
@@ -176,7 +180,7 @@ static int finish(struct defer_drop_guard *guard, uint64_t deadline_ns)
 		result = strategy->wait(strategy, time_left(deadline_ns));
 	if (is_over(guard))
 		return 0;
-	if (!result && guard->thread != gettid())
+	if (!result && guard->process != getpid())
 		result = -ESTALE;
 	if (result == -ESHUTDOWN || result == -ESTALE) {
 		lose(guard, result);

@@ -7,7 +7,8 @@
 
 /*
  * The destructor of a guard that is waited for: it destroys what that guards, and leaves the status
- * there. A forked child may not run it: the guard may lie on the stack of a thread that is no more.
+ * there. A forked child may not run one that its parent pushed: the guard may lie on the stack of a
+ * thread that is no more.
  */
 void dd_guard_run(void *guard);
 

@@ -232,6 +232,11 @@ static uint64_t strip(struct dd_options *options)
 	return options->word & DD_BYTES;
 }
 
+static void pass_over(void *guard)
+{
+	(void)guard;
+}
+
 /* The drops made by the one that this thread is destroying. Returns the bytes that they hold. */
 static uint64_t survive_nested(struct dd_lane *lane, bool is_kept)
 {
@@ -245,10 +250,12 @@ static uint64_t survive_nested(struct dd_lane *lane, bool is_kept)
 		for (uint32_t i = at->begin; i < at->end; i++) {
 			struct dd_drop *drop = &at->drops[i];
 
-			if (!dd_is_options(drop->destroy))
-				continue;
-			drop->object = NULL;
-			bytes += (uint64_t)(uintptr_t)drop->destroy & DD_BYTES;
+			if (dd_is_options(drop->destroy)) {
+				drop->object = NULL;
+				bytes += (uint64_t)(uintptr_t)drop->destroy & DD_BYTES;
+			} else if (dd_untagged(drop->destroy) == dd_guard_run) {
+				drop->destroy = pass_over;
+			}
 		}
 	}
 	return bytes;
@@ -274,7 +281,8 @@ static uint64_t survive_drops(struct dd_lane *lane, bool is_kept)
 		lane->is_among_nested = false;
 	}
 	running = is_running ? lane->current.width : 0;
-	dd_ring_lose(ring, dd_guard_run, running);
+	if (is_kept)
+		dd_ring_lose(ring, dd_guard_run, running);
 	dd_ring_survive(ring, is_kept, running);
 	pairs = is_running && lane->current.width == 2;
 	for (uint64_t at = dd_plain_load(&ring->cursor); at != dd_ring_tail(ring); at++) {

@@ -518,17 +518,19 @@ static inline void dd_ring_forget_running(struct dd_ring *ring)
 			dd_ring_empty(ring, at);
 }
 
-/* Nothing is published from here on. running: as below. */
+/*
+ * Nothing is published from here on: that would lie in the slots of the running drop, or beyond. An
+ * owner publishes before it moves the tail. running: as below.
+ */
 static inline uint64_t dd_ring_reach(struct dd_ring *ring, uint64_t running)
 {
 	uint64_t lap = dd_plain_load(&ring->cursor) - running + dd_ring_capacity(ring);
-	/* An owner publishes before it moves the tail. */
 	uint64_t tail = dd_ring_own_tail(ring) + 2;
 
 	return dd_is_before(lap, tail) ? lap : tail;
 }
 
-/* The destructor of the drop that begins here with this word. */
+/* The destructor of the drop that begins here with this word, or that lies here. */
 static inline defer_drop_fn dd_ring_destructor(
 	struct dd_ring *ring, uint64_t at, defer_drop_fn word)
 {
@@ -547,8 +549,7 @@ static inline void dd_ring_lose(struct dd_ring *ring, defer_drop_fn destroy, uin
 		defer_drop_fn word = atomic_load_explicit(
 			&ring->slots[at & ring->mask].destroy, memory_order_relaxed);
 
-		/* A second slot without its first is nothing. */
-		if (!dd_is_second(word) && dd_ring_destructor(ring, at, word) == destroy)
+		if (dd_ring_destructor(ring, at, word) == destroy)
 			dd_ring_empty(ring, at);
 	}
 }

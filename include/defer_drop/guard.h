@@ -17,8 +17,12 @@
  * A guard whose destructor returns a status (a close that can fail) is waited for; several of them
  * at once by defer_drop_guard_await. One that must be closed is reported where that is forgotten.
  *
- * A guard belongs to one thread at a time. It may not be part of its object, nor be copied or moved
- * while it is armed or pending.
+ * A guard belongs to one thread at a time, and while it is pending to the one that dropped it. It
+ * may not be part of its object, nor be copied or moved while it is armed or pending.
+ *
+ * In a child that is forked while a guard is pending it is the parent's alone, whatever the queue
+ * keeps; but where its own thread destroys the object and the destructor forks, the child gets the
+ * status too. A strategy that goes on in a child must not destroy there what the parent gave it.
  */
 #ifndef DEFER_DROP_GUARD_H
 #define DEFER_DROP_GUARD_H
@@ -41,7 +45,7 @@ struct defer_drop_guard {
 	uint32_t line;
 	uint32_t state;
 	int32_t status;
-	int32_t thread;
+	int32_t process;
 	struct defer_drop_forgotten *forgotten;
 };
 

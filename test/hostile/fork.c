@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include "hostile.h"
+#include "queue.h"
 
 #include <defer_drop/guard.h>
 #include <errno.h>
@@ -84,7 +85,8 @@ static struct defer_drop_queue *make_queue(
 	return queue;
 }
 
-static const uint32_t policies[] = {DEFER_DROP_AT_FORK_EMPTY, DEFER_DROP_AT_FORK_KEEP};
+#define POLICIES 2
+static const uint32_t policies[POLICIES] = {DEFER_DROP_AT_FORK_EMPTY, DEFER_DROP_AT_FORK_KEEP};
 
 static void end_queue(struct defer_drop_queue *queue)
 {
@@ -527,7 +529,7 @@ static void fork_beside_nested(uint32_t at_fork)
 
 static void run_nested(void)
 {
-	for (unsigned i = 0; i < 2; i++)
+	for (unsigned i = 0; i < POLICIES; i++)
 		fork_beside_nested(policies[i]);
 }
 
@@ -753,6 +755,45 @@ static void run_inside(void)
 		fork_inside(i / 2, i % 2);
 }
 
+static struct {
+	struct defer_drop_queue *queue;
+	atomic_bool is_at_rest;
+} resting;
+
+/* The last look before the worker falls asleep. */
+static void fork_at_rest(void *context, const struct defer_drop_level *level)
+{
+	pid_t child;
+
+	(void)context;
+	if (level->is_high)
+		return;
+	atomic_store(&resting.is_at_rest, true);
+	AWAIT(dd_queue_state(resting.queue) == DD_CLOSING);
+	child = fork_bounded();
+	if (child)
+		await_good(child);
+}
+
+/* In the child the worker is the only thread, and its end is that of the process. */
+static void run_at_rest(void)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	struct gate gate = {0};
+
+	config.quiet_spell_ns = 1000000;
+	config.high_drops = 3;
+	config.watermark_interval_ns = DEADLINE_NS; /* but for the last look */
+	config.watermark = fork_at_rest;
+	ANSWERS(0, defer_drop_queue_create(&resting.queue, &config));
+	hold_up(resting.queue, &gate);
+	for (unsigned i = 0; i < 5; i++)
+		ANSWERS(0, defer_drop_queue_push(resting.queue, &open_one, pass_gate));
+	atomic_store(&gate.is_open, true);
+	AWAIT(atomic_load(&resting.is_at_rest));
+	end_queue(resting.queue);
+}
+
 static void *drain_in_vain(void *argument)
 {
 	ANSWERS(-EBUSY, defer_drop_queue_drain(argument, 1, FOREVER, NULL));
@@ -774,7 +815,7 @@ static void fork_and_be_drained(void *queue)
 
 static void run_draining(void)
 {
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < POLICIES; i++) {
 		struct defer_drop_queue *queue =
 			make_queue(DEFER_DROP_RUNNER_CALLER, policies[i], 16, 0);
 
@@ -861,7 +902,7 @@ static void fork_beside_thread(uint32_t at_fork)
 
 static void run_thread_of_child(void)
 {
-	for (unsigned i = 0; i < 2; i++)
+	for (unsigned i = 0; i < POLICIES; i++)
 		fork_beside_thread(policies[i]);
 }
 
@@ -882,10 +923,10 @@ static int destroy_guarded(void *ledger)
 	return -EIO;
 }
 
-static void arm(uint32_t runner, uint32_t at_fork, defer_drop_status_fn destroy)
+static void arm(uint32_t runner, uint32_t at_fork, uint32_t max_lanes, defer_drop_status_fn destroy)
 {
 	guarded.ledger = ledger_open();
-	guarded.queue = make_queue(runner, at_fork, 16, 0);
+	guarded.queue = make_queue(runner, at_fork, 16, max_lanes);
 	defer_drop_strategy_queue_init(&guarded.strategy, guarded.queue, FOREVER);
 	guarded.guard = (struct defer_drop_guard)DEFER_DROP_GUARD_STATUS_INIT(
 		guarded.ledger, destroy, &guarded.strategy.strategy);
@@ -906,6 +947,7 @@ static _Noreturn void find_guard(bool is_own)
 	CHECK(defer_drop_guard_state(the_guard) == DEFER_DROP_GUARD_PENDING);
 	if (is_own)
 		ANSWERS(-ESTALE, defer_drop_guard_await(&the_guard, 1, FOREVER));
+	CHECK(!is_own || defer_drop_guard_state(the_guard) == DEFER_DROP_GUARD_EMPTY);
 	CHECK(guarded.ledger->destroyed == 1);
 	exit(0);
 }
@@ -916,7 +958,7 @@ static void fork_beside_guard(uint32_t at_fork, bool is_own)
 	pthread_t thread;
 	pid_t child;
 
-	arm(DEFER_DROP_RUNNER_WORKER, at_fork, destroy_guarded);
+	arm(DEFER_DROP_RUNNER_WORKER, at_fork, 0, destroy_guarded);
 	hold_up(guarded.queue, &gate);
 	if (is_own)
 		ANSWERS(-ETIMEDOUT, defer_drop_guard_await(&the_guard, 1, 0));
@@ -955,10 +997,10 @@ static int fork_and_leave(void *ledger)
 	return destroy_guarded(ledger);
 }
 
-/* The guard lies with a thread that the child does not have; or with the one that drains. */
+/* The guard lies with a thread that the child does not have. */
 static void fork_in_guard(uint32_t at_fork)
 {
-	arm(DEFER_DROP_RUNNER_WORKER, at_fork, fork_and_leave);
+	arm(DEFER_DROP_RUNNER_WORKER, at_fork, 0, fork_and_leave);
 	join(spawn(drop_guarded, NULL));
 	end_queue(guarded.queue);
 }
@@ -971,9 +1013,10 @@ static int fork_and_return(void *ledger)
 	return destroy_guarded(ledger);
 }
 
+/* It lies with the thread that drains, and forks. */
 static void fork_in_own_guard(uint32_t at_fork)
 {
-	arm(DEFER_DROP_RUNNER_CALLER, at_fork, fork_and_return);
+	arm(DEFER_DROP_RUNNER_CALLER, at_fork, 0, fork_and_return);
 	drop_guarded(NULL);
 	CHECK(!defer_drop_guard_is_pending(the_guard));
 	if (!forked)
@@ -982,9 +1025,49 @@ static void fork_in_own_guard(uint32_t at_fork)
 	end_queue(guarded.queue);
 }
 
+/* Before the guard, in the same lane, and before one more drop. */
+static void fork_and_go_on(void *ignored)
+{
+	(void)ignored;
+	AWAIT(stats_of(guarded.queue).pushed_total == 3);
+	forked = fork_bounded();
+	if (forked)
+		await_good(forked);
+}
+
+static void find_guard_passed_over(void *ignored)
+{
+	(void)ignored;
+	if (forked)
+		return;
+	CHECK(defer_drop_guard_state(the_guard) == DEFER_DROP_GUARD_PENDING);
+	CHECK(!guarded.ledger->destroyed);
+	exit(0);
+}
+
+/* The child goes on as the worker, with what it keeps. */
+static void fork_before_guard(uint64_t bytes)
+{
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	pthread_t thread;
+
+	arm(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_KEEP, DEFER_DROP_NO_LANES,
+		destroy_guarded);
+	options.bytes = bytes;
+	ANSWERS(0,
+		defer_drop_queue_push_with(guarded.queue, NULL, fork_and_go_on, FOREVER, &options));
+	thread = spawn(drop_guarded, NULL);
+	AWAIT(stats_of(guarded.queue).pushed_total == 2);
+	ANSWERS(0, defer_drop_queue_push(guarded.queue, NULL, find_guard_passed_over));
+	join(thread);
+	end_queue(guarded.queue);
+}
+
 static void run_guards(void)
 {
-	for (unsigned i = 0; i < 2; i++) {
+	fork_before_guard(0);
+	fork_before_guard(1);
+	for (unsigned i = 0; i < POLICIES; i++) {
 		fork_beside_guard(policies[i], true);
 		fork_beside_guard(policies[i], false);
 		fork_in_guard(policies[i]);
@@ -1061,7 +1144,7 @@ static void fork_with_history(bool is_closed, uint32_t at_fork)
 
 static void run_history(void)
 {
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < POLICIES; i++) {
 		fork_with_history(false, policies[i]);
 		fork_with_history(true, policies[i]);
 	}
@@ -1272,6 +1355,10 @@ const struct hostile_case hostile_cases[] = {
 		run_churn},
 	{"inside", "A child that returns from where it forked goes on as the only worker.",
 		run_inside},
+	{"at_rest",
+		"A worker that forks before it falls asleep ends in the child of a queue that "
+		"closes.",
+		run_at_rest},
 	{"draining", "In the child of a drain nobody else may drain.", run_draining},
 	{"leaving", "A thread may fork when its lane has been taken back.", run_leaving},
 	{"thread_of_child", "No thread of a child is taken for a worker of its parent's.",

@@ -269,11 +269,11 @@ static void limit(__rlimit_resource_t resource, rlim_t most)
 	CHECK(!setrlimit(resource, &now));
 }
 
-/* Root that can be nobody else has no such limits. */
+/* For root there are no such limits, so it has to become another user. */
 static void need_limits(void)
 {
 	if (!getuid() && (setreuid(NOBODY, (uid_t)-1) || setreuid(0, (uid_t)-1)))
-		skip("root has no limits here, and can be nobody else");
+		skip("root has no limits here, and cannot become another user");
 }
 
 static void become_nobody(void)

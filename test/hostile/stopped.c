@@ -5,7 +5,8 @@
  *
  * The case's process is the debugger. Its child has three roles: the victim, a thread that pushes;
  * the mate, its first thread, which does what the others of such a process would; and the worker.
- * For each turn the victim traps twice: between two pushes, and when it is about to push.
+ * For each turn the victim traps twice: between two pushes, and when it is about to push. What a
+ * thread does once, its first push or the end of its queue, takes a new child for each turn.
  *
  * Where the worker is the victim, it traps in the destructor that begins a round. Some drops wait
  * behind that one; what the debugger steps through is to destroy them, to go to sleep, to be woken
@@ -1057,7 +1058,7 @@ static void run_first(void)
 	bool has_stopped = true;
 
 	made.is_first = true;
-	for (unsigned count = 0; has_stopped; count += scaled(79, 5)) {
+	for (unsigned count = 0; has_stopped; count += scaled(79, 11)) {
 		begin(&made);
 		has_stopped = step_into(count);
 		order(GO_ON_AT_HOME);
@@ -1082,17 +1083,22 @@ static bool close_beside(const struct course *of, unsigned count)
 	return stage->has_finished;
 }
 
+/* Each that is accepted is destroyed. */
 static void run_worker_closing(void)
 {
-	struct course made = make_course(64, 8);
-	bool has_finished = false;
+	const uint32_t lanes[] = {8, DEFER_DROP_NO_LANES};
 
-	made.is_stopping_worker = true;
-	for (unsigned count = 0; !has_finished; count += scaled(199, 23)) {
-		has_finished = close_beside(&made, count);
-		await_child();
+	for (unsigned i = 0; i < 2; i++) {
+		struct course made = make_course(64, lanes[i]);
+		bool has_finished = false;
+
+		made.is_stopping_worker = true;
+		for (unsigned count = 0; !has_finished; count += scaled(199, 37)) {
+			has_finished = close_beside(&made, count);
+			await_child();
+		}
+		CHECK(instructions > 100);
 	}
-	CHECK(instructions > 100);
 }
 
 const struct hostile_case hostile_cases[] = {

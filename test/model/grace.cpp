@@ -279,6 +279,8 @@ int main(int count, char **arguments)
 	model_arguments(count, arguments);
 	return !(explore_randomly<waited_for>({false, false, false}, 20000) &&
 		 explore_randomly<waited_for>({false, false, true}, 20000) &&
+		 explore_randomly<waited_for>({false, true, false}, 20000) &&
+		 explore_randomly<waited_for>({true, false, false}, 20000) &&
 		 explore_randomly<waited_for>({true, true, true}, 20000) &&
 		 explore<left>(0, 3, 20000) && explore<left>(2, 0, 20000) &&
 		 explore<asked_again>(1, 20000));

@@ -62,7 +62,7 @@ struct defer_drop_guard {
 	const defer_drop_strategy *strategy;
 	_Atomic(uint32_t) state;
 	model_status status;
-	int32_t thread;
+	int32_t process;
 	void *forgotten;
 };
 

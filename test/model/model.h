@@ -10,8 +10,8 @@
 // there is no membarrier: then it is nothing. The model says nothing about the kernel's own code.
 //
 // A sleep on a futex may end early, as the real one may; where it does not, a wake-up that is lost shows
-// as a loop without end. Looking at the word and falling asleep are one step, as in the kernel. Deadlines
-// come at once.
+// as a loop without end. Looking at the word and falling asleep are one step, as in the kernel. While a
+// thread sleeps any deadline comes at once.
 #ifndef MODEL_H
 #define MODEL_H
 

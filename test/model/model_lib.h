@@ -60,6 +60,7 @@ static void model_unmap(dd_lane *lane, std::size_t bytes)
 #include "shutdown.c"
 #include "stats.c"
 #include "ticket.c"
+#include "watch.c"
 #include "worker.c"
 
 // These free what they have allocated themselves, whose fields are the checker's.
@@ -181,27 +182,6 @@ void dd_guard_run(void *)
 }
 
 void dd_report(const char *, ...)
-{
-}
-
-void dd_watch_glance(defer_drop_queue *)
-{
-}
-
-bool dd_watch_is_awaited(defer_drop_queue *)
-{
-	return false;
-}
-
-void dd_watch_leave(defer_drop_queue *)
-{
-}
-
-void dd_watch_look(defer_drop_queue *, bool)
-{
-}
-
-void dd_watch_release(defer_drop_queue *)
 {
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Two callers shut a queue down in different ways, neither of which leaves any time. Its worker is asked
-// once, knows the deadline then, and is joined once; where there is none, the first caller finishes the queue.
+// Two callers shut a queue down in different ways, neither of which leaves any time. Its worker knows
+// the deadline when it is asked, and is joined once; where there is none, the first caller finishes the queue.
 // Both get its final counters, and see what was destroyed.
 #include "model_lib.h"
 

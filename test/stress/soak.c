@@ -318,41 +318,45 @@ static void *drain(void *argument)
 
 /* ---- A child --------------------------------------------------------------------------------- */
 
-static uint64_t backlog_of(const struct site *site)
+static struct defer_drop_stats stats_of(const struct site *site)
 {
 	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
 
 	CHECK(!defer_drop_queue_stats(site->queue, &stats));
-	return stats.backlog;
+	return stats;
 }
 
-static bool has_backlog(void)
+/* Returns how many were destroyed: they may have made others, for sites that were flushed before. */
+static uint64_t flush_sites(void)
 {
-	for (unsigned i = 0; i < SITES; i++)
-		if (backlog_of(&sites[i]))
-			return true;
-	return false;
-}
+	uint64_t destroyed = 0;
 
-static void flush_sites(void)
-{
-	for (unsigned i = 0; i < SITES; i++)
+	for (unsigned i = 0; i < SITES; i++) {
+		uint64_t already = stats_of(&sites[i]).destroyed_total;
+
 		CHECK(!defer_drop_queue_flush(sites[i].queue, DEFER_DROP_FOREVER));
+		destroyed += stats_of(&sites[i]).destroyed_total - already;
+	}
+	return destroyed;
 }
 
 /* What it keeps of its parent's drops: one before them was perhaps running, and is the parent's. */
 static void destroy_inherited(void)
 {
+	uint64_t kept[SITES];
+
 	for (unsigned i = 0; i < SITES; i++) {
-		CHECK(sites[i].is_inherited || !backlog_of(&sites[i]));
+		kept[i] = stats_of(&sites[i]).backlog;
+		CHECK(sites[i].is_inherited || !kept[i]);
 		sites[i].is_gap_allowed = true;
 		sites[i].last_level = UNKNOWN;
 	}
-	while (has_backlog()) /* they make drops for other sites */
-		flush_sites();
-	flush_sites();
-	for (unsigned i = 0; i < SITES; i++)
+	while (flush_sites())
+		;
+	for (unsigned i = 0; i < SITES; i++) {
+		CHECK(stats_of(&sites[i]).destroyed_total >= kept[i]);
 		sites[i].is_gap_allowed = false;
+	}
 }
 
 /* It uses all the queues, from none pending on, and ends them. */

@@ -754,22 +754,47 @@ static void lose(void *object)
 	(void)object;
 }
 
-Test(ring, what_a_survivor_is_to_lose_it_does_not_keep)
+/* options: NULL for a drop that has none. */
+static void put(const struct dd_options *options, const struct dd_drop *drop, bool is_shared)
+{
+	uint64_t width = options ? 2 : 1;
+	uint64_t at;
+
+	if (is_shared) {
+		cr_assert(dd_ring_claim_try(&ring, width, &at));
+	} else {
+		at = dd_ring_own_tail(&ring);
+		cr_assert(dd_ring_room_owned(&ring, at + width - 1) < dd_ring_capacity(&ring));
+	}
+	if (options)
+		dd_ring_publish_both(&ring, at, options, drop);
+	else
+		dd_ring_publish(&ring, at, drop->object, drop->destroy);
+	if (!is_shared)
+		dd_ring_advance(&ring, at + width);
+}
+
+static const struct dd_drop lost = {NULL, lose};
+
+static void survive_without_lost(unsigned offset, bool is_shared)
 {
 	const struct dd_options options = {DD_OPTIONS | 1, number(2)};
-	const struct dd_drop kept = {number(1), note};
-	const struct dd_drop lost = {number(7), lose};
-	uint64_t at[5];
+	const struct dd_drop lost_after_grace = {NULL, dd_tagged(lose, DD_GRACE)};
+	const struct dd_drop kept[] = {{number(0), note}, {number(1), note}};
 	unsigned width;
 
-	make(8, true);
-	for (unsigned i = 0; i < 5; i++)
-		cr_assert(dd_ring_claim_try(&ring, i > 2 ? 2 : 1, &at[i]));
-	dd_ring_publish(&ring, at[0], number(7), dd_tagged(lose, DD_GRACE));
-	dd_ring_publish(&ring, at[1], number(0), note);
-	dd_ring_publish(&ring, at[2], number(7), lose);
-	dd_ring_publish_both(&ring, at[3], &options, &lost);
-	dd_ring_publish_both(&ring, at[4], &options, &kept);
+	make(8, is_shared);
+	for (uintptr_t i = 0; i < offset; i++) {
+		cr_assert(push(i, is_shared));
+		cr_assert_eq(take(), i);
+	}
+	put(NULL, &lost_after_grace, is_shared);
+	put(NULL, &kept[0], is_shared);
+	put(&options, &lost, is_shared);
+	put(&options, &kept[1], is_shared);
+	put(NULL, &lost, is_shared);
+	if (!is_shared) /* and its owner has not moved the tail */
+		dd_ring_publish(&ring, dd_ring_own_tail(&ring), NULL, lose);
 	dd_ring_lose(&ring, lose, 0);
 	dd_ring_survive(&ring, true, 0);
 	cr_assert_eq(take_any(&width), 0);
@@ -777,7 +802,35 @@ Test(ring, what_a_survivor_is_to_lose_it_does_not_keep)
 	cr_assert_eq(width, 2);
 	cr_assert_eq(take_any(&width), UINTPTR_MAX);
 	for (uintptr_t i = 0; i < 8; i++)
-		cr_assert(push(i, true));
+		cr_assert(push(i, is_shared));
+}
+
+Test(ring, what_a_survivor_is_to_lose_it_does_not_keep)
+{
+	for (unsigned shared = 0; shared < 2; shared++)
+		for (unsigned offset = 0; offset < 8; offset++)
+			survive_without_lost(offset, shared);
+}
+
+Test(ring, a_survivor_in_a_destructor_of_those_that_are_lost_goes_on_behind_it)
+{
+	for (unsigned shared = 0; shared < 2; shared++) {
+		struct dd_drop drop;
+
+		make(8, shared);
+		for (uintptr_t i = 0; i < 8; i++)
+			if (i % 2)
+				cr_assert(push(i, shared));
+			else
+				put(NULL, &lost, shared);
+		cr_assert(dd_ring_take(&ring, &drop));
+		dd_ring_lose(&ring, lose, 1);
+		dd_ring_survive(&ring, true, 1);
+		dd_ring_done(&ring);
+		for (uintptr_t i = 1; i < 8; i += 2)
+			cr_assert_eq(take(), i);
+		cr_assert_eq(take(), UINTPTR_MAX);
+	}
 }
 
 Test(ring, a_survivor_in_the_destructor_of_a_pair_goes_on_behind_it)
