@@ -232,6 +232,7 @@ static uint64_t strip(struct dd_options *options)
 	return options->word & DD_BYTES;
 }
 
+/* In place of the destructor of a guard that is the parent's. */
 static void pass_over(void *guard)
 {
 	(void)guard;

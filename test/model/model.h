@@ -31,7 +31,17 @@ void operator delete(void *memory, std::size_t) noexcept
 	::operator delete(memory);
 }
 
+// Each way to search that relacy knows is compiled for each scenario, which is most of what a model takes to be
+// built. This one is not used here: by its name it gets another that is.
+#include <relacy/base.hpp>
+// clang-format off: in this order
+#include <relacy/thread_local_ctx.hpp>
+#include <relacy/context_base.hpp>
+#include <relacy/full_search_scheduler.hpp>
+// clang-format on
+#define full_search_scheduler context_bound_scheduler
 #include <relacy/relacy.hpp>
+#undef full_search_scheduler
 
 #include "defer_drop.h"
 
