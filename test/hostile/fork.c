@@ -1063,10 +1063,46 @@ static void fork_before_guard(uint64_t bytes)
 	end_queue(guarded.queue);
 }
 
+static int push_to_guarded(
+	const struct defer_drop_strategy *strategy, void *object, defer_drop_fn destroy)
+{
+	(void)strategy;
+	return defer_drop_queue_push(guarded.queue, object, destroy);
+}
+
+static const struct defer_drop_strategy without_wait = {push_to_guarded, NULL};
+
+static void fork_with_nested_guard(void *ignored)
+{
+	(void)ignored;
+	ANSWERS(-ETIMEDOUT, defer_drop_guard_await(&the_guard, 1, 0));
+	forked = fork_bounded();
+	if (forked)
+		await_good(forked);
+}
+
+/* The guard is a nested drop, of a strategy that lets it be. */
+static void fork_beside_nested_guard(void)
+{
+	struct gate gate = {0};
+
+	arm(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_KEEP, 0, destroy_guarded);
+	defer_drop_guard_retarget(the_guard, &without_wait);
+	hold_up(guarded.queue, &gate);
+	ANSWERS(0, defer_drop_queue_push(guarded.queue, NULL, fork_with_nested_guard));
+	ANSWERS(0, defer_drop_queue_push(guarded.queue, NULL, find_guard_passed_over));
+	atomic_store(&gate.is_open, true);
+	ANSWERS(0, defer_drop_queue_flush(guarded.queue, FOREVER));
+	end_queue(guarded.queue);
+	CHECK(defer_drop_guard_state(the_guard) == DEFER_DROP_GUARD_OVER);
+	CHECK(guarded.ledger->destroyed == 1);
+}
+
 static void run_guards(void)
 {
 	fork_before_guard(0);
 	fork_before_guard(1);
+	fork_beside_nested_guard();
 	for (unsigned i = 0; i < POLICIES; i++) {
 		fork_beside_guard(policies[i], true);
 		fork_beside_guard(policies[i], false);
