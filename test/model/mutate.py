@@ -356,6 +356,9 @@ def catch_step(name, changed, catchers):
 def run_all(pool, folder):
     """Yields each mutant's label and the model that catches it, or None."""
     only = os.environ.get("ONLY", ",".join(FILES)).split(",")
+    for name in set(only) - FILES.keys():
+        print(f"mutate: ONLY={name}: want files of {', '.join(FILES)}", file=sys.stderr)
+        sys.exit(2)
     only = [name for name in only if models.keys() >= set(FILES[name])] # without liburcu there is no grace
     texts = {name: (pathlib.Path(root) / name).read_text() for name in FILES}
     edges = [] # numbered from 1
