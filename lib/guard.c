@@ -95,29 +95,20 @@ int defer_drop_guard_drop_on_error(struct defer_drop_guard *guard, int status)
 
 /* ---- Waiting --------------------------------------------------------------------------------- */
 
-/*
- * Is this not the thread's own guard, and no more the process that it was? Then the destructor has
- * forked in another thread, and this is the child.
- */
-static bool has_lost_owner(pid_t owner, pid_t thread, pid_t process)
-{
-	return owner != thread && process != getpid();
-}
-
 void dd_guard_run(void *object)
 {
 	struct defer_drop_guard *guard = object;
 	_Atomic(uint32_t) *state = state_of(guard);
-	pid_t owner = guard->status;
-	pid_t thread = gettid();
-	pid_t process = getpid();
+	bool is_own = guard->status == gettid();
+	pid_t process = guard->process;
 	int status = 0;
 
 	if (guard->destroy)
 		guard->destroy(guard->object);
 	else
 		status = guard->destroy_status(guard->object);
-	if (has_lost_owner(owner, thread, process))
+	/* The destructor has forked, and this is the child, which does not have that thread. */
+	if (!is_own && process != getpid())
 		return;
 	guard->status = status;
 	/* STATUS->: without release the guard's thread could miss what the destructor did. */

@@ -494,13 +494,19 @@ static inline void dd_ring_done_both(struct dd_ring *ring)
 
 /* ---- In a forked child, where no other thread is -------------------------------------------- */
 
+/* What is published there. */
+static inline defer_drop_fn dd_ring_word(struct dd_ring *ring, uint64_t at)
+{
+	return atomic_load_explicit(&ring->slots[at & ring->mask].destroy, memory_order_relaxed);
+}
+
 /* Empties a slot; returns its word. */
 static inline defer_drop_fn dd_ring_empty(struct dd_ring *ring, uint64_t at)
 {
-	struct dd_slot *slot = &ring->slots[at & ring->mask];
-	defer_drop_fn word = atomic_load_explicit(&slot->destroy, memory_order_relaxed);
+	defer_drop_fn word = dd_ring_word(ring, at);
 
-	atomic_store_explicit(&slot->destroy, (defer_drop_fn)NULL, memory_order_relaxed);
+	atomic_store_explicit(
+		&ring->slots[at & ring->mask].destroy, (defer_drop_fn)NULL, memory_order_relaxed);
 	return word;
 }
 
@@ -530,14 +536,16 @@ static inline uint64_t dd_ring_reach(struct dd_ring *ring, uint64_t running)
 	return dd_is_before(lap, tail) ? lap : tail;
 }
 
-/* The destructor of the drop that begins here with this word, or that lies here. */
-static inline defer_drop_fn dd_ring_destructor(
-	struct dd_ring *ring, uint64_t at, defer_drop_fn word)
+/* Does a slot before the tail hold options? */
+static inline bool dd_ring_holds_options(struct dd_ring *ring, uint64_t at)
 {
-	if (dd_is_options(word))
-		word = atomic_load_explicit(
-			&ring->slots[(at + 1) & ring->mask].destroy, memory_order_relaxed);
-	return dd_untagged(word);
+	return dd_is_options(dd_ring_word(ring, at));
+}
+
+/* The destructor of the drop that begins here, or that lies here behind its options. */
+static inline defer_drop_fn dd_ring_destructor(struct dd_ring *ring, uint64_t at)
+{
+	return dd_untagged(dd_ring_word(ring, at + dd_ring_holds_options(ring, at)));
 }
 
 /* Makes gaps of the drops with this destructor. */
@@ -545,13 +553,9 @@ static inline void dd_ring_lose(struct dd_ring *ring, defer_drop_fn destroy, uin
 {
 	uint64_t end = dd_ring_reach(ring, running);
 
-	for (uint64_t at = dd_plain_load(&ring->cursor); dd_is_before(at, end); at++) {
-		defer_drop_fn word = atomic_load_explicit(
-			&ring->slots[at & ring->mask].destroy, memory_order_relaxed);
-
-		if (dd_ring_destructor(ring, at, word) == destroy)
+	for (uint64_t at = dd_plain_load(&ring->cursor); dd_is_before(at, end); at++)
+		if (dd_ring_destructor(ring, at) == destroy)
 			dd_ring_empty(ring, at);
-	}
 }
 
 /*
@@ -583,21 +587,11 @@ static inline void dd_ring_survive(struct dd_ring *ring, bool is_kept, uint64_t 
 	atomic_store_explicit(&ring->head, head, memory_order_relaxed);
 }
 
-/* Does a slot before the tail hold options? */
-static inline bool dd_ring_holds_options(struct dd_ring *ring, uint64_t at)
-{
-	return dd_is_options(
-		atomic_load_explicit(&ring->slots[at & ring->mask].destroy, memory_order_relaxed));
-}
-
 /* Takes the completion out of them. Returns the bytes that the object holds. */
 static inline uint64_t dd_ring_strip(struct dd_ring *ring, uint64_t at)
 {
-	struct dd_slot *slot = &ring->slots[at & ring->mask];
-
-	dd_plain_store(&slot->object, NULL);
-	return (uint64_t)(uintptr_t)atomic_load_explicit(&slot->destroy, memory_order_relaxed) &
-	       DD_BYTES;
+	dd_plain_store(&ring->slots[at & ring->mask].object, NULL);
+	return (uint64_t)(uintptr_t)dd_ring_word(ring, at) & DD_BYTES;
 }
 
 /* ---- Anyone ---------------------------------------------------------------------------------- */

@@ -1025,14 +1025,20 @@ static void fork_in_own_guard(uint32_t at_fork)
 	end_queue(guarded.queue);
 }
 
+/* Returns in both. */
+static void fork_and_await(void)
+{
+	forked = fork_bounded();
+	if (forked)
+		await_good(forked);
+}
+
 /* Before the guard, in the same lane, and before one more drop. */
 static void fork_and_go_on(void *ignored)
 {
 	(void)ignored;
 	AWAIT(stats_of(guarded.queue).pushed_total == 3);
-	forked = fork_bounded();
-	if (forked)
-		await_good(forked);
+	fork_and_await();
 }
 
 static void find_guard_passed_over(void *ignored)
@@ -1076,9 +1082,7 @@ static void fork_with_nested_guard(void *ignored)
 {
 	(void)ignored;
 	ANSWERS(-ETIMEDOUT, defer_drop_guard_await(&the_guard, 1, 0));
-	forked = fork_bounded();
-	if (forked)
-		await_good(forked);
+	fork_and_await();
 }
 
 /* The guard is a nested drop, of a strategy that lets it be. */

@@ -1140,9 +1140,7 @@ const struct hostile_case hostile_cases[] = {
 	{"first", "A thread stopped in its first push holds up nobody who has pushed before.",
 		run_first},
 	{"worker_closing",
-		"A worker stopped while it closes its queue holds up no push: each is destroyed, "
-		"or "
-		"refused.",
+		"A worker stopped while it closes its queue holds up no push, taken or refused.",
 		run_worker_closing},
 	{NULL, NULL, NULL},
 };

@@ -10,8 +10,6 @@ namespace
 
 enum { SMALL = 1, LARGE = 2, BUDGET = 2, HUGE = 3 };
 
-const uint64_t NOT_LONG = DEFER_DROP_FOREVER - 1;
-
 struct budgeted {
 	library_model model{2, true, true};
 	defer_drop_queue &queue = model.queue;

@@ -19,8 +19,7 @@ struct closing : rl::test_suite<closing, PRODUCERS + 1> {
 	inline static parameter given;
 
 	library_model model{CAPACITY, given.is_shared, given.is_fenced};
-	object objects[PRODUCERS][DROPS];
-	bool is_accepted[PRODUCERS][DROPS] = {};
+	model_offers<PRODUCERS, DROPS> offers;
 
 	void before()
 	{
@@ -31,10 +30,10 @@ struct closing : rl::test_suite<closing, PRODUCERS + 1> {
 	{
 		for (int i = 0; i < DROPS; i++) {
 			uint64_t width = width_of(given.pairs, int(producer) * DROPS + i);
-			int result = model_push(&model.queue, &objects[producer][i], width);
+			int result = model_push(&model.queue, &offers.objects[producer][i], width);
 
 			RL_ASSERT(!result || result == -ESHUTDOWN);
-			is_accepted[producer][i] = !result;
+			offers.is_accepted[producer][i] = !result;
 		}
 	}
 
@@ -56,9 +55,7 @@ struct closing : rl::test_suite<closing, PRODUCERS + 1> {
 
 	void after()
 	{
-		for (int i = 0; i < PRODUCERS; i++)
-			for (int j = 0; j < DROPS; j++)
-				RL_ASSERT(objects[i][j].destroyed($) == is_accepted[i][j]);
+		offers.check();
 		RL_ASSERT(!model.queue.shared.first_waiter);
 	}
 };

@@ -17,8 +17,7 @@ struct contested : rl::test_suite<contested, PRODUCERS + 1> {
 	inline static parameter given;
 
 	ring_model model{2, given.is_shared};
-	object objects[PRODUCERS][DROPS];
-	bool is_accepted[PRODUCERS][DROPS] = {};
+	model_offers<PRODUCERS, DROPS> offers;
 
 	bool is_closed()
 	{
@@ -65,7 +64,7 @@ struct contested : rl::test_suite<contested, PRODUCERS + 1> {
 	void produce(unsigned producer)
 	{
 		for (int i = 0; i < DROPS; i++)
-			is_accepted[producer][i] = push(&objects[producer][i],
+			offers.is_accepted[producer][i] = push(&offers.objects[producer][i],
 				width_of(given.pairs, int(producer) * DROPS + i));
 	}
 
@@ -94,9 +93,7 @@ struct contested : rl::test_suite<contested, PRODUCERS + 1> {
 
 	void after()
 	{
-		for (int i = 0; i < PRODUCERS; i++)
-			for (int j = 0; j < DROPS; j++)
-				RL_ASSERT(objects[i][j].destroyed($) == is_accepted[i][j]);
+		offers.check();
 	}
 };
 

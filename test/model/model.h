@@ -239,6 +239,19 @@ static inline uint64_t width_of(unsigned pairs, int drop)
 	return pairs & 1u << drop ? 2 : 1;
 }
 
+// What producers offer to who closes: it destroys what was accepted, and the rest stays as it was.
+template <int PRODUCERS, int DROPS> struct model_offers {
+	object objects[PRODUCERS][DROPS];
+	bool is_accepted[PRODUCERS][DROPS] = {};
+
+	void check()
+	{
+		for (int i = 0; i < PRODUCERS; i++)
+			for (int j = 0; j < DROPS; j++)
+				RL_ASSERT(objects[i][j].destroyed($) == is_accepted[i][j]);
+	}
+};
+
 // Two arguments, numbers, or none: so many preemptions are added to the exhaustive search of each scenario,
 // and so many times as many executions follow at random.
 static unsigned more_preemptions;

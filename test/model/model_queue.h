@@ -61,6 +61,9 @@ static inline uint64_t dd_now_ns()
 	return model_now_ns += DD_MS;
 }
 
+// A deadline that lies ahead.
+const uint64_t NOT_LONG = DEFER_DROP_FOREVER - 1;
+
 static inline int dd_timeout_check(uint64_t)
 {
 	return 0;

@@ -11,8 +11,6 @@ enum { CONSUMER, PATIENT, HASTY, THREADS };
 
 enum { CAPACITY = 2 };
 
-const uint64_t NOT_LONG = DEFER_DROP_FOREVER - 1;
-
 struct pending {
 	library_model model{CAPACITY, false, false};
 	object objects[CAPACITY];

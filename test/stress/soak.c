@@ -149,6 +149,14 @@ static void open_queue(struct stress *stress, unsigned i)
 		CHECK(!defer_drop_queue_create(&sites[i].queue, &config));
 }
 
+static struct defer_drop_stats stats_of(const struct site *site)
+{
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+
+	CHECK(!defer_drop_queue_stats(site->queue, &stats));
+	return stats;
+}
+
 /* Nothing is pending. */
 static void count_from_here(unsigned i)
 {
@@ -159,8 +167,7 @@ static void count_from_here(unsigned i)
 	atomic_store(&site->refused, 0);
 	site->failed = site->failures_told = 0;
 	site->nested = make_stream(site);
-	before[i] = (struct defer_drop_stats)DEFER_DROP_STATS_INIT;
-	CHECK(!defer_drop_queue_stats(site->queue, &before[i]));
+	before[i] = stats_of(site);
 }
 
 /* Destructors of the first push to the second, those to the default queue, those to the first. */
@@ -197,7 +204,7 @@ static void open_sites(struct stress *stress)
 static void check_site(unsigned i)
 {
 	struct site *site = &sites[i];
-	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+	struct defer_drop_stats stats;
 	uint64_t accepted = 0;
 	uint64_t destroyed = 0;
 
@@ -206,7 +213,7 @@ static void check_site(unsigned i)
 		accepted += at->accepted;
 		destroyed += at->destroyed;
 	}
-	CHECK(!defer_drop_queue_stats(site->queue, &stats));
+	stats = stats_of(site);
 	CHECK(stats.pushed_total - before[i].pushed_total == accepted);
 	CHECK(stats.destroyed_total - before[i].destroyed_total == destroyed);
 	CHECK(stats.abandoned_total == accepted - destroyed);
@@ -317,14 +324,6 @@ static void *drain(void *argument)
 }
 
 /* ---- A child --------------------------------------------------------------------------------- */
-
-static struct defer_drop_stats stats_of(const struct site *site)
-{
-	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
-
-	CHECK(!defer_drop_queue_stats(site->queue, &stats));
-	return stats;
-}
 
 /* Returns how many were destroyed: they may have made others, for sites that were flushed before. */
 static uint64_t flush_sites(void)
