@@ -26,9 +26,8 @@ static int begin_trace(void)
 	trace_file = fopen("/dev/null", "w");
 	if (!trace_file)
 		return -errno;
-	defer_drop_strategy_trace_init(
+	return defer_drop_strategy_trace_init(
 		&by_trace, &defer_drop_strategy_worker, defer_drop_trace_print, trace_file);
-	return 0;
 }
 
 static void end_trace(void)
@@ -52,9 +51,7 @@ static int begin_drained(void)
 
 	config.runner = DEFER_DROP_RUNNER_CALLER;
 	result = defer_drop_queue_create(&queue, &config);
-	if (!result)
-		defer_drop_strategy_queue_init(&by_drained, queue, 0);
-	return result;
+	return result ? result : defer_drop_strategy_queue_init(&by_drained, queue, 0);
 }
 
 static void end_drained(void)

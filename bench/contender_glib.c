@@ -14,8 +14,7 @@ static int begin_pool(void)
 {
 	GThreadPool *pool = g_thread_pool_new(defer_drop_glib_run, NULL, 1, TRUE, NULL);
 
-	defer_drop_strategy_executor_init(&by_pool, defer_drop_glib_submit, pool);
-	return 0;
+	return defer_drop_strategy_executor_init(&by_pool, defer_drop_glib_submit, pool);
 }
 
 static void end_pool(void)

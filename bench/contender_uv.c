@@ -20,8 +20,11 @@ static struct defer_drop_strategy_executor by_pool;
 
 static int begin_pool(void)
 {
-	defer_drop_strategy_executor_init(&by_pool, defer_drop_uv_submit, &pool_loop);
-	return uv_loop_init(&pool_loop);
+	int result = uv_loop_init(&pool_loop);
+
+	if (result)
+		return result;
+	return defer_drop_strategy_executor_init(&by_pool, defer_drop_uv_submit, &pool_loop);
 }
 
 static void turn_pool(void)

@@ -43,7 +43,7 @@ void machine_look(struct machine *machine)
 {
 	machine_facts(&machine->facts);
 	machine->timer_ns = time_timer();
-	machine->config = (struct defer_drop_config)DEFER_DROP_CONFIG_INIT;
+	machine->config = DEFER_DROP_CONFIG_INIT;
 	defer_drop_queue_config(defer_drop_queue_default(), &machine->config);
 }
 

@@ -69,20 +69,17 @@ static void by_caller(
 	struct strings_figures *figures, struct vector *vector, struct defer_drop_queue *queue)
 {
 	struct way_figures *way = &figures->ways[WAY_CALLER];
-	struct defer_drop_drained drained;
 	struct watch watch = watch_start();
-	uint64_t drain_from_ns;
-	int result = defer_drop_queue_push_try(queue, vector, vector_free);
+	uint64_t drain_from_ns, destroyed;
+	int result = defer_drop_queue_push(queue, vector, vector_free, 0);
 
 	watch_stop(&watch, &way->caller);
 	drain_from_ns = bench_now_ns();
 	if (result)
-		fail(-result, "defer_drop_queue_push_try");
-	do {
-		result = defer_drop_queue_drain(queue, UINT64_MAX, DEFER_DROP_FOREVER, &drained);
-		if (result)
-			fail(-result, "defer_drop_queue_drain");
-	} while (drained.remaining);
+		fail(-result, "defer_drop_queue_push");
+	result = defer_drop_queue_drain(queue, UINT64_MAX, DEFER_DROP_FOREVER, &destroyed);
+	if (result || destroyed != 1)
+		fail(-result, "defer_drop_queue_drain");
 	samples_add(&way->gone, bench_now_ns() - watch.start_ns);
 	samples_add(&figures->drain, bench_now_ns() - drain_from_ns);
 }
@@ -182,7 +179,7 @@ void strings_measure(struct strings_figures *figures, const struct settings *set
 		measure_round(figures, settings, &config, queue);
 	}
 	progress_clear();
-	defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL);
+	defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER);
 	defer_drop_queue_free(queue);
 	figures->destroyed = vector_destroyed_total();
 	read_stats(&figures->stats);

@@ -83,14 +83,14 @@ static uint32_t ring_size(uint64_t batch)
 static sem_t is_held; /* the worker is in the blocker */
 static sem_t may_begin;
 static sem_t is_done;
-static uint64_t left; /* of the thread that destroys, as the next two are */
+static uint64_t backlog; /* of the thread that destroys, as the next two are */
 static uint64_t begin_ns;
 static uint64_t end_ns;
 
 static void destroy(void *object)
 {
 	(void)object;
-	if (--left)
+	if (--backlog)
 		return;
 	end_ns = bench_now_ns();
 	sem_post(&is_done);
@@ -121,7 +121,7 @@ static uint64_t repeats;
 static void fill_lane(void)
 {
 	for (uint64_t i = 0; i < batch; i++)
-		check(defer_drop_queue_push(queue, NULL, destroy));
+		check(defer_drop_queue_push(queue, NULL, destroy, DEFER_DROP_FOREVER));
 }
 
 /* Keeps its lane from one time to the next: who ends gives it to others. */
@@ -150,16 +150,16 @@ static void begin(unsigned count, uint32_t runner)
 
 static void end(void)
 {
-	check(defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	check(defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
 	check(defer_drop_queue_free(queue));
 }
 
 /* Fills all lanes and lets the worker empty them: ns of its time. */
 static uint64_t fill_and_release(unsigned count)
 {
-	check(defer_drop_queue_push(queue, NULL, block));
+	check(defer_drop_queue_push(queue, NULL, block, DEFER_DROP_FOREVER));
 	wait_for(&is_held);
-	left = batch * count;
+	backlog = batch * count;
 	pthread_barrier_wait(&barrier);
 	fill_lane();
 	pthread_barrier_wait(&barrier);
@@ -200,16 +200,14 @@ struct calls {
 
 static void drain_lane(uint64_t most_drops, uint64_t most_ns, struct calls *calls)
 {
-	struct defer_drop_drained drained;
-
-	left = batch;
+	backlog = batch;
 	do {
 		uint64_t call_ns = bench_now_ns();
 
-		check(defer_drop_queue_drain(queue, most_drops, most_ns, &drained));
+		check(defer_drop_queue_drain(queue, most_drops, most_ns, NULL));
 		calls->sum_ns += bench_now_ns() - call_ns;
 		calls->count++;
-	} while (drained.remaining);
+	} while (backlog);
 	wait_for(&is_done);
 }
 

@@ -185,7 +185,7 @@ static void *produce(void *argument)
 {
 	pthread_barrier_wait(&barrier);
 	pthread_barrier_wait(&barrier);
-	check(defer_drop_queue_push(queue, NULL, destroy));
+	check(defer_drop_queue_push(queue, NULL, destroy, DEFER_DROP_FOREVER));
 	pthread_barrier_wait(&barrier);
 	pthread_barrier_wait(&barrier);
 	return argument;
@@ -199,7 +199,7 @@ static void measure_memory(unsigned nth, unsigned round)
 	pthread_t producers[MAX_LANES];
 	uint64_t resident, mapped;
 
-	config.max_lanes = count ? count : DEFER_DROP_NO_LANES;
+	config.max_lanes = count;
 	config.runner = DEFER_DROP_RUNNER_CALLER;
 	check(pthread_barrier_init(&barrier, NULL, count + 1));
 	for (unsigned i = 0; i < count; i++)
@@ -217,7 +217,7 @@ static void measure_memory(unsigned nth, unsigned round)
 	for (unsigned i = 0; i < count; i++)
 		check(pthread_join(producers[i], NULL));
 	check(pthread_barrier_destroy(&barrier));
-	check(defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	check(defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
 	check(defer_drop_queue_free(queue));
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Producers that are faster than the destructors: how much gets done all the same, whether each
- * producer gets its share, what they wait, how often those are refused who do not wait, and that
- * memory does not grow. Who is refused destroys in place.
+ * producer gets its share, what they wait, how often those are refused that do not wait, and that
+ * memory does not grow. A producer that is refused destroys in place.
  */
 #define _GNU_SOURCE
 #include <defer_drop.h>
@@ -78,7 +78,8 @@ static const struct {
 	const char *title;
 	const char *unit;
 } figure_texts[FIGURES] = {
-	[THROUGHPUT] = {"destroyed in a second, by the worker and by who was refused", "drops"},
+	[THROUGHPUT] = {"destroyed in a second, by the worker and by producers that were refused",
+		"drops"},
 	[FAIRNESS] = {"pushed by the producer that pushed least, to the one that pushed most", "%"},
 	[WAITED] = {"of the producers' time, spent waiting for room", "%"},
 	[REFUSED] = {"of all pushes, refused", "%"},
@@ -124,11 +125,12 @@ static int push(void *object)
 {
 	switch (measurement.way) {
 	case TRY:
-		return defer_drop_queue_push_try(measurement.queue, object, destroy);
+		return defer_drop_queue_push(measurement.queue, object, destroy, 0);
 	case TIMED:
-		return defer_drop_queue_push_timed(measurement.queue, object, destroy, timeout_ns);
+		return defer_drop_queue_push(measurement.queue, object, destroy, timeout_ns);
 	default:
-		return defer_drop_queue_push(measurement.queue, object, destroy);
+		return defer_drop_queue_push(
+			measurement.queue, object, destroy, DEFER_DROP_FOREVER);
 	}
 }
 
@@ -161,10 +163,10 @@ static void *produce(void *argument)
 
 	bench_pin_producer(producer->nth);
 	if (producer->nth)
-		check(defer_drop_queue_push(measurement.queue, NULL, destroy));
+		check(defer_drop_queue_push(measurement.queue, NULL, destroy, DEFER_DROP_FOREVER));
 	pthread_barrier_wait(&measurement.barrier);
 	if (!producer->nth)
-		check(defer_drop_queue_push(measurement.queue, NULL, destroy));
+		check(defer_drop_queue_push(measurement.queue, NULL, destroy, DEFER_DROP_FOREVER));
 	pthread_barrier_wait(&measurement.barrier);
 	push_until_over(producer);
 	return NULL;
@@ -180,7 +182,7 @@ static uint32_t max_lanes(enum lanes lanes)
 	case ONE_SHARES:
 		return measurement.producers - 1;
 	default:
-		return DEFER_DROP_NO_LANES;
+		return 0;
 	}
 }
 
@@ -287,7 +289,7 @@ static void measure(double found[FIGURES], enum way way, enum lanes lanes, unsig
 	found[FAIRNESS] = percent(sums.least_pushed, sums.most_pushed);
 	found[WAITED] = percent(stats().wait_ns_total, producing_ns * count);
 	found[REFUSED] = percent(sums.refused, sums.pushed + sums.refused);
-	check(defer_drop_queue_shutdown(measurement.queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	check(defer_drop_queue_shutdown(measurement.queue, DEFER_DROP_FOREVER));
 	check(defer_drop_queue_free(measurement.queue));
 }
 
@@ -343,7 +345,7 @@ int main(int count, char **arguments)
 	results_note(&results, "%s", bench_pinning());
 	results_note(&results,
 		"each destructor takes %" PRIu64 " ns; timed pushes wait for at most %" PRIu64
-		" ns; who is refused destroys in place",
+		" ns; a producer that is refused destroys in place",
 		destroy_ns, timeout_ns);
 	for (unsigned round = 0; round < rounds; round++)
 		for (unsigned i = 0; i < producers.count; i++)

@@ -42,14 +42,14 @@ static void begin_shared(void)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
 
-	config.max_lanes = DEFER_DROP_NO_LANES;
+	config.max_lanes = 0;
 	check(defer_drop_queue_create(&queue, &config));
 }
 
 static void push_shared(uint64_t count)
 {
 	for (uint64_t i = 0; i < count; i++)
-		check(defer_drop_queue_push(queue, NULL, peer_destroy));
+		check(defer_drop_queue_push(queue, NULL, peer_destroy, DEFER_DROP_FOREVER));
 }
 
 static void flush_shared(void)
@@ -59,7 +59,7 @@ static void flush_shared(void)
 
 static void end_shared(void)
 {
-	check(defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	check(defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
 	check(defer_drop_queue_free(queue));
 }
 

@@ -43,7 +43,7 @@ static bool enlist(struct defer_drop_queue *queue, struct dd_budget_waiter *wait
 	bool is_open;
 
 	pthread_mutex_lock(&queue->waiters_lock);
-	is_open = dd_queue_state(queue) < DD_FINISHED;
+	is_open = dd_queue_state(queue) < DD_GIVEN_UP;
 	if (is_open) {
 		while (*end)
 			end = &(*end)->next;
@@ -95,6 +95,19 @@ void dd_budget_serve(struct defer_drop_queue *queue)
 	pthread_mutex_lock(&queue->waiters_lock);
 	serve(&queue->budget);
 	pthread_mutex_unlock(&queue->waiters_lock);
+}
+
+int defer_drop_queue_set_max_bytes(struct defer_drop_queue *queue, uint64_t max_bytes)
+{
+	int result = queue && max_bytes && max_bytes <= DD_BUDGET_MOST ? 0 : -EINVAL;
+
+	if (!result)
+		result = dd_queue_open(queue);
+	if (result)
+		return result;
+	atomic_store_explicit(&queue->budget.max_bytes, max_bytes, memory_order_relaxed);
+	dd_budget_serve(queue);
+	return 0;
 }
 
 void dd_budget_release(struct dd_budget *budget)

@@ -13,13 +13,14 @@
 #include "ring.h"
 
 #define DD_BUDGET_WAITED (UINT64_C(1) << 63)
+#define DD_BUDGET_MOST   (UINT64_C(1) << 62) /* as max_bytes of the configuration */
 
 struct dd_budget_waiter;
 struct defer_drop_queue;
 
 struct dd_budget {
 	alignas(DD_LINE) _Atomic(uint64_t) pending_bytes; /* and WAITED */
-	uint64_t max_bytes;                               /* set once */
+	_Atomic(uint64_t) max_bytes;                      /* any caller; producers read */
 	struct dd_budget_waiter *first;                   /* under the lock of waiters */
 };
 
@@ -43,10 +44,11 @@ static inline uint64_t dd_budget_pending(struct dd_budget *budget)
 }
 
 /* Is there room? Nothing pending admits anything, so that nobody can wait for ever. */
-static inline bool dd_budget_admits(
-	const struct dd_budget *budget, uint64_t pending, uint64_t bytes)
+static inline bool dd_budget_admits(struct dd_budget *budget, uint64_t pending, uint64_t bytes)
 {
-	return !pending || pending + bytes <= budget->max_bytes;
+	/* Relaxed is enough: who raises it serves those who wait afterwards, under their lock. */
+	return !pending ||
+	       pending + bytes <= atomic_load_explicit(&budget->max_bytes, memory_order_relaxed);
 }
 
 /* Takes bytes, unless there is no room or others wait. */

@@ -1,46 +1,189 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "deadline.h"
+#include "report.h"
 #include "versioned.h"
+
+#ifndef DD_HAS_RCU
+#define DD_HAS_RCU 1
+#endif
 
 _Static_assert(DD_QUEUE_SIZE >= 2 && DD_QUEUE_SIZE <= DD_MAX_QUEUE_SIZE &&
 		       !(DD_QUEUE_SIZE & (DD_QUEUE_SIZE - 1)),
 	"Meson option queue_size");
 
 /* Of the first version of the struct, to which later ones add. */
-#define DD_CONFIG_SIZE_0 88
+#define DD_CONFIG_SIZE_0 192
 
-_Static_assert(
-	offsetof(struct defer_drop_config, max_bytes) == DD_CONFIG_SIZE_0, "defer_drop_config");
+_Static_assert(sizeof(struct defer_drop_config) == DD_CONFIG_SIZE_0, "defer_drop_config");
 
-#define MOST_BYTES (UINT64_C(1) << 62)
+/* ---- The table ------------------------------------------------------------------------------- */
 
-/* ---- Checks ---------------------------------------------------------------------------------- */
+#define TWO_TO_62   (UINT64_C(1) << 62)
+#define LEAST_STACK (UINT64_C(1) << 63) /* stands for what the system says */
+#define INHERITED   ((uint64_t)DEFER_DROP_NICENESS_INHERITED)
 
-static bool is_within(uint64_t value, uint64_t least, uint64_t most)
+/* The rules for fields together. */
+enum {
+	PRIORITY = 1,
+	DROPS_MARKS,
+	BYTES_MARKS,
+	RUNNER,
+};
+
+#define WORDS(...) ((const struct dd_word[]){__VA_ARGS__, {NULL, 0}})
+
+#define FIELD(field)                                                         \
+	.name = #field, .offset = offsetof(struct defer_drop_config, field), \
+	.bytes = sizeof((struct defer_drop_config){0}.field)
+
+/* clang-format off */
+const struct dd_option dd_options[] = {
+	{FIELD(queue_size), DD_POWER,
+		.least = 2, .most = DD_MAX_QUEUE_SIZE, .built_in = DD_QUEUE_SIZE},
+	{FIELD(max_lanes), DD_COUNT,
+		.least = 0, .most = DD_MAX_LANES, .built_in = DD_MAX_LANES_BUILT_IN},
+	{FIELD(name), DD_NAME, DD_OF_PROGRAM, .built_in_text = "defer_drop"},
+	{FIELD(cpus), DD_CPUS, .words = WORDS({"inherited", 0})},
+	{FIELD(scheduling), DD_CHOICE, .rule = PRIORITY,
+		.words = WORDS(
+			{"default", DEFER_DROP_SCHEDULING_DEFAULT},
+			{"other", DEFER_DROP_SCHEDULING_OTHER},
+			{"batch", DEFER_DROP_SCHEDULING_BATCH},
+			{"idle", DEFER_DROP_SCHEDULING_IDLE},
+			{"fifo", DEFER_DROP_SCHEDULING_FIFO},
+			{"rr", DEFER_DROP_SCHEDULING_RR})},
+	{FIELD(scheduling_priority), DD_COUNT, .rule = PRIORITY,
+		.least = 0, .most = 99, .built_in = 0},
+	{FIELD(niceness), DD_SIGNED,
+		.least = (uint64_t)-20, .most = 19, .built_in = INHERITED,
+		.words = WORDS({"inherited", INHERITED})},
+	{FIELD(runner), DD_CHOICE, DD_OF_PROGRAM, .rule = RUNNER,
+		.words = WORDS(
+			{"default", DEFER_DROP_RUNNER_DEFAULT},
+			{"worker", DEFER_DROP_RUNNER_WORKER},
+			{"caller", DEFER_DROP_RUNNER_CALLER},
+			{"drainer", DEFER_DROP_RUNNER_DRAINER})},
+	{FIELD(at_fork), DD_CHOICE, DD_OF_PROGRAM_IF_SET,
+		.words = WORDS(
+			{"default", DEFER_DROP_AT_FORK_DEFAULT},
+			{"empty", DEFER_DROP_AT_FORK_EMPTY},
+			{"keep", DEFER_DROP_AT_FORK_KEEP})},
+	{FIELD(pending_eventfd), DD_SIGNED, DD_OF_PROGRAM, .rule = RUNNER,
+		.least = (uint64_t)-1, .most = INT32_MAX, .built_in = (uint64_t)-1},
+	{FIELD(exit_timeout_ns), DD_TIME, DD_OF_PROGRAM_IF_SET,
+		.least = 0, .most = DEFER_DROP_TIMEOUT_MAX, .built_in = DEFER_DROP_UNSET,
+		.words = WORDS({"forever", DEFER_DROP_FOREVER}, {"unset", DEFER_DROP_UNSET})},
+	{FIELD(stack_size_bytes), DD_COUNT,
+		.least = LEAST_STACK, .most = UINT64_C(1) << 32, .built_in = 0,
+		.words = WORDS({"0", 0})},
+	{FIELD(quiet_spell_ns), DD_TIME,
+		.least = DD_MS, .most = DEFER_DROP_TIMEOUT_MAX, .built_in = 100 * DD_MS,
+		.words = WORDS({"never", DEFER_DROP_NEVER})},
+	{FIELD(longest_nap_ns), DD_TIME,
+		.least = 1000, .most = DD_S, .built_in = DD_MS},
+	{FIELD(max_bytes), DD_COUNT,
+		.least = 1, .most = TWO_TO_62, .built_in = TWO_TO_62},
+	{FIELD(high_drops), DD_COUNT, .rule = DROPS_MARKS,
+		.least = 0, .most = TWO_TO_62, .built_in = 0},
+	{FIELD(low_drops), DD_COUNT, .rule = DROPS_MARKS,
+		.least = 0, .most = TWO_TO_62, .built_in = DEFER_DROP_UNSET,
+		.words = WORDS({"unset", DEFER_DROP_UNSET})},
+	{FIELD(high_bytes), DD_COUNT, .rule = BYTES_MARKS,
+		.least = 0, .most = TWO_TO_62, .built_in = 0},
+	{FIELD(low_bytes), DD_COUNT, .rule = BYTES_MARKS,
+		.least = 0, .most = TWO_TO_62, .built_in = DEFER_DROP_UNSET,
+		.words = WORDS({"unset", DEFER_DROP_UNSET})},
+	{FIELD(watermark_interval_ns), DD_TIME,
+		.least = 0, .most = TWO_TO_62, .built_in = 10 * DD_MS},
+	{FIELD(watermark), DD_POINTER, DD_OF_PROGRAM},
+	{FIELD(error), DD_POINTER, DD_OF_PROGRAM},
+	{FIELD(watchdog_ns), DD_TIME,
+		.least = DD_MS, .most = DEFER_DROP_TIMEOUT_MAX, .built_in = 0,
+		.words = WORDS({"0", 0})},
+	{FIELD(watchdog), DD_POINTER, DD_OF_PROGRAM},
+	{FIELD(worker_start), DD_POINTER, DD_OF_PROGRAM, .rule = RUNNER},
+	{FIELD(context), DD_POINTER, DD_OF_PROGRAM},
+	{FIELD(rcu_flavor), DD_POINTER, DD_OF_PROGRAM},
+};
+/* clang-format on */
+
+const unsigned dd_options_count = sizeof dd_options / sizeof dd_options[0];
+
+/* ---- A value --------------------------------------------------------------------------------- */
+
+uint64_t dd_option_value(const struct dd_option *option, const struct defer_drop_config *values)
 {
-	return value >= least && value <= most;
+	const char *at = (const char *)values + option->offset;
+	uint64_t whole;
+	uint32_t half;
+
+	if (option->bytes == sizeof whole) {
+		memcpy(&whole, at, sizeof whole);
+		return whole;
+	}
+	memcpy(&half, at, sizeof half);
+	return option->kind == DD_SIGNED ? (uint64_t)(int32_t)half : half;
 }
 
+static void store(const struct dd_option *option, struct defer_drop_config *values, uint64_t whole)
+{
+	char *at = (char *)values + option->offset;
+	uint32_t half = (uint32_t)whole;
+
+	if (option->bytes == sizeof whole)
+		memcpy(at, &whole, sizeof whole);
+	else
+		memcpy(at, &half, sizeof half);
+}
+
+static bool is_string(const struct dd_option *option)
+{
+	return option->kind == DD_NAME || option->kind == DD_CPUS;
+}
+
+static const char *string_of(uint64_t value)
+{
+	return (const char *)(uintptr_t)value;
+}
+
+uint64_t dd_option_built_in(const struct dd_option *option)
+{
+	return option->built_in_text ? (uintptr_t)option->built_in_text : option->built_in;
+}
+
+void dd_option_set(const struct dd_option *option, struct dd_config *config, uint64_t value)
+{
+	char *text = option->kind == DD_NAME   ? config->text.name
+		     : option->kind == DD_CPUS ? config->text.cpus
+					       : NULL;
+
+	if (text && value) {
+		memcpy(text, string_of(value), strlen(string_of(value)) + 1);
+		value = (uintptr_t)text;
+	}
+	store(option, &config->values, value);
+}
+
+/* ---- What is accepted ------------------------------------------------------------------------ */
+
+/* Returns the end of the number, or NULL if there is none below CPU_SETSIZE. */
 static const char *cpu_number(const char *at, unsigned *cpu)
 {
-	char *end;
-	unsigned long value;
+	const char *begin = at;
 
-	if (!isdigit((unsigned char)*at))
-		return NULL;
-	value = strtoul(at, &end, 10);
-	if (value >= CPU_SETSIZE)
-		return NULL;
-	*cpu = (unsigned)value;
-	return end;
+	*cpu = 0;
+	for (; *at >= '0' && *at <= '9'; at++) {
+		*cpu = *cpu * 10 + (unsigned)(*at - '0');
+		if (*cpu >= CPU_SETSIZE)
+			return NULL;
+	}
+	return at > begin ? at : NULL;
 }
 
 bool dd_cpus_parse(const char *list, cpu_set_t *cpus)
@@ -71,45 +214,438 @@ bool dd_cpus_parse(const char *list, cpu_set_t *cpus)
 static bool is_cpu_list(const char *list)
 {
 	cpu_set_t cpus;
-	long configured = sysconf(_SC_NPROCESSORS_CONF);
+	int errno_before = errno;
+	long configured;
 
-	if (strlen(list) >= DD_CPUS_BYTES || !dd_cpus_parse(list, &cpus))
+	if (strnlen(list, DD_CPUS_BYTES) == DD_CPUS_BYTES || !dd_cpus_parse(list, &cpus))
 		return false;
+	configured = sysconf(_SC_NPROCESSORS_CONF);
+	errno = errno_before;
 	for (long cpu = 0; cpu < configured && cpu < CPU_SETSIZE; cpu++)
 		if (CPU_ISSET((size_t)cpu, &cpus))
 			return true;
 	return false;
 }
 
-static bool is_realtime(const struct dd_config *config)
+static bool is_name(const char *name)
 {
-	return config->scheduling == DEFER_DROP_SCHEDULING_FIFO ||
-	       config->scheduling == DEFER_DROP_SCHEDULING_RR;
+	size_t length = strnlen(name, DD_NAME_BYTES);
+
+	return length >= 1 && length < DD_NAME_BYTES;
 }
 
-/* What no single value shows: which of them go together. */
-
-static bool has_priority_as_due(const struct dd_config *config)
+static uint64_t least_of(const struct dd_option *option)
 {
-	return is_realtime(config) == (config->scheduling_priority != 0);
+	return option->least == LEAST_STACK ? (uint64_t)sysconf(_SC_THREAD_STACK_MIN)
+					    : option->least;
 }
 
-static bool has_timeout_as_due(const struct dd_config *config)
+static const struct dd_word *word_of(const struct dd_option *option, uint64_t value)
 {
-	return (config->at_exit == DEFER_DROP_AT_EXIT_TIMED) == (config->exit_timeout_ns != 0);
+	for (const struct dd_word *at = option->words; at && at->text; at++)
+		if (at->value == value)
+			return at;
+	return NULL;
 }
 
-/* Marks are for who is told of them, and the low one lies below the high one. */
-static bool has_marks_as_due(const struct dd_config *config)
+bool dd_option_accepts(const struct dd_option *option, uint64_t value)
 {
-	bool has_marks = config->high_drops || config->high_bytes;
+	bool is_within = value >= least_of(option) && value <= option->most;
 
-	return has_marks == (config->watermark != NULL) &&
-	       (config->low_drops < config->high_drops || !config->low_drops) &&
-	       (config->low_bytes < config->high_bytes || !config->low_bytes);
+	if (word_of(option, value))
+		return true;
+	switch (option->kind) {
+	case DD_COUNT:
+	case DD_TIME:
+		return is_within;
+	case DD_POWER:
+		return is_within && !(value & (value - 1));
+	case DD_SIGNED:
+		return (int64_t)value >= (int64_t)option->least &&
+		       (int64_t)value <= (int64_t)option->most;
+	case DD_NAME:
+		return value && is_name(string_of(value));
+	case DD_CPUS:
+		return is_cpu_list(string_of(value));
+	case DD_POINTER:
+		return true;
+	case DD_CHOICE:
+		break;
+	}
+	return false;
 }
 
-int dd_config_policy(const struct dd_config *config)
+/* ---- Text ------------------------------------------------------------------------------------ */
+
+/* The greatest first. */
+static const struct dd_word time_units[] = {
+	{"m", 60 * DD_S},
+	{"s", DD_S},
+	{"ms", DD_MS},
+	{"us", 1000},
+	{"ns", 1},
+	{NULL, 0},
+};
+
+static const struct dd_word count_units[] = {
+	{"k", UINT64_C(1) << 10},
+	{"M", UINT64_C(1) << 20},
+	{"G", UINT64_C(1) << 30},
+	{NULL, 0},
+};
+
+/* Of a time, the greatest unit that it is a multiple of. */
+static void show_number(const struct dd_option *option, uint64_t value, struct dd_line *line)
+{
+	const struct dd_word *unit = time_units;
+
+	if (option->kind == DD_SIGNED) {
+		dd_line_add(line, "%lld", (long long)value);
+	} else if (option->kind != DD_TIME || !value) {
+		dd_line_add(line, "%llu", (unsigned long long)value);
+	} else {
+		while (value % unit->value)
+			unit++;
+		dd_line_add(line, "%llu%s", (unsigned long long)(value / unit->value), unit->text);
+	}
+}
+
+void dd_option_show(const struct dd_option *option, uint64_t value, struct dd_line *line)
+{
+	const struct dd_word *word = word_of(option, value);
+
+	if (word)
+		dd_line_add(line, "%s", word->text);
+	else if (!is_string(option) && option->kind != DD_POINTER)
+		show_number(option, value, line);
+	else if (!value)
+		dd_line_add(line, "NULL");
+	else if (is_string(option))
+		dd_line_add(line, "%.*s", DD_CPUS_BYTES, string_of(value));
+	else
+		dd_line_add(line, "%#llx", (unsigned long long)value);
+}
+
+static void show_end(const struct dd_option *option, uint64_t end, struct dd_line *line)
+{
+	if (end == TWO_TO_62)
+		dd_line_add(line, "2^62%s", option->kind == DD_TIME ? "ns" : "");
+	else
+		show_number(option, end, line);
+}
+
+void dd_option_show_range(const struct dd_option *option, struct dd_line *line)
+{
+	bool is_first = option->kind == DD_CHOICE;
+
+	if (option->kind == DD_NAME) {
+		dd_line_add(line, "1 to %d bytes", DD_NAME_BYTES - 1);
+	} else if (option->kind == DD_CPUS) {
+		dd_line_add(line, "CPUs of this machine, as 0-3,6");
+	} else if (!is_first) {
+		dd_line_add(line, "%s", option->kind == DD_POWER ? "a power of two in " : "");
+		show_end(option, least_of(option), line);
+		dd_line_add(line, "..");
+		show_end(option, option->most, line);
+	}
+	for (const struct dd_word *at = option->words; at && at->text; at++) {
+		dd_line_add(line, "%s%s", is_first ? "" : at[1].text ? ", " : " or ", at->text);
+		is_first = false;
+	}
+}
+
+/* Reads a whole number in decimal, and moves on to its end. False if there is none, or if it is too
+ * large. */
+static bool parse_digits(const char **at, uint64_t *value)
+{
+	const char *begin = *at;
+
+	*value = 0;
+	for (; **at >= '0' && **at <= '9'; ++*at)
+		if (__builtin_mul_overflow(*value, 10, value) ||
+			__builtin_add_overflow(*value, (uint64_t)(**at - '0'), value))
+			return false;
+	return *at > begin;
+}
+
+static bool parse_number(const struct dd_option *option, const char *text, uint64_t *value)
+{
+	const struct dd_word *unit = option->kind == DD_TIME ? time_units : count_units;
+	bool is_negative = option->kind == DD_SIGNED && *text == '-';
+
+	text += is_negative;
+	if (!parse_digits(&text, value))
+		return false;
+	while (unit->text && strcmp(unit->text, text))
+		unit++;
+	if (*text && (!unit->text || __builtin_mul_overflow(*value, unit->value, value)))
+		return false;
+	if (option->kind == DD_SIGNED && *value > INT64_MAX)
+		return false;
+	if (is_negative)
+		*value = -*value;
+	return true;
+}
+
+bool dd_option_parse(const struct dd_option *option, const char *text, uint64_t *value)
+{
+	for (const struct dd_word *at = option->words; at && at->text; at++) {
+		if (strcmp(at->text, text))
+			continue;
+		*value = at->value;
+		return true;
+	}
+	if (option->kind == DD_CPUS) {
+		*value = (uintptr_t)text;
+		return dd_option_accepts(option, *value);
+	}
+	return option->kind != DD_CHOICE && parse_number(option, text, value) &&
+	       dd_option_accepts(option, *value);
+}
+
+/* ---- Fields together ------------------------------------------------------------------------- */
+
+static bool has_priority_as_due(const struct defer_drop_config *values)
+{
+	bool is_realtime = values->scheduling == DEFER_DROP_SCHEDULING_FIFO ||
+			   values->scheduling == DEFER_DROP_SCHEDULING_RR;
+
+	return is_realtime == (values->scheduling_priority != 0);
+}
+
+static bool are_marks(const struct defer_drop_config *values, uint64_t high, uint64_t low)
+{
+	return high ? values->watermark && low < high : !low;
+}
+
+static bool has_drops_marks_as_due(const struct defer_drop_config *values)
+{
+	return are_marks(values, values->high_drops, values->low_drops);
+}
+
+static bool has_bytes_marks_as_due(const struct defer_drop_config *values)
+{
+	return are_marks(values, values->high_bytes, values->low_bytes);
+}
+
+static bool has_what_its_runner_takes(const struct defer_drop_config *values)
+{
+	return values->runner == DEFER_DROP_RUNNER_WORKER ? values->pending_eventfd == -1
+							  : !values->worker_start;
+}
+
+static const struct {
+	bool (*holds)(const struct defer_drop_config *values);
+	const char *wants;
+} rules[] = {
+	[PRIORITY] = {has_priority_as_due,
+		"scheduling_priority in 1..99 with fifo and rr, and 0 with all others"},
+	[DROPS_MARKS] = {has_drops_marks_as_due,
+		"low_drops below high_drops, in a program that has a watermark function"},
+	[BYTES_MARKS] = {has_bytes_marks_as_due,
+		"low_bytes below high_bytes, in a program that has a watermark function"},
+	[RUNNER] = {has_what_its_runner_takes,
+		"worker_start with the runner worker only, and pending_eventfd with the others "
+		"only"},
+};
+
+unsigned dd_config_broken_rule(const struct defer_drop_config *values, unsigned after)
+{
+	for (unsigned rule = after + 1; rule < sizeof rules / sizeof rules[0]; rule++)
+		if (!rules[rule].holds(values))
+			return rule;
+	return 0;
+}
+
+void dd_rule_show_fields(
+	unsigned rule, const struct defer_drop_config *values, struct dd_line *line)
+{
+	const char *separator = "";
+
+	for (unsigned i = 0; i < dd_options_count; i++) {
+		const struct dd_option *option = &dd_options[i];
+
+		if (option->rule != rule)
+			continue;
+		dd_line_add(line, "%s%s=", separator, option->name);
+		dd_option_show(option, dd_option_value(option, values), line);
+		separator = ", ";
+	}
+}
+
+const char *dd_rule_wants(unsigned rule)
+{
+	return rules[rule].wants;
+}
+
+/* ---- The whole ------------------------------------------------------------------------------- */
+
+static void set_built_in(struct defer_drop_config *values)
+{
+	memset(values, 0, sizeof *values);
+	values->size = sizeof *values;
+	for (unsigned i = 0; i < dd_options_count; i++)
+		store(&dd_options[i], values, dd_option_built_in(&dd_options[i]));
+}
+
+int dd_config_take(const struct defer_drop_config *asked, struct defer_drop_config *values)
+{
+	struct defer_drop_config copy;
+	int result;
+
+	set_built_in(values);
+	if (!asked)
+		return 0;
+	result = dd_versioned_copy(&copy, sizeof copy, DD_CONFIG_SIZE_0, asked);
+	if (result)
+		return result;
+	/* What an older version of the struct lacks is built in, and not 0. */
+	memcpy(values, &copy, copy.size < sizeof copy ? copy.size : sizeof copy);
+	values->size = sizeof *values;
+	return 0;
+}
+
+void dd_config_resolve(struct defer_drop_config *values)
+{
+	if (values->runner == DEFER_DROP_RUNNER_DEFAULT)
+		values->runner = DEFER_DROP_RUNNER_WORKER;
+	if (values->at_fork == DEFER_DROP_AT_FORK_DEFAULT)
+		values->at_fork = DEFER_DROP_AT_FORK_EMPTY;
+	if (values->exit_timeout_ns == DEFER_DROP_UNSET)
+		values->exit_timeout_ns = DEFER_DROP_FOREVER;
+	if (values->low_drops == DEFER_DROP_UNSET)
+		values->low_drops = values->high_drops / 2;
+	if (values->low_bytes == DEFER_DROP_UNSET)
+		values->low_bytes = values->high_bytes / 2;
+}
+
+static int take(const struct defer_drop_config *asked, struct defer_drop_config *values,
+	struct dd_line *why)
+{
+	int result = dd_config_take(asked, values);
+
+	if (result == -EINVAL)
+		dd_line_add(why, "size=%zu: want at least %d", asked->size, DD_CONFIG_SIZE_0);
+	if (result == -E2BIG)
+		dd_line_add(why,
+			"size=%zu: want 0 in the bytes that this library does not know, which "
+			"begin at %zu",
+			asked->size, sizeof *values);
+	return result;
+}
+
+/* why: gets what is wrong. */
+static int make(
+	const struct defer_drop_config *asked, struct dd_config *config, struct dd_line *why)
+{
+	struct defer_drop_config values;
+	int result = take(asked, &values, why);
+	unsigned rule;
+
+	if (result)
+		return result;
+	memset(config, 0, sizeof *config);
+	config->values.size = sizeof config->values;
+	for (unsigned i = 0; i < dd_options_count; i++) {
+		const struct dd_option *option = &dd_options[i];
+		uint64_t value = dd_option_value(option, &values);
+
+		if (!dd_option_accepts(option, value)) {
+			dd_line_add(why, "%s=", option->name);
+			dd_option_show(option, value, why);
+			dd_line_add(why, ": want ");
+			dd_option_show_range(option, why);
+			return -EINVAL;
+		}
+		dd_option_set(option, config, value);
+	}
+	dd_config_resolve(&config->values);
+	rule = dd_config_broken_rule(&config->values, 0);
+	if (!rule)
+		return 0;
+	dd_rule_show_fields(rule, &config->values, why);
+	dd_line_add(why, ": want %s", dd_rule_wants(rule));
+	return -EINVAL;
+}
+
+int dd_config_make(const struct defer_drop_config *asked, struct dd_config *config)
+{
+	struct dd_line why = {0};
+
+	return make(asked, config, &why);
+}
+
+void dd_config_copy(struct dd_config *to, const struct dd_config *from)
+{
+	*to = *from;
+	to->values.name = to->text.name;
+	if (from->values.cpus)
+		to->values.cpus = to->text.cpus;
+}
+
+static bool is_equal(const struct dd_option *option, uint64_t a, uint64_t b)
+{
+	return is_string(option) && a && b ? !strcmp(string_of(a), string_of(b)) : a == b;
+}
+
+bool dd_config_is_equal(const struct dd_config *a, const struct dd_config *b)
+{
+	for (unsigned i = 0; i < dd_options_count; i++) {
+		const struct dd_option *option = &dd_options[i];
+
+		if (!is_equal(option, dd_option_value(option, &a->values),
+			    dd_option_value(option, &b->values)))
+			return false;
+	}
+	return true;
+}
+
+/* ---- The public struct ----------------------------------------------------------------------- */
+
+static int fill_in(const struct defer_drop_config *values, struct defer_drop_config *to)
+{
+	size_t size = to->size < sizeof *values ? to->size : sizeof *values;
+
+	if (size < DD_CONFIG_SIZE_0)
+		return -EINVAL;
+	memcpy(to, values, size);
+	to->size = size;
+	return 0;
+}
+
+int dd_config_show(const struct dd_config *config, struct defer_drop_config *to)
+{
+	return fill_in(&config->values, to);
+}
+
+int defer_drop_config_built_in(struct defer_drop_config *config)
+{
+	struct defer_drop_config values;
+
+	set_built_in(&values);
+	return config ? fill_in(&values, config) : -EINVAL;
+}
+
+int defer_drop_config_check(const struct defer_drop_config *asked, char *why, size_t why_bytes)
+{
+	struct dd_config config;
+	struct dd_line line = {0};
+	int result = make(asked, &config, &line);
+
+	if (!result && config.values.rcu_flavor && !DD_HAS_RCU) {
+		dd_line_add(&line, "rcu_flavor: this library was built without liburcu");
+		result = -ENOTSUP;
+	}
+	if (result && why && why_bytes) {
+		size_t length = line.length < why_bytes ? line.length : why_bytes - 1;
+
+		memcpy(why, line.text, length);
+		why[length] = 0;
+	}
+	return result;
+}
+
+int dd_config_policy(const struct defer_drop_config *values)
 {
 	static const int policies[] = {
 		[DEFER_DROP_SCHEDULING_OTHER] = SCHED_OTHER,
@@ -119,454 +655,5 @@ int dd_config_policy(const struct dd_config *config)
 		[DEFER_DROP_SCHEDULING_RR] = SCHED_RR,
 	};
 
-	return policies[config->scheduling];
-}
-
-/* ---- One value at a time: the same setters serve the struct and the environment -------------- */
-
-/* Each sets a field to a value that is not 0. False where the value is out of range. */
-
-static bool set_queue_size(struct dd_config *config, uint64_t value)
-{
-	config->queue_size = (uint32_t)value;
-	return is_within(value, 2, DD_MAX_QUEUE_SIZE) && !(value & (value - 1));
-}
-
-static bool set_max_lanes(struct dd_config *config, uint64_t value)
-{
-	config->max_lanes = value == DEFER_DROP_NO_LANES ? 0 : (uint32_t)value;
-	return value == DEFER_DROP_NO_LANES || is_within(value, 1, DD_MAX_LANES);
-}
-
-static bool set_scheduling(struct dd_config *config, uint64_t value)
-{
-	config->scheduling = (uint32_t)value;
-	if (!is_realtime(config))
-		config->scheduling_priority = 0; /* so that the environment can undo one */
-	return value <= DEFER_DROP_SCHEDULING_RR;
-}
-
-static bool set_scheduling_priority(struct dd_config *config, uint64_t value)
-{
-	config->scheduling_priority = (uint32_t)value;
-	return is_within(value, 1, 99);
-}
-
-static bool set_niceness(struct dd_config *config, uint64_t value)
-{
-	int64_t niceness = (int64_t)value;
-
-	config->niceness = (int32_t)niceness;
-	return niceness >= -20 && niceness <= 19;
-}
-
-static bool set_runner(struct dd_config *config, uint64_t value)
-{
-	config->runner = (uint32_t)value;
-	return value <= DEFER_DROP_RUNNER_CALLER;
-}
-
-static bool set_at_exit(struct dd_config *config, uint64_t value)
-{
-	config->at_exit = (uint32_t)value;
-	if (value != DEFER_DROP_AT_EXIT_TIMED)
-		config->exit_timeout_ns = 0; /* likewise */
-	return value <= DEFER_DROP_AT_EXIT_ABANDON;
-}
-
-static bool set_at_fork(struct dd_config *config, uint64_t value)
-{
-	config->at_fork = (uint32_t)value;
-	return value <= DEFER_DROP_AT_FORK_KEEP;
-}
-
-static bool set_exit_timeout_ns(struct dd_config *config, uint64_t value)
-{
-	config->exit_timeout_ns = value;
-	return is_within(value, 1, DEFER_DROP_TIMEOUT_MAX);
-}
-
-static bool set_stack_size_bytes(struct dd_config *config, uint64_t value)
-{
-	config->stack_size_bytes = value;
-	return is_within(value, (uint64_t)sysconf(_SC_THREAD_STACK_MIN), UINT64_C(1) << 32);
-}
-
-static bool set_quiet_spell_ns(struct dd_config *config, uint64_t value)
-{
-	config->quiet_spell_ns = value;
-	return value == DEFER_DROP_NEVER || is_within(value, DD_MS, DEFER_DROP_TIMEOUT_MAX);
-}
-
-static bool set_longest_nap_ns(struct dd_config *config, uint64_t value)
-{
-	config->longest_nap_ns = value;
-	return is_within(value, 1000, DD_S);
-}
-
-static bool set_max_bytes(struct dd_config *config, uint64_t value)
-{
-	config->max_bytes = value;
-	return is_within(value, 1, MOST_BYTES);
-}
-
-/* A low mark that goes with the high one, unless there is one. */
-static void set_mark(uint64_t *high, uint64_t *low, uint64_t value)
-{
-	*high = value;
-	if (!*low || *low >= value)
-		*low = value / 2;
-}
-
-static bool set_high_drops(struct dd_config *config, uint64_t value)
-{
-	set_mark(&config->high_drops, &config->low_drops, value);
-	return is_within(value, 1, MOST_BYTES);
-}
-
-static bool set_low_drops(struct dd_config *config, uint64_t value)
-{
-	config->low_drops = value;
-	return is_within(value, 1, MOST_BYTES);
-}
-
-static bool set_high_bytes(struct dd_config *config, uint64_t value)
-{
-	set_mark(&config->high_bytes, &config->low_bytes, value);
-	return is_within(value, 1, MOST_BYTES);
-}
-
-static bool set_low_bytes(struct dd_config *config, uint64_t value)
-{
-	config->low_bytes = value;
-	return is_within(value, 1, MOST_BYTES);
-}
-
-static bool set_watermark_interval_ns(struct dd_config *config, uint64_t value)
-{
-	config->watermark_interval_ns = value;
-	return is_within(value, 1000, DEFER_DROP_TIMEOUT_MAX);
-}
-
-static bool set_watchdog_ns(struct dd_config *config, uint64_t value)
-{
-	config->watchdog_ns = value;
-	return is_within(value, DD_MS, DEFER_DROP_TIMEOUT_MAX);
-}
-
-static bool set_worker_name(struct dd_config *config, const char *value)
-{
-	size_t length = strlen(value);
-
-	if (!is_within(length, 1, DD_NAME_BYTES - 1))
-		return false;
-	memcpy(config->worker_name, value, length + 1);
-	return true;
-}
-
-static bool set_cpus(struct dd_config *config, const char *value)
-{
-	if (!is_cpu_list(value))
-		return false;
-	memcpy(config->cpus, value, strlen(value) + 1);
-	return true;
-}
-
-/* ---- The struct ------------------------------------------------------------------------------ */
-
-static const struct dd_config built_in = {
-	.queue_size = DD_QUEUE_SIZE,
-	.max_lanes = DD_MAX_LANES_BUILT_IN,
-	.runner = DEFER_DROP_RUNNER_WORKER,
-	.at_exit = DEFER_DROP_AT_EXIT_DRAIN,
-	.at_fork = DEFER_DROP_AT_FORK_EMPTY,
-	.quiet_spell_ns = 100 * DD_MS,
-	.longest_nap_ns = DD_MS,
-	.max_bytes = MOST_BYTES,
-	.watermark_interval_ns = 10 * DD_MS,
-	.worker_name = "defer_drop",
-};
-
-int dd_config_make(const struct defer_drop_config *asked, struct dd_config *config)
-{
-	struct defer_drop_config copy;
-	int result;
-
-	*config = built_in;
-	if (!asked)
-		return 0;
-	result = dd_versioned_copy(&copy, sizeof copy, DD_CONFIG_SIZE_0, asked);
-	if (result)
-		return result;
-#define SET(field, value) (!copy.field || set_##field(config, value))
-	if (!SET(queue_size, copy.queue_size) || !SET(max_lanes, copy.max_lanes) ||
-		!SET(worker_name, copy.worker_name) || !SET(cpus, copy.cpus) ||
-		!SET(scheduling, copy.scheduling) ||
-		!SET(scheduling_priority, copy.scheduling_priority) ||
-		!SET(niceness, (uint64_t)(int64_t)copy.niceness) || !SET(runner, copy.runner) ||
-		!SET(at_exit, copy.at_exit) || !SET(at_fork, copy.at_fork) ||
-		!SET(exit_timeout_ns, copy.exit_timeout_ns) ||
-		!SET(stack_size_bytes, copy.stack_size_bytes) ||
-		!SET(quiet_spell_ns, copy.quiet_spell_ns) ||
-		!SET(longest_nap_ns, copy.longest_nap_ns) || !SET(max_bytes, copy.max_bytes) ||
-		!SET(high_drops, copy.high_drops) || !SET(low_drops, copy.low_drops) ||
-		!SET(high_bytes, copy.high_bytes) || !SET(low_bytes, copy.low_bytes) ||
-		!SET(watermark_interval_ns, copy.watermark_interval_ns) ||
-		!SET(watchdog_ns, copy.watchdog_ns))
-		return -EINVAL;
-#undef SET
-	config->watermark = copy.watermark;
-	config->error = copy.error;
-	config->context = copy.context;
-	config->rcu_flavor = copy.rcu_flavor;
-	config->watchdog = copy.watchdog;
-	return has_priority_as_due(config) && has_timeout_as_due(config) && has_marks_as_due(config)
-		       ? 0
-		       : -EINVAL;
-}
-
-bool dd_config_is_equal(const struct dd_config *a, const struct dd_config *b)
-{
-	return a->queue_size == b->queue_size && a->max_lanes == b->max_lanes &&
-	       a->scheduling == b->scheduling && a->scheduling_priority == b->scheduling_priority &&
-	       a->niceness == b->niceness && a->runner == b->runner && a->at_exit == b->at_exit &&
-	       a->at_fork == b->at_fork && a->exit_timeout_ns == b->exit_timeout_ns &&
-	       a->stack_size_bytes == b->stack_size_bytes &&
-	       a->quiet_spell_ns == b->quiet_spell_ns && a->longest_nap_ns == b->longest_nap_ns &&
-	       a->max_bytes == b->max_bytes && a->high_drops == b->high_drops &&
-	       a->low_drops == b->low_drops && a->high_bytes == b->high_bytes &&
-	       a->low_bytes == b->low_bytes &&
-	       a->watermark_interval_ns == b->watermark_interval_ns &&
-	       a->watermark == b->watermark && a->error == b->error && a->context == b->context &&
-	       a->rcu_flavor == b->rcu_flavor && a->watchdog_ns == b->watchdog_ns &&
-	       a->watchdog == b->watchdog && !strcmp(a->worker_name, b->worker_name) &&
-	       !strcmp(a->cpus, b->cpus);
-}
-
-int dd_config_show(const struct dd_config *config, struct defer_drop_config *to)
-{
-	struct defer_drop_config all = {
-		.size = to->size,
-		.queue_size = config->queue_size,
-		.max_lanes = config->max_lanes ? config->max_lanes : DEFER_DROP_NO_LANES,
-		.worker_name = config->worker_name,
-		.cpus = config->cpus[0] ? config->cpus : NULL,
-		.scheduling = config->scheduling,
-		.scheduling_priority = config->scheduling_priority,
-		.niceness = config->niceness,
-		.runner = config->runner,
-		.at_exit = config->at_exit,
-		.at_fork = config->at_fork,
-		.exit_timeout_ns = config->exit_timeout_ns,
-		.stack_size_bytes = config->stack_size_bytes,
-		.quiet_spell_ns = config->quiet_spell_ns,
-		.longest_nap_ns = config->longest_nap_ns,
-		.max_bytes = config->max_bytes,
-		.high_drops = config->high_drops,
-		.low_drops = config->low_drops,
-		.high_bytes = config->high_bytes,
-		.low_bytes = config->low_bytes,
-		.watermark_interval_ns = config->watermark_interval_ns,
-		.watermark = config->watermark,
-		.error = config->error,
-		.context = config->context,
-		.rcu_flavor = config->rcu_flavor,
-		.watchdog_ns = config->watchdog_ns,
-		.watchdog = config->watchdog,
-	};
-
-	if (to->size < DD_CONFIG_SIZE_0)
-		return -EINVAL;
-	memcpy(to, &all, to->size < sizeof all ? to->size : sizeof all);
-	return 0;
-}
-
-/* ---- DEFER_DROP_OPTIONS ---------------------------------------------------------------------- */
-
-struct choice {
-	const char *name;
-	uint64_t value;
-};
-
-struct option {
-	const char *name;
-	bool (*set)(struct dd_config *config, uint64_t value);
-	bool (*set_text)(struct dd_config *config, const char *text);
-	const struct choice *choices; /* words it takes, ended by a NULL name; or NULL */
-	const char *accepted;
-};
-
-static const struct choice none[] = {{"none", DEFER_DROP_NO_LANES}, {NULL, 0}};
-static const struct choice never[] = {{"never", DEFER_DROP_NEVER}, {NULL, 0}};
-static const struct choice schedulings[] = {
-	{"other", DEFER_DROP_SCHEDULING_OTHER},
-	{"batch", DEFER_DROP_SCHEDULING_BATCH},
-	{"idle", DEFER_DROP_SCHEDULING_IDLE},
-	{"fifo", DEFER_DROP_SCHEDULING_FIFO},
-	{"rr", DEFER_DROP_SCHEDULING_RR},
-	{NULL, 0},
-};
-static const struct choice runners[] = {
-	{"worker", DEFER_DROP_RUNNER_WORKER},
-	{"caller", DEFER_DROP_RUNNER_CALLER},
-	{NULL, 0},
-};
-static const struct choice exits[] = {
-	{"drain", DEFER_DROP_AT_EXIT_DRAIN},
-	{"timed", DEFER_DROP_AT_EXIT_TIMED},
-	{"abandon", DEFER_DROP_AT_EXIT_ABANDON},
-	{NULL, 0},
-};
-static const struct choice forks[] = {
-	{"empty", DEFER_DROP_AT_FORK_EMPTY},
-	{"keep", DEFER_DROP_AT_FORK_KEEP},
-	{NULL, 0},
-};
-
-static const struct option options_known[] = {
-	{"queue_size", set_queue_size, NULL, NULL, "a power of two in 2..16777216"},
-	{"max_lanes", set_max_lanes, NULL, none, "1..1024 or none"},
-	{"worker_name", NULL, set_worker_name, NULL, "1 to 15 bytes"},
-	{"cpus", NULL, set_cpus, NULL, "CPUs of this machine, as 0-3,6"},
-	{"scheduling", set_scheduling, NULL, schedulings, "other, batch, idle, fifo or rr"},
-	{"scheduling_priority", set_scheduling_priority, NULL, NULL, "1..99"},
-	{"niceness", set_niceness, NULL, NULL, "-20..19"},
-	{"runner", set_runner, NULL, runners, "worker or caller"},
-	{"at_exit", set_at_exit, NULL, exits, "drain, timed or abandon"},
-	{"at_fork", set_at_fork, NULL, forks, "empty or keep"},
-	{"exit_timeout_ns", set_exit_timeout_ns, NULL, NULL, "1..2^62"},
-	{"stack_size_bytes", set_stack_size_bytes, NULL, NULL, "PTHREAD_STACK_MIN..2^32"},
-	{"quiet_spell_ns", set_quiet_spell_ns, NULL, never, "1000000..2^62 or never"},
-	{"longest_nap_ns", set_longest_nap_ns, NULL, NULL, "1000..1000000000"},
-	{"max_bytes", set_max_bytes, NULL, NULL, "1..2^62"},
-	{"high_drops", set_high_drops, NULL, NULL, "1..2^62"},
-	{"low_drops", set_low_drops, NULL, NULL, "1..2^62"},
-	{"high_bytes", set_high_bytes, NULL, NULL, "1..2^62"},
-	{"low_bytes", set_low_bytes, NULL, NULL, "1..2^62"},
-	{"watermark_interval_ns", set_watermark_interval_ns, NULL, NULL, "1000..2^62"},
-	{"watchdog_ns", set_watchdog_ns, NULL, NULL, "1000000..2^62"},
-};
-
-#define OPTIONS_KNOWN (sizeof options_known / sizeof options_known[0])
-#define OPTION_BYTES  (DD_CPUS_BYTES + 32) /* with the final 0 */
-
-_Static_assert(OPTION_BYTES == 288, "what is accepted says so");
-
-static const char names_known[] =
-	"a name among queue_size, max_lanes, worker_name, cpus, scheduling, scheduling_priority, "
-	"niceness, runner, at_exit, at_fork, exit_timeout_ns, stack_size_bytes, quiet_spell_ns, "
-	"longest_nap_ns, max_bytes, high_drops, low_drops, high_bytes, low_bytes, "
-	"watermark_interval_ns, watchdog_ns, followed by = and a value";
-
-/* A whole number in decimal, or a word among the choices. */
-static bool parse_value(const struct option *option, const char *text, uint64_t *value)
-{
-	char *end;
-
-	for (const struct choice *at = option->choices; at && at->name; at++) {
-		if (strcmp(at->name, text))
-			continue;
-		*value = at->value;
-		return true;
-	}
-	/* Of options that are choices, the numbers are not for people. */
-	if (option->choices && option->choices != none && option->choices != never)
-		return false;
-	if (!isdigit((unsigned char)text[0]) && !(text[0] == '-' && option->set == set_niceness))
-		return false;
-	errno = 0;
-	*value = option->set == set_niceness ? (uint64_t)strtoll(text, &end, 10)
-					     : strtoull(text, &end, 10);
-	/* The values that words stand for are not taken as numbers. */
-	return !errno && !*end &&
-	       !(option->choices && *value >= DEFER_DROP_NO_LANES &&
-		       (option->choices == none || *value == DEFER_DROP_NEVER));
-}
-
-/* Applies one name=value. Returns NULL, or what would have been accepted. */
-static const char *apply(struct dd_config *config, const char *name, const char *text)
-{
-	struct dd_config changed = *config;
-
-	for (size_t i = 0; i < OPTIONS_KNOWN; i++) {
-		const struct option *option = &options_known[i];
-		uint64_t value;
-
-		if (strcmp(option->name, name))
-			continue;
-		if (option->set_text ? !option->set_text(&changed, text)
-				     : !parse_value(option, text, &value) ||
-					       !option->set(&changed, value))
-			return option->accepted;
-		*config = changed;
-		return NULL;
-	}
-	return names_known;
-}
-
-/*
- * Where an option ends: at a comma, unless a digit follows, which no name begins with and a list of
- * CPUs goes on with.
- */
-static const char *option_end(const char *at)
-{
-	while (*at && !(*at == ',' && !isdigit((unsigned char)at[1])))
-		at++;
-	return at;
-}
-
-static void apply_all(struct dd_config *config, const char *options,
-	void (*report)(const char *option, const char *accepted))
-{
-	for (const char *at = options; *at;) {
-		const char *end = option_end(at);
-		size_t length = (size_t)(end - at);
-		bool is_whole = length < OPTION_BYTES;
-		char option[OPTION_BYTES];
-		const char *accepted = is_whole ? names_known : "at most 287 bytes";
-		char *value;
-
-		length = is_whole ? length : sizeof option - 1;
-		memcpy(option, at, length);
-		option[length] = 0;
-		value = strchr(option, '=');
-		/* Of a number that was cut off the rest is another number. */
-		if (value && is_whole) {
-			*value = 0;
-			accepted = apply(config, option, value + 1);
-			*value = '=';
-		}
-		if (accepted && length)
-			report(option, accepted);
-		at = *end ? end + 1 : end;
-	}
-}
-
-void dd_config_override(struct dd_config *config, const char *options,
-	void (*report)(const char *option, const char *accepted))
-{
-	struct dd_config before = *config;
-	int errno_before = errno;
-
-	apply_all(config, options, report);
-	if (!has_priority_as_due(config)) {
-		report(options,
-			"scheduling_priority with scheduling fifo or rr, and with no other");
-		config->scheduling = before.scheduling;
-		config->scheduling_priority = before.scheduling_priority;
-	}
-	if (!has_timeout_as_due(config)) {
-		report(options, "exit_timeout_ns with at_exit timed, and with no other");
-		config->at_exit = before.at_exit;
-		config->exit_timeout_ns = before.exit_timeout_ns;
-	}
-	if (!has_marks_as_due(config)) {
-		report(options,
-			"high marks above low ones, in a program that has a watermark function");
-		config->high_drops = before.high_drops;
-		config->low_drops = before.low_drops;
-		config->high_bytes = before.high_bytes;
-		config->low_bytes = before.low_bytes;
-	}
-	errno = errno_before;
+	return policies[values->scheduling];
 }

@@ -1,71 +1,145 @@
 /* SPDX-License-Identifier: MIT
  *
- * The configuration of a queue: built-in values, checks, and DEFER_DROP_OPTIONS.
+ * The configuration of a queue. One table has a row for each field: from it come the built-in
+ * values, the checks, comparisons, the messages, and what DEFER_DROP_OPTIONS takes (environment.h).
+ * A new field takes a row, and a place in struct defer_drop_config.
  */
 #ifndef DD_CONFIG_H
 #define DD_CONFIG_H
 
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <sched.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "defer_drop.h"
+
+struct dd_line; /* report.h */
 
 #define DD_MAX_QUEUE_SIZE (UINT32_C(1) << 24)
 #define DD_MAX_LANES      1024
 #define DD_NAME_BYTES     16 /* with the final 0: the kernel's limit for a thread's name */
 #define DD_CPUS_BYTES     256
 
-/* A configuration that was checked, every value filled in. It owns its strings. */
-struct dd_config {
-	uint32_t queue_size;
-	uint32_t max_lanes; /* 0: none */
-	uint32_t scheduling;
-	uint32_t scheduling_priority;
-	int32_t niceness;
-	uint32_t runner;
-	uint32_t at_exit;
-	uint32_t at_fork;
-	uint64_t exit_timeout_ns;
-	uint64_t stack_size_bytes; /* 0: the system's */
-	uint64_t quiet_spell_ns;
-	uint64_t longest_nap_ns;
-	uint64_t max_bytes;
-	uint64_t high_drops; /* 0: no mark, like high_bytes */
-	uint64_t low_drops;
-	uint64_t high_bytes;
-	uint64_t low_bytes;
-	uint64_t watermark_interval_ns;
-	defer_drop_watermark_fn watermark;
-	defer_drop_error_fn error;
-	void *context;
-	const struct rcu_flavor_struct *rcu_flavor;
-	uint64_t watchdog_ns; /* 0: no watchdog */
-	defer_drop_watchdog_fn watchdog;
-	char worker_name[DD_NAME_BYTES];
-	char cpus[DD_CPUS_BYTES]; /* "": those of the starter */
+/* The strings that a configuration owns. */
+struct dd_config_text {
+	char name[DD_NAME_BYTES];
+	char cpus[DD_CPUS_BYTES];
 };
 
-/* Fills in what the caller left out. asked may be NULL. Returns 0, -EINVAL, -E2BIG. */
+/*
+ * A configuration that was checked. Its strings point into text; values.cpus is NULL if there is no
+ * list. Once made, it has no field left to be resolved: runner and at_fork are not DEFAULT,
+ * exit_timeout_ns and the low marks are not UNSET. scheduling is as it was given, because its
+ * default depends on the thread that starts the worker.
+ */
+struct dd_config {
+	struct defer_drop_config values;
+	struct dd_config_text text;
+};
+
+/* Makes a configuration of what was asked, NULL for the built-in one. Returns 0, -EINVAL, -E2BIG.
+ * Whether liburcu is there is not checked. */
 int dd_config_make(const struct defer_drop_config *asked, struct dd_config *config);
 
-/*
- * Applies options, a list of name=value, to a configuration. What is wrong changes nothing and is
- * reported, one line each, through report.
- */
-void dd_config_override(struct dd_config *config, const char *options,
-	void (*report)(const char *option, const char *accepted));
+/* Copies one, with its strings. */
+void dd_config_copy(struct dd_config *to, const struct dd_config *from);
 
 bool dd_config_is_equal(const struct dd_config *a, const struct dd_config *b);
 
-/* Writes it in the public form. Returns 0 or -EINVAL, where to->size is too small. */
+/* Fills in as much of the public struct as its size says, and sets that to how much it was. The
+ * strings are the configuration's. Returns 0, or -EINVAL if to->size is too small. */
 int dd_config_show(const struct dd_config *config, struct defer_drop_config *to);
 
-/* Reads a list as "0-3,6". False where it is none, or names no CPU below CPU_SETSIZE. */
+/* Reads a list as "0-3,6". False if it is none, or names a CPU that is not below CPU_SETSIZE. */
 bool dd_cpus_parse(const char *list, cpu_set_t *cpus);
 
 /* SCHED_OTHER and so on, for a scheduling other than the default. */
-int dd_config_policy(const struct dd_config *config);
+int dd_config_policy(const struct defer_drop_config *values);
+
+/* ---- The table, for the parser --------------------------------------------------------------- */
+
+enum dd_option_kind {
+	DD_COUNT,   /* a number; may end in k, M or G */
+	DD_POWER,   /* a count that is a power of two */
+	DD_SIGNED,  /* a number that may be negative */
+	DD_TIME,    /* in ns; may have a unit */
+	DD_CHOICE,  /* one of its words */
+	DD_NAME,    /* a string */
+	DD_CPUS,    /* a string, a list of CPUs */
+	DD_POINTER, /* the program's: each one is right */
+};
+
+/* Who decides. */
+enum dd_option_owner {
+	DD_OF_ENVIRONMENT,    /* DEFER_DROP_OPTIONS overrides the program */
+	DD_OF_PROGRAM_IF_SET, /* it does unless the program has set another value than the built-in */
+	DD_OF_PROGRAM,        /* it does not */
+};
+
+/* A value that is written as a word, within the range or beyond. */
+struct dd_word {
+	const char *text; /* NULL after the last */
+	uint64_t value;
+};
+
+/* Values are passed around as 64 bits: those of signed fields extended, those of strings and
+ * pointers as addresses. */
+struct dd_option {
+	const char *name;
+	/* Small, so that what a program maps but never reads takes no page more. */
+	uint16_t offset; /* of the field in struct defer_drop_config */
+	uint8_t bytes;   /* of the field */
+	uint8_t kind;    /* enum dd_option_kind */
+	uint8_t owner;   /* enum dd_option_owner */
+	uint8_t rule;    /* that this field must fulfil together with others, or 0 */
+	uint64_t least;  /* of numbers and times */
+	uint64_t most;
+	uint64_t built_in;
+	const char *built_in_text;   /* of strings, instead of built_in */
+	const struct dd_word *words; /* or NULL */
+};
+
+extern const struct dd_option dd_options[];
+extern const unsigned dd_options_count;
+
+/* The value of a field. */
+uint64_t dd_option_value(const struct dd_option *option, const struct defer_drop_config *values);
+
+uint64_t dd_option_built_in(const struct dd_option *option);
+
+/* True if the field may have this value. */
+bool dd_option_accepts(const struct dd_option *option, uint64_t value);
+
+/* Sets the field to a value that it accepts. A string is copied. */
+void dd_option_set(const struct dd_option *option, struct dd_config *config, uint64_t value);
+
+/* Adds a value to a line, in the form that the environment takes it in. */
+void dd_option_show(const struct dd_option *option, uint64_t value, struct dd_line *line);
+
+/* Reads such a form. False if the field does not accept the value. A string stays where it is. */
+bool dd_option_parse(const struct dd_option *option, const char *text, uint64_t *value);
+
+/* Adds what is accepted: "1..1024", say. */
+void dd_option_show_range(const struct dd_option *option, struct dd_line *line);
+
+/* The values that were asked for, unchecked; all that asked does not have are built in. Returns 0,
+ * -EINVAL, -E2BIG. */
+int dd_config_take(const struct defer_drop_config *asked, struct defer_drop_config *values);
+
+/* Replaces DEFAULT and UNSET by what they stand for. */
+void dd_config_resolve(struct defer_drop_config *values);
+
+/* The rules are numbered from 1 on. Returns the first one above `after` that the fields break
+ * together, or 0. */
+unsigned dd_config_broken_rule(const struct defer_drop_config *values, unsigned after);
+
+/* Adds the fields of a rule with their values, and what it wants of them. */
+void dd_rule_show_fields(
+	unsigned rule, const struct defer_drop_config *values, struct dd_line *line);
+const char *dd_rule_wants(unsigned rule);
 
 #endif

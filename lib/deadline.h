@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Deadlines: absolute nanoseconds of CLOCK_MONOTONIC; DEFER_DROP_FOREVER never comes.
+ * Deadlines: absolute nanoseconds of CLOCK_MONOTONIC. Two are special: DEFER_DROP_FOREVER never
+ * comes, and 0 has always come: its call looks once and does not wait.
  */
 #ifndef DD_DEADLINE_H
 #define DD_DEADLINE_H
@@ -32,12 +33,20 @@ static inline int dd_timeout_check(uint64_t timeout_ns)
 /* For a timeout that was checked. The clock stays below 2^62 until the year 2116 of uptime. */
 static inline uint64_t dd_deadline_after(uint64_t timeout_ns)
 {
-	return timeout_ns == DEFER_DROP_FOREVER ? DEFER_DROP_FOREVER : dd_now_ns() + timeout_ns;
+	if (!timeout_ns || timeout_ns == DEFER_DROP_FOREVER)
+		return timeout_ns;
+	return dd_now_ns() + timeout_ns;
+}
+
+/* The answer of a call whose deadline has come. */
+static inline int dd_deadline_error(uint64_t deadline_ns)
+{
+	return deadline_ns ? -ETIMEDOUT : -EAGAIN;
 }
 
 static inline bool dd_deadline_has_come(uint64_t deadline_ns)
 {
-	return deadline_ns != DEFER_DROP_FOREVER && dd_now_ns() >= deadline_ns;
+	return !deadline_ns || (deadline_ns != DEFER_DROP_FOREVER && dd_now_ns() >= deadline_ns);
 }
 
 static inline struct timespec dd_deadline_timespec(uint64_t deadline_ns)

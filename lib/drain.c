@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Waiting until drops are destroyed: by a flush, or by destroying them, where the caller drains.
+ * Waiting until drops are destroyed; and destroying them, by callers that drain.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -9,33 +9,50 @@
 #include "worker.h"
 
 /*
- * Runs destructors on this thread until the position has passed. generation: in which the position
- * was taken. Returns 0, -ETIMEDOUT, -ESTALE where one of them has forked and this is the child, or
- * -EINPROGRESS where another thread closes the queue.
+ * By the thread that has the seat: destroys until the position has passed, or others are to have a
+ * turn. generation: in which the position was taken. Returns -EINPROGRESS, or -ESTALE if a
+ * destructor has forked and this is the child.
  */
 static int drain_to(
 	struct dd_lane *lane, uint64_t position, uint64_t deadline_ns, uint32_t generation)
 {
 	struct defer_drop_queue *queue = lane->queue;
+	int result = -EINPROGRESS;
 	DD_RUNNING(frame);
-	int result = dd_consumer_enter(queue, &frame, deadline_ns);
 
-	if (result)
-		return result;
-	while (!result) {
+	dd_running_enter(&frame, queue);
+	while (result == -EINPROGRESS) {
 		if (queue->generation != generation)
 			result = -ESTALE; /* positions of the parent mean nothing here */
-		else if (dd_ring_is_past(&lane->ring, position))
+		else if (dd_ring_is_past(&lane->ring, position) ||
+			 dd_queue_state(queue) >= DD_CLOSING || dd_deadline_has_come(deadline_ns))
 			break;
-		else if (dd_queue_state(queue) != DD_OPEN)
-			result = -EINPROGRESS;
-		else if (dd_deadline_has_come(deadline_ns))
-			result = -ETIMEDOUT;
-		else if (!dd_run_turn(lane, 1, deadline_ns) &&
-			 dd_worker_linger(queue, &frame, deadline_ns))
-			return -ETIMEDOUT;
+		else if (!dd_run_turn(lane, 1, deadline_ns)) {
+			dd_worker_linger(queue, &frame, deadline_ns);
+			return result;
+		}
 	}
 	dd_consumer_leave(queue, &frame);
+	return result;
+}
+
+/* Waits for other callers that drain, or drains, until the queue closes. As dd_wait. */
+static int wait_or_drain(
+	struct dd_lane *lane, uint64_t position, uint64_t deadline_ns, uint32_t generation)
+{
+	int result;
+
+	while ((result = dd_wait_poll(lane, position)) == -EINPROGRESS) {
+		if (dd_deadline_has_come(deadline_ns))
+			return -ETIMEDOUT;
+		if (dd_queue_state(lane->queue) >= DD_CLOSING)
+			return dd_wait(lane, position, deadline_ns);
+		if (!dd_wait_for_seat(lane, position, deadline_ns))
+			continue;
+		result = drain_to(lane, position, deadline_ns, generation);
+		if (result != -EINPROGRESS)
+			return result;
+	}
 	return result;
 }
 
@@ -48,21 +65,18 @@ static int wait_until(
 	if (result != -EINPROGRESS)
 		return result;
 	if (dd_deadline_has_come(deadline_ns))
-		return -ETIMEDOUT;
+		return dd_deadline_error(deadline_ns);
 	if (dd_grace_is_reading(&queue->grace))
 		return -EDEADLK;
-	if (queue->config.runner == DEFER_DROP_RUNNER_CALLER) {
-		result = drain_to(lane, position, deadline_ns, generation);
-		if (result != -EINPROGRESS)
-			return result;
-	}
+	if (dd_queue_waits_drain(queue))
+		return wait_or_drain(lane, position, deadline_ns, generation);
 	result = dd_worker_ensure(queue);
 	return result ? result : dd_wait(lane, position, deadline_ns);
 }
 
-int dd_queue_wait(struct dd_lane *lane, uint64_t position, uint64_t timeout_ns)
+int dd_queue_wait(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns)
 {
-	return wait_until(lane, position, dd_deadline_after(timeout_ns), lane->queue->generation);
+	return wait_until(lane, position, deadline_ns, lane->queue->generation);
 }
 
 /* Its frame is large: those who must not come here are told so by their own, see escape.h. */
@@ -93,51 +107,41 @@ int defer_drop_queue_flush(struct defer_drop_queue *queue, uint64_t timeout_ns)
 	return flush(queue, dd_deadline_after(timeout_ns));
 }
 
-static void count_remaining(struct defer_drop_queue *queue, struct defer_drop_drained *drained)
-{
-	struct defer_drop_stats stats = {.size = sizeof stats};
-
-	defer_drop_queue_stats(queue, &stats);
-	drained->remaining = stats.backlog;
-}
-
 static int drain(struct defer_drop_queue *queue, uint64_t max_drops, uint64_t deadline_ns,
-	uint64_t *ran_total)
+	uint64_t *destroyed)
 {
 	DD_RUNNING(frame);
 	uint64_t ran;
 
-	if (!dd_seat_try(&queue->consumer_seat))
+	if (!dd_seat_ask(&queue->consumer_seat))
 		return -EBUSY;
 	dd_running_enter(&frame, queue);
 	dd_worker_look(queue);
 	do {
-		ran = dd_worker_round(queue, max_drops - *ran_total, deadline_ns);
-		*ran_total += ran;
-	} while (ran && *ran_total < max_drops && !dd_deadline_has_come(deadline_ns));
+		ran = dd_worker_round(queue, max_drops - *destroyed, deadline_ns);
+		*destroyed += ran;
+	} while (ran && *destroyed < max_drops && !dd_deadline_has_come(deadline_ns));
 	dd_consumer_leave(queue, &frame);
 	return 0;
 }
 
-int defer_drop_queue_drain(struct defer_drop_queue *queue, uint64_t max_drops, uint64_t budget_ns,
-	struct defer_drop_drained *drained)
+int defer_drop_queue_drain(
+	struct defer_drop_queue *queue, uint64_t max_drops, uint64_t budget_ns, uint64_t *destroyed)
 {
-	struct defer_drop_drained ignored;
+	uint64_t ignored;
 	int result = dd_timeout_check(budget_ns);
 
+	destroyed = destroyed ? destroyed : &ignored;
+	*destroyed = 0;
 	if (queue && !result)
 		result = dd_queue_open(queue);
-	if (!queue || queue->config.runner != DEFER_DROP_RUNNER_CALLER)
+	if (!queue || dd_queue_has_worker(queue))
 		return -EINVAL;
 	if (!result && dd_is_running(queue))
 		result = -EDEADLK;
-	if (!result && dd_queue_state(queue) != DD_OPEN)
+	if (!result && dd_queue_state(queue) >= DD_CLOSING)
 		result = -ESHUTDOWN;
 	if (result)
 		return result;
-	drained = drained ? drained : &ignored;
-	drained->ran_total = 0;
-	result = drain(queue, max_drops, dd_deadline_after(budget_ns), &drained->ran_total);
-	count_remaining(queue, drained);
-	return result;
+	return drain(queue, max_drops, dd_deadline_after(budget_ns), destroyed);
 }

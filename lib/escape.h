@@ -3,9 +3,11 @@
  * Destructors that do not return: what is left of the consumer cannot go on, and must not be found
  * out by others who wait for ever. So it is said, and the process aborts.
  *
- * Who unwinds the stack, by the end of the thread or by an exception, comes by the frame of the
- * function that was running destructors (DD_RUNNING). Who jumps leaves that frame behind, which is
- * seen when the thread next enters the library off the fast path, or ends.
+ * A thread that unwinds the stack, because it ends or by an exception, comes by the frame of the
+ * function that was running destructors (DD_RUNNING). A jump leaves that frame behind. That is seen
+ * when the thread has overwritten the frame and next enters the library off the fast path, or when
+ * it ends. It is not seen before: a destructor may as well run on a stack that lies anywhere, a
+ * coroutine's in the frame of its caller, say, and depth proves nothing.
  */
 #ifndef DD_ESCAPE_H
 #define DD_ESCAPE_H
@@ -22,8 +24,7 @@ struct dd_running {
 	struct defer_drop_queue *queue; /* NULL: not entered, or left */
 	struct dd_running *outer;
 	struct dd_lane *lane; /* the thread's in the default queue, put aside */
-	const void *outside;  /* its depth of before, to be restored, like the next two */
-	int cancel_state;
+	int cancel_state;     /* to be restored, like the next */
 	int errno_before;
 };
 
@@ -34,8 +35,8 @@ struct dd_running {
 /* The destructor that this thread was running for that queue did not return. */
 _Noreturn void dd_escape_report(struct defer_drop_queue *queue, const char *how);
 
-/* Does the thread, which is running destructors, do so no more? stack: the present depth. */
-void dd_escape_look(const void *stack);
+/* Aborts if the thread, which was running destructors, certainly does so no more. */
+void dd_escape_look(void);
 
 static inline void dd_escape_catch(struct dd_running *frame)
 {

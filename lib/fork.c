@@ -41,19 +41,27 @@ static void survive_nested(struct defer_drop_queue *queue, bool is_kept)
 	atomic_store_explicit(&queue->nested_abandoned_total, 0, memory_order_relaxed);
 }
 
-/* What the parent had begun to shut down is shut down in the child. */
+/*
+ * What the parent had begun to shut down is shut down in the child. What it had stopped is stopped,
+ * unless the worker was to leave and is the thread that forked: nobody waits for it to leave here.
+ */
 static void survive_state(struct defer_drop_queue *queue, bool is_exiting)
 {
 	uint32_t attention = 0;
 
-	if (is_exiting || dd_queue_state(queue) != DD_OPEN) {
+	if (is_exiting || dd_queue_state(queue) >= DD_CLOSING) {
 		atomic_store_explicit(&queue->state, DD_JOINED, memory_order_relaxed);
 		attention |= DD_CLOSED;
+	} else if (is_own_worker(queue)) {
+		atomic_store_explicit(&queue->state, DD_OPEN, memory_order_relaxed);
 	}
+	queue->has_stopper = false;
+	/* It is the parent's: what it counts goes to whoever reads it there. */
+	queue->config.values.pending_eventfd = -1;
 	queue->is_fenced = !dd_membarrier_register();
 	if (queue->is_fenced)
 		attention |= DD_FENCED;
-	if (queue->config.runner == DEFER_DROP_RUNNER_WORKER && !is_own_worker(queue)) {
+	if (dd_queue_has_worker(queue) && !is_own_worker(queue)) {
 		atomic_store_explicit(&queue->has_thread, false, memory_order_relaxed);
 		attention |= DD_ASLEEP;
 	}
@@ -64,7 +72,7 @@ static void survive_state(struct defer_drop_queue *queue, bool is_exiting)
 
 void dd_queue_survive(struct defer_drop_queue *queue, bool is_exiting)
 {
-	bool is_kept = queue->config.at_fork == DEFER_DROP_AT_FORK_KEEP;
+	bool is_kept = queue->config.values.at_fork == DEFER_DROP_AT_FORK_KEEP;
 
 	/* Locked by this thread, which has another number here: made anew, not unlocked. */
 	pthread_mutex_init(&queue->control, NULL);
@@ -74,9 +82,10 @@ void dd_queue_survive(struct defer_drop_queue *queue, bool is_exiting)
 	queue->generation++;
 	is_kept = dd_grace_survive(&queue->grace, is_own_worker(queue)) && is_kept;
 	survive_state(queue, is_exiting);
-	is_kept = is_kept && dd_queue_state(queue) == DD_OPEN;
+	is_kept = is_kept && dd_queue_state(queue) <= DD_STOPPED;
 	survive_nested(queue, is_kept);
 	dd_lanes_survive(queue, is_kept);
+	queue->completion_waiters = NULL;
 	dd_watch_forget(queue);
 	dd_watchdog_survive(queue);
 	atomic_store_explicit(&queue->wakes_total, 0, memory_order_relaxed);

@@ -5,9 +5,9 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "environment.h"
 #include "once.h"
 #include "push.h"
 #include "registry.h"
@@ -28,45 +28,31 @@ static _Atomic(bool) is_open;
 /* What the environment says wrongly is reported once, however often the queue fails to open. */
 static bool has_told; /* under the registry's lock */
 
-static void report(const char *option, const char *accepted)
+static void make_config(
+	const struct defer_drop_config *asked, struct dd_config *config, bool is_told)
 {
-	if (has_told)
-		return;
-	dd_report("DEFER_DROP_OPTIONS: %s: want %s", option, accepted);
-}
-
-static void ignore(const char *option, const char *accepted)
-{
-	(void)option;
-	(void)accepted;
-}
-
-/* What is asked for, overridden by the environment. */
-static int make_config(const struct defer_drop_config *asked, struct dd_config *config,
-	void (*tell)(const char *option, const char *accepted))
-{
-	const char *options = secure_getenv("DEFER_DROP_OPTIONS");
-	int result = dd_config_make(asked, config);
-
-	if (!result && options)
-		dd_config_override(config, options, tell);
-	return result;
+	dd_environment_apply(
+		config, asked, config->values.name, true, is_told ? dd_queue_tell : NULL);
 }
 
 /* The slots that are always there serve every ring that they are large enough for. */
 static int init(const struct dd_config *config)
 {
+	the_queue.id = DD_DEFAULT_ID;
 	return dd_queue_init(
-		&the_queue, config, config->queue_size <= DD_QUEUE_SIZE ? the_slots : NULL);
+		&the_queue, config, config->values.queue_size <= DD_QUEUE_SIZE ? the_slots : NULL);
 }
 
-/* Under the registry's lock. */
+/* Under the registry's lock: what was asked for, tuned by the environment. */
 static int make_first_config(const struct defer_drop_config *asked, struct dd_config *config)
 {
-	int result = dd_registry_is_over() ? -ESHUTDOWN : make_config(asked, config, report);
+	int result = dd_registry_is_over() ? -ESHUTDOWN : dd_config_make(asked, config);
 
-	has_told = has_told || !result;
-	return result;
+	if (result)
+		return result;
+	make_config(asked, config, !has_told);
+	has_told = true;
+	return 0;
 }
 
 /* Under the registry's lock. A first push, which nobody asked about sizes, makes do with less. */
@@ -78,9 +64,9 @@ static int open_lazily(void)
 	if (!result)
 		result = init(&config);
 	if (result == -ENOMEM) {
-		dd_report(
-			"no memory for queue_size=%u, it is %u", config.queue_size, DD_QUEUE_SIZE);
-		config.queue_size = DD_QUEUE_SIZE;
+		dd_report(NULL, "no memory for queue_size=%u, it is %u", config.values.queue_size,
+			DD_QUEUE_SIZE);
+		config.values.queue_size = DD_QUEUE_SIZE;
 		result = init(&config);
 	}
 	return result;
@@ -99,7 +85,7 @@ static int open_strictly(const struct defer_drop_config *asked)
 	if (result)
 		dd_watchdog_end(&the_queue);
 	if (result && the_queue.shared_slots)
-		dd_slots_unmap(the_queue.shared_slots, the_queue.config.queue_size);
+		dd_slots_unmap(the_queue.shared_slots, the_queue.config.values.queue_size);
 	if (result)
 		memset(&the_queue, 0, sizeof the_queue);
 	return result;
@@ -140,15 +126,16 @@ int dd_queue_open(struct defer_drop_queue *queue)
 static int start_opened(const struct defer_drop_config *asked)
 {
 	struct dd_config config;
-	int result = make_config(asked, &config, ignore);
+	int result = dd_config_make(asked, &config);
 
 	if (result)
 		return result;
-	if (dd_queue_state(&the_queue) != DD_OPEN)
+	make_config(asked, &config, false);
+	if (dd_queue_state(&the_queue) >= DD_CLOSING)
 		return -ESHUTDOWN;
 	if (!dd_config_is_equal(&config, &the_queue.config))
 		return -EALREADY;
-	return dd_worker_start(&the_queue, true);
+	return defer_drop_queue_start(&the_queue);
 }
 
 int defer_drop_start(const struct defer_drop_config *asked)
@@ -181,7 +168,7 @@ int defer_drop(void *object, defer_drop_fn destroy)
 
 int defer_drop_try(void *object, defer_drop_fn destroy)
 {
-	return dd_push(dd_self.lane, &the_queue, object, destroy, DD_TRY);
+	return dd_push(dd_self.lane, &the_queue, object, destroy, 0);
 }
 
 int defer_drop_timed(void *object, defer_drop_fn destroy, uint64_t timeout_ns)
@@ -199,6 +186,13 @@ int defer_drop_rcu(void *object, defer_drop_fn destroy)
 		dd_self.lane, &the_queue, object, dd_tagged(destroy, DD_GRACE), DEFER_DROP_FOREVER);
 }
 
+int defer_drop_bytes(void *object, defer_drop_fn destroy, uint64_t bytes)
+{
+	if (!bytes)
+		return defer_drop(object, destroy);
+	return dd_push_bytes(dd_self.lane, &the_queue, object, destroy, bytes);
+}
+
 int defer_drop_flush(void)
 {
 	return defer_drop_queue_flush(&the_queue, DEFER_DROP_FOREVER);
@@ -211,7 +205,7 @@ int defer_drop_flush_timed(uint64_t timeout_ns)
 
 int defer_drop_shutdown(void)
 {
-	return defer_drop_queue_shutdown(&the_queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL);
+	return defer_drop_queue_shutdown(&the_queue, DEFER_DROP_FOREVER);
 }
 
 uint32_t defer_drop_version(void)

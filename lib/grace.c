@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <urcu/urcu-memb.h>
 
 #include "grace_thread.h"
@@ -64,6 +65,7 @@ static void *wait_for_grace_periods(void *argument)
 
 	/* Its own name, or it would take a descriptor. */
 	pthread_setname_np(pthread_self(), "defer_drop-rcu");
+	shared->thread_id = gettid();
 	dd_grace_thread_run(shared, shared->flavor->update_synchronize_rcu);
 	end_use(shared->flavor);
 	if (dd_grace_thread_let_go(shared))
@@ -82,7 +84,7 @@ static struct dd_grace_thread *start(struct defer_drop_queue *queue)
 		return NULL;
 	pthread_mutex_init(&shared->lock, NULL);
 	shared->flavor = queue->grace.flavor;
-	dd_grace_thread_init(shared, &queue->park);
+	dd_grace_thread_init(shared, &queue->park, queue->config.values.pending_eventfd);
 	begin_use(shared->flavor);
 	if (!dd_thread_create(&shared->thread, NULL, wait_for_grace_periods, shared))
 		return shared;
@@ -167,7 +169,8 @@ static void begin(struct defer_drop_queue *queue, bool may_wait)
 	note_cover(queue);
 	dd_count(&grace->begun_total);
 	grace->is_running = true;
-	if (!grace->thread)
+	/* A stopped queue, which callers drain, has no threads. */
+	if (!grace->thread && dd_queue_state(queue) != DD_STOPPED)
 		grace->thread = start(queue);
 	if (grace->thread) {
 		dd_grace_thread_ask(grace->thread);
@@ -261,6 +264,15 @@ void dd_grace_rest(struct defer_drop_queue *queue, uint64_t deadline_ns)
 	dd_grace_collect(queue, may_wait);
 }
 
+bool dd_grace_hurry(struct defer_drop_queue *queue)
+{
+	struct dd_grace *grace = &queue->grace;
+
+	if (grace->wanted_since_ns)
+		begin(queue, false);
+	return !grace->is_running || grace->thread;
+}
+
 void dd_grace_enter(struct dd_grace *grace)
 {
 	grace->has_worker = true;
@@ -306,6 +318,30 @@ int dd_grace_init(struct dd_grace *grace, const struct rcu_flavor_struct *flavor
 	return 0;
 }
 
+int dd_grace_stop(struct defer_drop_queue *queue, uint64_t deadline_ns)
+{
+	struct dd_grace *grace = &queue->grace;
+	struct dd_grace_thread *shared = grace->thread;
+
+	/* For good, in place of the threads that end: a process that forks now has waited for readers,
+	 * and its child does not have them. */
+	if (atomic_load_explicit(&grace->is_used, memory_order_relaxed))
+		begin_use(grace->flavor);
+	if (!shared)
+		return 0;
+	while (!dd_grace_thread_has_passed(shared)) {
+		if (dd_queue_state(queue) != DD_STOPPED)
+			return -ESHUTDOWN;
+		if (dd_deadline_has_come(deadline_ns))
+			return -ETIMEDOUT;
+		dd_bell_rest(&queue->park.bell, deadline_ns);
+	}
+	if (grace->is_running)
+		take_cover(queue);
+	dd_grace_end(grace);
+	return 0;
+}
+
 void dd_grace_end(struct dd_grace *grace)
 {
 	struct dd_grace_thread *shared = grace->thread;
@@ -317,7 +353,7 @@ void dd_grace_end(struct dd_grace *grace)
 	if (grace->is_running)
 		pthread_detach(shared->thread);
 	else
-		dd_thread_join(shared->thread);
+		dd_thread_join(shared->thread, &shared->thread_id);
 	if (dd_grace_thread_let_go(shared))
 		dispose(shared);
 	grace->thread = NULL;

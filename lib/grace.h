@@ -51,7 +51,7 @@ struct dd_grace {
 /* Before a push after a grace period: 0 or -ENOTSUP. */
 int dd_grace_use(struct dd_grace *grace);
 
-/* Would that be 0, and change nothing? */
+/* True if dd_grace_use would return 0 without writing. */
 static inline bool dd_grace_is_ready(struct dd_grace *grace)
 {
 	return atomic_load_explicit(&grace->is_used, memory_order_relaxed);
@@ -78,6 +78,12 @@ void dd_grace_collect(struct defer_drop_queue *queue, bool may_wait);
 /* Waits for that, until the bell is rung or the deadline comes. */
 void dd_grace_rest(struct defer_drop_queue *queue, uint64_t deadline_ns);
 
+/*
+ * By a caller that stops draining: begins a grace period that is wanted. False if nobody will tell
+ * when that has passed, because no thread can be had.
+ */
+bool dd_grace_hurry(struct defer_drop_queue *queue);
+
 /* By the worker, when it begins and ends. */
 void dd_grace_enter(struct dd_grace *grace);
 void dd_grace_leave(struct dd_grace *grace);
@@ -91,6 +97,12 @@ void dd_grace_be_quiescent(struct dd_grace *grace);
 
 /* flavor: as configured. Returns 0 or -ENOTSUP. */
 int dd_grace_init(struct dd_grace *grace, const struct rcu_flavor_struct *flavor);
+
+/*
+ * In place of a consumer, which there is none of: ends the thread, once the grace period that it
+ * waits for has passed. Returns 0, -ETIMEDOUT, or -ESHUTDOWN if the queue is not stopped any more.
+ */
+int dd_grace_stop(struct defer_drop_queue *queue, uint64_t deadline_ns);
 
 /* When the consumer has finished. */
 void dd_grace_end(struct dd_grace *grace);

@@ -44,6 +44,12 @@ void dd_grace_rest(struct defer_drop_queue *queue, uint64_t deadline_ns)
 	(void)deadline_ns;
 }
 
+bool dd_grace_hurry(struct defer_drop_queue *queue)
+{
+	(void)queue;
+	return true;
+}
+
 void dd_grace_enter(struct dd_grace *grace)
 {
 	(void)grace;
@@ -73,6 +79,13 @@ int dd_grace_init(struct dd_grace *grace, const struct rcu_flavor_struct *flavor
 {
 	(void)grace;
 	return flavor ? -ENOTSUP : 0;
+}
+
+int dd_grace_stop(struct defer_drop_queue *queue, uint64_t deadline_ns)
+{
+	(void)queue;
+	(void)deadline_ns;
+	return 0;
 }
 
 void dd_grace_end(struct dd_grace *grace)

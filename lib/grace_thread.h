@@ -16,6 +16,7 @@
 
 #include <pthread.h>
 
+#include "eventfd.h"
 #include "park.h"
 
 struct dd_grace_thread {
@@ -24,14 +25,18 @@ struct dd_grace_thread {
 	_Atomic(uint32_t) asked;  /* grace periods; a futex word. The consumer writes */
 	_Atomic(uint32_t) passed; /* likewise, the thread writes */
 	_Atomic(uint32_t) owners; /* who has not let go of this yet */
+	pid_t thread_id;          /* as gettid(2); the thread writes */
+	int pending_eventfd;      /* set once; or -1 */
 	pthread_mutex_t lock;     /* of the next */
 	struct dd_park *park;     /* the consumer's, or NULL: it has let go */
 };
 
 /* On zeroed memory, before the thread begins. */
-static inline void dd_grace_thread_init(struct dd_grace_thread *shared, struct dd_park *park)
+static inline void dd_grace_thread_init(
+	struct dd_grace_thread *shared, struct dd_park *park, int pending_eventfd)
 {
 	shared->park = park;
+	shared->pending_eventfd = pending_eventfd;
 	atomic_store_explicit(&shared->owners, 2, memory_order_relaxed);
 }
 
@@ -69,6 +74,8 @@ static inline void dd_grace_thread_finish(struct dd_grace_thread *shared, uint32
 	pthread_mutex_lock(&shared->lock);
 	if (shared->park)
 		dd_bell_ring(&shared->park->bell);
+	if (shared->park && shared->pending_eventfd >= 0)
+		dd_eventfd_signal(shared->pending_eventfd);
 	pthread_mutex_unlock(&shared->lock);
 }
 

@@ -25,10 +25,12 @@
 #include "defer_drop/guard.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "futex.h"
 #include "guard.h"
+#include "report.h"
 #include "trouble.h"
 
 /* In the public struct it is no C11 atomic, for the sake of C++. */
@@ -75,6 +77,8 @@ int defer_drop_guard_must_close(struct defer_drop_guard *guard)
 
 int defer_drop_guard_drop(struct defer_drop_guard *guard)
 {
+	if (!guard)
+		return -EINVAL;
 	if (defer_drop_guard_state(guard) == DEFER_DROP_GUARD_EMPTY)
 		return 0;
 	if (!defer_drop_guard_is_armed(guard) || guard->destroy_status)
@@ -87,7 +91,7 @@ int defer_drop_guard_drop(struct defer_drop_guard *guard)
 
 int defer_drop_guard_drop_on_error(struct defer_drop_guard *guard, int status)
 {
-	if (status)
+	if (status || !guard)
 		return defer_drop_guard_drop(guard);
 	defer_drop_guard_disarm(guard);
 	return 0;
@@ -152,16 +156,18 @@ static void lose(struct defer_drop_guard *guard, int error)
 	set_state(guard, DEFER_DROP_GUARD_OVER);
 }
 
+/* For the strategy's wait, which takes no deadlines. */
 static uint64_t time_left(uint64_t deadline_ns)
 {
-	uint64_t now_ns = dd_now_ns();
+	uint64_t now_ns;
 
-	if (deadline_ns == DEFER_DROP_FOREVER)
+	if (!deadline_ns || deadline_ns == DEFER_DROP_FOREVER)
 		return deadline_ns;
+	now_ns = dd_now_ns();
 	return deadline_ns > now_ns ? deadline_ns - now_ns : 0;
 }
 
-/* Waits until a guard is not pending. Returns 0, -ETIMEDOUT or what the strategy's wait answers. */
+/* Waits until a guard is not pending. Returns 0, -EAGAIN, -ETIMEDOUT or the strategy's error. */
 static int finish(struct defer_drop_guard *guard, uint64_t deadline_ns)
 {
 	const struct defer_drop_strategy *strategy = strategy_of(guard);
@@ -179,7 +185,10 @@ static int finish(struct defer_drop_guard *guard, uint64_t deadline_ns)
 	}
 	while (!result && !is_over(guard))
 		result = dd_futex_wait(state_of(guard), DEFER_DROP_GUARD_PENDING, deadline_ns);
-	return is_over(guard) ? 0 : result;
+	if (is_over(guard))
+		return 0;
+	/* One of them, whatever the strategy's wait had of the time. */
+	return result == -ETIMEDOUT || result == -EAGAIN ? dd_deadline_error(deadline_ns) : result;
 }
 
 /* Tells the status of guards none of which is pending: returns the first error, reports others. */
@@ -205,10 +214,18 @@ static int tell_statuses(struct defer_drop_guard *const *guards, size_t count)
 	return first;
 }
 
+static bool has_all(struct defer_drop_guard *const *guards, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!guards || !guards[i])
+			return false;
+	return true;
+}
+
 int defer_drop_guard_await(
 	struct defer_drop_guard *const *guards, size_t count, uint64_t timeout_ns)
 {
-	int result = dd_timeout_check(timeout_ns);
+	int result = has_all(guards, count) ? dd_timeout_check(timeout_ns) : -EINVAL;
 	uint64_t deadline_ns;
 
 	if (result)
@@ -222,15 +239,29 @@ int defer_drop_guard_await(
 	return result ? result : tell_statuses(guards, count);
 }
 
+/* Its scope is left in a reader that its object waits for: it can neither stay nor go. */
+_Noreturn static void fail_inside(const struct defer_drop_guard *guard)
+{
+	dd_report(NULL,
+		"%s:%u: the scope of a guard is left inside a read-side critical section, which %p "
+		"waits for",
+		guard->file, guard->line, guard->object);
+	abort();
+}
+
 void defer_drop_guard_leave(struct defer_drop_guard *guard)
 {
 	int result;
 
+	if (!guard)
+		return;
 	if (guard->forgotten)
 		dd_trouble_tell(DEFER_DROP_TROUBLE_FORGOTTEN, guard, 0);
 	result = defer_drop_guard_drop(guard);
 	/* The strategy cannot wait for it, but the guard is about to go. */
 	while (defer_drop_guard_is_pending(guard)) {
+		if (result == -EDEADLK)
+			fail_inside(guard);
 		dd_futex_wait(state_of(guard), DEFER_DROP_GUARD_PENDING, DEFER_DROP_FOREVER);
 		result = defer_drop_guard_await(&guard, 1, DEFER_DROP_FOREVER);
 	}

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include "completion.h"
 #include "guard.h"
 #include "handover.h"
 #include "registry.h"
@@ -39,7 +40,7 @@ void dd_slots_unmap(struct dd_slot *slots, uint64_t capacity)
 void dd_lane_init(struct dd_lane *lane, struct defer_drop_queue *queue, struct dd_slot *zeroed,
 	bool is_shared)
 {
-	uint64_t capacity = queue->config.queue_size;
+	uint64_t capacity = queue->config.values.queue_size;
 
 	dd_ring_init(&lane->ring, zeroed, capacity, is_shared);
 	lane->queue = queue;
@@ -54,7 +55,8 @@ void dd_lane_init(struct dd_lane *lane, struct defer_drop_queue *queue, struct d
 /* A lane and its slots in one mapping. NULL where there is no memory. */
 static struct dd_lane *map_lane(struct defer_drop_queue *queue)
 {
-	size_t bytes = sizeof(struct dd_lane) + sizeof(struct dd_slot) * queue->config.queue_size;
+	size_t bytes =
+		sizeof(struct dd_lane) + sizeof(struct dd_slot) * queue->config.values.queue_size;
 	struct dd_lane *lane = map(bytes);
 
 	if (!lane)
@@ -132,7 +134,7 @@ static struct dd_lane *own_lane(struct defer_drop_queue *queue)
 {
 	struct dd_lane *lane = dd_lane_take_over(queue);
 
-	if (lane || dd_queue_lanes(queue) > queue->config.max_lanes)
+	if (lane || dd_queue_lanes(queue) > queue->config.values.max_lanes)
 		return lane;
 	lane = map_lane(queue);
 	if (lane)
@@ -223,12 +225,14 @@ static bool is_mine(const struct dd_lane *lane)
 }
 
 /*
- * A drop that the child keeps tells nobody: its completion may lie on the stack of a thread that is
- * no more. Returns the bytes that it holds.
+ * A drop that the child keeps tells nobody: its completion may lie on the stack of a thread that
+ * the child does not have. The context that the completion kept stays. Returns the bytes that it
+ * holds.
  */
 static uint64_t strip(struct dd_options *options)
 {
-	options->completion = NULL;
+	options->pointer = options->word & DD_HAS_CONTEXT ? dd_options_context(options) : NULL;
+	options->word &= ~DD_HAS_COMPLETION;
 	return options->word & DD_BYTES;
 }
 
@@ -236,6 +240,21 @@ static uint64_t strip(struct dd_options *options)
 static void pass_over(void *guard)
 {
 	(void)guard;
+}
+
+/* A place in the list of nested drops: options, or a drop. Returns the bytes that it holds. */
+static uint64_t survive_place(struct dd_drop *place)
+{
+	struct dd_options options = {(uint64_t)(uintptr_t)place->destroy, place->object};
+	uint64_t bytes = 0;
+
+	if (dd_is_options(place->destroy)) {
+		bytes = strip(&options);
+		*place = (struct dd_drop){options.pointer, dd_options_word(&options)};
+	} else if (dd_untagged(place->destroy) == dd_guard_run) {
+		place->destroy = pass_over;
+	}
+	return bytes;
 }
 
 /* The drops made by the one that this thread is destroying. Returns the bytes that they hold. */
@@ -247,18 +266,9 @@ static uint64_t survive_nested(struct dd_lane *lane, bool is_kept)
 
 	while (!is_kept && dd_nested_take(&lane->nested, &options, &ignored))
 		;
-	for (struct dd_chunk *at = lane->nested.first; at; at = at->next) {
-		for (uint32_t i = at->begin; i < at->end; i++) {
-			struct dd_drop *drop = &at->drops[i];
-
-			if (dd_is_options(drop->destroy)) {
-				drop->object = NULL;
-				bytes += (uint64_t)(uintptr_t)drop->destroy & DD_BYTES;
-			} else if (dd_untagged(drop->destroy) == dd_guard_run) {
-				drop->destroy = pass_over;
-			}
-		}
-	}
+	for (struct dd_chunk *at = lane->nested.first; at; at = at->next)
+		for (uint32_t i = at->begin; i < at->end; i++)
+			bytes += survive_place(&at->drops[i]);
 	return bytes;
 }
 
@@ -287,9 +297,12 @@ static uint64_t survive_drops(struct dd_lane *lane, bool is_kept)
 	dd_ring_survive(ring, is_kept, running);
 	pairs = is_running && lane->current.width == 2;
 	for (uint64_t at = dd_plain_load(&ring->cursor); at != dd_ring_tail(ring); at++) {
+		struct dd_options options = dd_ring_options(ring, at);
+
 		if (!dd_ring_holds_options(ring, at))
 			continue;
-		bytes += dd_ring_strip(ring, at);
+		bytes += strip(&options);
+		dd_ring_set_options(ring, at, &options);
 		pairs++;
 	}
 	atomic_store_explicit(&ring->pairs_total, pairs, memory_order_relaxed);

@@ -81,7 +81,6 @@ struct dd_thread {
 	struct dd_tenancy tenancies[DD_TENANCIES];
 	struct dd_running *running;
 	struct dd_running entered; /* the innermost of those, to tell when its frame is gone */
-	const void *depth;         /* of its stack: destructors run deeper, unless they change it */
 	const struct defer_drop_queue *watched; /* whose watchdog it is, or NULL */
 	bool is_leaving;     /* its lanes are given back: it uses the shared ones */
 	bool has_overflowed; /* more queues than tenancies: further ones use the shared lane */
@@ -115,7 +114,7 @@ void dd_slots_unmap(struct dd_slot *slots, uint64_t capacity);
 static inline bool dd_is_running(const struct defer_drop_queue *queue)
 {
 	if (dd_unlikely(dd_self.running != NULL))
-		dd_escape_look(__builtin_frame_address(0));
+		dd_escape_look();
 	for (const struct dd_running *at = dd_self.running; at; at = at->outer)
 		if (at->queue == queue)
 			return true;

@@ -41,7 +41,7 @@ static void add(struct dd_nested *nested, const struct dd_drop *drop)
 int dd_nested_push(
 	struct dd_nested *nested, const struct dd_options *options, const struct dd_drop *drop)
 {
-	struct dd_drop first = {options->completion, dd_options_word(options)};
+	struct dd_drop first = {options->pointer, dd_options_word(options)};
 	int result = make_room(nested, options->word ? 2 : 1);
 
 	if (result)
@@ -79,7 +79,7 @@ bool dd_nested_take(struct dd_nested *nested, struct dd_options *options, struct
 	*drop = take(nested);
 	if (dd_is_options(drop->destroy)) {
 		options->word = (uint64_t)(uintptr_t)drop->destroy;
-		options->completion = drop->object;
+		options->pointer = drop->object;
 		*drop = take(nested);
 	}
 	drop->destroy = dd_untagged(drop->destroy);

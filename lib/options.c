@@ -16,9 +16,11 @@ _Static_assert(sizeof(struct dd_completion) == sizeof(struct defer_drop_completi
 	"the library's view of defer_drop_completion");
 
 /* Of the first version of the struct, to which later ones add. */
-#define DD_OPTIONS_SIZE_0 48
+#define DD_OPTIONS_SIZE_0 64
 
 _Static_assert(sizeof(struct defer_drop_options) == DD_OPTIONS_SIZE_0, "defer_drop_options");
+
+#define FLAGS ((uint32_t)(DEFER_DROP_AFTER_GRACE_PERIOD | DEFER_DROP_EXCEED_BUDGET))
 
 #define COUNT_MAX INT32_MAX
 
@@ -27,33 +29,52 @@ _Static_assert(sizeof(struct defer_drop_options) == DD_OPTIONS_SIZE_0, "defer_dr
 static int check(defer_drop_fn destroy, const struct defer_drop_options *options)
 {
 	const struct defer_drop_completion *completion = options->completion;
+	int destructors = (destroy != NULL) + (options->destroy_status != NULL) +
+			  (options->destroy_context != NULL);
 
-	if (options->destroy_status ? destroy != NULL : !dd_is_destructor(destroy))
+	if (destructors != 1 || (destroy && !dd_is_destructor(destroy)))
 		return -EINVAL;
-	if (options->flags & ~(uint32_t)DEFER_DROP_AFTER_GRACE_PERIOD)
+	if (options->context && !options->destroy_context)
+		return -EINVAL;
+	if (options->flags & ~FLAGS)
 		return -EINVAL;
 	if (options->bytes >= DEFER_DROP_BYTES_END)
 		return -EOVERFLOW;
 	return completion && completion->eventfd < -1 ? -EINVAL : 0;
 }
 
+/* Flags of a destructor that is no defer_drop_fn, which becomes that of the drop. */
+static uint64_t take_destructor(const struct defer_drop_options *options, struct dd_drop *drop)
+{
+	if (options->destroy_status) {
+		drop->destroy = (defer_drop_fn)(uintptr_t)options->destroy_status;
+		return DD_HAS_STATUS;
+	}
+	if (options->destroy_context) {
+		drop->destroy = (defer_drop_fn)(uintptr_t)options->destroy_context;
+		return DD_HAS_CONTEXT;
+	}
+	return 0;
+}
+
 /* The request without an object; a grace period alone needs no options, it has a tag. */
 static struct dd_request request_of(defer_drop_fn destroy, const struct defer_drop_options *options)
 {
 	struct dd_request request = {.drop = {NULL, destroy}, .ticket = options->ticket};
-	uint64_t word = options->bytes;
-
+	uint64_t word = options->bytes | take_destructor(options, &request.drop);
 	bool is_after_grace = options->flags & DEFER_DROP_AFTER_GRACE_PERIOD;
 
-	if (options->destroy_status) {
-		word |= DD_HAS_STATUS;
-		request.drop.destroy = (defer_drop_fn)(uintptr_t)options->destroy_status;
+	request.may_exceed = options->flags & DEFER_DROP_EXCEED_BUDGET;
+	request.options.pointer = options->context;
+	request.context = options->context;
+	if (options->completion) {
+		word |= DD_HAS_COMPLETION;
+		request.options.pointer = options->completion;
 	}
-	if (word || options->completion)
+	if (word)
 		request.options.word = word | DD_OPTIONS | (is_after_grace ? DD_AFTER_GRACE : 0);
 	else if (is_after_grace)
 		request.drop.destroy = dd_tagged(destroy, DD_GRACE);
-	request.options.completion = options->completion;
 	return request;
 }
 
@@ -75,6 +96,12 @@ static int make_request(struct defer_drop_queue *queue, defer_drop_fn destroy,
 
 /* ---- The byte budget ------------------------------------------------------------------------- */
 
+void dd_queue_give_bytes(struct defer_drop_queue *queue, uint64_t bytes)
+{
+	if (bytes && dd_budget_give(&queue->budget, bytes))
+		dd_budget_serve(queue);
+}
+
 static int wait_for_bytes(struct defer_drop_queue *queue, uint64_t bytes, uint64_t deadline_ns)
 {
 	struct dd_lane *lane = dd_lane_of(queue);
@@ -89,12 +116,16 @@ static int wait_for_bytes(struct defer_drop_queue *queue, uint64_t bytes, uint64
 	return result;
 }
 
-/* Takes bytes for a drop. A nested one gets them: the consumer cannot wait for itself. */
-static int take_bytes(struct defer_drop_queue *queue, uint64_t bytes, uint64_t deadline_ns)
+/*
+ * Takes bytes for a drop. A nested one gets them: the consumer cannot wait for itself. One that may
+ * exceed the budget gets them too, before those that wait: it must not.
+ */
+static int take_bytes(
+	struct defer_drop_queue *queue, uint64_t bytes, bool may_exceed, uint64_t deadline_ns)
 {
 	int result = 0;
 
-	if (dd_is_running(queue)) {
+	if (may_exceed || dd_is_running(queue)) {
 		dd_budget_add(&queue->budget, bytes);
 		return 0;
 	}
@@ -103,7 +134,7 @@ static int take_bytes(struct defer_drop_queue *queue, uint64_t bytes, uint64_t d
 	if (dd_is_closed(queue))
 		result = -ESHUTDOWN;
 	else if (dd_deadline_has_come(deadline_ns))
-		result = -ETIMEDOUT;
+		result = dd_deadline_error(deadline_ns);
 	else if (dd_grace_is_reading(&queue->grace))
 		result = -EDEADLK;
 	else
@@ -113,36 +144,47 @@ static int take_bytes(struct defer_drop_queue *queue, uint64_t bytes, uint64_t d
 	return result;
 }
 
-static uint64_t time_left(uint64_t deadline_ns)
-{
-	uint64_t now_ns;
-
-	if (deadline_ns == DEFER_DROP_FOREVER)
-		return DEFER_DROP_FOREVER;
-	now_ns = dd_now_ns();
-	return now_ns < deadline_ns ? deadline_ns - now_ns : 0;
-}
-
 static int push(
 	struct defer_drop_queue *queue, const struct dd_request *request, uint64_t deadline_ns)
 {
 	uint64_t bytes = request->options.word & DD_BYTES;
-	int result = bytes ? take_bytes(queue, bytes, deadline_ns) : 0;
+	int result = bytes ? take_bytes(queue, bytes, request->may_exceed, deadline_ns) : 0;
 
 	if (result)
 		return result;
-	result = dd_queue_push_request(queue, request, time_left(deadline_ns));
-	if (result && bytes && dd_budget_give(&queue->budget, bytes))
-		dd_budget_serve(queue);
+	result = dd_queue_push_request(queue, request, deadline_ns);
+	if (result)
+		dd_queue_give_bytes(queue, bytes);
 	return result;
 }
 
 /* ---- Many, or one ---------------------------------------------------------------------------- */
 
-static int push_all(struct defer_drop_queue *queue, struct dd_request *request,
-	void *const *objects, size_t count, uint64_t timeout_ns, size_t *pushed)
+/*
+ * What a push does before it pushes: opens the queue, checks what is asked for, and takes the
+ * completion into use for so many drops.
+ */
+static int prepare(struct defer_drop_queue *queue, defer_drop_fn destroy,
+	const struct defer_drop_options *options, uint32_t count, struct dd_request *request)
 {
-	uint64_t deadline_ns = dd_deadline_after(timeout_ns);
+	struct dd_completion *completion;
+	int result = dd_queue_open(queue);
+
+	if (!result)
+		result = make_request(queue, destroy, options, request);
+	if (result)
+		return result;
+	completion = dd_options_completion(&request->options);
+	if (completion && !dd_completion_begin(completion, count))
+		return -EBUSY;
+	if (completion)
+		completion->context = request->context;
+	return 0;
+}
+
+static int push_all(struct defer_drop_queue *queue, struct dd_request *request,
+	void *const *objects, size_t count, uint64_t deadline_ns, size_t *pushed)
+{
 	int result = 0;
 
 	while (!result && *pushed < count) {
@@ -167,15 +209,11 @@ int defer_drop_queue_push_many(struct defer_drop_queue *queue, void *const *obje
 	if (!result && count > COUNT_MAX)
 		result = -EOVERFLOW;
 	if (!result)
-		result = dd_queue_open(queue);
-	if (!result)
-		result = make_request(queue, destroy, options, &request);
+		result = prepare(queue, destroy, options, (uint32_t)count, &request);
 	if (result)
 		return result;
-	completion = request.options.completion;
-	if (completion && !dd_completion_begin(completion, (uint32_t)count))
-		return -EBUSY;
-	result = push_all(queue, &request, objects, count, timeout_ns, pushed);
+	completion = dd_options_completion(&request.options);
+	result = push_all(queue, &request, objects, count, dd_deadline_after(timeout_ns), pushed);
 	if (completion && result && !*pushed)
 		dd_completion_cancel(completion);
 	else if (completion && (result || !count))
@@ -193,16 +231,12 @@ int defer_drop_queue_push_with(struct defer_drop_queue *queue, void *object, def
 	int result = queue ? dd_timeout_check(timeout_ns) : -EINVAL;
 
 	if (!result)
-		result = dd_queue_open(queue);
-	if (!result)
-		result = make_request(queue, destroy, options, &request);
+		result = prepare(queue, destroy, options, 1, &request);
 	if (result)
 		return result;
 	request.drop.object = object;
-	completion = request.options.completion;
-	if (completion && !dd_completion_begin(completion, 1))
-		return -EBUSY;
 	result = push(queue, &request, dd_deadline_after(timeout_ns));
+	completion = dd_options_completion(&request.options);
 	if (completion && result)
 		dd_completion_cancel(completion);
 	return result;
@@ -213,6 +247,15 @@ int defer_drop_with(void *object, defer_drop_fn destroy, uint64_t timeout_ns,
 {
 	return defer_drop_queue_push_with(
 		defer_drop_queue_default(), object, destroy, timeout_ns, options);
+}
+
+int dd_queue_push_bytes(
+	struct defer_drop_queue *queue, void *object, defer_drop_fn destroy, uint64_t bytes)
+{
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+
+	options.bytes = bytes;
+	return defer_drop_queue_push_with(queue, object, destroy, DEFER_DROP_FOREVER, &options);
 }
 
 int dd_queue_push_rcu(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy)

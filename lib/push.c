@@ -32,10 +32,11 @@
 
 /* ---- Making room ----------------------------------------------------------------------------- */
 
+/* To a push it is all one whether the queue was shut down or given up: the object stays its own. */
 static int refuse(struct dd_lane *lane, int error)
 {
 	dd_add_shared(&lane->refused_total, 1);
-	return error;
+	return error == -ECANCELED ? -ESHUTDOWN : error;
 }
 
 /* Cuts the worker's nap short where the backlog has grown to a quarter of the ring. */
@@ -117,7 +118,7 @@ static int sleep_for_room(struct dd_lane *lane, uint64_t at, uint64_t deadline_n
 
 /*
  * Waits until there is room at this position: until the drop one lap before it has been destroyed.
- * Returns 0, -ETIMEDOUT, -ESHUTDOWN.
+ * Returns 0, -ETIMEDOUT, -ESHUTDOWN or -ECANCELED.
  */
 static int wait_for_room(struct dd_lane *lane, uint64_t at, uint64_t deadline_ns)
 {
@@ -129,18 +130,15 @@ static int wait_for_room(struct dd_lane *lane, uint64_t at, uint64_t deadline_ns
 	return result;
 }
 
-/* What a push does about a ring that is full: whether it may wait, and until when. */
-static int may_wait(struct dd_lane *lane, uint64_t timeout_ns, uint64_t *deadline_ns)
+/* 0 if a push that found its ring full may wait for room. */
+static int may_wait(struct dd_lane *lane, uint64_t deadline_ns)
 {
 	if (dd_is_closed(lane->queue))
 		return -ESHUTDOWN;
-	if (timeout_ns == DD_TRY)
-		return -EAGAIN;
-	if (!timeout_ns)
-		return -ETIMEDOUT;
+	if (dd_deadline_has_come(deadline_ns))
+		return dd_deadline_error(deadline_ns);
 	if (dd_grace_is_reading(&lane->queue->grace))
 		return -EDEADLK;
-	*deadline_ns = dd_deadline_after(timeout_ns);
 	return dd_worker_ensure(lane->queue);
 }
 
@@ -182,9 +180,8 @@ static uint64_t width_of(const struct dd_request *request)
 }
 
 static int push_owned(
-	struct dd_lane *lane, const struct dd_request *request, uint64_t timeout_ns, uint64_t *at)
+	struct dd_lane *lane, const struct dd_request *request, uint64_t deadline_ns, uint64_t *at)
 {
-	uint64_t deadline_ns;
 	uint64_t last;
 	int result;
 
@@ -193,7 +190,7 @@ static int push_owned(
 	*at = dd_ring_own_tail(&lane->ring);
 	last = *at + width_of(request) - 1;
 	if (dd_ring_is_beyond_limit(&lane->ring, last) && !has_room(lane, last)) {
-		result = may_wait(lane, timeout_ns, &deadline_ns);
+		result = may_wait(lane, deadline_ns);
 		if (!result)
 			result = wait_for_room(lane, last, deadline_ns);
 		if (result)
@@ -217,15 +214,14 @@ static int disclaim(struct dd_lane *lane, uint64_t width)
  * claimed nothing: or each of many producers would be woken for its one position, by a system
  * call.
  */
-static int claim_slowly(struct dd_lane *lane, uint64_t width, uint64_t timeout_ns, uint64_t *at)
+static int claim_slowly(struct dd_lane *lane, uint64_t width, uint64_t deadline_ns, uint64_t *at)
 {
-	uint64_t deadline_ns;
 	int result;
 
 	if (dd_ring_claim_try(&lane->ring, width, at))
 		return 0;
 	nudge_shared(lane, *at);
-	result = may_wait(lane, timeout_ns, &deadline_ns);
+	result = may_wait(lane, deadline_ns);
 	while (!result) {
 		result = wait_for_room(lane, *at + width - 1, deadline_ns);
 		if (!result && dd_ring_claim_try(&lane->ring, width, at))
@@ -238,7 +234,7 @@ static int claim_slowly(struct dd_lane *lane, uint64_t width, uint64_t timeout_n
 
 /* Claims positions in the shared lane. */
 static inline int claim_shared(
-	struct dd_lane *lane, uint64_t width, uint64_t timeout_ns, uint64_t *at)
+	struct dd_lane *lane, uint64_t width, uint64_t deadline_ns, uint64_t *at)
 {
 	struct dd_ring *ring = &lane->ring;
 	uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
@@ -247,9 +243,9 @@ static inline int claim_shared(
 		return -ESHUTDOWN;
 	/* One instruction that cannot fail; but it may claim what others claimed the room of, and
 	 * then has to wait, which a reader must not. */
-	if (timeout_ns != DEFER_DROP_FOREVER || !dd_ring_has_room(ring, tail + width - 1) ||
+	if (deadline_ns != DEFER_DROP_FOREVER || !dd_ring_has_room(ring, tail + width - 1) ||
 		dd_grace_is_reading(&lane->queue->grace))
-		return claim_slowly(lane, width, timeout_ns, at);
+		return claim_slowly(lane, width, deadline_ns, at);
 	*at = dd_ring_claim(ring, width);
 	if (dd_likely(dd_ring_has_room(ring, *at + width - 1)))
 		return 0;
@@ -286,9 +282,9 @@ static inline bool is_claimed_in_vain(struct dd_lane *lane)
 }
 
 static inline int push_shared(
-	struct dd_lane *lane, void *object, defer_drop_fn word, uint64_t timeout_ns, uint64_t *at)
+	struct dd_lane *lane, void *object, defer_drop_fn word, uint64_t deadline_ns, uint64_t *at)
 {
-	int result = claim_shared(lane, 1, timeout_ns, at);
+	int result = claim_shared(lane, 1, deadline_ns, at);
 
 	if (dd_unlikely(result))
 		return refuse(lane, result);
@@ -303,9 +299,9 @@ static inline int push_shared(
 
 /* The same for a drop with options. */
 static int push_both_shared(
-	struct dd_lane *lane, const struct dd_request *request, uint64_t timeout_ns, uint64_t *at)
+	struct dd_lane *lane, const struct dd_request *request, uint64_t deadline_ns, uint64_t *at)
 {
-	int result = claim_shared(lane, 2, timeout_ns, at);
+	int result = claim_shared(lane, 2, deadline_ns, at);
 
 	if (result)
 		return refuse(lane, result);
@@ -318,34 +314,37 @@ static int push_both_shared(
 
 /*
  * A thread that has given its lane back pushes to the shared one; for the sake of its order, not
- * before what it left in its own is destroyed.
+ * before what it left in its own is destroyed. It waits for that and destroys nothing itself: its
+ * thread-specific data may be gone that a destructor needs.
  */
-static int follow_own_lane(struct defer_drop_queue *queue, uint64_t timeout_ns)
+static int follow_own_lane(struct defer_drop_queue *queue, uint64_t deadline_ns)
 {
 	struct dd_tenancy *tenancy = dd_tenancy_of(queue);
 	int result;
 
 	if (!tenancy || tenancy->lane->is_shared)
 		return 0;
-	result = dd_queue_wait(
-		tenancy->lane, tenancy->left_at, timeout_ns == DD_TRY ? 0 : timeout_ns);
-	return result == -ETIMEDOUT && timeout_ns == DD_TRY ? -EAGAIN : result;
+	result = dd_wait_poll(tenancy->lane, tenancy->left_at);
+	if (result != -EINPROGRESS)
+		return result;
+	result = may_wait(tenancy->lane, deadline_ns);
+	return result ? result : dd_wait(tenancy->lane, tenancy->left_at, deadline_ns);
 }
 
 static void fill_ticket(struct defer_drop_ticket *ticket, struct dd_lane *lane, uint64_t position)
 {
 	*ticket = (struct defer_drop_ticket){
-		.queue = lane->queue,
+		.queue_id = lane->queue->id,
 		.position = position,
 		.lane = lane->index,
 		.generation = lane->queue->generation,
 	};
 }
 
-/* Says to whom the completion belongs, before the consumer can see it. */
-static void address(const struct dd_request *request, struct dd_lane *lane)
+/* Tells the completion whose it is, before the consumer can see it. */
+static void bind_completion(const struct dd_request *request, struct dd_lane *lane)
 {
-	struct dd_completion *completion = request->options.completion;
+	struct dd_completion *completion = dd_options_completion(&request->options);
 
 	if (!completion)
 		return;
@@ -364,7 +363,7 @@ static int push_nested(struct defer_drop_queue *queue, const struct dd_request *
 	/* A destructor has ended the process, and this comes from an exit handler. */
 	if (!lane)
 		return -ESHUTDOWN;
-	address(request, lane);
+	bind_completion(request, lane);
 	result = dd_nested_push(&lane->nested, &request->options, &request->drop);
 	if (result)
 		return result;
@@ -375,7 +374,7 @@ static int push_nested(struct defer_drop_queue *queue, const struct dd_request *
 }
 
 int dd_queue_push_request(
-	struct defer_drop_queue *queue, const struct dd_request *request, uint64_t timeout_ns)
+	struct defer_drop_queue *queue, const struct dd_request *request, uint64_t deadline_ns)
 {
 	struct dd_lane *lane;
 	uint64_t at = 0;
@@ -388,17 +387,17 @@ int dd_queue_push_request(
 		return result;
 	lane = dd_lane_of(queue);
 	if (dd_self.is_leaving)
-		result = follow_own_lane(queue, timeout_ns);
+		result = follow_own_lane(queue, deadline_ns);
 	if (result)
 		return refuse(lane, result);
-	address(request, lane);
+	bind_completion(request, lane);
 	if (!lane->is_shared)
-		result = push_owned(lane, request, timeout_ns, &at);
+		result = push_owned(lane, request, deadline_ns, &at);
 	else if (request->options.word)
-		result = push_both_shared(lane, request, timeout_ns, &at);
+		result = push_both_shared(lane, request, deadline_ns, &at);
 	else
 		result = push_shared(
-			lane, request->drop.object, request->drop.destroy, timeout_ns, &at);
+			lane, request->drop.object, request->drop.destroy, deadline_ns, &at);
 	if (!result && request->ticket)
 		fill_ticket(request->ticket, lane, at + width_of(request));
 	return result;
@@ -419,9 +418,9 @@ static inline int push_off_path(struct defer_drop_queue *queue, const struct dd_
 	if (!dd_is_destructor(word))
 		return -EINVAL;
 	if (is_at_home(tenancy) && tenancy->lane->is_shared)
-		return push_shared(tenancy->lane, object, word, timeout_ns, &at);
+		return push_shared(tenancy->lane, object, word, dd_deadline_after(timeout_ns), &at);
 	request = (struct dd_request){.drop = {object, word}};
-	return dd_queue_push_request(queue, &request, timeout_ns);
+	return dd_queue_push_request(queue, &request, dd_deadline_after(timeout_ns));
 }
 
 int dd_queue_push(
@@ -430,46 +429,31 @@ int dd_queue_push(
 	return push_off_path(queue, dd_tenancy_of(queue), object, word, timeout_ns);
 }
 
-static int push(
+int defer_drop_queue_push(
 	struct defer_drop_queue *queue, void *object, defer_drop_fn destroy, uint64_t timeout_ns)
 {
+	int result = queue ? dd_timeout_check(timeout_ns) : -EINVAL;
 	struct dd_tenancy *tenancy;
 
-	if (!queue)
-		return -EINVAL;
+	if (dd_unlikely(result))
+		return result;
 	tenancy = dd_tenancy_of(queue);
 	if (is_at_home(tenancy) && !tenancy->lane->is_shared)
 		return dd_push(tenancy->lane, queue, object, destroy, timeout_ns);
 	return push_off_path(queue, tenancy, object, destroy, timeout_ns);
 }
 
-int defer_drop_queue_push(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy)
+int defer_drop_queue_attach(struct defer_drop_queue *queue)
 {
-	return push(queue, object, destroy, DEFER_DROP_FOREVER);
-}
+	int result = queue ? dd_queue_open(queue) : -EINVAL;
 
-int defer_drop_queue_push_try(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy)
-{
-	return push(queue, object, destroy, DD_TRY);
-}
-
-int defer_drop_queue_push_timed(
-	struct defer_drop_queue *queue, void *object, defer_drop_fn destroy, uint64_t timeout_ns)
-{
-	int result = dd_timeout_check(timeout_ns);
-
-	return result ? result : push(queue, object, destroy, timeout_ns);
-}
-
-int defer_drop_queue_push_ticket(struct defer_drop_queue *queue, void *object,
-	defer_drop_fn destroy, uint64_t timeout_ns, struct defer_drop_ticket *ticket)
-{
-	struct dd_request request = {.drop = {object, destroy}, .ticket = ticket};
-	int result = queue && ticket ? dd_timeout_check(timeout_ns) : -EINVAL;
-
-	if (!result && !dd_is_destructor(destroy))
-		result = -EINVAL;
-	return result ? result : dd_queue_push_request(queue, &request, timeout_ns);
+	if (result)
+		return result;
+	if (dd_is_running(queue))
+		return -EDEADLK;
+	if (dd_queue_state(queue) >= DD_CLOSING)
+		return -ESHUTDOWN;
+	return dd_lane_of(queue)->is_shared ? -ENOSPC : 0;
 }
 
 int defer_drop_queue_ticket(struct defer_drop_queue *queue, struct defer_drop_ticket *ticket)

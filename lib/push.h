@@ -30,6 +30,28 @@ static inline int dd_push_both_at(struct dd_lane *lane, struct defer_drop_queue 
 	return 0;
 }
 
+/*
+ * Pushes a drop that counts bytes to the default queue, of which the lane is the thread's own, or
+ * leaves it to the slow path. bytes: not 0.
+ */
+static inline int dd_push_bytes(struct dd_lane *lane, struct defer_drop_queue *queue, void *object,
+	defer_drop_fn destroy, uint64_t bytes)
+{
+	const struct dd_options options = {DD_OPTIONS | bytes, NULL};
+	const struct dd_drop drop = {object, destroy};
+	struct dd_ring *ring = &lane->ring;
+	uint64_t at = dd_ring_own_tail(ring);
+	int result;
+
+	if (dd_unlikely(dd_ring_is_beyond_limit(ring, at + 1) || !dd_is_destructor(destroy) ||
+			bytes > DD_BYTES || !dd_budget_take(&queue->budget, bytes)))
+		return dd_queue_push_bytes(queue, object, destroy, bytes);
+	result = dd_push_both_at(lane, queue, at, &options, &drop);
+	if (dd_unlikely(result))
+		dd_queue_give_bytes(queue, bytes);
+	return result;
+}
+
 /* Pushes to a lane of the calling thread's own, or leaves it to the slow path. */
 static inline int dd_push(struct dd_lane *lane, struct defer_drop_queue *queue, void *object,
 	defer_drop_fn destroy, uint64_t timeout_ns)

@@ -8,32 +8,40 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "environment.h"
 #include "registry.h"
+#include "report.h"
 #include "worker.h"
+
+void dd_queue_tell(const char *line)
+{
+	dd_report(NULL, "%s", line);
+}
 
 int dd_queue_init(
 	struct defer_drop_queue *queue, const struct dd_config *config, struct dd_slot *slots)
 {
 	uint32_t attention = 0;
-	int result = dd_grace_init(&queue->grace, config->rcu_flavor);
+	const struct defer_drop_config *values = &config->values;
+	int result = dd_grace_init(&queue->grace, values->rcu_flavor);
 
 	if (result)
 		return result;
 	if (!slots) {
-		slots = queue->shared_slots = dd_slots_map(config->queue_size);
+		slots = queue->shared_slots = dd_slots_map(values->queue_size);
 		if (!slots)
 			return -ENOMEM;
 	}
-	queue->config = *config;
-	queue->is_watched = config->watchdog_ns;
+	dd_config_copy(&queue->config, config);
+	queue->is_watched = values->watchdog_ns;
 	queue->is_fenced = !dd_membarrier_register();
 	if (queue->is_fenced)
 		attention |= DD_FENCED;
-	if (config->runner == DEFER_DROP_RUNNER_WORKER)
-		attention |= DD_ASLEEP; /* until the first push starts the worker */
+	if (dd_queue_has_worker(queue) || values->pending_eventfd >= 0)
+		attention |= DD_ASLEEP; /* until the first push, which starts the worker or tells */
 	atomic_store_explicit(&queue->park.attention, attention, memory_order_relaxed);
 	atomic_store_explicit(&queue->drain_until_ns, DEFER_DROP_FOREVER, memory_order_relaxed);
-	queue->budget.max_bytes = config->max_bytes;
+	atomic_store_explicit(&queue->budget.max_bytes, values->max_bytes, memory_order_relaxed);
 	atomic_store_explicit(&queue->watchers, dd_watch_has_marks(queue), memory_order_relaxed);
 	pthread_mutex_init(&queue->waiters_lock, NULL);
 	pthread_mutex_init(&queue->control, NULL);
@@ -46,7 +54,7 @@ int dd_queue_init(
 static void unmap(struct defer_drop_queue *queue)
 {
 	if (queue->shared_slots)
-		dd_slots_unmap(queue->shared_slots, queue->config.queue_size);
+		dd_slots_unmap(queue->shared_slots, queue->config.values.queue_size);
 	munmap(queue, sizeof *queue);
 }
 
@@ -65,18 +73,18 @@ static int begin_queue(struct defer_drop_queue *queue)
 
 int defer_drop_queue_create(struct defer_drop_queue **queue, const struct defer_drop_config *asked)
 {
-	static _Atomic(uint64_t) ids = 1; /* 0 is the default queue's */
 	struct defer_drop_queue *made;
 	struct dd_config config;
 	int result = queue ? dd_config_make(asked, &config) : -EINVAL;
 
 	if (result)
 		return result;
+	dd_environment_apply(&config, asked, config.values.name, false, dd_queue_tell);
 	/* Mapped, not allocated: lanes that are never made cost nothing. */
 	made = mmap(NULL, sizeof *made, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (made == MAP_FAILED)
 		return -ENOMEM;
-	made->id = atomic_fetch_add_explicit(&ids, 1, memory_order_relaxed);
+	made->id = dd_registry_new_id();
 	result = dd_queue_init(made, &config, NULL);
 	if (!result)
 		result = begin_queue(made);
@@ -109,5 +117,10 @@ int defer_drop_queue_config(struct defer_drop_queue *queue, struct defer_drop_co
 	if (!queue || !config)
 		return -EINVAL;
 	result = dd_queue_open(queue);
-	return result ? result : dd_config_show(&queue->config, config);
+	if (!result)
+		result = dd_config_show(&queue->config, config);
+	if (!result) /* the one value that can be changed */
+		config->max_bytes =
+			atomic_load_explicit(&queue->budget.max_bytes, memory_order_relaxed);
+	return result;
 }

@@ -3,14 +3,18 @@
  * A queue: lanes, one consumer, limits, and its life from open to joined.
  *
  * state:
- *   OPEN -> CLOSING       the first shutdown, under control
- *   CLOSING -> FINISHED   the consumer, when nothing is left to run; or exit, when its time is
- *                         over: then nobody waits for the consumer any more
- *   FINISHED -> JOINED    the shutdown that joined the worker, or had none to join
- *   OPEN -> FINISHED      cannot happen: pushes would be lost unseen
+ *   OPEN -> STOPPED           a caller of stop, under control: the worker ends and loses nothing
+ *   STOPPED -> OPEN           a caller of start, or a stop whose time is over; under control
+ *   OPEN, STOPPED -> CLOSING  the first shutdown, under control
+ *   CLOSING -> GIVEN_UP       a shutdown, or exit, whose time is over while a destructor runs:
+ *                             nobody waits for the consumer any more
+ *   CLOSING, GIVEN_UP -> FINISHED  the consumer, when nothing is left to run
+ *   FINISHED -> JOINED        the shutdown that joined the worker, or had none to join
+ *   OPEN -> FINISHED          cannot happen: pushes would be lost unseen
+ *   GIVEN_UP -> JOINED        cannot happen: the worker would be freed with its queue
  *
  * Edges:
- *   STATE   set_state, finish: state, release -> dd_queue_state: state, acquire
+ *   STATE   set_state, move_state: state, release -> dd_queue_state: state, acquire
  *           carries the deadline of a shutdown, and at the end the final counters
  */
 #ifndef DD_QUEUE_H
@@ -27,14 +31,23 @@
 #include "watch.h"
 #include "watchdog.h"
 
-/* Beside the public timeouts: look once, and answer -EAGAIN instead of -ETIMEDOUT. */
-#define DD_TRY (DEFER_DROP_FOREVER - 1)
+/* The id of the default queue; 0 is nobody's, so that a zeroed ticket names no queue. */
+#define DD_DEFAULT_ID 1
 
 enum dd_state {
 	DD_OPEN,
+	DD_STOPPED,
 	DD_CLOSING,
+	DD_GIVEN_UP,
 	DD_FINISHED,
 	DD_JOINED,
+};
+
+/* What has come of a wish to stop. */
+enum dd_stop {
+	DD_STOP_WANTED,
+	DD_STOP_LEFT,      /* the worker has left, or is about to end */
+	DD_STOP_OVERTAKEN, /* by a shutdown, which deals with the worker */
 };
 
 struct defer_drop_queue {
@@ -68,13 +81,14 @@ struct defer_drop_queue {
 	_Atomic(uint32_t) watchers;               /* of the backlog; also written by who waits */
 	bool is_fenced;                           /* set once, like the five below */
 	bool is_watched;                          /* it has a watchdog */
-	uint64_t id;                              /* never used again; the default queue's is 0 */
+	uint64_t id;                              /* never used again; the default queue's is 1 */
 	struct dd_slot *shared_slots;             /* to be unmapped, or NULL */
 	struct dd_config config;
 	uint32_t generation; /* forks that it went through */
 
 	alignas(DD_LINE) _Atomic(uint64_t) wakes_total; /* any thread */
 	pthread_mutex_t waiters_lock;
+	struct dd_completion_waiter *completion_waiters; /* under it */
 	struct dd_budget budget;
 
 	/* Written by the consumer with each drop, where it is watched. */
@@ -86,10 +100,14 @@ struct defer_drop_queue {
 	pthread_mutex_t control;
 	_Atomic(bool) has_thread;
 	bool has_joiner;
-	bool has_reported; /* that the worker cannot be started */
+	bool is_closed_by_callers; /* no worker closes it */
+	bool has_stopper;          /* a caller of stop or start is at work */
+	bool has_reported;         /* that the worker cannot be started */
 	pthread_t thread;
 	struct dd_boot boot;
 	bool is_boot_strict;
+	_Atomic(uint32_t) stop; /* enum dd_stop, and a futex word */
+	pid_t thread_id;        /* the worker's, as gettid(2); before its boot is reported */
 
 	/* Under the registry's lock. */
 	struct defer_drop_queue *next;
@@ -100,6 +118,9 @@ struct defer_drop_queue {
 	struct dd_lane *lanes[1 + DD_MAX_LANES]; /* lanes[0] is the shared one */
 };
 
+/* Reports what the environment says wrongly. */
+void dd_queue_tell(const char *line);
+
 /*
  * Sets a zeroed queue up. slots: for the shared lane, or NULL to map them. Returns 0 or -ENOMEM.
  */
@@ -109,28 +130,37 @@ int dd_queue_init(
 /* What is to be pushed. */
 struct dd_request {
 	struct dd_drop drop;
-	struct dd_options options;        /* word: 0 where it has none */
+	struct dd_options options;        /* word: 0 if it has none */
 	struct defer_drop_ticket *ticket; /* to be filled in, or NULL */
+	void *context;                    /* for the completion to keep */
+	bool may_exceed;                  /* the byte budget */
 };
 
-/* A push that left the fast path. timeout_ns: as public, or DD_TRY. */
+/* A push that left the fast path. timeout_ns was checked. */
 int dd_queue_push(
 	struct defer_drop_queue *queue, void *object, defer_drop_fn destroy, uint64_t timeout_ns);
 
 /* A push that never was on it, and was checked. */
 int dd_queue_push_request(
-	struct defer_drop_queue *queue, const struct dd_request *request, uint64_t timeout_ns);
+	struct defer_drop_queue *queue, const struct dd_request *request, uint64_t deadline_ns);
 
 /* A push after a grace period that was not checked. */
 int dd_queue_push_rcu(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy);
+
+/* A push with bytes that was not checked. */
+int dd_queue_push_bytes(
+	struct defer_drop_queue *queue, void *object, defer_drop_fn destroy, uint64_t bytes);
+
+/* Gives bytes back that a push took, and serves those who wait for them. */
+void dd_queue_give_bytes(struct defer_drop_queue *queue, uint64_t bytes);
 
 /* The rest of a push that published in its own lane and found attention set. */
 int dd_queue_push_settle(struct dd_lane *lane, uint64_t at, defer_drop_fn word);
 
 /* Waits for a position, as flush and tickets do. */
-int dd_queue_wait(struct dd_lane *lane, uint64_t position, uint64_t timeout_ns);
+int dd_queue_wait(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns);
 
-/* For the registry. dd_queue_exit returns how many drops were left. */
+/* For the registry. dd_queue_exit returns how many drops were not destroyed. */
 void dd_queue_lock_all(struct defer_drop_queue *queue);
 void dd_queue_unlock_all(struct defer_drop_queue *queue);
 void dd_queue_survive(struct defer_drop_queue *queue, bool is_exiting);
@@ -161,15 +191,43 @@ static inline void dd_queue_set_state(struct defer_drop_queue *queue, enum dd_st
 	dd_futex_wake(&queue->state, INT_MAX);
 }
 
-/* CLOSING -> FINISHED, unless it is beyond that: a forked child is, and who comes too late. */
+/* From one state to another. False if it is not, or no longer, in the first. */
+static inline bool dd_queue_move_state(
+	struct defer_drop_queue *queue, uint32_t from, enum dd_state to)
+{
+	/* STATE->: as above. */
+	if (!atomic_compare_exchange_strong_explicit(
+		    &queue->state, &from, to, memory_order_release, memory_order_relaxed))
+		return false;
+	dd_futex_wake(&queue->state, INT_MAX);
+	return true;
+}
+
+/* To FINISHED, by the consumer, unless the queue is beyond that: in a forked child it is. */
 static inline void dd_queue_finish(struct defer_drop_queue *queue)
 {
-	uint32_t closing = DD_CLOSING;
+	if (!dd_queue_move_state(queue, DD_CLOSING, DD_FINISHED))
+		dd_queue_move_state(queue, DD_GIVEN_UP, DD_FINISHED);
+}
 
-	/* STATE->: as above. */
-	if (atomic_compare_exchange_strong_explicit(&queue->state, &closing, DD_FINISHED,
-		    memory_order_release, memory_order_relaxed))
-		dd_futex_wake(&queue->state, INT_MAX);
+/* Under control. */
+static inline void dd_set_stop(struct defer_drop_queue *queue, enum dd_stop stop)
+{
+	/* Relaxed is enough: it is looked at again under control. */
+	atomic_store_explicit(&queue->stop, stop, memory_order_relaxed);
+	dd_futex_wake(&queue->stop, INT_MAX);
+}
+
+/* The queue has a worker, or would have one if it were not stopped. */
+static inline bool dd_queue_has_worker(const struct defer_drop_queue *queue)
+{
+	return queue->config.values.runner == DEFER_DROP_RUNNER_WORKER;
+}
+
+/* Flushes and waits of callers run destructors. */
+static inline bool dd_queue_waits_drain(const struct defer_drop_queue *queue)
+{
+	return queue->config.values.runner == DEFER_DROP_RUNNER_CALLER;
 }
 
 static inline uint32_t dd_queue_lanes(struct defer_drop_queue *queue)

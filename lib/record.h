@@ -20,9 +20,13 @@
 
 enum {
 	DD_RECORD_RUNS = 1 << 0,
-	DD_RECORD_HAS_STATUS = 1 << 1, /* the destructor is a defer_drop_status_fn */
-	DD_RECORD_NEXT = 1 << 2,
+	DD_RECORD_TYPE = 3 << 1, /* of the destructor: HAS_STATUS and HAS_CONTEXT of its options */
+	DD_RECORD_NEXT = 1 << 3,
 };
+
+#define DD_RECORD_SHIFT 48 /* from the bits of options to those of a number */
+
+_Static_assert((DD_HAS_STATUS | DD_HAS_CONTEXT) >> DD_RECORD_SHIFT == DD_RECORD_TYPE, "the bits");
 
 struct dd_record {
 	_Atomic(uint64_t) number;
@@ -36,14 +40,14 @@ struct dd_recorded {
 	struct dd_drop drop;
 };
 
+/* word: of its options. */
 static inline void dd_record_begin(
-	struct dd_record *record, const struct dd_drop *drop, bool has_status)
+	struct dd_record *record, const struct dd_drop *drop, uint64_t word)
 {
 	uint64_t number = atomic_load_explicit(&record->number, memory_order_relaxed);
 
-	number = (number & ~(uint64_t)DD_RECORD_HAS_STATUS) + DD_RECORD_NEXT + DD_RECORD_RUNS;
-	if (has_status)
-		number |= DD_RECORD_HAS_STATUS;
+	number = (number & ~(uint64_t)DD_RECORD_TYPE) + DD_RECORD_NEXT + DD_RECORD_RUNS;
+	number |= (word >> DD_RECORD_SHIFT) & DD_RECORD_TYPE;
 	/* REPLACED->: without release this object could be taken for that of the drop before it. */
 	atomic_store_explicit(&record->object, drop->object, memory_order_release);
 	/* REPLACED->: likewise. */

@@ -9,10 +9,13 @@
 
 #include "report.h"
 
-void defer_drop_ref_init(struct defer_drop_ref *ref, void *object, defer_drop_fn destroy,
+int defer_drop_ref_init(struct defer_drop_ref *ref, void *object, defer_drop_fn destroy,
 	const struct defer_drop_strategy *strategy)
 {
+	if (!ref || !destroy)
+		return -EINVAL;
 	*ref = (struct defer_drop_ref){1, object, destroy, strategy};
+	return 0;
 }
 
 int defer_drop_ref_put_last(struct defer_drop_ref *ref)
@@ -31,10 +34,10 @@ int defer_drop_ref_put_last(struct defer_drop_ref *ref)
 void defer_drop_ref_misused(const struct defer_drop_ref *ref, uint64_t count)
 {
 	if (count)
-		dd_report("%p had %" PRIu64
-			  " references, and more were got or put than there can be",
+		dd_report(NULL,
+			"%p had %" PRIu64 " references, and more were got or put than there can be",
 			ref->object, count);
 	else
-		dd_report("%p was used after its last reference was put", ref->object);
+		dd_report(NULL, "%p was used after its last reference was put", ref->object);
 	abort();
 }

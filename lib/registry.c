@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "queue.h"
+#include "directory.h"
 #include "report.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -15,6 +15,9 @@ static bool is_exiting;
 static bool is_over; /* no queue is left that exit would deal with */
 
 static struct defer_drop_queue *queues; /* newest first */
+
+static struct dd_directory directory;
+static uint64_t last_id = DD_DEFAULT_ID;
 
 void dd_registry_lock(void)
 {
@@ -33,10 +36,12 @@ static void before_fork(void)
 	dd_registry_lock();
 	for (struct defer_drop_queue *at = queues; at; at = at->next)
 		dd_queue_lock_all(at);
+	dd_report_lock();
 }
 
 static void after_fork_in_parent(void)
 {
+	dd_report_unlock();
 	for (struct defer_drop_queue *at = queues; at; at = at->next)
 		dd_queue_unlock_all(at);
 	dd_registry_unlock();
@@ -44,6 +49,7 @@ static void after_fork_in_parent(void)
 
 static void after_fork_in_child(void)
 {
+	dd_report_fork();
 	/* What the child of a process that exits would push, its own exit would not hear of. */
 	is_over = is_exiting;
 	dd_grace_fork();
@@ -88,11 +94,12 @@ static void at_exit(void)
 	struct defer_drop_queue *queue;
 
 	while ((queue = next_to_exit())) {
-		uint64_t left = dd_queue_exit(queue);
+		uint64_t abandoned = dd_queue_exit(queue);
+		uint64_t timeout_ns = queue->config.values.exit_timeout_ns;
 
-		if (left && queue->config.at_exit == DEFER_DROP_AT_EXIT_TIMED)
-			dd_report("%s: exit leaves %llu drops undestroyed",
-				queue->config.worker_name, (unsigned long long)left);
+		if (abandoned && timeout_ns && timeout_ns != DEFER_DROP_FOREVER)
+			dd_report(queue->config.values.name, "exit abandons %llu drops",
+				(unsigned long long)abandoned);
 	}
 }
 
@@ -109,7 +116,7 @@ static void set_hooks(void)
 		hears_of_fork =
 			!pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 	if (!hears_of_fork)
-		dd_report("no memory to hear of fork: a child must not use the library");
+		dd_report(NULL, "no memory to hear of fork: a child must not use the library");
 	errno = before;
 }
 
@@ -120,12 +127,25 @@ __attribute__((destructor)) static void at_end(void)
 		at_exit();
 }
 
+uint64_t dd_registry_new_id(void)
+{
+	uint64_t id;
+
+	dd_registry_lock();
+	id = ++last_id;
+	for (unsigned i = 1; i < DD_PLACES && !dd_directory_has_room(&directory, id); i++)
+		id = ++last_id;
+	dd_registry_unlock();
+	return id;
+}
+
 void dd_registry_add(struct defer_drop_queue *queue)
 {
 	if (!hears_of_fork || !hears_of_exit)
 		set_hooks();
 	queue->next = queues;
 	queues = queue;
+	dd_directory_enter(&directory, queue);
 }
 
 bool dd_registry_is_over(void)
@@ -139,6 +159,7 @@ bool dd_registry_remove(struct defer_drop_queue *queue)
 
 	dd_registry_lock();
 	is_ours = !queue->has_seen_exit;
+	dd_directory_strike(&directory, queue);
 	for (struct defer_drop_queue **at = &queues; *at; at = &(*at)->next) {
 		if (*at != queue)
 			continue;
@@ -155,4 +176,9 @@ struct defer_drop_queue *dd_registry_find(uint64_t id)
 		if (at->id == id)
 			return at;
 	return NULL;
+}
+
+struct defer_drop_queue *dd_registry_look_up(uint64_t id)
+{
+	return dd_directory_look_up(&directory, id);
 }

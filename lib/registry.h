@@ -17,6 +17,8 @@
 void dd_registry_lock(void);
 void dd_registry_unlock(void);
 
+/* An id that no queue has had. Not under the lock. */
+uint64_t dd_registry_new_id(void);
 /* Under the lock. The first to be added sets the handlers for fork and exit. */
 void dd_registry_add(struct defer_drop_queue *queue);
 /* Under the lock: has exit dealt with all queues, so that none may begin? */
@@ -25,5 +27,7 @@ bool dd_registry_is_over(void);
 bool dd_registry_remove(struct defer_drop_queue *queue);
 /* Under the lock: the queue with this id, or NULL. */
 struct defer_drop_queue *dd_registry_find(uint64_t id);
+/* The same without the lock; NULL also for some queues of very many. */
+struct defer_drop_queue *dd_registry_look_up(uint64_t id);
 
 #endif

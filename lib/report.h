@@ -1,8 +1,42 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * What the library has to say, in lines: to the program's handler, or to stderr.
+ */
 #ifndef DD_REPORT_H
 #define DD_REPORT_H
 
-/* One line on stderr, behind the library's name. Not a cancellation point: locks may be held. */
-__attribute__((format(printf, 1, 2))) void dd_report(const char *format, ...);
+#include <stddef.h>
+
+/* ---- A line that is put together ------------------------------------------------------------- */
+
+#define DD_LINE_BYTES 1024 /* with the final 0; what is longer is cut off */
+
+/* Begin with zeros. */
+struct dd_line {
+	size_t length;
+	char text[DD_LINE_BYTES];
+};
+
+/* Adds to a line. Control characters, newlines among them, become '?'. */
+__attribute__((format(printf, 2, 3))) void dd_line_add(
+	struct dd_line *line, const char *format, ...);
+
+/* ---- Reports --------------------------------------------------------------------------------- */
+
+/*
+ * Reports one line.
+ *
+ * name: of the queue that it is about, or NULL if it is about the library as a whole.
+ *
+ * Takes no lock and no memory, is not a cancellation point, and leaves errno as it was: locks may
+ * be held.
+ */
+__attribute__((format(printf, 2, 3))) void dd_report(const char *name, const char *format, ...);
+
+/* For fork: taken before it, given back in the parent; in the child made anew. The last lock to
+ * take: nothing else is locked under it. */
+void dd_report_lock(void);
+void dd_report_unlock(void);
+void dd_report_fork(void);
 
 #endif

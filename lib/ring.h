@@ -80,23 +80,38 @@
 #define DD_SECOND  (UINT64_C(2) << 62)
 
 /* Of options. */
-#define DD_AFTER_GRACE (UINT64_C(1) << 48)
-#define DD_HAS_STATUS  (UINT64_C(1) << 49) /* the destructor is a defer_drop_status_fn */
-#define DD_BYTES       (DEFER_DROP_BYTES_END - 1)
+#define DD_AFTER_GRACE    (UINT64_C(1) << 48)
+#define DD_HAS_STATUS     (UINT64_C(1) << 49) /* the destructor is a defer_drop_status_fn */
+#define DD_HAS_CONTEXT    (UINT64_C(1) << 50) /* the destructor is a defer_drop_context_fn */
+#define DD_HAS_COMPLETION (UINT64_C(1) << 51)
+#define DD_BYTES          (DEFER_DROP_BYTES_END - 1)
+
+/* The destructor of a drop with this word of options by its type; those of other types are NULL. */
+static inline void dd_sort_destructor(uint64_t word, defer_drop_fn destroy, defer_drop_fn *plain,
+	defer_drop_status_fn *with_status, defer_drop_context_fn *with_context)
+{
+	*plain = word & (DD_HAS_STATUS | DD_HAS_CONTEXT) ? NULL : destroy;
+	*with_status = word & DD_HAS_STATUS ? (defer_drop_status_fn)(uintptr_t)destroy : NULL;
+	*with_context = word & DD_HAS_CONTEXT ? (defer_drop_context_fn)(uintptr_t)destroy : NULL;
+}
 
 struct dd_drop {
 	void *object;
 	defer_drop_fn destroy;
 };
 
-/* Of a drop with options: DD_OPTIONS and what they are, or 0; and a completion, or NULL. */
+/*
+ * Of a drop with options: DD_OPTIONS and what they are, or 0; and a pointer. With HAS_COMPLETION
+ * that is the completion, which keeps the context, if there is one; else it is the context, or
+ * NULL.
+ */
 struct dd_options {
 	uint64_t word;
-	void *completion;
+	void *pointer;
 };
 
 struct dd_slot {
-	DD_PLAIN(void *) object;        /* or, beside options, the completion */
+	DD_PLAIN(void *) object;        /* or, beside options, their pointer */
 	_Atomic(defer_drop_fn) destroy; /* NULL: not published, or done */
 };
 
@@ -332,7 +347,7 @@ static inline void dd_ring_publish_both(struct dd_ring *ring, uint64_t at,
 	 * is_past could see the slot filled again, and no reason for it. */
 	atomic_store_explicit(
 		&second->destroy, dd_tagged(drop->destroy, DD_SECOND), memory_order_release);
-	dd_ring_publish(ring, at, options->completion, dd_options_word(options));
+	dd_ring_publish(ring, at, options->pointer, dd_options_word(options));
 }
 
 /* Owned: moves the tail past what was published. */
@@ -587,11 +602,19 @@ static inline void dd_ring_survive(struct dd_ring *ring, bool is_kept, uint64_t 
 	atomic_store_explicit(&ring->head, head, memory_order_relaxed);
 }
 
-/* Takes the completion out of them. Returns the bytes that the object holds. */
-static inline uint64_t dd_ring_strip(struct dd_ring *ring, uint64_t at)
+/* The options at this position; and, these instead. */
+static inline struct dd_options dd_ring_options(struct dd_ring *ring, uint64_t at)
 {
-	dd_plain_store(&ring->slots[at & ring->mask].object, NULL);
-	return (uint64_t)(uintptr_t)dd_ring_word(ring, at) & DD_BYTES;
+	return (struct dd_options){(uint64_t)(uintptr_t)dd_ring_word(ring, at),
+		dd_plain_load(&ring->slots[at & ring->mask].object)};
+}
+
+static inline void dd_ring_set_options(
+	struct dd_ring *ring, uint64_t at, const struct dd_options *options)
+{
+	dd_plain_store(&ring->slots[at & ring->mask].object, options->pointer);
+	atomic_store_explicit(&ring->slots[at & ring->mask].destroy, dd_options_word(options),
+		memory_order_relaxed);
 }
 
 /* ---- Anyone ---------------------------------------------------------------------------------- */

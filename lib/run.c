@@ -30,21 +30,21 @@ static inline bool is_over(struct defer_drop_queue *queue)
 static void tell_failure(
 	struct defer_drop_queue *queue, const struct dd_current *current, int status)
 {
-	bool has_status = current->options.word & DD_HAS_STATUS;
 	struct defer_drop_failure failure = {
+		.size = sizeof failure,
 		.object = current->drop.object,
-		.destroy = has_status ? NULL : current->drop.destroy,
-		.destroy_status =
-			has_status ? (defer_drop_status_fn)(uintptr_t)current->drop.destroy : NULL,
 		.status = status,
 	};
+
+	dd_sort_destructor(current->options.word, current->drop.destroy, &failure.destroy,
+		&failure.destroy_status, &failure.destroy_context);
 	dd_add_shared(&queue->failed_total, 1);
-	if (queue->config.error) {
-		queue->config.error(queue->config.context, &failure);
-	} else if (!queue->has_reported_failure && !current->options.completion) {
+	if (queue->config.values.error) {
+		queue->config.values.error(queue->config.values.context, &failure);
+	} else if (!queue->has_reported_failure && !dd_options_completion(&current->options)) {
 		queue->has_reported_failure = true;
-		dd_report("%s: a destructor failed with %d (%s); see defer_drop_error_fn",
-			queue->config.worker_name, status,
+		dd_report(queue->config.values.name,
+			"a destructor failed with %d (%s); see defer_drop_error_fn", status,
 			status < 0 && status > -4096 ? strerror(-status) : "no errno");
 	}
 }
@@ -54,6 +54,9 @@ static int destroy(const struct dd_options *options, const struct dd_drop *drop)
 {
 	if (options->word & DD_HAS_STATUS)
 		return ((defer_drop_status_fn)(uintptr_t)drop->destroy)(drop->object);
+	if (options->word & DD_HAS_CONTEXT)
+		return ((defer_drop_context_fn)(uintptr_t)drop->destroy)(
+			drop->object, dd_options_context(options));
 	drop->destroy(drop->object);
 	return 0;
 }
@@ -64,7 +67,7 @@ static int destroy_watched(struct defer_drop_queue *queue, const struct dd_optio
 {
 	int status;
 
-	dd_record_begin(&queue->watchdog.record, drop, options->word & DD_HAS_STATUS);
+	dd_record_begin(&queue->watchdog.record, drop, options->word);
 	status = destroy(options, drop);
 	dd_record_end(&queue->watchdog.record);
 	return status;
@@ -74,13 +77,12 @@ static int destroy_watched(struct defer_drop_queue *queue, const struct dd_optio
 static void settle(struct defer_drop_queue *queue, struct dd_current *current, int outcome)
 {
 	const struct dd_current settled = *current;
-	struct dd_completion *completion = settled.options.completion;
-	uint64_t bytes = settled.options.word & DD_BYTES;
+	struct dd_completion *completion = dd_options_completion(&settled.options);
 	int result = 0;
 
-	current->options.word = 0; /* dealt with, even if who is told below ends the process */
-	if (bytes && dd_budget_give(&queue->budget, bytes))
-		dd_budget_serve(queue);
+	current->options.word =
+		0; /* dealt with, even if a function called below ends the process */
+	dd_queue_give_bytes(queue, settled.options.word & DD_BYTES);
 	if (completion) {
 		dd_completion_note(completion, settled.status, outcome);
 		result = dd_completion_finish(completion, 1);
@@ -202,7 +204,7 @@ static bool run_on(struct dd_lane *lane)
 static void take_current(struct dd_lane *lane, const struct dd_drop *taken)
 {
 	lane->current.options.word = (uint64_t)(uintptr_t)taken->destroy;
-	lane->current.options.completion = taken->object;
+	lane->current.options.pointer = taken->object;
 	lane->current.status = 0;
 	lane->current.width = 2;
 	dd_ring_take_second(&lane->ring, &lane->current.drop);
@@ -277,9 +279,11 @@ static inline void prefetch(struct dd_lane *lane)
 	dd_prefetch(&lane->ring.taken_from[ahead & lane->ring.taken_mask]);
 }
 
-static inline uint64_t turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
+uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
 {
 	struct defer_drop_queue *queue = lane->queue;
+	/* A queue that callers drain can be drained while it is stopped. */
+	uint32_t last_state = dd_queue_has_worker(queue) ? DD_OPEN : DD_STOPPED;
 	struct dd_drop taken;
 	uint64_t ran = 0;
 
@@ -288,7 +292,7 @@ static inline uint64_t turn(struct dd_lane *lane, uint64_t most, uint64_t deadli
 	queue->running_lane = lane;
 	if (dd_unlikely(lane->is_among_nested) && !run_on(lane))
 		return 0;
-	while (ran < most && dd_queue_state(queue) == DD_OPEN &&
+	while (ran < most && dd_queue_state(queue) <= last_state &&
 		!dd_deadline_has_come(deadline_ns) && take(lane, &taken)) {
 		if (ran >= PREFETCH_AFTER)
 			prefetch(lane);
@@ -300,17 +304,6 @@ static inline uint64_t turn(struct dd_lane *lane, uint64_t most, uint64_t deadli
 	}
 	if (ran && !lane->is_among_nested) /* head stays behind what is not done */
 		dd_ring_recycle(&lane->ring);
-	return ran;
-}
-
-uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
-{
-	const void *outside = dd_self.depth;
-	uint64_t ran;
-
-	dd_self.depth = __builtin_frame_address(0);
-	ran = turn(lane, most, deadline_ns);
-	dd_self.depth = outside;
 	return ran;
 }
 
@@ -367,7 +360,7 @@ static bool run_last(struct dd_lane *lane)
 	return true;
 }
 
-static inline bool turn_last(struct dd_lane *lane)
+bool dd_run_last(struct dd_lane *lane)
 {
 	struct dd_ring *ring = &lane->ring;
 	uint64_t end = dd_plain_load(&ring->contested_from) + dd_ring_capacity(ring);
@@ -384,17 +377,6 @@ static inline bool turn_last(struct dd_lane *lane)
 	}
 	run_nested(lane); /* pushed by who was told of a failure */
 	return true;
-}
-
-bool dd_run_last(struct dd_lane *lane)
-{
-	const void *outside = dd_self.depth;
-	bool is_done;
-
-	dd_self.depth = __builtin_frame_address(0);
-	is_done = turn_last(lane);
-	dd_self.depth = outside;
-	return is_done;
 }
 
 struct dd_drop dd_run_current(const struct defer_drop_queue *queue)

@@ -7,7 +7,8 @@
  * seat, a futex word:
  *   0  free
  *   1  taken
- *   2  taken, and perhaps waited for: who leaves it wakes one
+ *   2  taken, and wanted: a thread that waits for it is woken when it is left, and a drain that was
+ *      answered -EBUSY is made up for
  *
  * Edges:
  *   SEAT    leave: seat, release -> try, take: seat, acquire
@@ -39,11 +40,30 @@ static inline int dd_seat_take(_Atomic(uint32_t) *seat, uint64_t deadline_ns)
 	return 0;
 }
 
-static inline void dd_seat_leave(_Atomic(uint32_t) *seat)
+/* The same, but does not wait: the thread that leaves it learns that it was wanted. */
+static inline bool dd_seat_ask(_Atomic(uint32_t) *seat)
+{
+	uint32_t taken = 1;
+
+	/* Relaxed is enough: it carries nothing to the thread that leaves, and nothing from it. */
+	while (!dd_seat_try(seat)) {
+		if (atomic_compare_exchange_strong_explicit(
+			    seat, &taken, 2, memory_order_relaxed, memory_order_relaxed) ||
+			taken == 2)
+			return false;
+		taken = 1;
+	}
+	return true;
+}
+
+/* True if it was wanted. */
+static inline bool dd_seat_leave(_Atomic(uint32_t) *seat)
 {
 	/* SEAT->: without release the next consumer could run beside what this one still writes. */
-	if (atomic_exchange_explicit(seat, 0, memory_order_release) == 2)
-		dd_futex_wake(seat, 1);
+	if (atomic_exchange_explicit(seat, 0, memory_order_release) != 2)
+		return false;
+	dd_futex_wake(seat, 1);
+	return true;
 }
 
 #endif

@@ -5,9 +5,13 @@
 #define _GNU_SOURCE
 #include <errno.h>
 
+#include "completion.h"
 #include "report.h"
 #include "run.h"
 #include "worker.h"
+
+/* How long a consumer that is in no destructor may take to notice that its time is over. */
+#define PATIENCE_NS (100 * DD_MS)
 
 static void make_earlier(_Atomic(uint64_t) *deadline_ns, uint64_t wanted_ns)
 {
@@ -18,28 +22,36 @@ static void make_earlier(_Atomic(uint64_t) *deadline_ns, uint64_t wanted_ns)
 		;
 }
 
-/*
- * Asks the consumer to close the queue. True where there is none and the caller, the first to ask,
- * must be it.
- */
+/* Under control: true if there is a worker that will see the queue close. */
+static bool has_worker(struct defer_drop_queue *queue)
+{
+	bool has_left =
+		dd_queue_state(queue) == DD_STOPPED && dd_read_32(&queue->stop) == DD_STOP_LEFT;
+
+	return atomic_load_explicit(&queue->has_thread, memory_order_relaxed) && !has_left;
+}
+
+/* Asks the consumer to close the queue. True if there is none, and callers must be it. */
 static bool begin_closing(struct defer_drop_queue *queue, uint64_t drain_until_ns)
 {
-	bool is_consumer = false;
+	bool is_consumer;
 
 	make_earlier(&queue->drain_until_ns, drain_until_ns);
 	pthread_mutex_lock(&queue->control);
-	if (dd_queue_state(queue) == DD_OPEN) {
-		is_consumer = !atomic_load_explicit(&queue->has_thread, memory_order_relaxed);
+	if (dd_queue_state(queue) < DD_CLOSING) {
+		queue->is_closed_by_callers = !has_worker(queue);
+		dd_set_stop(queue, DD_STOP_OVERTAKEN);
 		dd_queue_set_state(queue, DD_CLOSING);
 	}
+	is_consumer = queue->is_closed_by_callers;
 	pthread_mutex_unlock(&queue->control);
 	dd_bell_ring(&queue->park.bell);
 	return is_consumer;
 }
 
 /*
- * Waits for who is draining, but not beyond the deadline: then nobody finishes the queue.
- * is_suspended: by dd_grace_suspend, but its destructors may read as the thread could.
+ * Waits for other callers that drain, but not beyond the deadline. is_suspended: by
+ * dd_grace_suspend, but the destructors may read as the thread could.
  */
 static void finish_here(struct defer_drop_queue *queue, uint64_t deadline_ns, bool is_suspended)
 {
@@ -49,7 +61,7 @@ static void finish_here(struct defer_drop_queue *queue, uint64_t deadline_ns, bo
 		return;
 	if (is_suspended)
 		dd_grace_resume(&queue->grace);
-	dd_worker_finish(queue);
+	dd_worker_finish(queue); /* after another caller did, it finds nothing to do */
 	dd_consumer_leave(queue, &frame);
 }
 
@@ -65,6 +77,32 @@ static int wait_for_state(
 	return 0;
 }
 
+/* Not even a destructor that does not return holds up those who wait for the queue. */
+static void give_up(struct defer_drop_queue *queue)
+{
+	if (!dd_queue_move_state(queue, DD_CLOSING, DD_GIVEN_UP))
+		return;
+	pthread_mutex_lock(&queue->waiters_lock);
+	dd_completion_call(queue);
+	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_wait_release(queue);
+}
+
+/*
+ * Closes the queue: destroys until the first deadline, and gives up at the second. Returns 0 when
+ * its consumer has finished, or -ECANCELED.
+ */
+static int close_queue(struct defer_drop_queue *queue, uint64_t drain_until_ns, uint64_t give_up_ns,
+	bool is_suspended)
+{
+	if (begin_closing(queue, drain_until_ns))
+		finish_here(queue, give_up_ns, is_suspended);
+	if (!wait_for_state(queue, DD_FINISHED, give_up_ns))
+		return 0;
+	give_up(queue);
+	return -ECANCELED;
+}
+
 /* One caller joins the worker; all wait until that is done. */
 static void join(struct defer_drop_queue *queue)
 {
@@ -76,7 +114,7 @@ static void join(struct defer_drop_queue *queue)
 	pthread_mutex_unlock(&queue->control);
 	if (is_joiner) {
 		if (atomic_load_explicit(&queue->has_thread, memory_order_relaxed))
-			dd_thread_join(queue->thread);
+			dd_thread_join(queue->thread, &queue->thread_id);
 		dd_watchdog_end(queue);
 		dd_grace_end(&queue->grace);
 		dd_queue_set_state(queue, DD_JOINED);
@@ -84,94 +122,73 @@ static void join(struct defer_drop_queue *queue)
 	wait_for_state(queue, DD_JOINED, DEFER_DROP_FOREVER);
 }
 
-static void fill_report(struct defer_drop_queue *queue, struct defer_drop_report *report)
+/* When to give up, if destructors may start until then. */
+static uint64_t give_up_after(uint64_t timeout_ns)
 {
-	struct defer_drop_stats stats = {.size = sizeof stats};
+	return timeout_ns == DEFER_DROP_FOREVER ? DEFER_DROP_FOREVER
+						: dd_now_ns() + timeout_ns + PATIENCE_NS;
+}
+
+/* True if some drops will never be destroyed. */
+static bool has_abandoned(struct defer_drop_queue *queue)
+{
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
 
 	defer_drop_queue_stats(queue, &stats);
-	report->destroyed_total = stats.destroyed_total;
-	report->left_total = stats.abandoned_total;
+	return stats.abandoned_total;
 }
 
-static void shut_down(struct defer_drop_queue *queue, uint64_t drain_until_ns, bool is_suspended)
+int defer_drop_queue_shutdown(struct defer_drop_queue *queue, uint64_t timeout_ns)
 {
-	if (begin_closing(queue, drain_until_ns))
-		finish_here(queue, DEFER_DROP_FOREVER, is_suspended);
-	wait_for_state(queue, DD_FINISHED, DEFER_DROP_FOREVER);
-	join(queue);
-}
+	int result = queue ? dd_timeout_check(timeout_ns) : -EINVAL;
 
-int defer_drop_queue_shutdown(struct defer_drop_queue *queue, uint32_t mode, uint64_t timeout_ns,
-	struct defer_drop_report *report)
-{
-	struct defer_drop_report ignored;
-	uint64_t drain_until_ns = DEFER_DROP_FOREVER;
-	int result = dd_timeout_check(timeout_ns);
-
-	if (!queue || mode > DEFER_DROP_SHUTDOWN_ABANDON ||
-		(timeout_ns && mode != DEFER_DROP_SHUTDOWN_TIMED))
-		return -EINVAL;
 	if (!result && (dd_is_running(queue) || dd_watchdog_is_self(queue)))
 		result = -EDEADLK;
-	if (!result && mode != DEFER_DROP_SHUTDOWN_ABANDON && dd_grace_is_reading(&queue->grace))
+	if (!result && timeout_ns && dd_grace_is_reading(&queue->grace))
 		result = -EDEADLK;
 	if (!result)
 		result = dd_queue_open(queue);
 	if (result && result != -ESHUTDOWN)
 		return result;
-	if (mode == DEFER_DROP_SHUTDOWN_TIMED)
-		drain_until_ns = dd_deadline_after(timeout_ns);
-	else if (mode == DEFER_DROP_SHUTDOWN_ABANDON)
-		drain_until_ns = 0;
-	shut_down(queue, drain_until_ns, false);
-	report = report ? report : &ignored;
-	fill_report(queue, report);
-	return mode == DEFER_DROP_SHUTDOWN_TIMED && report->left_total ? -ETIMEDOUT : 0;
+	result =
+		close_queue(queue, dd_deadline_after(timeout_ns), give_up_after(timeout_ns), false);
+	if (result)
+		return result;
+	join(queue);
+	if (!timeout_ns || timeout_ns == DEFER_DROP_FOREVER)
+		return 0;
+	return has_abandoned(queue) ? -ETIMEDOUT : 0;
 }
 
-/*
- * Closes the queue and waits until that is done, or the time is over: then nobody who waits, now or
- * in a later handler, shall do so any longer. Not even a destructor that does not return holds the
- * process up.
- */
-static void shut_down_in_time(struct defer_drop_queue *queue, uint64_t until_ns, bool is_suspended)
+/* A destructor called exit: this thread is the consumer. Its drop counts as destroyed. */
+static void exit_inside(struct defer_drop_queue *queue, uint64_t until_ns)
 {
-	if (begin_closing(queue, until_ns))
-		finish_here(queue, until_ns, is_suspended);
-	if (wait_for_state(queue, DD_FINISHED, until_ns)) {
-		dd_queue_finish(queue);
-		dd_wait_release(queue);
-	}
+	begin_closing(queue, until_ns);
+	dd_run_end(queue);
+	dd_worker_finish(queue);
+	queue->running_lane = NULL; /* nested drops have nobody to run them now */
 }
 
 uint64_t dd_queue_exit(struct defer_drop_queue *queue)
 {
-	struct defer_drop_stats stats = {.size = sizeof stats};
-	uint64_t until_ns = DEFER_DROP_FOREVER;
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+	uint64_t until_ns = dd_deadline_after(queue->config.values.exit_timeout_ns);
 	bool is_suspended = dd_grace_suspend(&queue->grace);
 
-	if (queue->config.at_exit == DEFER_DROP_AT_EXIT_ABANDON)
-		until_ns = 0;
-	else if (queue->config.at_exit == DEFER_DROP_AT_EXIT_TIMED)
-		until_ns = dd_deadline_after(queue->config.exit_timeout_ns);
-	if (dd_grace_is_reading(&queue->grace)) {
-		dd_report("%s: exit inside a read-side critical section: nothing can be destroyed",
-			queue->config.worker_name);
+	if (dd_queue_state(queue) == DD_GIVEN_UP)
+		until_ns = 0; /* the program does not wait for it any more */
+	if (until_ns && dd_grace_is_reading(&queue->grace)) {
+		dd_report(queue->config.values.name,
+			"exit inside a read-side critical section: nothing can be destroyed");
 		until_ns = 0;
 	}
 	if (dd_is_running(queue)) {
-		/* A destructor called exit: this thread is the consumer, and finishes here. The
-		 * drop that it was destroying counts as destroyed. */
 		if (is_suspended)
 			dd_grace_resume(&queue->grace);
-		begin_closing(queue, until_ns);
-		dd_run_end(queue);
-		dd_worker_finish(queue);
-		queue->running_lane = NULL; /* nested drops have nobody to run them now */
-	} else if (queue->config.at_exit != DEFER_DROP_AT_EXIT_TIMED) {
-		shut_down(queue, until_ns, is_suspended);
-	} else {
-		shut_down_in_time(queue, until_ns, is_suspended);
+		exit_inside(queue, until_ns);
+	} else if (!close_queue(queue, until_ns, until_ns, is_suspended) &&
+		   until_ns == DEFER_DROP_FOREVER) {
+		join(queue); /* which may have to wait for a watchdog function */
 	}
 	if (is_suspended)
 		dd_grace_resume(&queue->grace);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A thread that waits to be woken, once. It lies in the memory of whoever sleeps, mostly on the
+ * A thread that waits to be woken, once at a time. It lies in its own memory, mostly on the
  * stack, beside what others note down for it: see wait.c, budget.c and watch.c.
  *
  * Edges:
@@ -15,6 +15,13 @@
 struct dd_sleeper {
 	_Atomic(uint32_t) woken;
 };
+
+/* Before others can know of it: it may have been woken before. */
+static inline void dd_sleeper_begin(struct dd_sleeper *sleeper)
+{
+	/* Relaxed is enough: what tells others of it carries it. */
+	atomic_store_explicit(&sleeper->woken, 0, memory_order_relaxed);
+}
 
 /* True once it was woken; then its memory is its own again. */
 static inline bool dd_sleeper_is_woken(struct dd_sleeper *sleeper)

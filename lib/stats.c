@@ -9,10 +9,9 @@
 #include "queue.h"
 
 /* Of the first version of the struct, to which later ones add. */
-#define DD_STATS_SIZE_0 112
+#define DD_STATS_SIZE_0 144
 
-_Static_assert(
-	offsetof(struct defer_drop_stats, backlog_bytes) == DD_STATS_SIZE_0, "defer_drop_stats");
+_Static_assert(sizeof(struct defer_drop_stats) == DD_STATS_SIZE_0, "defer_drop_stats");
 
 static uint64_t difference(uint64_t more, uint64_t less)
 {
@@ -65,9 +64,38 @@ static int give(struct defer_drop_stats *stats, struct defer_drop_stats *to)
 		difference(stats->pushed_total, stats->destroyed_total + stats->abandoned_total);
 	if (stats->highest_backlog < stats->backlog)
 		stats->highest_backlog = stats->backlog;
-	stats->size = to->size;
-	memcpy(to, stats, to->size < sizeof *stats ? to->size : sizeof *stats);
+	stats->size = to->size < sizeof *stats ? to->size : sizeof *stats;
+	memcpy(to, stats, stats->size);
 	return 0;
+}
+
+/* Of an open queue, whose lanes have no gaps and nothing abandoned. */
+static uint64_t lane_backlog(struct dd_lane *lane)
+{
+	uint64_t done = done_position(lane);
+	uint64_t pairs_done = dd_read(&lane->pairs_done_total);
+	uint64_t places = difference(dd_ring_tail(&lane->ring), done);
+
+	return difference(places, dd_read(&lane->ring.pairs_total) - pairs_done);
+}
+
+uint64_t defer_drop_queue_backlog(struct defer_drop_queue *queue)
+{
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+	uint32_t count;
+
+	if (!queue || !dd_queue_has_opened(queue))
+		return 0;
+	if (dd_queue_state(queue) >= DD_CLOSING) {
+		defer_drop_queue_stats(queue, &stats);
+		return stats.backlog;
+	}
+	count = dd_queue_lanes(queue);
+	for (uint32_t i = 0; i < count; i++)
+		stats.backlog += lane_backlog(queue->lanes[i]);
+	add_nested(queue, &stats);
+	return stats.backlog +
+	       difference(stats.pushed_total, stats.destroyed_total + stats.abandoned_total);
 }
 
 int defer_drop_queue_stats(struct defer_drop_queue *queue, struct defer_drop_stats *to)

@@ -6,6 +6,16 @@
 
 #include <errno.h>
 
+#include "deadline.h"
+#include "strategy.h"
+
+int dd_strategy_check(const struct defer_drop_strategy *strategy)
+{
+	if (!strategy->version || !strategy->drop)
+		return -EINVAL;
+	return strategy->version > DEFER_DROP_STRATEGY_VERSION ? -E2BIG : 0;
+}
+
 int defer_drop_by(const struct defer_drop_strategy *strategy, void *object, defer_drop_fn destroy)
 {
 	int before = errno;
@@ -14,6 +24,9 @@ int defer_drop_by(const struct defer_drop_strategy *strategy, void *object, defe
 	if (!destroy)
 		return -EINVAL;
 	strategy = strategy ? strategy : &defer_drop_strategy_worker;
+	result = dd_strategy_check(strategy);
+	if (result)
+		return result;
 	result = strategy->drop(strategy, object, destroy);
 	if (!result)
 		errno = before; /* whatever a destructor in place did to it */
@@ -45,8 +58,10 @@ static int wait_in_vain(const struct defer_drop_strategy *strategy, uint64_t tim
 	return -ESHUTDOWN;
 }
 
-const struct defer_drop_strategy defer_drop_strategy_in_place = {destroy_now, NULL};
-const struct defer_drop_strategy defer_drop_strategy_leak = {forget, wait_in_vain};
+const struct defer_drop_strategy defer_drop_strategy_in_place = {
+	DEFER_DROP_STRATEGY_VERSION, destroy_now, NULL};
+const struct defer_drop_strategy defer_drop_strategy_leak = {
+	DEFER_DROP_STRATEGY_VERSION, forget, wait_in_vain};
 
 /* ---- Queues ---------------------------------------------------------------------------------- */
 
@@ -78,9 +93,10 @@ static int wait_for_worker(const struct defer_drop_strategy *strategy, uint64_t 
 	return wait_for_own(defer_drop_queue_default(), timeout_ns);
 }
 
-const struct defer_drop_strategy defer_drop_strategy_worker = {push_to_worker, wait_for_worker};
+const struct defer_drop_strategy defer_drop_strategy_worker = {
+	DEFER_DROP_STRATEGY_VERSION, push_to_worker, wait_for_worker};
 const struct defer_drop_strategy defer_drop_strategy_rcu = {
-	push_after_grace_period, wait_for_worker};
+	DEFER_DROP_STRATEGY_VERSION, push_after_grace_period, wait_for_worker};
 
 static int push_to_queue(
 	const struct defer_drop_strategy *strategy, void *object, defer_drop_fn destroy)
@@ -88,7 +104,7 @@ static int push_to_queue(
 	const struct defer_drop_strategy_queue *self =
 		(const struct defer_drop_strategy_queue *)strategy;
 
-	return defer_drop_queue_push_timed(self->queue, object, destroy, self->timeout_ns);
+	return defer_drop_queue_push(self->queue, object, destroy, self->timeout_ns);
 }
 
 static int wait_for_queue(const struct defer_drop_strategy *strategy, uint64_t timeout_ns)
@@ -97,19 +113,24 @@ static int wait_for_queue(const struct defer_drop_strategy *strategy, uint64_t t
 		((const struct defer_drop_strategy_queue *)strategy)->queue, timeout_ns);
 }
 
-void defer_drop_strategy_queue_init(struct defer_drop_strategy_queue *strategy,
+int defer_drop_strategy_queue_init(struct defer_drop_strategy_queue *strategy,
 	struct defer_drop_queue *queue, uint64_t timeout_ns)
 {
+	int result = strategy && queue ? dd_timeout_check(timeout_ns) : -EINVAL;
+
+	if (result)
+		return result;
 	*strategy = (struct defer_drop_strategy_queue){
-		.strategy = {push_to_queue, wait_for_queue},
+		.strategy = {DEFER_DROP_STRATEGY_VERSION, push_to_queue, wait_for_queue},
 		.queue = queue,
 		.timeout_ns = timeout_ns,
 	};
+	return 0;
 }
 
 void defer_drop_queue_end(void *queue)
 {
-	defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL);
+	defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER);
 	defer_drop_queue_free(queue);
 }
 
@@ -123,12 +144,15 @@ static int submit(const struct defer_drop_strategy *strategy, void *object, defe
 	return self->submit(self->executor, object, destroy);
 }
 
-void defer_drop_strategy_executor_init(struct defer_drop_strategy_executor *strategy,
+int defer_drop_strategy_executor_init(struct defer_drop_strategy_executor *strategy,
 	defer_drop_submit_fn function, void *executor)
 {
+	if (!strategy || !function)
+		return -EINVAL;
 	*strategy = (struct defer_drop_strategy_executor){
-		.strategy = {submit, NULL},
+		.strategy = {DEFER_DROP_STRATEGY_VERSION, submit, NULL},
 		.submit = function,
 		.executor = executor,
 	};
+	return 0;
 }

@@ -50,4 +50,5 @@ static int drop_by_thread(
 	return -error;
 }
 
-const struct defer_drop_strategy defer_drop_strategy_thread = {drop_by_thread, NULL};
+const struct defer_drop_strategy defer_drop_strategy_thread = {
+	DEFER_DROP_STRATEGY_VERSION, drop_by_thread, NULL};

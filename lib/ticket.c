@@ -7,26 +7,38 @@
 #include <fcntl.h>
 
 #include "eventfd.h"
+#include "registry.h"
 #include "worker.h"
+
+/* The queue of a ticket; NULL if there is none, or none any more. */
+static struct defer_drop_queue *queue_of(const struct defer_drop_ticket *ticket)
+{
+	struct defer_drop_queue *queue = dd_registry_look_up(ticket->queue_id);
+
+	if (queue)
+		return queue;
+	dd_registry_lock();
+	queue = dd_registry_find(ticket->queue_id);
+	dd_registry_unlock();
+	return queue;
+}
 
 /* Finds the lane of a ticket. Returns 0, -EINVAL or -ESTALE. */
 static int lane_of(const struct defer_drop_ticket *ticket, struct dd_lane **lane)
 {
-	if (!ticket || !ticket->queue || !dd_queue_has_opened(ticket->queue) ||
-		ticket->lane >= dd_queue_lanes(ticket->queue))
+	struct defer_drop_queue *queue;
+
+	if (!ticket || !ticket->queue_id)
 		return -EINVAL;
-	if (ticket->generation != ticket->queue->generation)
+	queue = queue_of(ticket);
+	if (!queue)
+		return ticket->queue_id == DD_DEFAULT_ID ? -EINVAL : -ESTALE;
+	if (ticket->lane >= dd_queue_lanes(queue))
+		return -EINVAL;
+	if (ticket->generation != queue->generation)
 		return -ESTALE;
-	*lane = ticket->queue->lanes[ticket->lane];
+	*lane = queue->lanes[ticket->lane];
 	return 0;
-}
-
-int defer_drop_ticket_poll(const struct defer_drop_ticket *ticket)
-{
-	struct dd_lane *lane;
-	int result = lane_of(ticket, &lane);
-
-	return result ? result : dd_wait_poll(lane, ticket->position);
 }
 
 int defer_drop_ticket_wait(const struct defer_drop_ticket *ticket, uint64_t timeout_ns)
@@ -36,9 +48,10 @@ int defer_drop_ticket_wait(const struct defer_drop_ticket *ticket, uint64_t time
 
 	if (!result)
 		result = dd_timeout_check(timeout_ns);
-	if (!result && dd_is_running(lane->queue))
+	if (!result && timeout_ns && dd_is_running(lane->queue))
 		result = -EDEADLK;
-	return result ? result : dd_queue_wait(lane, ticket->position, timeout_ns);
+	return result ? result
+		      : dd_queue_wait(lane, ticket->position, dd_deadline_after(timeout_ns));
 }
 
 int defer_drop_ticket_notify(const struct defer_drop_ticket *ticket, int eventfd)

@@ -28,21 +28,33 @@ static struct defer_drop_forgotten *first;
 static defer_drop_trouble_fn handler;
 static void *handler_context;
 
+static struct defer_drop_trouble trouble_of(
+	const struct defer_drop_guard *guard, enum defer_drop_trouble_kind kind)
+{
+	return (struct defer_drop_trouble){
+		.size = sizeof(struct defer_drop_trouble),
+		.kind = kind,
+		.object = guard->object,
+		.file = guard->file,
+		.line = guard->line,
+	};
+}
+
 /* ---- The handler ----------------------------------------------------------------------------- */
 
 static void print(const struct defer_drop_trouble *trouble)
 {
 	switch (trouble->kind) {
 	case DEFER_DROP_TROUBLE_FORGOTTEN:
-		dd_report("%s:%u: the guard of %p was never closed", trouble->file, trouble->line,
-			trouble->object);
+		dd_report(NULL, "%s:%u: the guard of %p was never closed", trouble->file,
+			trouble->line, trouble->object);
 		break;
 	case DEFER_DROP_TROUBLE_REFUSED:
-		dd_report("%s:%u: %p could not be dropped: %s", trouble->file, trouble->line,
+		dd_report(NULL, "%s:%u: %p could not be dropped: %s", trouble->file, trouble->line,
 			trouble->object, strerror(-trouble->error));
 		break;
 	case DEFER_DROP_TROUBLE_FAILED:
-		dd_report("%s:%u: destroying %p failed: %s", trouble->file, trouble->line,
+		dd_report(NULL, "%s:%u: destroying %p failed: %s", trouble->file, trouble->line,
 			trouble->object, strerror(-trouble->error));
 	}
 }
@@ -65,7 +77,10 @@ static void tell(const struct defer_drop_trouble *trouble)
 void dd_trouble_tell(
 	enum defer_drop_trouble_kind kind, const struct defer_drop_guard *guard, int error)
 {
-	tell(&(struct defer_drop_trouble){kind, error, guard->object, guard->file, guard->line});
+	struct defer_drop_trouble trouble = trouble_of(guard, kind);
+
+	trouble.error = error;
+	tell(&trouble);
 }
 
 void defer_drop_trouble_handle(defer_drop_trouble_fn handle, void *context)
@@ -79,6 +94,8 @@ void defer_drop_trouble_handle(defer_drop_trouble_fn handle, void *context)
 void defer_drop_trouble_abort(void *context, const struct defer_drop_trouble *trouble)
 {
 	(void)context;
+	if (!trouble)
+		return;
 	print(trouble);
 	if (trouble->kind == DEFER_DROP_TROUBLE_FORGOTTEN)
 		abort();
@@ -126,8 +143,7 @@ int dd_trouble_note(struct defer_drop_guard *guard)
 	if (!forgotten)
 		return -ENOMEM;
 	*forgotten = (struct defer_drop_forgotten){
-		.trouble = {DEFER_DROP_TROUBLE_FORGOTTEN, 0, guard->object, guard->file,
-			guard->line},
+		.trouble = trouble_of(guard, DEFER_DROP_TROUBLE_FORGOTTEN),
 		.process = getpid(),
 	};
 	pthread_mutex_lock(&lock);

@@ -4,8 +4,10 @@
 #include <stdlib.h>
 
 #include "budget.h"
+#include "completion.h"
 #include "eventfd.h"
 #include "queue.h"
+#include "seat.h"
 #include "sleeper.h"
 #include "watch.h"
 
@@ -13,8 +15,9 @@ struct dd_waiter {
 	struct dd_waiter *next;
 	struct dd_lane *lane;
 	uint64_t position;
-	struct dd_sleeper sleeper; /* where a thread waits */
+	struct dd_sleeper sleeper; /* if a thread waits */
 	int eventfd;               /* or -1 */
+	bool may_drain;            /* it becomes the consumer if there is none */
 };
 
 /* ---- The lists, under the lock --------------------------------------------------------------- */
@@ -78,7 +81,7 @@ static bool enlist(struct dd_waiter *waiter)
 	bool is_open;
 
 	pthread_mutex_lock(&queue->waiters_lock);
-	is_open = dd_queue_state(queue) < DD_FINISHED;
+	is_open = dd_queue_state(queue) < DD_GIVEN_UP;
 	if (is_open) {
 		link_waiter(waiter);
 		raise_alarm(waiter->lane);
@@ -109,11 +112,13 @@ static void dismiss(struct dd_waiter *waiter)
 int dd_wait_poll(struct dd_lane *lane, uint64_t position)
 {
 	/* In this order: what is not past once the queue has finished will never be. */
-	bool is_finished = dd_queue_state(lane->queue) >= DD_FINISHED;
+	uint32_t state = dd_queue_state(lane->queue);
 
 	if (dd_ring_is_past(&lane->ring, position))
 		return 0;
-	return is_finished ? -ESHUTDOWN : -EINPROGRESS;
+	if (state >= DD_FINISHED)
+		return -ESHUTDOWN;
+	return state == DD_GIVEN_UP ? -ECANCELED : -EINPROGRESS;
 }
 
 static int outcome(struct dd_lane *lane, uint64_t position)
@@ -123,23 +128,53 @@ static int outcome(struct dd_lane *lane, uint64_t position)
 	return result == -EINPROGRESS ? -ETIMEDOUT : result;
 }
 
-int dd_wait(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns)
+/* Sleeps until the position has passed, the waiter is woken, or the deadline comes. */
+static void sleep_in_list(struct dd_waiter *self, uint64_t deadline_ns)
 {
+	struct dd_lane *lane = self->lane;
 	pthread_mutex_t *lock = &lane->queue->waiters_lock;
-	struct dd_waiter self = {.lane = lane, .position = position, .eventfd = -1};
 
-	if (!enlist(&self))
-		return outcome(lane, position);
-	while (!dd_sleeper_is_woken(&self.sleeper)) {
-		if (dd_ring_is_past(&lane->ring, position) ||
-			dd_sleeper_wait(&self.sleeper, deadline_ns) == -ETIMEDOUT) {
+	while (!dd_sleeper_is_woken(&self->sleeper)) {
+		if (dd_ring_is_past(&lane->ring, self->position) ||
+			dd_sleeper_wait(&self->sleeper, deadline_ns) == -ETIMEDOUT) {
 			pthread_mutex_lock(lock);
-			unlink_waiter(&self);
+			unlink_waiter(self);
 			pthread_mutex_unlock(lock);
 			break;
 		}
 	}
+}
+
+int dd_wait(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns)
+{
+	struct dd_waiter self = {.lane = lane, .position = position, .eventfd = -1};
+
+	if (enlist(&self))
+		sleep_in_list(&self, deadline_ns);
 	return outcome(lane, position);
+}
+
+bool dd_wait_for_seat(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns)
+{
+	struct defer_drop_queue *queue = lane->queue;
+	struct dd_waiter self = {
+		.lane = lane,
+		.position = position,
+		.eventfd = -1,
+		.may_drain = true,
+	};
+
+	if (!enlist(&self))
+		return false;
+	/* In the list first: a consumer that leaves a seat that was wanted calls those in it. */
+	if (!dd_seat_ask(&queue->consumer_seat)) {
+		sleep_in_list(&self, deadline_ns);
+		return false;
+	}
+	pthread_mutex_lock(&queue->waiters_lock);
+	unlink_waiter(&self);
+	pthread_mutex_unlock(&queue->waiters_lock);
+	return true;
 }
 
 int dd_wait_notify(struct dd_lane *lane, uint64_t position, int eventfd)
@@ -181,6 +216,33 @@ static void release_lane(struct dd_lane *lane)
 		unlink_first(lane);
 		dismiss(waiter);
 	}
+}
+
+static void call_lane(struct dd_lane *lane)
+{
+	struct dd_waiter *next;
+
+	for (struct dd_waiter *at = lane->first_waiter; at; at = next) {
+		next = at->next;
+		if (!at->may_drain)
+			continue;
+		unlink_waiter(at);
+		dismiss(at);
+	}
+	raise_alarm(lane);
+}
+
+void dd_wait_call(struct defer_drop_queue *queue)
+{
+	uint32_t count = dd_queue_lanes(queue);
+
+	pthread_mutex_lock(&queue->waiters_lock);
+	for (uint32_t i = 0; i < count; i++)
+		if (queue->lanes[i]->first_waiter)
+			call_lane(queue->lanes[i]);
+	dd_completion_call(queue);
+	dd_watch_release(queue);
+	pthread_mutex_unlock(&queue->waiters_lock);
 }
 
 void dd_wait_release(struct defer_drop_queue *queue)

@@ -31,21 +31,31 @@
 #define DD_NO_ALARM (UINT64_C(1) << 62)
 
 /*
- * Have the drops before position been destroyed? Returns 0, -EINPROGRESS, or -ESHUTDOWN where that
- * will never be.
+ * Looks whether the drops before position have been destroyed. Returns 0, -EINPROGRESS, -ESHUTDOWN
+ * if they never will be, or -ECANCELED if the queue was given up.
  */
 int dd_wait_poll(struct dd_lane *lane, uint64_t position);
 
-/* The same, but waits. The consumer must exist. Returns 0, -ETIMEDOUT or -ESHUTDOWN. */
+/* Waits for that. There must be a consumer. Returns 0, -ETIMEDOUT, -ESHUTDOWN or -ECANCELED. */
 int dd_wait(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns);
 
-/* The same without waiting: an eventfd, which is the library's, is signalled and closed then. */
+/*
+ * Waits for that, if callers drain and another one does. True if the calling thread has the
+ * consumer's seat instead; else the position has passed, or the deadline has come, or it is to be
+ * tried again.
+ */
+bool dd_wait_for_seat(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns);
+
+/* By a consumer that has left a seat which was wanted: calls those who may take it. */
+void dd_wait_call(struct defer_drop_queue *queue);
+
+/* Has an eventfd, which is the library's, signalled and closed then. Does not wait. */
 int dd_wait_notify(struct dd_lane *lane, uint64_t position, int eventfd);
 
 /* By the consumer: wakes the waiters of this lane whose position has passed. */
 void dd_wait_wake(struct dd_lane *lane);
 
-/* By the consumer, when it has finished: wakes all. */
+/* When the consumer has finished, or is given up: wakes all. */
 void dd_wait_release(struct defer_drop_queue *queue);
 
 /* In a forked child: whoever waited was in the parent. */

@@ -20,10 +20,11 @@ struct dd_watcher {
 
 static struct defer_drop_level level_of(struct defer_drop_queue *queue)
 {
-	struct defer_drop_stats stats = {.size = sizeof stats};
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
 
 	defer_drop_queue_stats(queue, &stats);
 	return (struct defer_drop_level){
+		.size = sizeof(struct defer_drop_level),
 		.backlog = stats.backlog,
 		.backlog_bytes = stats.backlog_bytes,
 	};
@@ -33,13 +34,13 @@ static struct defer_drop_level level_of(struct defer_drop_queue *queue)
 
 bool dd_watch_has_marks(const struct defer_drop_queue *queue)
 {
-	return queue->config.watermark;
+	return queue->config.values.watermark;
 }
 
 /* Above a high mark; or, once that was told, not yet down to the low ones. */
 static bool is_high(const struct defer_drop_queue *queue, const struct defer_drop_level *level)
 {
-	const struct dd_config *config = &queue->config;
+	const struct defer_drop_config *config = &queue->config.values;
 
 	if (queue->watch.is_high)
 		return (config->high_drops && level->backlog > config->low_drops) ||
@@ -58,14 +59,14 @@ static void tell(struct defer_drop_queue *queue, struct defer_drop_level *level,
 	if (level->is_high == watch->is_high)
 		return;
 	if (!is_last && watch->told_ns &&
-		now_ns - watch->told_ns < queue->config.watermark_interval_ns)
+		now_ns - watch->told_ns < queue->config.values.watermark_interval_ns)
 		return;
 	watch->told_ns = now_ns;
 	watch->is_high = level->is_high;
 	/* No drop is being destroyed that a push could be nested in. */
 	queue->running_lane = NULL;
 	watch->is_telling = true;
-	queue->config.watermark(queue->config.context, level);
+	queue->config.values.watermark(queue->config.values.context, level);
 	watch->is_telling = false;
 	queue->running_lane = running_lane;
 }
@@ -92,26 +93,29 @@ static void dismiss(struct defer_drop_queue *queue, struct dd_watcher **at)
 	dd_sleeper_wake(&watcher->sleeper);
 }
 
-static void wake_watchers(struct defer_drop_queue *queue, const struct defer_drop_level *level)
+/* Looks under the lock: what a watcher pushed before it came is counted then. */
+static struct defer_drop_level wake_watchers(struct defer_drop_queue *queue)
 {
 	struct dd_watcher **at = &queue->watch.first;
+	struct defer_drop_level level;
 
 	pthread_mutex_lock(&queue->waiters_lock);
+	level = level_of(queue);
 	while (*at) {
-		(*at)->has_been_enough = is_enough(*at, level);
+		(*at)->has_been_enough = is_enough(*at, &level);
 		if ((*at)->has_been_enough)
 			dismiss(queue, at);
 		else
 			at = &(*at)->next;
 	}
 	pthread_mutex_unlock(&queue->waiters_lock);
+	return level;
 }
 
 void dd_watch_look(struct defer_drop_queue *queue, bool is_last)
 {
-	struct defer_drop_level level = level_of(queue);
+	struct defer_drop_level level = wake_watchers(queue);
 
-	wake_watchers(queue, &level);
 	if (dd_watch_has_marks(queue))
 		tell(queue, &level, is_last);
 }
@@ -130,7 +134,7 @@ void dd_watch_leave(struct defer_drop_queue *queue)
 {
 	struct defer_drop_level level;
 
-	if (!dd_watch_has_marks(queue) || dd_queue_state(queue) != DD_OPEN)
+	if (!dd_watch_has_marks(queue) || dd_queue_state(queue) >= DD_CLOSING)
 		return;
 	level = level_of(queue);
 	tell(queue, &level, !level.backlog);
@@ -144,8 +148,10 @@ static bool enlist(struct defer_drop_queue *queue, struct dd_watcher *watcher)
 	bool is_open;
 
 	pthread_mutex_lock(&queue->waiters_lock);
-	is_open = dd_queue_state(queue) < DD_FINISHED;
+	is_open = dd_queue_state(queue) < DD_GIVEN_UP;
 	if (is_open) {
+		watcher->has_been_enough = false;
+		dd_sleeper_begin(&watcher->sleeper);
 		watcher->next = queue->watch.first;
 		queue->watch.first = watcher;
 		atomic_fetch_add_explicit(&queue->watchers, 1, memory_order_relaxed);
@@ -166,66 +172,82 @@ static void leave(struct defer_drop_queue *queue, struct dd_watcher *watcher)
 	pthread_mutex_unlock(&queue->waiters_lock);
 }
 
-/* Waits for the consumer's look. */
-static void wait_for_look(
-	struct defer_drop_queue *queue, struct dd_watcher *self, uint64_t deadline_ns)
+/*
+ * Waits for the consumer's look, or a call. True if the thread has the consumer's seat instead,
+ * which it may take if may_drain.
+ */
+static bool wait_for_look(struct defer_drop_queue *queue, struct dd_watcher *self, bool may_drain,
+	uint64_t deadline_ns)
 {
 	if (!enlist(queue, self))
-		return;
+		return false;
+	/* In the list first, as in dd_wait_for_seat. */
+	if (may_drain && dd_seat_ask(&queue->consumer_seat)) {
+		leave(queue, self);
+		return true;
+	}
 	/* The bell carries the watcher: the consumer looks before it sleeps again. */
 	if (dd_bell_ring(&queue->park.bell))
 		dd_add_shared(&queue->wakes_total, 1);
 	while (!dd_sleeper_is_woken(&self->sleeper))
 		if (dd_sleeper_wait(&self->sleeper, deadline_ns) == -ETIMEDOUT)
 			leave(queue, self);
+	return false;
 }
 
-/* Destroys on this thread until it is enough. Returns 0, -ETIMEDOUT, or -ESHUTDOWN. */
-static int drain_until_enough(
+/* By the thread that has the seat: destroys until it is enough, or others are to have a turn. */
+static void drain_until_enough(
 	struct defer_drop_queue *queue, const struct dd_watcher *wanted, uint64_t deadline_ns)
 {
 	struct defer_drop_level level = level_of(queue);
 	DD_RUNNING(frame);
-	int result = dd_consumer_enter(queue, &frame, deadline_ns);
 
-	if (result)
-		return result;
-	while (!result && !is_enough(wanted, &level)) {
-		if (dd_queue_state(queue) != DD_OPEN)
-			result = -ESHUTDOWN;
-		else if (dd_deadline_has_come(deadline_ns))
-			result = -ETIMEDOUT;
-		else if (!dd_worker_round(queue, 1, deadline_ns) &&
-			 dd_worker_linger(queue, &frame, deadline_ns))
-			return -ETIMEDOUT;
+	dd_running_enter(&frame, queue);
+	while (!is_enough(wanted, &level) && dd_queue_state(queue) < DD_CLOSING &&
+		!dd_deadline_has_come(deadline_ns)) {
+		if (!dd_worker_round(queue, 1, deadline_ns)) {
+			dd_worker_linger(queue, &frame, deadline_ns);
+			return;
+		}
 		level = level_of(queue);
 	}
 	dd_consumer_leave(queue, &frame);
-	return result;
+}
+
+/* The answer of a wait that is not to wait any longer, or -EINPROGRESS. */
+static int look(
+	struct defer_drop_queue *queue, const struct dd_watcher *wanted, uint64_t deadline_ns)
+{
+	uint32_t state = dd_queue_state(queue);
+	struct defer_drop_level level = level_of(queue);
+
+	if (wanted->has_been_enough || is_enough(wanted, &level))
+		return 0;
+	if (state == DD_GIVEN_UP)
+		return -ECANCELED;
+	if (state >= DD_FINISHED)
+		return -ESHUTDOWN;
+	return dd_deadline_has_come(deadline_ns) ? dd_deadline_error(deadline_ns) : -EINPROGRESS;
 }
 
 static int wait_for_backlog(
 	struct defer_drop_queue *queue, struct dd_watcher *wanted, uint64_t deadline_ns)
 {
-	struct defer_drop_level level = level_of(queue);
-	int result;
+	int result = look(queue, wanted, deadline_ns);
 
-	if (is_enough(wanted, &level))
-		return 0;
-	if (dd_deadline_has_come(deadline_ns))
-		return -ETIMEDOUT;
+	if (result != -EINPROGRESS)
+		return result;
 	if (dd_grace_is_reading(&queue->grace))
 		return -EDEADLK;
-	if (queue->config.runner == DEFER_DROP_RUNNER_CALLER)
-		return drain_until_enough(queue, wanted, deadline_ns);
 	result = dd_worker_ensure(queue);
-	if (result)
-		return result;
-	wait_for_look(queue, wanted, deadline_ns);
-	level = level_of(queue);
-	if (wanted->has_been_enough || is_enough(wanted, &level))
-		return 0;
-	return dd_queue_state(queue) >= DD_FINISHED ? -ESHUTDOWN : -ETIMEDOUT;
+	while (!result && (result = look(queue, wanted, deadline_ns)) == -EINPROGRESS) {
+		bool may_drain = dd_queue_waits_drain(queue) && dd_queue_state(queue) < DD_CLOSING;
+
+		if (wait_for_look(queue, wanted, may_drain, deadline_ns))
+			drain_until_enough(queue, wanted, deadline_ns);
+		result = 0;
+	}
+	return result;
 }
 
 int defer_drop_queue_wait_backlog(

@@ -3,7 +3,7 @@
 #include "watchdog.h"
 
 #include <errno.h>
-#include <string.h>
+#include <unistd.h>
 
 #include "queue.h"
 #include "report.h"
@@ -25,32 +25,32 @@ static void tell(
 	struct defer_drop_queue *queue, const struct dd_recorded *recorded, uint64_t running_ns)
 {
 	struct defer_drop_stats stats = {.size = sizeof stats};
-	bool has_status = recorded->number & DD_RECORD_HAS_STATUS;
-	defer_drop_fn destroy = recorded->drop.destroy;
 	char name[DD_SYMBOL_BYTES];
 	struct defer_drop_slow slow = {
+		.size = sizeof slow,
 		.object = recorded->drop.object,
-		.destroy = has_status ? NULL : destroy,
-		.destroy_status = has_status ? (defer_drop_status_fn)(uintptr_t)destroy : NULL,
 		.name = name,
 		.running_ns = running_ns,
 	};
 
-	dd_symbol_print(name, sizeof name, destroy);
+	dd_sort_destructor(recorded->number << DD_RECORD_SHIFT, recorded->drop.destroy,
+		&slow.destroy, &slow.destroy_status, &slow.destroy_context);
+	dd_symbol_print(name, sizeof name, recorded->drop.destroy);
 	defer_drop_queue_stats(queue, &stats);
 	slow.backlog = stats.backlog ? stats.backlog - 1 : 0; /* it may have returned by now */
-	if (queue->config.watchdog)
-		queue->config.watchdog(queue->config.context, &slow);
+	if (queue->config.values.watchdog)
+		queue->config.values.watchdog(queue->config.values.context, &slow);
 	else
-		dd_report("%s: %s has been destroying %p for %llu ms; %llu drops wait behind it",
-			queue->config.worker_name, name, slow.object,
-			(unsigned long long)(running_ns / DD_MS), (unsigned long long)slow.backlog);
+		dd_report(queue->config.values.name,
+			"%s has been destroying %p for %llu ms; %llu drops wait behind it", name,
+			slow.object, (unsigned long long)(running_ns / DD_MS),
+			(unsigned long long)slow.backlog);
 }
 
 /* Looks, and tells. False where nothing has happened since the last look. */
 static bool look(struct defer_drop_queue *queue, struct sight *sight)
 {
-	uint64_t limit_ns = queue->config.watchdog_ns;
+	uint64_t limit_ns = queue->config.values.watchdog_ns;
 	uint64_t now_ns = dd_now_ns(); /* before the look: what it finds ran then */
 	struct dd_recorded recorded;
 	bool is_running = dd_record_read(&queue->watchdog.record, &recorded);
@@ -102,7 +102,7 @@ static bool sleep_spared(struct dd_watchdog *watchdog)
 static void nap(struct defer_drop_queue *queue, const struct sight *sight)
 {
 	struct dd_watchdog *watchdog = &queue->watchdog;
-	uint64_t until_ns = dd_now_ns() + queue->config.watchdog_ns / LOOKS_PER_LIMIT;
+	uint64_t until_ns = dd_now_ns() + queue->config.values.watchdog_ns / LOOKS_PER_LIMIT;
 	uint64_t due_ns = sight->since_ns + sight->due_ns;
 	uint32_t state;
 
@@ -121,6 +121,7 @@ static void *watchdog(void *argument)
 	struct sight sight = {0};
 
 	pthread_setname_np(pthread_self(), "drop_watchdog");
+	queue->watchdog.thread_id = gettid();
 	dd_self.watched = queue;
 	while (state_of(&queue->watchdog) != DD_WATCHDOG_ENDING) {
 		bool has_changed = look(queue, &sight);
@@ -142,11 +143,13 @@ int dd_watchdog_start(struct defer_drop_queue *queue)
 {
 	struct dd_watchdog *self = &queue->watchdog;
 
+	/* A stopped queue has no threads; it starts with the worker, or when a caller drains. */
 	if (!queue->is_watched || state_of(self) == DD_WATCHDOG_ENDING ||
+		dd_queue_state(queue) == DD_STOPPED ||
 		atomic_load_explicit(&self->has_thread, memory_order_relaxed))
 		return 0;
 	if (dd_thread_create(&self->thread, NULL, watchdog, queue))
-		return -EAGAIN;
+		return -ESRCH;
 	atomic_store_explicit(&self->has_thread, true, memory_order_relaxed);
 	return 0;
 }
@@ -156,8 +159,8 @@ void dd_watchdog_start_somehow(struct defer_drop_queue *queue)
 	int result = dd_watchdog_start(queue);
 
 	if (result && !queue->watchdog.has_reported)
-		dd_report("%s: cannot start the watchdog: %s; slow destructors are not reported",
-			queue->config.worker_name, strerror(-result));
+		dd_report(queue->config.values.name,
+			"cannot start the watchdog; slow destructors are not reported");
 	queue->watchdog.has_reported = queue->watchdog.has_reported || result;
 }
 
@@ -211,13 +214,22 @@ void dd_watchdog_end(struct defer_drop_queue *queue)
 		return;
 	dd_futex_wake(&self->state, 1);
 	/* Fails, as it should, where the watchdog itself ends the process. */
-	dd_thread_join(self->thread);
+	dd_thread_join(self->thread, &self->thread_id);
+}
+
+void dd_watchdog_renew(struct defer_drop_queue *queue)
+{
+	pthread_mutex_lock(&queue->control);
+	/* A shutdown that came meanwhile has ended it for good, or will. */
+	if (dd_queue_state(queue) == DD_STOPPED)
+		change(&queue->watchdog, DD_WATCHDOG_ENDING, DD_WATCHDOG_SPARED);
+	pthread_mutex_unlock(&queue->control);
 }
 
 void dd_watchdog_survive(struct defer_drop_queue *queue)
 {
 	struct dd_watchdog *self = &queue->watchdog;
-	bool is_open = dd_queue_state(queue) == DD_OPEN;
+	bool is_open = dd_queue_state(queue) <= DD_STOPPED;
 
 	if (dd_self.watched == queue)
 		dd_self.watched = NULL;

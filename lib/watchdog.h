@@ -14,7 +14,8 @@
  *   ASLEEP -> WANTED   the consumer, which wakes it with one system call
  *   any -> ENDING      whoever joins it, or would
  *   WANTED -> ASLEEP   cannot happen: it would sleep while destructors run
- *   ENDING -> any      cannot happen: it would never be joined
+ *   ENDING -> SPARED   a caller of stop, which has joined it
+ *   ENDING -> other    cannot happen: it would never be joined
  *
  * All accesses to state are relaxed: each change is one read-modify-write, and it carries nothing
  * but itself. What the watchdog then looks at has edges of its own.
@@ -42,16 +43,20 @@ struct dd_watchdog {
 	_Atomic(bool) has_thread;     /* under control, like the next two */
 	bool has_reported;            /* that it cannot be started */
 	pthread_t thread;
+	pid_t thread_id; /* as gettid(2); the watchdog writes */
 };
 
-/* Under control: starts the thread, where there is a limit, unless it runs. 0 or -EAGAIN. */
+/* Under control: starts the thread, if there is a limit, unless it runs. 0 or -ESRCH. */
 int dd_watchdog_start(struct defer_drop_queue *queue);
 
 /* The same, where nobody waits for the answer: a failure is said on stderr, once. */
 void dd_watchdog_start_somehow(struct defer_drop_queue *queue);
 
-/* Ends it for good and joins it. There is no consumer any more. */
+/* Ends it and joins it. There is no consumer any more. */
 void dd_watchdog_end(struct defer_drop_queue *queue);
+
+/* After that, of a stopped queue: it may be started again. */
+void dd_watchdog_renew(struct defer_drop_queue *queue);
 
 /* In a forked child: the thread is the parent's. */
 void dd_watchdog_survive(struct defer_drop_queue *queue);

@@ -22,7 +22,9 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
+#include "eventfd.h"
 #include "report.h"
 #include "run.h"
 
@@ -38,7 +40,7 @@
 
 #define DD_SHORTEST_NAP_NS UINT64_C(50000)
 
-/* How long a caller who drains lets others drain while its own drops wait for a grace period, or
+/* How long a caller that drains lets others drain while its own drops wait for a grace period, or
  * are claimed and not published. */
 #define DD_LINGER_NS UINT64_C(50000)
 
@@ -58,13 +60,11 @@ void dd_running_enter(struct dd_running *frame, struct defer_drop_queue *queue)
 		.queue = queue,
 		.outer = dd_self.running,
 		.lane = dd_self.lane,
-		.outside = dd_self.depth,
 		.errno_before = errno,
 	};
 	/* A push from a destructor must leave the fast path: it may be nested. */
 	dd_self.lane = &dd_unattached;
 	dd_self.running = frame;
-	dd_self.depth = __builtin_frame_address(0);
 	/* No call is a cancellation point, not even by what its destructors call. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &frame->cancel_state);
 	dd_self.entered = *frame;
@@ -77,7 +77,6 @@ void dd_running_leave(struct dd_running *frame)
 	if (frame->outer)
 		dd_self.entered = *frame->outer;
 	dd_self.lane = frame->lane;
-	dd_self.depth = frame->outside;
 	dd_watchdog_spare(frame->queue);
 	frame->queue = NULL;
 	pthread_setcancelstate(frame->cancel_state, NULL);
@@ -138,15 +137,83 @@ uint64_t dd_worker_round(struct defer_drop_queue *queue, uint64_t most, uint64_t
 	return ran;
 }
 
-int dd_worker_linger(struct defer_drop_queue *queue, struct dd_running *frame, uint64_t deadline_ns)
+void dd_worker_linger(
+	struct defer_drop_queue *queue, struct dd_running *frame, uint64_t deadline_ns)
 {
 	uint64_t until_ns = dd_now_ns() + DD_LINGER_NS;
+	uint32_t state = dd_queue_state(queue);
 
 	dd_grace_collect(queue, deadline_ns == DEFER_DROP_FOREVER);
 	dd_consumer_leave(queue, frame);
-	/* No yield: of less priority than we, who is about to publish would not get this CPU. */
-	dd_futex_wait(&queue->state, DD_OPEN, least(until_ns, deadline_ns));
-	return dd_consumer_enter(queue, frame, deadline_ns);
+	/* No yield: a thread of less priority that is about to publish would not get this CPU. */
+	dd_futex_wait(&queue->state, state, least(until_ns, deadline_ns));
+}
+
+/* True if there is a drop that could be run. */
+static bool has_any_published(struct defer_drop_queue *queue)
+{
+	uint32_t count = dd_queue_lanes(queue);
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct dd_lane *lane = queue->lanes[i];
+
+		/* One that was set aside is not to be looked at before the bell is rung. */
+		if (!lane->is_set_aside && dd_ring_is_published(&lane->ring))
+			return true;
+	}
+	return false;
+}
+
+/* ---- Callers that drain ---------------------------------------------------------------------- */
+
+static void tell_pending(struct defer_drop_queue *queue)
+{
+	if (queue->config.values.pending_eventfd >= 0)
+		dd_eventfd_signal(queue->config.values.pending_eventfd);
+}
+
+/*
+ * Sees to it that the eventfd is signalled when a drain is due again: now, by the next push, or
+ * when a grace period has passed. As in deep_sleep: announced, then one more look.
+ */
+static void arm(struct defer_drop_queue *queue)
+{
+	_Atomic(uint32_t) *attention = &queue->park.attention;
+
+	if (queue->config.values.pending_eventfd < 0 || dd_queue_state(queue) >= DD_CLOSING)
+		return;
+	if (!dd_grace_hurry(queue) || has_any_published(queue)) {
+		tell_pending(queue);
+		return;
+	}
+	/* The latest value, not a stale one: then no push has come since it was announced. */
+	if (dd_settle(attention) & DD_ASLEEP)
+		return;
+	dd_announce(attention, DD_ASLEEP);
+	if (has_any_published(queue) && dd_rouse(attention))
+		tell_pending(queue);
+}
+
+void dd_consumer_release(struct defer_drop_queue *queue)
+{
+	bool was_wanted;
+
+	/* A drain that was answered -EBUSY meanwhile has used up the signal that it came for: one more
+	 * look, by this thread or the one that has the seat now. */
+	do {
+		arm(queue);
+		was_wanted = dd_seat_leave(&queue->consumer_seat);
+		if (was_wanted && dd_queue_waits_drain(queue))
+			dd_wait_call(queue);
+	} while (was_wanted && queue->config.values.pending_eventfd >= 0 &&
+		 dd_seat_try(&queue->consumer_seat));
+}
+
+void dd_consumer_leave(struct defer_drop_queue *queue, struct dd_running *frame)
+{
+	dd_watch_leave(queue);
+	dd_running_leave(frame);
+	dd_consumer_release(queue);
 }
 
 /* ---- The end --------------------------------------------------------------------------------- */
@@ -189,21 +256,6 @@ static void pause_away(void)
 		dd_relax();
 }
 
-/* Is there a drop that could be run? */
-static bool has_any_published(struct defer_drop_queue *queue)
-{
-	uint32_t count = dd_queue_lanes(queue);
-
-	for (uint32_t i = 0; i < count; i++) {
-		struct dd_lane *lane = queue->lanes[i];
-
-		/* One that was set aside is not to be looked at before the bell is rung. */
-		if (!lane->is_set_aside && dd_ring_is_published(&lane->ring))
-			return true;
-	}
-	return false;
-}
-
 static void deep_sleep(struct defer_drop_queue *queue, struct rest *rest)
 {
 	dd_watchdog_spare(queue);
@@ -219,7 +271,7 @@ static void deep_sleep(struct defer_drop_queue *queue, struct rest *rest)
 
 static void nap(struct defer_drop_queue *queue, struct rest *rest, uint64_t left_ns)
 {
-	uint64_t nap_ns = least(rest->nap_ns, queue->config.longest_nap_ns);
+	uint64_t nap_ns = least(rest->nap_ns, queue->config.values.longest_nap_ns);
 
 	if (dd_bell_rest(&queue->park.bell, dd_now_ns() + least(nap_ns, left_ns)))
 		dd_count(&queue->naps_total);
@@ -245,10 +297,10 @@ static void take_rest(struct defer_drop_queue *queue, struct rest *rest)
 	}
 	quiet_ns = now_ns - rest->quiet_since_ns;
 	if (dd_unlikely(dd_read_32(&queue->watchers)))
-		dd_watch_look(queue, quiet_ns >= queue->config.quiet_spell_ns);
+		dd_watch_look(queue, quiet_ns >= queue->config.values.quiet_spell_ns);
 	dd_grace_go_offline(&queue->grace);
-	if (quiet_ns < queue->config.quiet_spell_ns)
-		nap(queue, rest, queue->config.quiet_spell_ns - quiet_ns);
+	if (quiet_ns < queue->config.values.quiet_spell_ns)
+		nap(queue, rest, queue->config.values.quiet_spell_ns - quiet_ns);
 	else if (dd_watch_is_awaited(queue))
 		nap(queue, rest, DEFER_DROP_FOREVER);
 	else
@@ -286,7 +338,7 @@ static void drain_until_closed(struct defer_drop_queue *queue)
  * What pthread_attr_setschedpolicy(3) does not take. By default the worker is a batch thread where
  * it would be an ordinary one: or the kernel may let it preempt the very thread that wakes it.
  */
-static int set_scheduling(const struct dd_config *config)
+static int set_scheduling(const struct defer_drop_config *config)
 {
 	struct sched_param param = {0};
 	int policy = SCHED_BATCH;
@@ -301,42 +353,77 @@ static int set_scheduling(const struct dd_config *config)
 	return sched_setscheduler(0, policy, &param) ? -errno : 0;
 }
 
-static int set_niceness(const struct dd_config *config)
+static int set_niceness(const struct defer_drop_config *config)
 {
-	if (!config->niceness || !setpriority(PRIO_PROCESS, 0, config->niceness))
+	if (config->niceness == DEFER_DROP_NICENESS_INHERITED ||
+		!setpriority(PRIO_PROCESS, 0, config->niceness))
 		return 0;
 	/* setpriority(2) tells "not so high" (EACCES) from "not this process" (EPERM). */
 	return errno == EACCES ? -EPERM : -errno;
 }
 
-/* Reports to the starter how the thread came up. False where it is not wanted then. */
+/* Reports to the starter how the thread came up. False if it is not wanted then. */
 static bool boot(struct defer_drop_queue *queue)
 {
+	const struct defer_drop_config *config = &queue->config.values;
 	bool is_strict = queue->is_boot_strict;
-	int result = set_scheduling(&queue->config);
+	int result = set_scheduling(config);
 
-	pthread_setname_np(pthread_self(), queue->config.worker_name);
+	pthread_setname_np(pthread_self(), config->name);
+	queue->thread_id = gettid();
 	if (!result)
-		result = set_niceness(&queue->config);
+		result = set_niceness(config);
 	if (result && !is_strict)
-		dd_report("%s: scheduling, niceness: %s; the worker runs without",
-			queue->config.worker_name, strerror(-result));
+		dd_report(config->name, "scheduling, niceness: %s; the worker runs without",
+			strerror(-result));
 	dd_boot_report(&queue->boot, result);
 	return !result || !is_strict;
+}
+
+/* No drop is being destroyed that a push of the program's function could be nested in. */
+static void tell_program(struct defer_drop_queue *queue)
+{
+	if (!queue->config.values.worker_start)
+		return;
+	queue->running_lane = NULL;
+	queue->watch.is_telling = true;
+	queue->config.values.worker_start(queue->config.values.context);
+	queue->watch.is_telling = false;
+}
+
+/*
+ * True if the queue is stopped and its worker leaves. Decided under control, so that a caller of
+ * stop whose time is over either sees it leave or makes it stay.
+ */
+static bool leaves(struct defer_drop_queue *queue)
+{
+	bool is_stopped;
+
+	pthread_mutex_lock(&queue->control);
+	is_stopped = dd_queue_state(queue) == DD_STOPPED;
+	if (is_stopped)
+		dd_set_stop(queue, DD_STOP_LEFT);
+	pthread_mutex_unlock(&queue->control);
+	return is_stopped;
 }
 
 static void *worker(void *argument)
 {
 	struct defer_drop_queue *queue = argument;
+	bool has_left = false;
 	DD_RUNNING(frame);
 
 	if (!boot(queue))
 		return NULL;
 	dd_running_enter(&frame, queue);
 	dd_grace_enter(&queue->grace);
-	drain_until_closed(queue);
-	/* In a child that a destructor forked, the queue may be beyond that. */
-	if (dd_queue_state(queue) != DD_JOINED)
+	tell_program(queue);
+	do
+		drain_until_closed(queue);
+	while (dd_queue_state(queue) <= DD_STOPPED && !(has_left = leaves(queue)));
+	/* Once it has left, a caller closes the queue. In a child that a destructor forked, the queue
+	 * may be beyond that. */
+	if (!has_left && dd_queue_state(queue) != DD_JOINED)
 		dd_worker_finish(queue);
 	dd_grace_leave(&queue->grace);
 	dd_running_leave(&frame);
@@ -345,7 +432,7 @@ static void *worker(void *argument)
 
 /* ---- Starting and waking --------------------------------------------------------------------- */
 
-static int set_policy(const struct dd_config *config, pthread_attr_t *attributes)
+static int set_policy(const struct defer_drop_config *config, pthread_attr_t *attributes)
 {
 	struct sched_param param = {.sched_priority = (int)config->scheduling_priority};
 	int policy = config->scheduling ? dd_config_policy(config) : SCHED_BATCH;
@@ -360,7 +447,7 @@ static int set_policy(const struct dd_config *config, pthread_attr_t *attributes
 }
 
 static int set_attributes(
-	const struct dd_config *config, pthread_attr_t *attributes, bool is_as_configured)
+	const struct defer_drop_config *config, pthread_attr_t *attributes, bool is_as_configured)
 {
 	cpu_set_t cpus;
 	int error = 0;
@@ -369,7 +456,7 @@ static int set_attributes(
 		error = pthread_attr_setstacksize(attributes, config->stack_size_bytes);
 	if (error || !is_as_configured)
 		return error;
-	if (config->cpus[0]) {
+	if (config->cpus) {
 		dd_cpus_parse(config->cpus, &cpus);
 		error = pthread_attr_setaffinity_np(attributes, sizeof cpus, &cpus);
 	}
@@ -383,7 +470,7 @@ static int create_thread(struct defer_drop_queue *queue, bool is_as_configured)
 
 	if (error)
 		return -error;
-	error = set_attributes(&queue->config, &attributes, is_as_configured);
+	error = set_attributes(&queue->config.values, &attributes, is_as_configured);
 	if (!error)
 		error = dd_thread_create(&queue->thread, &attributes, worker, queue);
 	pthread_attr_destroy(&attributes);
@@ -395,7 +482,7 @@ static int wait_for_boot(struct defer_drop_queue *queue)
 	int result = dd_boot_await(&queue->boot);
 
 	if (result)
-		dd_thread_join(queue->thread);
+		dd_thread_join(queue->thread, &queue->thread_id);
 	return result;
 }
 
@@ -408,11 +495,11 @@ static int create_thread_somehow(struct defer_drop_queue *queue)
 	if (result)
 		result = create_thread(queue, false);
 	if (first && !queue->has_reported)
-		dd_report("%s: cannot start the worker%s: %s", queue->config.worker_name,
+		dd_report(queue->config.values.name, "cannot start the worker%s: %s",
 			result ? "" : " as configured, it runs without cpus and scheduling",
 			strerror(-first));
 	queue->has_reported = queue->has_reported || first;
-	return result ? -EAGAIN : 0;
+	return result ? -ESRCH : 0;
 }
 
 /* Under control. Waits for the worker only where the start is strict. */
@@ -425,6 +512,8 @@ static int start_thread(struct defer_drop_queue *queue, bool is_strict)
 	/* Before the thread may sleep, so that it is the only one to set it again. */
 	dd_rouse(&queue->park.attention);
 	result = is_strict ? create_thread(queue, true) : create_thread_somehow(queue);
+	if (result == -EAGAIN)
+		result = -ESRCH; /* pthread_create(3) means that there can be no more threads */
 	if (!result && is_strict)
 		result = wait_for_boot(queue);
 	if (result) {
@@ -445,7 +534,7 @@ static int start(struct defer_drop_queue *queue, bool is_strict)
 		result = dd_watchdog_start(queue);
 	else
 		dd_watchdog_start_somehow(queue);
-	if (result || queue->config.runner == DEFER_DROP_RUNNER_CALLER)
+	if (result || !dd_queue_has_worker(queue))
 		return result;
 	return start_thread(queue, is_strict);
 }
@@ -455,8 +544,8 @@ int dd_worker_start(struct defer_drop_queue *queue, bool is_strict)
 	int before = errno;
 	int result = 0;
 
-	/* Who drains starts the watchdog, where nobody asks for an answer. */
-	if (queue->config.runner == DEFER_DROP_RUNNER_CALLER && !is_strict)
+	/* A caller that drains starts the watchdog, where nobody asks for an answer. */
+	if (!dd_queue_has_worker(queue) && !is_strict)
 		return 0;
 	pthread_mutex_lock(&queue->control);
 	if (!atomic_load_explicit(&queue->has_thread, memory_order_relaxed) &&
@@ -477,6 +566,10 @@ int dd_worker_ensure(struct defer_drop_queue *queue)
 
 void dd_worker_wake(struct defer_drop_queue *queue)
 {
+	if (!dd_queue_has_worker(queue)) {
+		tell_pending(queue);
+		return;
+	}
 	/* A failure leaves ASLEEP set for the next push. A worker just started may sleep by now. */
 	if (dd_worker_ensure(queue))
 		return;

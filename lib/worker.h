@@ -13,26 +13,25 @@
 /*
  * Starts the worker unless it runs. is_strict: wait until it runs as configured, or fail, with the
  * error of pthread_create, sched_setscheduler or setpriority. Otherwise it runs as well as it can,
- * or the answer is -EAGAIN. Starts the watchdog with it, where there is a limit. Returns 0 also for
- * a queue that has no worker or is closed.
+ * or the answer is -ESRCH. Starts the watchdog with it, if there is a limit. Returns 0 also for a
+ * queue that has no worker, is stopped or is closed.
  */
 int dd_worker_start(struct defer_drop_queue *queue, bool is_strict);
 
 /* The same, without a lock where it runs already. */
 int dd_worker_ensure(struct defer_drop_queue *queue);
 
-/* Wakes the worker, or starts it, for a producer that cleared ASLEEP. */
+/* For a producer that cleared ASLEEP: wakes or starts the worker, or tells that a drain is due. */
 void dd_worker_wake(struct defer_drop_queue *queue);
 
 /* One round of all lanes: at most so many drops altogether. Returns how many. */
 uint64_t dd_worker_round(struct defer_drop_queue *queue, uint64_t most, uint64_t deadline_ns);
 
 /*
- * After a round that ran nothing, by a caller who drains: waits a moment for what may be run next;
- * where that is a grace period, others may drain meanwhile. Returns 0, or -ETIMEDOUT: then the
- * caller is the consumer no more.
+ * After a turn that ran nothing, by a caller that drains: begins what its drops wait for, leaves
+ * the seat, and waits a moment.
  */
-int dd_worker_linger(
+void dd_worker_linger(
 	struct defer_drop_queue *queue, struct dd_running *frame, uint64_t deadline_ns);
 
 /* Looks at the backlog of all lanes, for the statistics. By the consumer, now and then. */
@@ -56,11 +55,10 @@ static inline int dd_consumer_enter(
 	return result;
 }
 
-static inline void dd_consumer_leave(struct defer_drop_queue *queue, struct dd_running *frame)
-{
-	dd_watch_leave(queue);
-	dd_running_leave(frame);
-	dd_seat_leave(&queue->consumer_seat);
-}
+/* Leaves the consumer's seat; tells of a drain that is due again. */
+void dd_consumer_release(struct defer_drop_queue *queue);
+
+/* Ceases to be the consumer of a queue without a worker. */
+void dd_consumer_leave(struct defer_drop_queue *queue, struct dd_running *frame);
 
 #endif

@@ -36,8 +36,7 @@ bool queue_push_shared(
 
 void queue_end(struct defer_drop_queue *queue)
 {
-	if (defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL) ||
-		defer_drop_queue_free(queue))
+	if (defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER) || defer_drop_queue_free(queue))
 		abort();
 }
 

@@ -22,7 +22,7 @@ bool queue_push(struct defer_drop_queue *queue, struct garbage *garbage, defer_d
 bool queue_push_shared(
 	struct defer_drop_queue *queue, struct garbage *garbage, defer_drop_fn destroy);
 
-/* Destroys all that is left. */
+/* Destroys all that is pending, and frees the queue. */
 void queue_end(struct defer_drop_queue *queue);
 
 /* Its statistics, as lines of INFO. */

@@ -33,11 +33,11 @@ struct reclaim_way {
 	bool (*push)(struct garbage *garbage);
 	/* Adds 1 to the eventfd when all that was pushed is destroyed. 0 or a negative errno. */
 	int (*notify)(int eventfd);
-	/* The loop's chance to destroy something by itself. True where more is left. */
+	/* The loop's chance to destroy something by itself. True if more is pending. */
 	bool (*turn)(void);
 	/* Adds lines to INFO. */
 	void (*describe)(struct buffer *out);
-	/* Destroys what is left, and ends. */
+	/* Destroys what is pending, and ends. */
 	void (*stop)(void);
 };
 

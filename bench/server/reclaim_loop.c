@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * defer_drop without a worker: the loop drains, within a time budget per turn. A drop that takes
- * longer than that is destroyed in slices; what is left of it comes before the next one.
+ * longer than that is destroyed in slices; the rest of it comes before the next one.
  */
 #include <errno.h>
 
@@ -14,7 +14,7 @@
 static struct defer_drop_queue *queue;
 static uint64_t budget_ns;
 
-/* Its drop was taken from the queue; some of it is left. */
+/* Its drop was taken from the queue, and some of it is not destroyed yet. */
 static struct garbage *unfinished;
 
 static int start(const struct reclaim_config *config)

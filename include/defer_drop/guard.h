@@ -28,6 +28,7 @@
 #define DEFER_DROP_GUARD_H
 
 #include <defer_drop/strategy.h>
+#include <errno.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -47,6 +48,7 @@ struct defer_drop_guard {
 	int32_t status;
 	int32_t process;
 	struct defer_drop_forgotten *forgotten;
+	void *reserved[2];
 };
 
 /* What a guard can be: the values of state. */
@@ -61,17 +63,21 @@ enum defer_drop_guard_state {
 /* ---- One guard ------------------------------------------------------------------------------- */
 
 /* strategy: NULL means the worker; it must last as long as the guard. */
-#define DEFER_DROP_GUARD_INIT(object, destroy, strategy)                                           \
-	{                                                                                          \
-		object, destroy, NULL, strategy, __FILE__, __LINE__, DEFER_DROP_GUARD_ARMED, 0, 0, \
-			NULL                                                                       \
-	}
+#define DEFER_DROP_GUARD_INIT(object, destroy, strategy) \
+	DEFER_DROP_GUARD_WITH(object, destroy, NULL, strategy)
 
-/* The same with a destructor that returns a status: 0 or a negative errno. */
-#define DEFER_DROP_GUARD_STATUS_INIT(object, destroy_status, strategy)      \
-	{                                                                   \
-		object, NULL, destroy_status, strategy, __FILE__, __LINE__, \
-			DEFER_DROP_GUARD_ARMED, 0, 0, NULL                  \
+/* With a destructor that returns a status: 0 or a negative errno. */
+#define DEFER_DROP_GUARD_STATUS_INIT(object, destroy_status, strategy) \
+	DEFER_DROP_GUARD_WITH(object, NULL, destroy_status, strategy)
+
+/* For the two above. */
+#define DEFER_DROP_GUARD_WITH(object, destroy, destroy_status, strategy)       \
+	{                                                                      \
+		object, destroy, destroy_status, strategy, __FILE__, __LINE__, \
+			DEFER_DROP_GUARD_ARMED, 0, 0, NULL,                    \
+		{                                                              \
+			NULL, NULL                                             \
+		}                                                              \
 	}
 
 /*
@@ -86,9 +92,12 @@ enum defer_drop_guard_state {
 	__attribute__((unused, cleanup(defer_drop_guard_leave))) struct defer_drop_guard guard = \
 		DEFER_DROP_GUARD_STATUS_INIT(object, destroy_status, strategy)
 
-/* enum defer_drop_guard_state. Whoever destroys the object of a pending guard changes it. */
+/* enum defer_drop_guard_state. The thread that destroys the object of a pending guard changes it.
+ */
 static inline uint32_t defer_drop_guard_state(const struct defer_drop_guard *guard)
 {
+	if (!guard)
+		return DEFER_DROP_GUARD_EMPTY;
 	return __atomic_load_n(&guard->state, __ATOMIC_RELAXED);
 }
 
@@ -130,6 +139,7 @@ static inline void defer_drop_guard_retarget(
  *
  * Blocks: as the strategy; where the destructor returns a status, until it has.
  * Errors:
+ *   -EINVAL: guard is NULL
  *   those of defer_drop_by: the guard is still armed
  *   what the destructor returned: the guard is empty
  *   those of defer_drop_guard_await: the guard is pending
@@ -147,6 +157,10 @@ DEFER_DROP_API int defer_drop_guard_drop_on_error(struct defer_drop_guard *guard
 /*
  * What DEFER_DROP_SCOPED calls at the end: drops the object of a guard that is armed, and waits for
  * one that is pending. There is nobody to return an error to: it goes to the handler of troubles.
+ *
+ * Blocks: until the object is destroyed, since the guard is about to go, also if its queue was
+ *   given up. Inside a read-side critical section that this would have to wait for, it reports that
+ *   and aborts: the guard can neither stay nor go.
  */
 DEFER_DROP_API void defer_drop_guard_leave(struct defer_drop_guard *guard);
 
@@ -169,19 +183,23 @@ DEFER_DROP_API void defer_drop_guard_leave(struct defer_drop_guard *guard);
  *   armed    why it was refused: an error of defer_drop_by; or
  *     -EDEADLK    this is a destructor of the queue that would have to destroy it
  *   pending  some of them; no status is told before all are over
- *     -ETIMEDOUT  call again
- *     -EDEADLK, -EAGAIN, ...  as the strategy's wait answers
+ *     -EAGAIN     some are not destroyed yet, and timeout_ns is 0
+ *     -ETIMEDOUT  some are not destroyed yet; call again
+ *     -ECANCELED  a queue was given up, and a destructor may still be running that writes to its
+ *                 guard
+ *     -EDEADLK, -ESRCH, ...  as the strategy's wait answers
  *   as it was
  *     -EOVERFLOW  as for defer_drop_timed
+ *     -EINVAL     guards, or one of them, is NULL, and count is not 0
  * Ordering: what the destructors did is visible afterwards.
  */
 DEFER_DROP_API int defer_drop_guard_await(
 	struct defer_drop_guard *const *guards, size_t count, uint64_t timeout_ns);
 
-/* How the last await or drop ended for this guard: 0 or its error. */
+/* How the last await or drop ended for this guard: 0 or its error; -EINVAL if guard is NULL. */
 static inline int defer_drop_guard_status(const struct defer_drop_guard *guard)
 {
-	return guard->status;
+	return guard ? guard->status : -EINVAL;
 }
 
 /* ---- Troubles -------------------------------------------------------------------------------- */
@@ -195,6 +213,7 @@ enum defer_drop_trouble_kind {
 };
 
 struct defer_drop_trouble {
+	size_t size; /* filled in by the library */
 	enum defer_drop_trouble_kind kind;
 	int error; /* a negative errno; 0 where forgotten */
 	void *object;
@@ -208,7 +227,7 @@ struct defer_drop_trouble {
  * by returning from main, is reported.
  *
  * Errors:
- *   -EINVAL  it is not armed
+ *   -EINVAL  it is NULL or not armed
  *   -ENOMEM  no memory to remember it
  */
 DEFER_DROP_API int defer_drop_guard_must_close(struct defer_drop_guard *guard);
@@ -219,7 +238,7 @@ typedef void (*defer_drop_trouble_fn)(void *context, const struct defer_drop_tro
 /*
  * Sets the handler of troubles, for the whole process.
  *
- * handle: NULL means the built-in one, which prints a line on stderr.
+ * handle: NULL means the built-in one, which reports a line (defer_drop_report_handle).
  * Threads: any, but the old handler may still be running when this returns.
  */
 DEFER_DROP_API void defer_drop_trouble_handle(defer_drop_trouble_fn handle, void *context);

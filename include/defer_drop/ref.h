@@ -29,12 +29,17 @@
 #define DEFER_DROP_REF_H
 
 #include <defer_drop/strategy.h>
+#include <errno.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* Embedded in the object, anywhere. Its fields are the library's own. */
+/*
+ * Embedded in the object, anywhere. Its fields are the library's own. It will not grow, since every
+ * object pays for it: what a later version needs goes into the strategy, which has a version, and
+ * the upper half of the count is not used.
+ */
 struct defer_drop_ref {
 	uint64_t count; /* 0 once the object was dropped or taken */
 	void *object;
@@ -51,8 +56,9 @@ struct defer_drop_ref {
  *
  * object: what destroy gets; that which embeds ref.
  * strategy: NULL means the worker; it must last as long as the object.
+ * Errors: -EINVAL if ref or destroy is NULL.
  */
-DEFER_DROP_API void defer_drop_ref_init(struct defer_drop_ref *ref, void *object,
+DEFER_DROP_API int defer_drop_ref_init(struct defer_drop_ref *ref, void *object,
 	defer_drop_fn destroy, const struct defer_drop_strategy *strategy);
 
 /* For the calls below. */
@@ -67,8 +73,11 @@ DEFER_DROP_API int defer_drop_ref_put_last(struct defer_drop_ref *ref);
  */
 static inline void defer_drop_ref_get_many(struct defer_drop_ref *ref, uint64_t count)
 {
-	uint64_t before = __atomic_fetch_add(&ref->count, count, __ATOMIC_RELAXED);
+	uint64_t before;
 
+	if (!ref)
+		return;
+	before = __atomic_fetch_add(&ref->count, count, __ATOMIC_RELAXED);
 	/* Also where it was 0, which wraps. */
 	if (__builtin_expect(before - 1 >= DEFER_DROP_REF_MOST - count, 0))
 		defer_drop_ref_misused(ref, before);
@@ -86,14 +95,17 @@ static inline void defer_drop_ref_get(struct defer_drop_ref *ref)
  * Gives references back, 1 or more. The last one drops the object.
  *
  * Threads: any that hold so many. Blocks: the last one, as the strategy.
- * Errors: those of defer_drop_by, from the last one; the object was not dropped, and the caller
- *   still has one reference, the only one.
+ * Errors: -EINVAL if ref is NULL; and those of defer_drop_by, from the last one: the object was not
+ *   dropped, and the caller still has one reference, the only one.
  */
 static inline int defer_drop_ref_put_many(struct defer_drop_ref *ref, uint64_t count)
 {
-	/* PUT->: without release the object could be destroyed while this thread still uses it. */
-	uint64_t before = __atomic_fetch_sub(&ref->count, count, __ATOMIC_RELEASE);
+	uint64_t before;
 
+	if (!ref)
+		return -EINVAL;
+	/* PUT->: without release the object could be destroyed while this thread still uses it. */
+	before = __atomic_fetch_sub(&ref->count, count, __ATOMIC_RELEASE);
 	if (__builtin_expect(before == count, 0))
 		return defer_drop_ref_put_last(ref);
 	if (__builtin_expect(before < count || before > DEFER_DROP_REF_MOST, 0))
@@ -117,6 +129,8 @@ static inline void *defer_drop_ref_take(struct defer_drop_ref *ref)
 {
 	uint64_t count = 1;
 
+	if (!ref)
+		return NULL;
 	/* ->PUT: without acquire others could still use the object. */
 	if (__atomic_compare_exchange_n(
 		    &ref->count, &count, 0, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
@@ -133,13 +147,13 @@ static inline void *defer_drop_ref_take(struct defer_drop_ref *ref)
 static inline int defer_drop_ref_is_unique(const struct defer_drop_ref *ref)
 {
 	/* ->PUT: as in take. */
-	return __atomic_load_n(&ref->count, __ATOMIC_ACQUIRE) == 1;
+	return ref && __atomic_load_n(&ref->count, __ATOMIC_ACQUIRE) == 1;
 }
 
 /* How many references there are, or were a moment ago: for debugging. */
 static inline uint64_t defer_drop_ref_count(const struct defer_drop_ref *ref)
 {
-	return __atomic_load_n(&ref->count, __ATOMIC_RELAXED);
+	return ref ? __atomic_load_n(&ref->count, __ATOMIC_RELAXED) : 0;
 }
 
 /*
@@ -150,7 +164,8 @@ static inline void defer_drop_ref_retarget(
 	struct defer_drop_ref *ref, const struct defer_drop_strategy *strategy)
 {
 	/* Relaxed: the caller's own put releases it to the last one. */
-	__atomic_store_n(&ref->strategy, strategy, __ATOMIC_RELAXED);
+	if (ref)
+		__atomic_store_n(&ref->strategy, strategy, __ATOMIC_RELAXED);
 }
 
 #ifdef __cplusplus

@@ -142,7 +142,7 @@ int main(int count, char **arguments)
 	unsigned pages = pages_in_memory();
 
 	if (is_watched)
-		setenv("DEFER_DROP_OPTIONS", "watchdog_ns=1000000", 1);
+		setenv("DEFER_DROP_OPTIONS", "watchdog_ns=1ms", 1);
 	printf("%u pages before the first push", pages);
 	check(pages <= 2, "the library takes a page or two before it is used");
 	switches_of_others(&threads);

@@ -1,19 +1,24 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""readme.py README EXAMPLE OPTIONS FORERUNNERS: the README shows the example as it is compiled and run,
-names every Meson option, and has a test for each thing that a forerunner can, and no such test is left
-out."""
+"""readme.py README EXAMPLE OPTIONS FORERUNNERS CONFIG: the README shows the example as it is compiled and run,
+names every Meson option and every option of the configuration, and has a test for each thing that a forerunner
+can, and no such test is left out."""
 import pathlib
 import re
 import sys
 
-readme, example, options, forerunners = (pathlib.Path(path).read_text() for path in sys.argv[1:5])
+readme, example, options, forerunners, config = (pathlib.Path(path).read_text() for path in sys.argv[1:6])
 failures = []
 if f"```c\n{example}```" not in readme:
     failures.append("the example in the README is not the one that is tested")
 for name in re.findall(r"^option\('(\w+)'", options, re.M):
     if f"`{name}`" not in readme:
         failures.append(f"the README does not explain the option {name}")
+fields = re.findall(r"\bFIELD\((\w+)\), DD_(?!POINTER)", config)
+rows = readme.partition("| name | values | built in |")[2].partition("\n\n")[0]
+failures += [f"the README has no row for {name} of the configuration" for name in fields if f"`{name}`" not in rows]
+if len(fields) < 10:
+    failures.append("the options of the configuration are not found")
 section = readme.partition("## Coming from Rust")[2].partition("\n## ")[0]
 named = set(re.findall(r"\| `(\w+\.\w+)` \|$", section, re.M))
 tested = {f"{suite}.{name}" for suite, name in re.findall(r"^Test\((\w+), (\w+)", forerunners, re.M)}

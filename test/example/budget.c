@@ -14,15 +14,13 @@ static void tell(void *context, const struct defer_drop_level *level)
 
 static int drop_block(size_t size)
 {
-	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 	void *block = malloc(size);
 
 	if (!block)
 		return 1;
 	memset(block, 1, size);
-	options.bytes = size;
 	/* Waits while more than the budget would be pending. */
-	return defer_drop_with(block, free, DEFER_DROP_FOREVER, &options);
+	return defer_drop_bytes(block, free, size);
 }
 
 int main(void)

@@ -31,7 +31,7 @@ int main(void)
 		return 1;
 	while (epoll_wait(loop, &event, 1, -1) != 1)
 		; /* a signal */
-	if (defer_drop_completion_poll(&closed, &status))
+	if (defer_drop_completion_wait(&closed, 0, &status))
 		return 1;
 	printf("close: %s\n", strerror(-status));
 	close(closed.eventfd);

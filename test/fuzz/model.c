@@ -57,7 +57,10 @@ static void nest(const struct drop *outer)
 	drop->is_nested = true;
 	drop->lane = outer->lane;
 	drop->bytes = outer->bytes;
+	drop->has_status = drop->has_context = outer->bytes & 1;
 	options.bytes = drop->bytes;
+	options.destroy_context = model_destroy_context(drop);
+	options.context = drop->has_context ? &model : NULL;
 	CHECK(!defer_drop_queue_push_with(model.queue, drop, model_destroy(drop), 0, &options));
 	drop->state = DROP_PENDING;
 	append(&model.nested, drop);
@@ -95,10 +98,30 @@ static void take_off(struct drop *drop)
 	model.pending--;
 }
 
+/* What a destructor may ask of its own queue, and how it is answered. */
+static void ask_from_inside(struct drop *drop)
+{
+	struct told *told = drop->completion == NOWHERE ? NULL : &model.told[drop->completion];
+	struct defer_drop_queue *queue = model.queue;
+	bool is_stale = model.is_forked;
+
+	CHECK(defer_drop_queue_flush(queue, 0) == -EDEADLK);
+	CHECK(defer_drop_queue_stop(queue, 0) == -EDEADLK);
+	CHECK(defer_drop_queue_start(queue) == -EDEADLK);
+	if (drop->ticket.queue_id) {
+		CHECK(defer_drop_ticket_wait(&drop->ticket, 0) == (is_stale ? -ESTALE : -EAGAIN));
+		CHECK(defer_drop_ticket_wait(&drop->ticket, DEFER_DROP_FOREVER) ==
+			(is_stale ? -ESTALE : -EDEADLK));
+	}
+	if (told && !is_stale)
+		CHECK(defer_drop_completion_wait(&told->completion, 0, NULL) == -EAGAIN);
+}
+
 static void destroy_behind_gate(struct drop *drop)
 {
 	CHECK(model.is_running);
 	CHECK(drop->state == DROP_PENDING);
+	ask_from_inside(drop);
 	take_off(drop);
 	drop->state = DROP_DESTROYED;
 	model.destroyed_total++;
@@ -106,7 +129,6 @@ static void destroy_behind_gate(struct drop *drop)
 	tell(drop, false);
 	for (unsigned i = 0; i < drop->nests; i++)
 		nest(drop);
-	CHECK(defer_drop_queue_flush(model.queue, 0) == -EDEADLK);
 }
 
 static void destroy(void *object)
@@ -128,6 +150,14 @@ static int destroy_with_status(void *object)
 	return drop->status;
 }
 
+static int destroy_with_context(void *object, void *context)
+{
+	const struct drop *drop = object;
+
+	CHECK(context == &model && drop->has_context);
+	return destroy_with_status(object);
+}
+
 defer_drop_fn model_destroy(const struct drop *drop)
 {
 	return drop->has_status ? NULL : destroy;
@@ -135,7 +165,12 @@ defer_drop_fn model_destroy(const struct drop *drop)
 
 defer_drop_status_fn model_destroy_status(const struct drop *drop)
 {
-	return drop->has_status ? destroy_with_status : NULL;
+	return drop->has_status && !drop->has_context ? destroy_with_status : NULL;
+}
+
+defer_drop_context_fn model_destroy_context(const struct drop *drop)
+{
+	return drop->has_context ? destroy_with_context : NULL;
 }
 
 void model_hear_of_failure(void *context, const struct defer_drop_failure *failure)
@@ -145,6 +180,8 @@ void model_hear_of_failure(void *context, const struct defer_drop_failure *failu
 	(void)context;
 	CHECK(drop->state == DROP_DESTROYED && drop->has_status);
 	CHECK(failure->status == drop->status && failure->status);
+	CHECK(failure->destroy_status == model_destroy_status(drop));
+	CHECK(failure->destroy_context == model_destroy_context(drop) && !failure->destroy);
 	model.failures_told++;
 }
 
@@ -171,7 +208,8 @@ int model_expected(const struct drop *drop, int lane, int no_room)
 
 	if (model.is_shut)
 		return -ESHUTDOWN;
-	if (drop->bytes && model.bytes && (drop->bytes > most || model.bytes > most - drop->bytes))
+	if (drop->bytes && !drop->may_exceed && model.bytes &&
+		(drop->bytes > most || model.bytes > most - drop->bytes))
 		return no_room;
 	return model.used[lane] + drop->width > model.config.queue_size ? no_room : 0;
 }
@@ -237,5 +275,6 @@ void model_check(void)
 	CHECK(stats.failed_total == model.failed_total);
 	CHECK(stats.failed_total == model.failures_told);
 	CHECK(stats.backlog == model.pending);
+	CHECK(defer_drop_queue_backlog(model.queue) == model.pending);
 	CHECK(stats.backlog_bytes == model.bytes);
 }

@@ -31,10 +31,12 @@ struct drop {
 	unsigned nests;
 	bool is_nested;
 	bool has_status;
+	bool has_context; /* it has a status too */
 	int status;
 	uint64_t bytes;
-	int completion; /* or NOWHERE */
-	int next;       /* behind it in its lane, or NOWHERE */
+	bool may_exceed; /* the budget */
+	int completion;  /* or NOWHERE */
+	int next;        /* behind it in its lane, or NOWHERE */
 	struct defer_drop_ticket ticket;
 };
 
@@ -53,8 +55,11 @@ struct told {
 
 struct model {
 	struct defer_drop_queue *queue;
+	uint64_t queue_id; /* of its tickets; 0 before the first */
 	struct defer_drop_config config;
 	bool is_shut;
+	bool is_stopped;
+	bool is_forked;  /* a child: what it keeps has the parent's tickets and completions */
 	bool is_running; /* something that may destroy */
 	int lane;        /* of the main thread, or NOWHERE before its first push */
 	struct drop drops[MOST_DROPS];
@@ -83,9 +88,10 @@ void model_begin(struct defer_drop_queue *queue, const struct defer_drop_config 
 
 /* A drop that is not pushed yet; NULL where there were too many. */
 struct drop *model_make(struct input *input);
-/* Of drops that ask for a status this one, and of the others the other one. */
+/* The destructor that the drop asks for: one of them, the others are NULL. The context is the model. */
 defer_drop_fn model_destroy(const struct drop *drop);
 defer_drop_status_fn model_destroy_status(const struct drop *drop);
+defer_drop_context_fn model_destroy_context(const struct drop *drop);
 
 /* Of the configuration. */
 void model_hear_of_failure(void *context, const struct defer_drop_failure *failure);

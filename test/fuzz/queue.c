@@ -3,8 +3,8 @@
  * Fuzzed: a queue. The input is a program of calls on queues, one after the other; what each
  * answers, and which destructors run in which order, is the model's.
  *
- * A worker is held up in its destructors, by a gate, but during calls that wait for all of them: so
- * what it does is as certain as what a caller does who drains.
+ * A worker is held up in its destructors, by a gate, except during calls that wait for all of them:
+ * so what it does is as certain as what a caller does that drains.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -25,6 +25,14 @@ static bool has_grace; /* some drop waits for readers: a drain may leave it */
 static bool has_worker(void)
 {
 	return model.config.runner == DEFER_DROP_RUNNER_WORKER;
+}
+
+/* Does a call that waits get what is pending destroyed? Else it would wait for ever. */
+static bool is_served(void)
+{
+	if (model.is_shut)
+		return true;
+	return has_worker() ? !model.is_stopped : model.config.runner == DEFER_DROP_RUNNER_CALLER;
 }
 
 static void open_gate(void)
@@ -49,7 +57,10 @@ static void close_gate(void)
 
 static void make_queue(void)
 {
-	static const uint32_t lanes[] = {DEFER_DROP_NO_LANES, 1, 2, 4};
+	static const uint32_t lanes[] = {0, 1, 2, 4};
+	static const uint32_t runners[] = {DEFER_DROP_RUNNER_WORKER, DEFER_DROP_RUNNER_CALLER,
+		DEFER_DROP_RUNNER_CALLER, DEFER_DROP_RUNNER_CALLER, DEFER_DROP_RUNNER_CALLER,
+		DEFER_DROP_RUNNER_CALLER, DEFER_DROP_RUNNER_CALLER, DEFER_DROP_RUNNER_DRAINER};
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
 	struct defer_drop_config shown = DEFER_DROP_CONFIG_INIT;
 	struct defer_drop_queue *queue;
@@ -57,7 +68,7 @@ static void make_queue(void)
 
 	config.queue_size = 2u << (kind & 3);
 	config.max_lanes = lanes[kind >> 2 & 3];
-	config.runner = (kind >> 4 & 7) ? DEFER_DROP_RUNNER_CALLER : DEFER_DROP_RUNNER_WORKER;
+	config.runner = runners[kind >> 4 & 7];
 	config.at_fork = kind >> 7 ? DEFER_DROP_AT_FORK_KEEP : DEFER_DROP_AT_FORK_EMPTY;
 	config.max_bytes = 1 + take_below(&input, 64);
 	config.error = model_hear_of_failure;
@@ -72,32 +83,39 @@ static void make_queue(void)
 		pthread_mutex_lock(&model_gate);
 }
 
-static void check_report(const struct defer_drop_report *report)
-{
-	CHECK(report->destroyed_total == model.destroyed_total);
-	CHECK(report->left_total == model.abandoned_total);
-}
+/* A time in between is over before a destructor could start. */
+static const uint64_t shutdown_timeouts_ns[] = {FOREVER, 1, 0};
 
-static void shut_down(uint32_t mode)
+static void shut_down(unsigned way)
 {
-	struct defer_drop_report report;
+	uint64_t timeout_ns = shutdown_timeouts_ns[way];
 	uint64_t pending = model.pending;
 	int result;
 
 	CHECK(defer_drop_queue_free(model.queue) == -EBUSY);
-	model.is_shut = true;
 	/* A worker may be in a destructor, which goes on: how many run is up to chance. */
-	if (has_worker())
-		mode = DEFER_DROP_SHUTDOWN_DRAIN;
+	if (has_worker() && !model.is_stopped)
+		timeout_ns = FOREVER;
+	model.is_shut = true;
+	model.is_stopped = false;
 	open_gate();
-	result = defer_drop_queue_shutdown(model.queue, mode, 0, &report);
+	result = defer_drop_queue_shutdown(model.queue, timeout_ns);
 	close_gate();
-	CHECK(result == (mode == DEFER_DROP_SHUTDOWN_TIMED && pending ? -ETIMEDOUT : 0));
-	CHECK(model.pending == (mode == DEFER_DROP_SHUTDOWN_DRAIN ? 0 : pending));
+	CHECK(result == (timeout_ns == 1 && pending ? -ETIMEDOUT : 0));
+	CHECK(model.pending == (timeout_ns == FOREVER ? 0 : pending));
 	model_abandon();
-	check_report(&report);
-	defer_drop_queue_shutdown(model.queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, &report);
-	check_report(&report);
+	model_check();
+	CHECK(!defer_drop_queue_shutdown(model.queue, 0));
+	CHECK(!defer_drop_queue_shutdown(model.queue, FOREVER));
+	CHECK(defer_drop_queue_stop(model.queue, FOREVER) == -ESHUTDOWN);
+	CHECK(defer_drop_queue_start(model.queue) == -ESHUTDOWN);
+}
+
+static void check_freed(void)
+{
+	for (unsigned i = 0; i < model.count; i++)
+		if (model.drops[i].ticket.queue_id)
+			CHECK(defer_drop_ticket_wait(&model.drops[i].ticket, 0) == -ESTALE);
 }
 
 /* Destroys or abandons all, and gives the queue back. */
@@ -109,20 +127,63 @@ static void end_queue(void)
 	if (has_worker())
 		pthread_mutex_unlock(&model_gate);
 	CHECK(!defer_drop_queue_free(model.queue));
+	check_freed();
+}
+
+/* ---- Stopped --------------------------------------------------------------------------------- */
+
+/* A worker can only stop between two destructors: all are let through before. */
+static void stop(void)
+{
+	int result;
+
+	if (is_served() && has_worker()) {
+		open_gate();
+		close_gate();
+	}
+	result = defer_drop_queue_stop(model.queue, FOREVER);
+	CHECK(result == (model.is_shut ? -ESHUTDOWN : 0));
+	if (model.is_shut)
+		return;
+	model.is_stopped = true;
+	CHECK(!defer_drop_queue_stop(model.queue, 0));
+}
+
+static void start(void)
+{
+	int result = defer_drop_queue_start(model.queue);
+
+	CHECK(result == (model.is_shut ? -ESHUTDOWN : 0));
+	model.is_stopped = false;
+}
+
+static void set_max_bytes(void)
+{
+	struct defer_drop_config shown = DEFER_DROP_CONFIG_INIT;
+
+	CHECK(defer_drop_queue_set_max_bytes(model.queue, 0) == -EINVAL);
+	CHECK(defer_drop_queue_set_max_bytes(model.queue, (UINT64_C(1) << 62) + 1) == -EINVAL);
+	model.config.max_bytes = 1 + take_below(&input, 64);
+	CHECK(!defer_drop_queue_set_max_bytes(model.queue, model.config.max_bytes));
+	CHECK(!defer_drop_queue_config(model.queue, &shown));
+	CHECK(shown.max_bytes == model.config.max_bytes);
 }
 
 /* ---- Pushes ---------------------------------------------------------------------------------- */
 
 static int push_plain(struct drop *drop, unsigned way)
 {
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+
 	switch (way) {
 	case 0:
-		return defer_drop_queue_push_try(model.queue, drop, model_destroy(drop));
+		return defer_drop_queue_push(model.queue, drop, model_destroy(drop), 0);
 	case 1:
-		return defer_drop_queue_push_timed(model.queue, drop, model_destroy(drop), 0);
+		return defer_drop_queue_push_with(model.queue, drop, model_destroy(drop), 0, NULL);
 	default:
-		return defer_drop_queue_push_ticket(
-			model.queue, drop, model_destroy(drop), 0, &drop->ticket);
+		options.ticket = &drop->ticket;
+		return defer_drop_queue_push_with(
+			model.queue, drop, model_destroy(drop), 0, &options);
 	}
 }
 
@@ -132,17 +193,16 @@ static int lane_of_thread(void)
 	struct defer_drop_ticket ticket;
 
 	CHECK(!defer_drop_queue_ticket(model.queue, &ticket));
-	CHECK(ticket.queue == model.queue && ticket.lane < MOST_LANES);
+	CHECK(ticket.queue_id && ticket.lane < MOST_LANES);
+	CHECK(!model.queue_id || model.queue_id == ticket.queue_id);
+	model.queue_id = ticket.queue_id;
 	return (int)ticket.lane;
 }
 
 /* So many lanes are for threads that have one of their own. */
 static void check_lane(int lane, unsigned taken)
 {
-	bool is_owned =
-		model.config.max_lanes != DEFER_DROP_NO_LANES && taken < model.config.max_lanes;
-
-	CHECK(is_owned == (lane != 0));
+	CHECK((taken < model.config.max_lanes) == (lane != 0));
 }
 
 /* A plain drop, from a thread that may not have pushed before. */
@@ -180,9 +240,9 @@ static void push_one(void)
 		return;
 	drop->has_status = false;
 	result = push_plain(drop, way);
-	CHECK(result == model_expected(drop, model.lane, way ? -ETIMEDOUT : -EAGAIN));
+	CHECK(result == model_expected(drop, model.lane, -EAGAIN));
 	model_pushed(drop, model.lane, result);
-	drop->ticket.queue = result || way != 2 ? NULL : model.queue;
+	CHECK((drop->ticket.queue_id != 0) == (!result && way == 2));
 }
 
 /* Is it free, or in use for drops that are pending? */
@@ -200,11 +260,17 @@ static void choose_options(struct drop *drop, struct defer_drop_options *options
 		drop->completion = kind >> 2 & 3;
 	if (kind >= 240)
 		options->flags = DEFER_DROP_AFTER_GRACE_PERIOD;
+	drop->may_exceed = kind & 16;
+	if (drop->may_exceed)
+		options->flags |= DEFER_DROP_EXCEED_BUDGET;
+	drop->has_context = drop->has_status && kind & 32;
 	if (drop->bytes || drop->completion != NOWHERE || drop->has_status)
 		drop->width = 2;
 	options->bytes = drop->bytes;
 	options->ticket = &drop->ticket;
 	options->destroy_status = model_destroy_status(drop);
+	options->destroy_context = model_destroy_context(drop);
+	options->context = drop->has_context ? &model : NULL;
 	if (drop->completion != NOWHERE)
 		options->completion = &model.told[drop->completion].completion;
 }
@@ -224,6 +290,11 @@ static void begin_completion(const struct drop *drop, int result)
 	model.told[drop->completion].status = 0;
 }
 
+static bool asks_for_grace(const struct defer_drop_options *options)
+{
+	return options->flags & DEFER_DROP_AFTER_GRACE_PERIOD;
+}
+
 static void push_with(void)
 {
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
@@ -234,14 +305,14 @@ static void push_with(void)
 		return;
 	choose_options(drop, &options);
 	result = defer_drop_queue_push_with(model.queue, drop, model_destroy(drop), 0, &options);
-	if (result == -ENOTSUP && options.flags)
+	if (result == -ENOTSUP && asks_for_grace(&options))
 		return;
 	if (is_busy(drop)) {
 		CHECK(result == -EBUSY);
 		return;
 	}
-	CHECK(result == model_expected(drop, model.lane, -ETIMEDOUT));
-	has_grace |= options.flags && !result;
+	CHECK(result == model_expected(drop, model.lane, -EAGAIN));
+	has_grace |= asks_for_grace(&options) && !result;
 	begin_completion(drop, result);
 	model_pushed(drop, model.lane, result);
 }
@@ -263,13 +334,15 @@ static void push_many(void)
 	choose_options(drops[0], &options);
 	for (unsigned i = 1; i < count; i++) {
 		drops[i]->has_status = drops[0]->has_status;
+		drops[i]->has_context = drops[0]->has_context;
+		drops[i]->may_exceed = drops[0]->may_exceed;
 		drops[i]->bytes = drops[0]->bytes;
 		drops[i]->completion = drops[0]->completion;
 		drops[i]->width = drops[0]->width;
 	}
 	result = defer_drop_queue_push_many(model.queue, (void *const *)drops, count,
 		model_destroy(drops[0]), 0, &options, &pushed);
-	if (result == -ENOTSUP && options.flags)
+	if (result == -ENOTSUP && asks_for_grace(&options))
 		return;
 	if (is_busy(drops[0])) {
 		CHECK(result == -EBUSY && !pushed);
@@ -277,14 +350,14 @@ static void push_many(void)
 	}
 	begin_completion(drops[0], pushed ? 0 : result);
 	for (unsigned i = 0; i < count && !expected; i++) {
-		expected = model_expected(drops[i], model.lane, -ETIMEDOUT);
+		expected = model_expected(drops[i], model.lane, -EAGAIN);
 		CHECK((i < pushed) == !expected);
 		model_pushed(drops[i], model.lane, expected);
 	}
 	CHECK(result == expected);
-	has_grace |= options.flags && pushed;
+	has_grace |= asks_for_grace(&options) && pushed;
 	ticket = drops[0]->ticket;
-	drops[0]->ticket.queue = NULL;
+	drops[0]->ticket.queue_id = 0;
 	if (!result)
 		drops[count - 1]->ticket = ticket;
 }
@@ -299,14 +372,44 @@ static void push_wrongly(void)
 		return;
 	drop->has_status = false;
 	destroy = model_destroy(drop);
-	CHECK(defer_drop_queue_push_try(model.queue, drop, NULL) == -EINVAL);
-	CHECK(defer_drop_queue_push_timed(model.queue, drop, destroy, FOREVER - 1) == -EOVERFLOW);
+	CHECK(defer_drop_queue_push(model.queue, drop, NULL, 0) == -EINVAL);
+	CHECK(defer_drop_queue_push(model.queue, drop, destroy, FOREVER - 1) == -EOVERFLOW);
 	CHECK(defer_drop_queue_push_with(model.queue, drop, NULL, 0, &options) == -EINVAL);
-	options.flags = 2;
+	options.flags = 4;
 	CHECK(defer_drop_queue_push_with(model.queue, drop, destroy, 0, &options) == -EINVAL);
 	options.flags = 0;
+	options.context = &model;
+	CHECK(defer_drop_queue_push_with(model.queue, drop, destroy, 0, &options) == -EINVAL);
+	options.context = NULL;
 	options.bytes = DEFER_DROP_BYTES_END;
 	CHECK(defer_drop_queue_push_with(model.queue, drop, destroy, 0, &options) == -EOVERFLOW);
+	CHECK(defer_drop_bytes(drop, destroy, DEFER_DROP_BYTES_END) == -EOVERFLOW);
+	CHECK(defer_drop_bytes(drop, NULL, 1) == -EINVAL);
+}
+
+static void count_default(void *destroyed)
+{
+	++*(unsigned *)destroyed;
+}
+
+/* The default queue beside it, which has a budget of its own. */
+static void push_to_default(void)
+{
+	uint64_t bytes = take_below(&input, 200);
+	unsigned destroyed = 0;
+
+	CHECK(!defer_drop_bytes(&destroyed, count_default, bytes));
+	CHECK(!defer_drop_flush());
+	CHECK(destroyed == 1 && !defer_drop_queue_backlog(defer_drop_queue_default()));
+}
+
+/* Before the first push of a thread that is not the main one. */
+static void attach(void)
+{
+	int result = defer_drop_queue_attach(model.queue);
+	bool has_room = (unsigned)(model.lane > 0) < model.config.max_lanes;
+
+	CHECK(result == (model.is_shut ? -ESHUTDOWN : has_room ? 0 : -ENOSPC));
 }
 
 /* A thread that pushes some and ends, which leaves its lane to the next. */
@@ -316,6 +419,8 @@ static void *hand_over(void *ignored)
 	int lane = NOWHERE;
 
 	(void)ignored;
+	if (count % 2 == 0)
+		attach();
 	while (count--)
 		push_first(&input, &lane);
 	if (lane == NOWHERE || model.is_shut)
@@ -343,8 +448,12 @@ static void flush(void)
 
 	if (!is_waiting) {
 		result = defer_drop_queue_flush(model.queue, 0);
-		CHECK(result == (model.is_shut ? -ESHUTDOWN : pending ? -ETIMEDOUT : 0));
+		CHECK(result == (model.is_shut ? -ESHUTDOWN : pending ? -EAGAIN : 0));
 		CHECK(model.pending == pending);
+		return;
+	}
+	if (!is_served()) {
+		CHECK(defer_drop_queue_flush(model.queue, 1) == (pending ? -ETIMEDOUT : 0));
 		return;
 	}
 	open_gate();
@@ -356,7 +465,7 @@ static void flush(void)
 
 static void drain(void)
 {
-	struct defer_drop_drained drained;
+	uint64_t destroyed = 1;
 	uint64_t most = take_below(&input, 16);
 	uint64_t budget_ns = take_below(&input, 4) ? FOREVER : 0;
 	uint64_t pending = model.pending;
@@ -368,14 +477,14 @@ static void drain(void)
 		return;
 	}
 	open_gate();
-	result = defer_drop_queue_drain(model.queue, most, budget_ns, &drained);
+	result = defer_drop_queue_drain(model.queue, most, budget_ns, &destroyed);
 	close_gate();
 	CHECK(result == (model.is_shut ? -ESHUTDOWN : 0));
+	CHECK(!result || !destroyed);
 	if (result)
 		return;
-	CHECK(drained.ran_total <= due && drained.remaining == model.pending);
-	CHECK(model.pending == pending - drained.ran_total);
-	CHECK(drained.ran_total == due || !budget_ns || has_grace);
+	CHECK(destroyed <= due && model.pending == pending - destroyed);
+	CHECK(destroyed == due || !budget_ns || has_grace);
 }
 
 static int ticket_state(const struct drop *drop, int otherwise)
@@ -390,21 +499,27 @@ static int ticket_state(const struct drop *drop, int otherwise)
 	}
 }
 
+/* In so short a time nothing is destroyed; a caller that drains could begin to. */
+static uint64_t short_ns(void)
+{
+	return model.config.runner != DEFER_DROP_RUNNER_CALLER;
+}
+
 static void ask_ticket(void)
 {
 	const struct drop *drop = &model.drops[take_bytes(&input, 1) % (model.count + 1u)];
 	unsigned way = take_below(&input, 3);
 	int result;
 
-	if (drop == &model.drops[model.count] || !drop->ticket.queue || drop->state == DROP_OURS ||
-		drop->is_nested)
+	if (drop == &model.drops[model.count] || !drop->ticket.queue_id ||
+		drop->state == DROP_OURS || drop->is_nested)
 		return;
 	if (way == 0) {
-		result = defer_drop_ticket_poll(&drop->ticket);
-		CHECK(result == ticket_state(drop, -EINPROGRESS));
-	} else if (way == 1) {
 		result = defer_drop_ticket_wait(&drop->ticket, 0);
-		CHECK(result == ticket_state(drop, -ETIMEDOUT));
+		CHECK(result == ticket_state(drop, -EAGAIN));
+	} else if (way == 1 || !is_served()) {
+		result = defer_drop_ticket_wait(&drop->ticket, short_ns());
+		CHECK(result == ticket_state(drop, short_ns() ? -ETIMEDOUT : -EAGAIN));
 	} else {
 		open_gate();
 		result = defer_drop_ticket_wait(&drop->ticket, FOREVER);
@@ -428,15 +543,15 @@ static void ask_completion(void)
 	int result;
 
 	if (!told->is_used) {
-		CHECK(defer_drop_completion_poll(&told->completion, NULL) == -EINVAL);
+		CHECK(defer_drop_completion_wait(&told->completion, 0, NULL) == -EINVAL);
 		return;
 	}
 	if (way == 0) {
-		result = defer_drop_completion_poll(&told->completion, &status);
-		CHECK(result == completion_state(told, -EINPROGRESS));
-	} else if (way == 1) {
 		result = defer_drop_completion_wait(&told->completion, 0, &status);
-		CHECK(result == completion_state(told, -ETIMEDOUT));
+		CHECK(result == completion_state(told, -EAGAIN));
+	} else if (way == 1 || !is_served()) {
+		result = defer_drop_completion_wait(&told->completion, short_ns(), &status);
+		CHECK(result == completion_state(told, short_ns() ? -ETIMEDOUT : -EAGAIN));
 	} else {
 		open_gate();
 		result = defer_drop_completion_wait(&told->completion, FOREVER, &status);
@@ -459,7 +574,12 @@ static void wait_backlog(void)
 
 	if (take_below(&input, 2)) {
 		result = defer_drop_queue_wait_backlog(model.queue, most, most_bytes, 0);
-		CHECK(result == (model.is_shut ? -ESHUTDOWN : is_met ? 0 : -ETIMEDOUT));
+		CHECK(result == (model.is_shut ? -ESHUTDOWN : is_met ? 0 : -EAGAIN));
+		return;
+	}
+	if (!is_served()) {
+		result = defer_drop_queue_wait_backlog(model.queue, most, most_bytes, 1);
+		CHECK(result == (is_met ? 0 : -ETIMEDOUT));
 		return;
 	}
 	open_gate();
@@ -474,28 +594,35 @@ static void wait_backlog(void)
 static void check_stale(void)
 {
 	for (unsigned i = 0; i < model.count; i++)
-		if (model.drops[i].ticket.queue && model.drops[i].state != DROP_OURS)
-			CHECK(defer_drop_ticket_poll(&model.drops[i].ticket) == -ESTALE);
+		if (model.drops[i].ticket.queue_id && model.drops[i].state != DROP_OURS)
+			CHECK(defer_drop_ticket_wait(&model.drops[i].ticket, 0) == -ESTALE);
 	for (unsigned i = 0; i < MOST_COMPLETIONS; i++)
 		if (model.told[i].is_used && model.told[i].left)
-			CHECK(defer_drop_completion_poll(&model.told[i].completion, NULL) ==
+			CHECK(defer_drop_completion_wait(&model.told[i].completion, 0, NULL) ==
 				-ESTALE);
+}
+
+static void destroy_all(void)
+{
+	if (model.config.runner == DEFER_DROP_RUNNER_DRAINER)
+		CHECK(!defer_drop_queue_drain(model.queue, UINT64_MAX, FOREVER, NULL));
+	CHECK(!defer_drop_queue_flush(model.queue, FOREVER));
+	CHECK(!model.pending);
 }
 
 static _Noreturn void be_child(void)
 {
 	check_stale();
-	model.is_running = true;
+	model.is_running = model.is_forked = true;
 	if (model.config.at_fork == DEFER_DROP_AT_FORK_KEEP) {
-		CHECK(!defer_drop_queue_flush(model.queue, FOREVER));
-		CHECK(!model.pending);
+		destroy_all();
 	} else {
 		model_forget();
+		model.is_forked = false;
 		model_check();
 		find_lane();
 		push_one();
-		CHECK(!defer_drop_queue_flush(model.queue, FOREVER));
-		CHECK(!model.pending);
+		destroy_all();
 		model_check();
 	}
 	_exit(0);
@@ -520,7 +647,7 @@ static void fork_child(void)
 
 /* ---- The program ----------------------------------------------------------------------------- */
 
-static void end_or_fork(void)
+static void do_more(void)
 {
 	switch (take_below(&input, 8)) {
 	case 0:
@@ -533,6 +660,18 @@ static void end_or_fork(void)
 		break;
 	case 2:
 		fork_child();
+		break;
+	case 3:
+		stop();
+		break;
+	case 4:
+		start();
+		break;
+	case 5:
+		set_max_bytes();
+		break;
+	case 6:
+		push_to_default();
 		break;
 	default:
 		break;
@@ -555,7 +694,7 @@ static void (*const steps[])(void) = {
 	ask_ticket,
 	ask_completion,
 	wait_backlog,
-	end_or_fork,
+	do_more,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)

@@ -64,9 +64,12 @@ long __wrap_syscall(long number, ...)
 	for (unsigned i = 0; i < 6; i++)
 		at[i] = va_arg(arguments, long);
 	va_end(arguments);
-	CHECK(number == SYS_futex || number == SYS_membarrier);
 	if (number == SYS_futex)
 		check_futex(at[1], at[3]);
+	else if (number == SYS_tgkill)
+		CHECK(!at[2]); /* only looks whether the thread is there */
+	else
+		CHECK(number == SYS_membarrier);
 	return __real_syscall(number, at[0], at[1], at[2], at[3], at[4], at[5]);
 }
 
@@ -98,7 +101,7 @@ static int hold(const struct defer_drop_strategy *strategy, void *object, defer_
 	return 0;
 }
 
-static const struct defer_drop_strategy holding = {hold, NULL};
+static const struct defer_drop_strategy holding = {DEFER_DROP_STRATEGY_VERSION, hold, NULL};
 
 static void start(void)
 {
@@ -116,6 +119,7 @@ static void start(void)
 static void shut_gate(void)
 {
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	struct defer_drop_options to_be_named = DEFER_DROP_OPTIONS_INIT;
 	struct defer_drop_guard armed = DEFER_DROP_GUARD_INIT(ledger, ledger_count, &holding);
 	struct defer_drop_guard *const guards = &held_guard;
 
@@ -123,13 +127,13 @@ static void shut_gate(void)
 	held_too = (struct defer_drop_completion)DEFER_DROP_COMPLETION_INIT;
 	options.completion = &held_too;
 	options.bytes = 10;
+	to_be_named.ticket = &held;
 	ANSWERS(0, defer_drop(ledger, stand_in_gate));
 	while (sem_wait(&entered))
 		;
 	ANSWERS(0, defer_drop_with(ledger, ledger_count, FOREVER, &options));
-	ANSWERS(0, defer_drop_queue_push_ticket(
-			   defer_drop_queue_default(), ledger, ledger_count, FOREVER, &held));
-	ANSWERS(-ETIMEDOUT, defer_drop_guard_await(&guards, 1, 0));
+	ANSWERS(0, defer_drop_with(ledger, ledger_count, FOREVER, &to_be_named));
+	ANSWERS(-EAGAIN, defer_drop_guard_await(&guards, 1, 0));
 	atomic_fetch_add(&ledger->accepted, 4);
 }
 
@@ -172,16 +176,18 @@ static int push_short_with(uint64_t timeout_ns)
 
 static int push_to_queue(uint64_t timeout_ns)
 {
-	return count_pushed(defer_drop_queue_push_timed(
+	return count_pushed(defer_drop_queue_push(
 		defer_drop_queue_default(), ledger, ledger_count, timeout_ns));
 }
 
 static int push_ticket(uint64_t timeout_ns)
 {
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 	struct defer_drop_ticket ticket;
 
-	return count_pushed(defer_drop_queue_push_ticket(
-		defer_drop_queue_default(), ledger, ledger_count, timeout_ns, &ticket));
+	options.ticket = &ticket;
+	return count_pushed(defer_drop_queue_push_with(
+		defer_drop_queue_default(), ledger, ledger_count, timeout_ns, &options));
 }
 
 static int push_many(uint64_t timeout_ns)
@@ -204,11 +210,15 @@ static int push_bytes(uint64_t timeout_ns)
 		defer_drop_queue_default(), ledger, ledger_count, timeout_ns, &options));
 }
 
+/* A strategy that cannot be set up drops nothing. */
 static int push_by_strategy(uint64_t timeout_ns)
 {
 	struct defer_drop_strategy_queue strategy;
+	int error =
+		defer_drop_strategy_queue_init(&strategy, defer_drop_queue_default(), timeout_ns);
 
-	defer_drop_strategy_queue_init(&strategy, defer_drop_queue_default(), timeout_ns);
+	if (error)
+		return error;
 	return count_pushed(defer_drop_by(&strategy.strategy, ledger, ledger_count));
 }
 
@@ -250,8 +260,8 @@ static const struct timed {
 } all_timed[] = {
 	{"defer_drop_timed", push_short},
 	{"defer_drop_with", push_short_with},
-	{"defer_drop_queue_push_timed", push_to_queue},
-	{"defer_drop_queue_push_ticket", push_ticket},
+	{"defer_drop_queue_push", push_to_queue},
+	{"defer_drop_queue_push_with, a ticket", push_ticket},
 	{"defer_drop_queue_push_many", push_many},
 	{"defer_drop_queue_push_with, for bytes", push_bytes},
 	{"defer_drop_strategy_queue, drop", push_by_strategy},
@@ -310,7 +320,7 @@ static void try_timeouts(void)
 	start();
 	for (size_t i = 0; i < TIMED; i++) {
 		shut_gate();
-		expect(&all_timed[i], 0, -ETIMEDOUT);
+		expect(&all_timed[i], 0, -EAGAIN);
 		expect(&all_timed[i], 1, -ETIMEDOUT);
 		expect(&all_timed[i], 2000000, -ETIMEDOUT);
 		expect(&all_timed[i], LONGEST + 1, -EOVERFLOW);
@@ -326,29 +336,76 @@ static void try_timeouts(void)
 	CHECK(atomic_load(&looks_total) && atomic_load(&deadlines_total));
 }
 
+/* ---- A queue that is stopped ----------------------------------------------------------------- */
+
+static int stop(uint64_t timeout_ns)
+{
+	return defer_drop_queue_stop(defer_drop_queue_default(), timeout_ns);
+}
+
+static const struct timed stopping = {"defer_drop_queue_stop", stop};
+
+/* The queue stops once the gate is open. Stopped, it has no thread to wait for, and nothing of it
+ * is destroyed. */
+static void expect_patience_of_stop(uint64_t timeout_ns)
+{
+	pthread_t opener;
+	uint64_t backlog;
+
+	shut_gate();
+	CHECK(!pthread_create(&opener, NULL, open_later, NULL));
+	expect(&stopping, timeout_ns, 0);
+	CHECK(!pthread_join(opener, NULL));
+	expect(&stopping, 0, 0);
+	expect(&stopping, LONGEST, 0);
+	backlog = defer_drop_queue_backlog(defer_drop_queue_default());
+	ANSWERS(backlog ? -ETIMEDOUT : 0, defer_drop_flush_timed(2000000));
+	ANSWERS(backlog ? -EAGAIN : 0, defer_drop_flush_timed(0));
+	CHECK(defer_drop_queue_backlog(defer_drop_queue_default()) == backlog);
+	ANSWERS(0, defer_drop_queue_start(defer_drop_queue_default()));
+	settle();
+}
+
+/* The destructor in the gate is what a stop waits for, and nothing is lost where it waits in vain. */
+static void try_stops(void)
+{
+	start();
+	shut_gate();
+	expect(&stopping, 0, -EAGAIN);
+	expect(&stopping, 1, -ETIMEDOUT);
+	expect(&stopping, 2000000, -ETIMEDOUT);
+	expect(&stopping, LONGEST + 1, -EOVERFLOW);
+	expect(&stopping, FOREVER - 1, -EOVERFLOW);
+	open_gate();
+	settle();
+	expect_patience_of_stop(LONGEST);
+	expect_patience_of_stop(FOREVER);
+}
+
 /* ---- Where the caller drains ----------------------------------------------------------------- */
 
 static void try_budgets(void)
 {
 	struct defer_drop_queue *queue;
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
-	struct defer_drop_drained drained = {7, 7};
+	uint64_t destroyed = 7;
 
 	ledger = ledger_open();
 	config.runner = DEFER_DROP_RUNNER_CALLER;
 	ANSWERS(0, defer_drop_queue_create(&queue, &config));
 	for (unsigned i = 0; i < 3; i++)
 		ANSWERS(0, ledger_push(ledger, queue));
-	ANSWERS(-EOVERFLOW, defer_drop_queue_drain(queue, 1, LONGEST + 1, &drained));
-	ANSWERS(0, defer_drop_queue_drain(queue, 1, 0, &drained));
-	CHECK(!drained.ran_total && drained.remaining == 3);
-	ANSWERS(-ETIMEDOUT, defer_drop_queue_flush(queue, 0));
+	ANSWERS(-EOVERFLOW, defer_drop_queue_drain(queue, 1, LONGEST + 1, &destroyed));
+	ANSWERS(0, defer_drop_queue_drain(queue, 1, 0, &destroyed));
+	CHECK(!destroyed && defer_drop_queue_backlog(queue) == 3);
+	ANSWERS(-EAGAIN, defer_drop_queue_flush(queue, 0));
 	CHECK(!ledger->destroyed);
-	ANSWERS(0, defer_drop_queue_drain(queue, 1, LONGEST, &drained));
-	ANSWERS(0, defer_drop_queue_drain(queue, 1, FOREVER, &drained));
-	CHECK(drained.ran_total == 1 && drained.remaining == 1);
+	ANSWERS(0, defer_drop_queue_drain(queue, 1, LONGEST, &destroyed));
+	CHECK(destroyed == 1 && defer_drop_queue_backlog(queue) == 2);
+	ANSWERS(0, defer_drop_queue_drain(queue, 1, FOREVER, &destroyed));
+	CHECK(destroyed == 1 && defer_drop_queue_backlog(queue) == 1);
 	ANSWERS(0, defer_drop_queue_flush(queue, LONGEST));
-	ANSWERS(0, defer_drop_queue_shutdown(queue, 0, 0, NULL));
+	ANSWERS(0, defer_drop_queue_shutdown(queue, FOREVER));
 	ANSWERS(0, defer_drop_queue_free(queue));
 }
 
@@ -357,21 +414,54 @@ static void try_budgets(void)
 /* One drop is pending: what becomes of it. */
 static void try_shutdown(uint64_t timeout_ns, bool is_destroyed)
 {
-	const uint32_t timed = DEFER_DROP_SHUTDOWN_TIMED;
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
-	struct defer_drop_report report;
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
 	struct defer_drop_queue *queue;
 
 	ledger = ledger_open();
 	config.runner = DEFER_DROP_RUNNER_CALLER;
 	ANSWERS(0, defer_drop_queue_create(&queue, &config));
-	ANSWERS(-EOVERFLOW, defer_drop_queue_shutdown(queue, timed, LONGEST + 1, &report));
-	ANSWERS(-EOVERFLOW, defer_drop_queue_shutdown(queue, timed, FOREVER - 1, &report));
+	ANSWERS(-EOVERFLOW, defer_drop_queue_shutdown(queue, LONGEST + 1));
+	ANSWERS(-EOVERFLOW, defer_drop_queue_shutdown(queue, FOREVER - 1));
 	ANSWERS(0, ledger_push(ledger, queue));
-	ANSWERS(is_destroyed ? 0 : -ETIMEDOUT,
-		defer_drop_queue_shutdown(queue, timed, timeout_ns, &report));
-	CHECK(report.destroyed_total == is_destroyed && report.left_total == !is_destroyed);
+	ANSWERS(is_destroyed || !timeout_ns ? 0 : -ETIMEDOUT,
+		defer_drop_queue_shutdown(queue, timeout_ns));
+	ANSWERS(0, defer_drop_queue_shutdown(queue, FOREVER));
+	ANSWERS(0, defer_drop_queue_stats(queue, &stats));
+	CHECK(stats.destroyed_total == is_destroyed && stats.abandoned_total == !is_destroyed);
 	CHECK(ledger->destroyed == is_destroyed);
+	ANSWERS(0, defer_drop_queue_free(queue));
+}
+
+/* So long a destructor has to return once the time is over. */
+#define PATIENCE_NS UINT64_C(100000000)
+
+/* A destructor stands in the gate: the queue is given up, not before its time. */
+static void try_to_give_up(uint64_t timeout_ns)
+{
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+	struct defer_drop_queue *queue;
+	uint64_t since_ns;
+
+	ledger = ledger_open();
+	sem_init(&entered, 0, 0);
+	sem_init(&opened, 0, 0);
+	ANSWERS(0, defer_drop_queue_create(&queue, NULL));
+	ANSWERS(0, defer_drop_queue_push(queue, ledger, stand_in_gate, FOREVER));
+	ANSWERS(0, ledger_push(ledger, queue));
+	while (sem_wait(&entered))
+		;
+	since_ns = now_ns();
+	ANSWERS(-ECANCELED, defer_drop_queue_shutdown(queue, timeout_ns));
+	CHECK(now_ns() - since_ns >= timeout_ns + PATIENCE_NS);
+	ANSWERS(-ECANCELED, defer_drop_queue_shutdown(queue, timeout_ns));
+	ANSWERS(-ECANCELED, defer_drop_queue_flush(queue, FOREVER));
+	ANSWERS(-EBUSY, defer_drop_queue_free(queue));
+	sem_post(&opened);
+	ANSWERS(0, defer_drop_queue_shutdown(queue, FOREVER));
+	ANSWERS(0, defer_drop_queue_stats(queue, &stats));
+	CHECK(stats.destroyed_total == 1 && stats.abandoned_total == 1);
+	ANSWERS(-ESHUTDOWN, defer_drop_queue_flush(queue, FOREVER));
 	ANSWERS(0, defer_drop_queue_free(queue));
 }
 
@@ -381,6 +471,9 @@ static void try_shutdowns(void)
 	try_shutdown(1, false);
 	try_shutdown(LONGEST, true);
 	try_shutdown(FOREVER, true);
+	try_to_give_up(0);
+	try_to_give_up(1);
+	try_to_give_up(2000000);
 }
 
 /* ---- Interruptions --------------------------------------------------------------------------- */
@@ -461,7 +554,9 @@ static void live_late(void)
 const struct hostile_case hostile_cases[] = {
 	{"timeouts", "Each timeout, from 0 to for ever, is kept to, by the clock that never jumps.",
 		try_timeouts},
-	{"budgets", "The same for who drains.", try_budgets},
+	{"stops", "So is that of a stop, which waits for the destructor that is running.",
+		try_stops},
+	{"budgets", "The same holds for callers that drain.", try_budgets},
 	{"shutdowns", "The same for a shutdown.", try_shutdowns},
 	{"signals", "Waits that signals interrupt again and again end at their deadline.",
 		wait_beside_signals},

@@ -124,7 +124,7 @@ static struct defer_drop_queue *make_queue(uint32_t runner, uint32_t queue_size)
 
 static void end_queue(struct defer_drop_queue *queue)
 {
-	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
 	ANSWERS(0, defer_drop_queue_free(queue));
 }
 
@@ -138,7 +138,8 @@ struct wait_for_own {
 static void wait_for_own_queue(void *object)
 {
 	struct wait_for_own *self = object;
-	struct defer_drop_drained drained;
+	uint64_t destroyed = 7;
+	struct defer_drop_ticket own;
 	bool is_drained = self->queue != defer_drop_queue_default();
 
 	ANSWERS(-EDEADLK, defer_drop_queue_flush(self->queue, DEFER_DROP_FOREVER));
@@ -146,10 +147,18 @@ static void wait_for_own_queue(void *object)
 	ANSWERS(-EDEADLK, defer_drop_queue_wait_backlog(self->queue, 0, 0, DEFER_DROP_FOREVER));
 	ANSWERS(-EDEADLK, defer_drop_ticket_wait(&self->ticket, DEFER_DROP_FOREVER));
 	ANSWERS(-EDEADLK, defer_drop_completion_wait(&self->completion, DEFER_DROP_FOREVER, NULL));
-	ANSWERS(-EDEADLK,
-		defer_drop_queue_shutdown(self->queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	ANSWERS(-EAGAIN, defer_drop_ticket_wait(&self->ticket, 0));
+	ANSWERS(-EAGAIN, defer_drop_completion_wait(&self->completion, 0, NULL));
+	ANSWERS(-EDEADLK, defer_drop_queue_shutdown(self->queue, DEFER_DROP_FOREVER));
+	ANSWERS(-EDEADLK, defer_drop_queue_shutdown(self->queue, 0));
+	ANSWERS(-EDEADLK, defer_drop_queue_stop(self->queue, DEFER_DROP_FOREVER));
+	ANSWERS(-EDEADLK, defer_drop_queue_stop(self->queue, 0));
+	ANSWERS(-EDEADLK, defer_drop_queue_start(self->queue));
+	ANSWERS(-EDEADLK, defer_drop_queue_attach(self->queue));
+	ANSWERS(-EDEADLK, defer_drop_queue_ticket(self->queue, &own));
 	ANSWERS(is_drained ? -EDEADLK : -EINVAL,
-		defer_drop_queue_drain(self->queue, 1, DEFER_DROP_FOREVER, &drained));
+		defer_drop_queue_drain(self->queue, 1, DEFER_DROP_FOREVER, &destroyed));
+	CHECK(!destroyed || !is_drained);
 	self->done++;
 }
 
@@ -163,7 +172,7 @@ static void check_own(struct defer_drop_queue *queue)
 	options.ticket = &self.ticket;
 	if (queue == defer_drop_queue_default())
 		ANSWERS(0, defer_drop(&gate, pass_gate)); /* until both are there */
-	ANSWERS(0, defer_drop_queue_push(queue, &self, wait_for_own_queue));
+	ANSWERS(0, defer_drop_queue_push(queue, &self, wait_for_own_queue, DEFER_DROP_FOREVER));
 	ANSWERS(0,
 		defer_drop_queue_push_with(queue, NULL, do_nothing, DEFER_DROP_FOREVER, &options));
 	gate.is_open = true;
@@ -187,8 +196,8 @@ static void use_other_queue(struct ledger *ledger, uint32_t runner)
 	struct defer_drop_queue *other = make_queue(runner, 64);
 	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
-	struct defer_drop_drained drained;
 	struct defer_drop_ticket ticket;
+	uint64_t destroyed;
 
 	options.completion = &completion;
 	options.ticket = &ticket;
@@ -201,9 +210,12 @@ static void use_other_queue(struct ledger *ledger, uint32_t runner)
 	ANSWERS(0, defer_drop_queue_wait_backlog(other, 0, 0, DEADLINE_NS));
 	ANSWERS(0, ledger_push(ledger, other));
 	if (runner == DEFER_DROP_RUNNER_CALLER) {
-		ANSWERS(0, defer_drop_queue_drain(other, UINT64_MAX, DEADLINE_NS, &drained));
-		CHECK(drained.ran_total == 1 && !drained.remaining);
+		ANSWERS(0, defer_drop_queue_drain(other, UINT64_MAX, DEADLINE_NS, &destroyed));
+		CHECK(destroyed == 1 && !defer_drop_queue_backlog(other));
 	}
+	ANSWERS(0, defer_drop_queue_stop(other, DEADLINE_NS));
+	ANSWERS(0, ledger_push(ledger, other));
+	ANSWERS(0, defer_drop_queue_start(other));
 	end_queue(other);
 }
 
@@ -224,7 +236,7 @@ static void run_other(void)
 
 	ANSWERS(0, defer_drop(ledger, use_other_queues));
 	ANSWERS(0, defer_drop_flush_timed(DEADLINE_NS));
-	CHECK(ledger->accepted == 61 && ledger->destroyed == 61);
+	CHECK(ledger->accepted == 81 && ledger->destroyed == 81);
 }
 
 /* ---- A destructor that takes long ------------------------------------------------------------ */
@@ -235,20 +247,23 @@ static void run_slow(void)
 {
 	struct defer_drop_queue *queue = make_queue(DEFER_DROP_RUNNER_WORKER, 8);
 	struct ledger *ledger = ledger_open();
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 	struct gate gate = {0};
 	struct defer_drop_ticket ticket;
 
+	options.ticket = &ticket;
 	ANSWERS(0,
-		defer_drop_queue_push_ticket(queue, &gate, pass_gate, DEFER_DROP_FOREVER, &ticket));
+		defer_drop_queue_push_with(queue, &gate, pass_gate, DEFER_DROP_FOREVER, &options));
 	AWAIT(gate.is_entered);
-	while (!defer_drop_queue_push_try(queue, ledger, ledger_count))
+	while (!defer_drop_queue_push(queue, ledger, ledger_count, 0))
 		atomic_fetch_add(&ledger->accepted, 1);
 	CHECK(ledger->accepted == 7);
 	errno = 0;
-	ANSWERS(-ETIMEDOUT, defer_drop_queue_push_timed(queue, ledger, ledger_count, MOMENT_NS));
+	ANSWERS(-ETIMEDOUT, defer_drop_queue_push(queue, ledger, ledger_count, MOMENT_NS));
 	ANSWERS(-ETIMEDOUT, defer_drop_queue_flush(queue, MOMENT_NS));
 	ANSWERS(-ETIMEDOUT, defer_drop_ticket_wait(&ticket, MOMENT_NS));
 	ANSWERS(-ETIMEDOUT, defer_drop_queue_wait_backlog(queue, 0, 0, MOMENT_NS));
+	ANSWERS(-ETIMEDOUT, defer_drop_queue_stop(queue, MOMENT_NS));
 	CHECK(!ledger->destroyed && !errno);
 	gate.is_open = true;
 	ANSWERS(0, ledger_push(ledger, queue));
@@ -304,23 +319,25 @@ static void raise_errno(void *object)
 static void run_errno(void)
 {
 	struct defer_drop_queue *queue = make_queue(DEFER_DROP_RUNNER_CALLER, 64);
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 	struct defer_drop_ticket ticket;
 
 	errno = 0;
-	ANSWERS(0, defer_drop_queue_push(queue, NULL, raise_errno));
+	options.ticket = &ticket;
+	ANSWERS(0, defer_drop_queue_push(queue, NULL, raise_errno, DEFER_DROP_FOREVER));
 	ANSWERS(0, defer_drop_queue_drain(queue, 1, DEADLINE_NS, NULL));
 	CHECK(!errno);
-	ANSWERS(0, defer_drop_queue_push(queue, NULL, raise_errno));
+	ANSWERS(0, defer_drop_queue_push(queue, NULL, raise_errno, DEFER_DROP_FOREVER));
 	ANSWERS(0, defer_drop_queue_flush(queue, DEADLINE_NS));
 	CHECK(!errno);
-	ANSWERS(0, defer_drop_queue_push_ticket(queue, NULL, raise_errno, 0, &ticket));
+	ANSWERS(0, defer_drop_queue_push_with(queue, NULL, raise_errno, 0, &options));
 	ANSWERS(0, defer_drop_ticket_wait(&ticket, DEADLINE_NS));
 	CHECK(!errno);
-	ANSWERS(0, defer_drop_queue_push(queue, NULL, raise_errno));
+	ANSWERS(0, defer_drop_queue_push(queue, NULL, raise_errno, DEFER_DROP_FOREVER));
 	ANSWERS(0, defer_drop_queue_wait_backlog(queue, 0, 0, DEADLINE_NS));
 	CHECK(!errno);
-	ANSWERS(0, defer_drop_queue_push(queue, NULL, raise_errno));
-	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	ANSWERS(0, defer_drop_queue_push(queue, NULL, raise_errno, DEFER_DROP_FOREVER));
+	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
 	CHECK(!errno);
 	ANSWERS(0, defer_drop_queue_free(queue));
 	for (unsigned i = 0; i < 1000; i++)
@@ -455,8 +472,9 @@ static void run_cancelled_drain(void)
 	pthread_t thread;
 	void *result;
 
-	ANSWERS(0, defer_drop_queue_push(self.queue, &self.gate, pass_gate));
-	ANSWERS(0, defer_drop_queue_push(self.queue, self.ledger, count_slowly));
+	ANSWERS(0, defer_drop_queue_push(self.queue, &self.gate, pass_gate, DEFER_DROP_FOREVER));
+	ANSWERS(0,
+		defer_drop_queue_push(self.queue, self.ledger, count_slowly, DEFER_DROP_FOREVER));
 	CHECK(!pthread_create(&thread, NULL, drain_while_cancelled, &self));
 	AWAIT(self.gate.is_entered);
 	CHECK(!pthread_cancel(thread));

@@ -7,6 +7,7 @@
 #include "queue.h"
 
 #include <defer_drop/guard.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -85,12 +86,15 @@ static struct defer_drop_queue *make_queue(
 	return queue;
 }
 
+/* Lanes for threads, as many as there are threads here and more. */
+#define LANES 16
+
 #define POLICIES 2
 static const uint32_t policies[POLICIES] = {DEFER_DROP_AT_FORK_EMPTY, DEFER_DROP_AT_FORK_KEEP};
 
 static void end_queue(struct defer_drop_queue *queue)
 {
-	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	ANSWERS(0, defer_drop_queue_shutdown(queue, FOREVER));
 	ANSWERS(0, defer_drop_queue_free(queue));
 }
 
@@ -120,7 +124,7 @@ static struct gate open_one = {.is_open = true};
 
 static void hold_up(struct defer_drop_queue *queue, struct gate *gate)
 {
-	ANSWERS(0, defer_drop_queue_push(queue, gate, pass_gate));
+	ANSWERS(0, defer_drop_queue_push(queue, gate, pass_gate, FOREVER));
 	AWAIT(atomic_load(&gate->is_entered));
 }
 
@@ -166,7 +170,7 @@ static void push_numbered(struct defer_drop_queue *queue, unsigned producer)
 	options.bytes = 100;
 	options.destroy_status = note_status;
 	if (number % 3)
-		ANSWERS(0, defer_drop_queue_push(queue, object, note));
+		ANSWERS(0, defer_drop_queue_push(queue, object, note, FOREVER));
 	else
 		ANSWERS(0, defer_drop_queue_push_with(queue, object, NULL, FOREVER, &options));
 	atomic_store(&book[producer].accepted, number + 1);
@@ -256,7 +260,7 @@ static void run_crowd(bool is_kept, uint32_t max_lanes)
 
 static void run_crowds(void)
 {
-	const uint32_t lanes[] = {0, 2, DEFER_DROP_NO_LANES};
+	const uint32_t lanes[] = {LANES, 2, 0};
 
 	for (unsigned i = 0; i < 6; i++)
 		run_crowd(i % 2, lanes[i / 2]);
@@ -303,7 +307,7 @@ static void leave_way(void *argument)
 		leave_at_once("at_fork=keep", false, 0);
 		break;
 	case 4:
-		leave_at_once("at_fork=keep,at_exit=abandon", true, 0);
+		leave_at_once("at_fork=keep,exit_timeout_ns=0", true, 0);
 	}
 }
 
@@ -334,7 +338,7 @@ static void run_generations(void)
 {
 	struct ledger *ledger = ledger_open();
 	struct defer_drop_queue *queue =
-		make_queue(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_KEEP, 64, 0);
+		make_queue(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_KEEP, 64, LANES);
 	struct gate gate = {0};
 	pid_t child;
 
@@ -381,7 +385,7 @@ static void *wait_in_thread(void *argument)
 	if (waiting.wait == WAIT_FOR_BYTES)
 		push_bytes(100);
 	while (waiting.wait == WAIT_FOR_ROOM &&
-		!defer_drop_queue_push_try(waiting.queue, waiting.ledger, ledger_count))
+		!defer_drop_queue_push(waiting.queue, waiting.ledger, ledger_count, 0))
 		atomic_fetch_add(&waiting.ledger->accepted, 1);
 	atomic_store(&waiting.waits, true);
 	if (waiting.wait == WAIT_FOR_BYTES)
@@ -430,7 +434,7 @@ static void fork_beside_waiting(enum wait wait, bool is_kept, uint32_t max_lanes
 	thread = spawn(wait_in_thread, NULL);
 	AWAIT(atomic_load(&waiting.waits));
 	usleep(3000); /* most probably it waits by then; all must hold in any case */
-	pending = wait == WAIT_FOR_ROOM ? (max_lanes ? 3 : 4) : wait == WAIT_FOR_BYTES ? 1 : 0;
+	pending = wait == WAIT_FOR_ROOM ? (max_lanes ? 4 : 3) : wait == WAIT_FOR_BYTES ? 1 : 0;
 	child = fork_bounded();
 	if (!child)
 		leave_waiting(is_kept ? pending : 0);
@@ -443,7 +447,7 @@ static void fork_beside_waiting(enum wait wait, bool is_kept, uint32_t max_lanes
 static void run_waiting(void)
 {
 	for (unsigned i = 0; i < 4 * WAITS; i++)
-		fork_beside_waiting(i / 4, i & 1, i & 2 ? DEFER_DROP_NO_LANES : 0);
+		fork_beside_waiting(i / 4, i & 1, i & 2 ? 0 : LANES);
 }
 
 static void *shut_down_default(void *argument)
@@ -454,16 +458,20 @@ static void *shut_down_default(void *argument)
 
 static _Noreturn void leave_closing(void)
 {
-	struct defer_drop_report report = {99, 99};
 	struct defer_drop_queue *queue = defer_drop_queue_default();
+	struct defer_drop_stats stats;
 
 	ANSWERS(-ESHUTDOWN, defer_drop(NULL, pass_gate));
 	ANSWERS(-ESHUTDOWN, defer_drop_try(NULL, pass_gate));
 	ANSWERS(-ESHUTDOWN, defer_drop_flush());
 	ANSWERS(-ESHUTDOWN, defer_drop_start(NULL));
-	ANSWERS(0, defer_drop_queue_shutdown(queue, 0, 0, &report));
-	CHECK(!report.destroyed_total && !report.left_total);
-	CHECK(!stats_of(queue).pushed_total && !stats_of(queue).backlog);
+	ANSWERS(-ESHUTDOWN, defer_drop_queue_stop(queue, FOREVER));
+	ANSWERS(-ESHUTDOWN, defer_drop_queue_start(queue));
+	ANSWERS(0, defer_drop_queue_shutdown(queue, FOREVER));
+	ANSWERS(0, defer_drop_queue_shutdown(queue, 0));
+	stats = stats_of(queue);
+	CHECK(!stats.pushed_total && !stats.destroyed_total && !stats.abandoned_total);
+	CHECK(!stats.backlog && !defer_drop_queue_backlog(queue));
 	exit(0);
 }
 
@@ -496,6 +504,68 @@ static void run_closing(void)
 	run_good_child(fork_while_closing, (void *)"at_fork=keep");
 }
 
+static unsigned threads_of_process(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	unsigned count = 0;
+
+	CHECK(tasks);
+	while (readdir(tasks))
+		count++;
+	closedir(tasks);
+	return count - 2; /* . and .. */
+}
+
+/* The queue is stopped in the child too, with what it keeps, until the child starts it. */
+static _Noreturn void leave_stopped(
+	struct ledger *ledger, struct defer_drop_queue *queue, bool keeps)
+{
+	unsigned kept = keeps ? 10 : 0;
+
+	CHECK(threads_of_process() == 1);
+	CHECK(defer_drop_queue_backlog(queue) == kept);
+	ANSWERS(keeps ? -EAGAIN : 0, defer_drop_queue_flush(queue, 0));
+	ANSWERS(0, ledger_push(ledger, queue));
+	ANSWERS(-ETIMEDOUT, defer_drop_queue_flush(queue, 2000000));
+	ANSWERS(0, defer_drop_queue_stop(queue, 0));
+	CHECK(threads_of_process() == 1);
+	CHECK(defer_drop_queue_backlog(queue) == kept + 1 && !atomic_load(&ledger->destroyed));
+	ANSWERS(0, defer_drop_queue_start(queue));
+	ANSWERS(0, defer_drop_queue_flush(queue, FOREVER));
+	CHECK(atomic_load(&ledger->destroyed) == kept + 1);
+	exit(0);
+}
+
+/* As a master does that forks its workers. */
+static void fork_while_stopped(void *at_fork)
+{
+	struct ledger *ledger = ledger_open();
+	bool keeps = *(const uint32_t *)at_fork == DEFER_DROP_AT_FORK_KEEP;
+	struct defer_drop_queue *queue =
+		make_queue(DEFER_DROP_RUNNER_WORKER, *(const uint32_t *)at_fork, 64, LANES);
+	pid_t child;
+
+	ANSWERS(0, defer_drop_queue_push(queue, &open_one, pass_gate, FOREVER));
+	ANSWERS(0, defer_drop_queue_flush(queue, FOREVER));
+	ANSWERS(0, defer_drop_queue_stop(queue, FOREVER));
+	for (unsigned i = 0; i < 10; i++)
+		ANSWERS(0, ledger_push(ledger, queue));
+	CHECK(threads_of_process() == 1);
+	child = fork_bounded();
+	if (!child)
+		leave_stopped(ledger, queue, keeps);
+	await_good(child);
+	CHECK(atomic_load(&ledger->destroyed) == (keeps ? 11 : 1));
+	end_queue(queue); /* destroys on this thread */
+	CHECK(atomic_load(&ledger->destroyed) == (keeps ? 21 : 11));
+}
+
+static void run_stopped(void)
+{
+	for (unsigned i = 0; i < POLICIES; i++)
+		run_good_child(fork_while_stopped, (void *)&policies[i]);
+}
+
 static void nest_and_pass(void *object)
 {
 	for (unsigned i = 0; i < 3; i++)
@@ -510,8 +580,8 @@ static void fork_beside_nested(uint32_t at_fork)
 	pid_t child;
 
 	waiting.ledger = ledger_open();
-	waiting.queue = make_queue(DEFER_DROP_RUNNER_WORKER, at_fork, 16, DEFER_DROP_NO_LANES);
-	ANSWERS(0, defer_drop_queue_push(waiting.queue, &gate, nest_and_pass));
+	waiting.queue = make_queue(DEFER_DROP_RUNNER_WORKER, at_fork, 16, 0);
+	ANSWERS(0, defer_drop_queue_push(waiting.queue, &gate, nest_and_pass, FOREVER));
 	AWAIT(atomic_load(&gate.is_entered));
 	child = fork_bounded();
 	if (!child) {
@@ -541,7 +611,7 @@ static void *make_queues(void *argument)
 {
 	while (!atomic_load(&is_over)) {
 		struct defer_drop_queue *queue =
-			make_queue(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_KEEP, 4, 0);
+			make_queue(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_KEEP, 4, LANES);
 
 		for (unsigned i = 0; i < 20; i++)
 			ANSWERS(0, ledger_push(argument, queue));
@@ -586,7 +656,7 @@ static _Noreturn void leave_churn(void)
 {
 	struct ledger *own = ledger_open();
 	struct defer_drop_queue *queue =
-		make_queue(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_EMPTY, 4, 0);
+		make_queue(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_EMPTY, 4, LANES);
 	pthread_t threads[3];
 
 	for (unsigned i = 0; i < 10; i++) {
@@ -616,7 +686,8 @@ static void run_churn(void)
 	pthread_t threads[4];
 
 	crowd.queue = make_queue(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_EMPTY, 16, 3);
-	ANSWERS(0, defer_drop_queue_push(crowd.queue, &open_one, pass_gate)); /* has a lane */
+	ANSWERS(0,
+		defer_drop_queue_push(crowd.queue, &open_one, pass_gate, FOREVER)); /* has a lane */
 	for (unsigned i = 0; i < 4; i++) {
 		ledgers[i] = ledger_open();
 		threads[i] = spawn(runs[i], ledgers[i]);
@@ -667,7 +738,7 @@ static void count_on_worker(void *object)
 static void *push_ten(void *argument)
 {
 	for (unsigned i = 0; i < 10; i++)
-		ANSWERS(0, defer_drop_queue_push(forking.queue, NULL, count_on_worker));
+		ANSWERS(0, defer_drop_queue_push(forking.queue, NULL, count_on_worker, FOREVER));
 	ANSWERS(0, defer_drop_queue_flush(forking.queue, FOREVER));
 	CHECK(atomic_load(&forking.ledger->destroyed) == forking.kept + 10);
 	exit(0);
@@ -691,7 +762,7 @@ static int fork_among_nested(void *object)
 	bool fails = object;
 
 	for (unsigned i = 0; i < 2; i++)
-		ANSWERS(0, defer_drop_queue_push(forking.queue, NULL, count_on_worker));
+		ANSWERS(0, defer_drop_queue_push(forking.queue, NULL, count_on_worker, FOREVER));
 	if (!fails)
 		fork_on_worker();
 	return fails ? -EIO : 0;
@@ -740,7 +811,7 @@ static void fork_inside(enum place place, bool is_kept)
 		ANSWERS(0, defer_drop_queue_push_with(forking.queue,
 				   place == IN_ERROR ? &gate : NULL, NULL, FOREVER, &options));
 	for (unsigned i = place == IN_WATERMARK ? 0 : 2; i < 7; i++)
-		ANSWERS(0, defer_drop_queue_push(forking.queue, NULL, count_on_worker));
+		ANSWERS(0, defer_drop_queue_push(forking.queue, NULL, count_on_worker, FOREVER));
 	atomic_store(&gate.is_open, true);
 	ANSWERS(0, defer_drop_queue_flush(forking.queue, FOREVER));
 	CHECK(forking.has_forked);
@@ -788,7 +859,7 @@ static void run_at_rest(void)
 	ANSWERS(0, defer_drop_queue_create(&resting.queue, &config));
 	hold_up(resting.queue, &gate);
 	for (unsigned i = 0; i < 5; i++)
-		ANSWERS(0, defer_drop_queue_push(resting.queue, &open_one, pass_gate));
+		ANSWERS(0, defer_drop_queue_push(resting.queue, &open_one, pass_gate, FOREVER));
 	atomic_store(&gate.is_open, true);
 	AWAIT(atomic_load(&resting.is_at_rest));
 	end_queue(resting.queue);
@@ -817,9 +888,9 @@ static void run_draining(void)
 {
 	for (unsigned i = 0; i < POLICIES; i++) {
 		struct defer_drop_queue *queue =
-			make_queue(DEFER_DROP_RUNNER_CALLER, policies[i], 16, 0);
+			make_queue(DEFER_DROP_RUNNER_CALLER, policies[i], 16, LANES);
 
-		ANSWERS(0, defer_drop_queue_push(queue, queue, fork_and_be_drained));
+		ANSWERS(0, defer_drop_queue_push(queue, queue, fork_and_be_drained, FOREVER));
 		ANSWERS(0, defer_drop_queue_flush(queue, FOREVER));
 		end_queue(queue);
 	}
@@ -888,7 +959,7 @@ static void fork_beside_thread(uint32_t at_fork)
 	struct ledger *ledger = ledger_open();
 	pid_t child;
 
-	crowd.queue = make_queue(DEFER_DROP_RUNNER_WORKER, at_fork, 16, 0);
+	crowd.queue = make_queue(DEFER_DROP_RUNNER_WORKER, at_fork, 16, LANES);
 	ANSWERS(0, ledger_push(ledger, crowd.queue));
 	ANSWERS(0, defer_drop_queue_flush(crowd.queue, FOREVER));
 	child = fork_bounded();
@@ -927,7 +998,7 @@ static void arm(uint32_t runner, uint32_t at_fork, uint32_t max_lanes, defer_dro
 {
 	guarded.ledger = ledger_open();
 	guarded.queue = make_queue(runner, at_fork, 16, max_lanes);
-	defer_drop_strategy_queue_init(&guarded.strategy, guarded.queue, FOREVER);
+	ANSWERS(0, defer_drop_strategy_queue_init(&guarded.strategy, guarded.queue, FOREVER));
 	guarded.guard = (struct defer_drop_guard)DEFER_DROP_GUARD_STATUS_INIT(
 		guarded.ledger, destroy, &guarded.strategy.strategy);
 }
@@ -958,10 +1029,10 @@ static void fork_beside_guard(uint32_t at_fork, bool is_own)
 	pthread_t thread;
 	pid_t child;
 
-	arm(DEFER_DROP_RUNNER_WORKER, at_fork, 0, destroy_guarded);
+	arm(DEFER_DROP_RUNNER_WORKER, at_fork, LANES, destroy_guarded);
 	hold_up(guarded.queue, &gate);
 	if (is_own)
-		ANSWERS(-ETIMEDOUT, defer_drop_guard_await(&the_guard, 1, 0));
+		ANSWERS(-EAGAIN, defer_drop_guard_await(&the_guard, 1, 0));
 	else
 		thread = spawn(drop_guarded, NULL);
 	AWAIT(stats_of(guarded.queue).pushed_total == 2);
@@ -993,14 +1064,14 @@ static int fork_and_leave(void *ledger)
 	if (child)
 		await_good(child);
 	else
-		ANSWERS(0, defer_drop_queue_push(guarded.queue, NULL, leave_guard));
+		ANSWERS(0, defer_drop_queue_push(guarded.queue, NULL, leave_guard, FOREVER));
 	return destroy_guarded(ledger);
 }
 
 /* The guard lies with a thread that the child does not have. */
 static void fork_in_guard(uint32_t at_fork)
 {
-	arm(DEFER_DROP_RUNNER_WORKER, at_fork, 0, fork_and_leave);
+	arm(DEFER_DROP_RUNNER_WORKER, at_fork, LANES, fork_and_leave);
 	join(spawn(drop_guarded, NULL));
 	end_queue(guarded.queue);
 }
@@ -1016,7 +1087,7 @@ static int fork_and_return(void *ledger)
 /* It lies with the thread that drains, and forks. */
 static void fork_in_own_guard(uint32_t at_fork)
 {
-	arm(DEFER_DROP_RUNNER_CALLER, at_fork, 0, fork_and_return);
+	arm(DEFER_DROP_RUNNER_CALLER, at_fork, LANES, fork_and_return);
 	drop_guarded(NULL);
 	CHECK(!defer_drop_guard_is_pending(the_guard));
 	if (!forked)
@@ -1057,14 +1128,13 @@ static void fork_before_guard(uint64_t bytes)
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 	pthread_t thread;
 
-	arm(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_KEEP, DEFER_DROP_NO_LANES,
-		destroy_guarded);
+	arm(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_KEEP, 0, destroy_guarded);
 	options.bytes = bytes;
 	ANSWERS(0,
 		defer_drop_queue_push_with(guarded.queue, NULL, fork_and_go_on, FOREVER, &options));
 	thread = spawn(drop_guarded, NULL);
 	AWAIT(stats_of(guarded.queue).pushed_total == 2);
-	ANSWERS(0, defer_drop_queue_push(guarded.queue, NULL, find_guard_passed_over));
+	ANSWERS(0, defer_drop_queue_push(guarded.queue, NULL, find_guard_passed_over, FOREVER));
 	join(thread);
 	end_queue(guarded.queue);
 }
@@ -1073,15 +1143,16 @@ static int push_to_guarded(
 	const struct defer_drop_strategy *strategy, void *object, defer_drop_fn destroy)
 {
 	(void)strategy;
-	return defer_drop_queue_push(guarded.queue, object, destroy);
+	return defer_drop_queue_push(guarded.queue, object, destroy, FOREVER);
 }
 
-static const struct defer_drop_strategy without_wait = {push_to_guarded, NULL};
+static const struct defer_drop_strategy without_wait = {
+	DEFER_DROP_STRATEGY_VERSION, push_to_guarded, NULL};
 
 static void fork_with_nested_guard(void *ignored)
 {
 	(void)ignored;
-	ANSWERS(-ETIMEDOUT, defer_drop_guard_await(&the_guard, 1, 0));
+	ANSWERS(-EAGAIN, defer_drop_guard_await(&the_guard, 1, 0));
 	fork_and_await();
 }
 
@@ -1090,11 +1161,11 @@ static void fork_beside_nested_guard(void)
 {
 	struct gate gate = {0};
 
-	arm(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_KEEP, 0, destroy_guarded);
+	arm(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_KEEP, LANES, destroy_guarded);
 	defer_drop_guard_retarget(the_guard, &without_wait);
 	hold_up(guarded.queue, &gate);
-	ANSWERS(0, defer_drop_queue_push(guarded.queue, NULL, fork_with_nested_guard));
-	ANSWERS(0, defer_drop_queue_push(guarded.queue, NULL, find_guard_passed_over));
+	ANSWERS(0, defer_drop_queue_push(guarded.queue, NULL, fork_with_nested_guard, FOREVER));
+	ANSWERS(0, defer_drop_queue_push(guarded.queue, NULL, find_guard_passed_over, FOREVER));
 	atomic_store(&gate.is_open, true);
 	ANSWERS(0, defer_drop_queue_flush(guarded.queue, FOREVER));
 	end_queue(guarded.queue);
@@ -1119,7 +1190,7 @@ static void run_guards(void)
 
 static int fail_and_nest(void *queue)
 {
-	ANSWERS(0, defer_drop_queue_push(queue, &open_one, pass_gate));
+	ANSWERS(0, defer_drop_queue_push(queue, &open_one, pass_gate, FOREVER));
 	return -EIO;
 }
 
@@ -1148,11 +1219,11 @@ static struct defer_drop_queue *make_history(bool is_closed, uint32_t at_fork)
 		ANSWERS(0, defer_drop_queue_push_with(queue, queue, NULL, FOREVER, &options));
 	if (is_closed) {
 		ANSWERS(0, defer_drop_queue_drain(queue, 2, FOREVER, NULL));
-		ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_ABANDON, 0, NULL));
+		ANSWERS(0, defer_drop_queue_shutdown(queue, 0));
 	} else {
 		ANSWERS(0, defer_drop_queue_flush(queue, FOREVER));
 		AWAIT(stats_of(queue).deep_sleeps_total);
-		ANSWERS(0, defer_drop_queue_push(queue, &open_one, pass_gate));
+		ANSWERS(0, defer_drop_queue_push(queue, &open_one, pass_gate, FOREVER));
 		ANSWERS(0, defer_drop_queue_flush(queue, FOREVER));
 		AWAIT(stats_of(queue).deep_sleeps_total > 1);
 	}
@@ -1178,7 +1249,7 @@ static void fork_with_history(bool is_closed, uint32_t at_fork)
 	}
 	await_killed(child);
 	if (!is_closed)
-		ANSWERS(0, defer_drop_queue_shutdown(queue, 0, 0, NULL));
+		ANSWERS(0, defer_drop_queue_shutdown(queue, FOREVER));
 	ANSWERS(0, defer_drop_queue_free(queue));
 }
 
@@ -1202,9 +1273,11 @@ static unsigned count_descriptors(void)
 static struct defer_drop_ticket watch_drop(
 	struct defer_drop_queue *queue, struct ledger *ledger, int event)
 {
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 	struct defer_drop_ticket ticket;
 
-	ANSWERS(0, defer_drop_queue_push_ticket(queue, ledger, ledger_count, FOREVER, &ticket));
+	options.ticket = &ticket;
+	ANSWERS(0, defer_drop_queue_push_with(queue, ledger, ledger_count, FOREVER, &options));
 	ANSWERS(0, defer_drop_ticket_notify(&ticket, event));
 	return ticket;
 }
@@ -1213,7 +1286,7 @@ static struct defer_drop_ticket watch_drop(
 static void run_ticket(void)
 {
 	struct defer_drop_queue *queue =
-		make_queue(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_KEEP, 16, 0);
+		make_queue(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_KEEP, 16, LANES);
 	struct ledger *ledger = ledger_open();
 	int event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	struct defer_drop_ticket ticket;
@@ -1229,7 +1302,7 @@ static void run_ticket(void)
 	if (!child) {
 		CHECK(count_descriptors() == before - 1);
 		ANSWERS(0, defer_drop_queue_flush(queue, FOREVER));
-		ANSWERS(-ESTALE, defer_drop_ticket_poll(&ticket));
+		ANSWERS(-ESTALE, defer_drop_ticket_wait(&ticket, 0));
 		ANSWERS(-ESTALE, defer_drop_ticket_wait(&ticket, FOREVER));
 		ANSWERS(-ESTALE, defer_drop_ticket_notify(&ticket, event));
 		exit(0);
@@ -1237,7 +1310,7 @@ static void run_ticket(void)
 	await_good(child);
 	CHECK(atomic_load(&ledger->destroyed) == 1);
 	CHECK(eventfd_read(event, &value) && errno == EAGAIN);
-	ANSWERS(-EINPROGRESS, defer_drop_ticket_poll(&ticket));
+	ANSWERS(-EAGAIN, defer_drop_ticket_wait(&ticket, 0));
 	atomic_store(&gate.is_open, true);
 	end_queue(queue);
 	CHECK(!eventfd_read(event, &value) && value == 1);
@@ -1296,7 +1369,7 @@ static void run_programs(void)
 
 	snprintf(expected, sizeof expected, "%u", count_descriptors() - 1);
 	CHECK(!setenv(EXPECTED, expected, 1));
-	crowd.queue = make_queue(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_KEEP, 16, 0);
+	crowd.queue = make_queue(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_KEEP, 16, LANES);
 	for (unsigned i = 0; i < 2; i++)
 		threads[i] = spawn(push_on, ledger);
 	hold_up(crowd.queue, &gate);
@@ -1325,7 +1398,7 @@ static void fork_in_exit(void *object)
 	pid_t child;
 	int result;
 
-	ANSWERS(0, defer_drop_queue_push(crowd.queue, &open_one, pass_gate));
+	ANSWERS(0, defer_drop_queue_push(crowd.queue, &open_one, pass_gate, FOREVER));
 	child = fork_bounded();
 	if (child) {
 		await_good(child);
@@ -1356,15 +1429,15 @@ static void exit_with_fork(void *argument)
 	struct defer_drop_queue *first;
 
 	crowd.queue = make_queue(by_worker ? DEFER_DROP_RUNNER_WORKER : DEFER_DROP_RUNNER_CALLER,
-		DEFER_DROP_AT_FORK_KEEP, 16, 0);
-	first = make_queue(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_EMPTY, 16, 0);
+		DEFER_DROP_AT_FORK_KEEP, 16, LANES);
+	first = make_queue(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_EMPTY, 16, LANES);
 	ANSWERS(0, ledger_push(crowd.ledger, defer_drop_queue_default()));
 	if (by_worker)
 		hold_up(crowd.queue, &gate);
-	ANSWERS(0, defer_drop_queue_push(crowd.queue, crowd.ledger, fork_in_exit));
+	ANSWERS(0, defer_drop_queue_push(crowd.queue, crowd.ledger, fork_in_exit, FOREVER));
 	for (unsigned i = 0; i < 3; i++)
-		ANSWERS(0, defer_drop_queue_push(crowd.queue, &open_one, pass_gate));
-	ANSWERS(0, defer_drop_queue_push(first, &gate, open_gate));
+		ANSWERS(0, defer_drop_queue_push(crowd.queue, &open_one, pass_gate, FOREVER));
+	ANSWERS(0, defer_drop_queue_push(first, &gate, open_gate, FOREVER));
 	exit(0);
 }
 
@@ -1390,6 +1463,10 @@ const struct hostile_case hostile_cases[] = {
 	{"waiting", "A child has room, whatever its parent's threads were waiting for.",
 		run_waiting},
 	{"closing", "A queue that was closing at the fork is shut down in the child.", run_closing},
+	{"stopped",
+		"A queue that is stopped has no thread, nor has it in the child, until it is "
+		"started there.",
+		run_stopped},
 	{"nested", "A child goes on with no nested drop of its parent's.", run_nested},
 	{"churn", "A fork beside queues and threads that come and go leaves no lock held.",
 		run_churn},

@@ -76,7 +76,7 @@ void ledger_count(void *ledger)
 
 int ledger_push(struct ledger *ledger, struct defer_drop_queue *queue)
 {
-	int error = defer_drop_queue_push(queue, ledger, ledger_count);
+	int error = defer_drop_queue_push(queue, ledger, ledger_count, DEFER_DROP_FOREVER);
 
 	if (!error)
 		atomic_fetch_add(&ledger->accepted, 1);
@@ -125,6 +125,7 @@ void run_child(struct outcome *outcome, void (*body)(void *argument), void *argu
 		_exit(0);
 	}
 	close(ends[1]);
+	outcome->process = child;
 	read_words(ends[0], outcome->words, sizeof outcome->words);
 	close(ends[0]);
 	while (waitpid(child, &outcome->status, 0) < 0)
@@ -142,6 +143,26 @@ void run_good_child(void (*body)(void *argument), void *argument)
 	run_child(&outcome, body, argument);
 	fprintf(stderr, "%s", outcome.words);
 	CHECK(WIFEXITED(outcome.status) && !WEXITSTATUS(outcome.status));
+}
+
+const char *report_of(const struct outcome *outcome, const char *line)
+{
+	char begin[128];
+	int length = snprintf(begin, sizeof begin, "%s[%d]: defer_drop",
+		program_invocation_short_name, (int)outcome->process);
+
+	return strncmp(line, begin, (size_t)length) ? NULL : line + length;
+}
+
+bool has_report(const struct outcome *outcome, const char *text)
+{
+	for (const char *line = outcome->words; line; line = strchr(line, '\n')) {
+		const char *at = report_of(outcome, line += *line == '\n');
+
+		if (at && !strncmp(at, text, strlen(text)))
+			return true;
+	}
+	return false;
 }
 
 static const struct hostile_case *find(const char *name)

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Longer than anything here may take: what has not ended by then hangs. */
 #define DEADLINE_SECONDS 120
@@ -93,6 +94,7 @@ void pass_gate(void *gate);
 
 /* How a child ended. */
 struct outcome {
+	pid_t process;
 	int status;       /* as waitpid(2) gives it */
 	char words[8192]; /* what it wrote to stderr, ended by 0 */
 };
@@ -102,5 +104,13 @@ struct outcome {
 void run_child(struct outcome *outcome, void (*body)(void *argument), void *argument);
 /* The same for a child that must end by exit status 0; its words are passed on. */
 void run_good_child(void (*body)(void *argument), void *argument);
+
+/*
+ * If this line is one that the child's library has reported, what follows "PROCESS[PID]: defer_drop"
+ * in it: ": TEXT" of the default queue, " NAME: TEXT" of a queue of that name. Else NULL.
+ */
+const char *report_of(const struct outcome *outcome, const char *line);
+/* True if the child's library has reported a line that goes on so. */
+bool has_report(const struct outcome *outcome, const char *text);
 
 #endif

@@ -112,7 +112,7 @@ static struct defer_drop_queue *make_queue(flavor_t flavor, uint32_t runner)
 
 static void end_queue(struct defer_drop_queue *queue)
 {
-	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
 	ANSWERS(0, defer_drop_queue_free(queue));
 }
 
@@ -146,14 +146,13 @@ static void push_stuck(struct ledger *ledger, struct defer_drop_queue *queue, ui
 			rest_a_bit();
 }
 
-static void start(flavor_t flavor, uint32_t at_fork, uint32_t at_exit)
+static void start(flavor_t flavor, uint32_t at_fork, uint64_t exit_timeout_ns)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
 
 	config.rcu_flavor = flavor;
 	config.at_fork = at_fork;
-	config.at_exit = at_exit;
-	config.exit_timeout_ns = at_exit == DEFER_DROP_AT_EXIT_TIMED ? 5 * MS : 0;
+	config.exit_timeout_ns = exit_timeout_ns;
 	ANSWERS(0, defer_drop_start(&config));
 }
 
@@ -215,7 +214,7 @@ static void fork_beside_reader(void *argument)
 	struct ledger *ledger = argument;
 	struct reader reader;
 
-	start(NULL, kept ? DEFER_DROP_AT_FORK_KEEP : DEFER_DROP_AT_FORK_EMPTY, 0);
+	start(NULL, kept ? DEFER_DROP_AT_FORK_KEEP : DEFER_DROP_AT_FORK_EMPTY, DEFER_DROP_FOREVER);
 	enter(&reader, &urcu_memb_flavor);
 	push_stuck(ledger, defer_drop_queue_default(), DEFER_DROP_RUNNER_WORKER);
 	run_good_child(be_orphan, ledger);
@@ -266,6 +265,33 @@ static void run_orphan_beside(void)
 	end_queue(other);
 }
 
+static struct defer_drop_queue *stopped;
+
+static void be_orphan_stopped(void *argument)
+{
+	ANSWERS(-ENOTSUP, push_after(argument, stopped));
+	ANSWERS(0, defer_drop_queue_start(stopped));
+	use_orphaned(argument, stopped);
+	end_queue(stopped);
+}
+
+/* Its threads have ended, but the process has a reader of its own. */
+static void run_orphan_stopped(void)
+{
+	struct ledger *ledger = ledger_open();
+	struct reader reader;
+
+	stopped = make_queue(&urcu_memb_flavor, DEFER_DROP_RUNNER_WORKER);
+	ANSWERS(0, push_after(ledger, stopped));
+	ANSWERS(0, defer_drop_queue_flush(stopped, DEADLINE_NS));
+	ANSWERS(0, defer_drop_queue_stop(stopped, DEFER_DROP_FOREVER));
+	enter(&reader, &urcu_memb_flavor);
+	run_good_child(be_orphan_stopped, ledger);
+	expect(ledger, 3);
+	leave(&reader);
+	end_queue(stopped);
+}
+
 static void be_orphan_anew(void *argument)
 {
 	struct defer_drop_queue *queue = make_queue(NULL, DEFER_DROP_RUNNER_WORKER);
@@ -284,7 +310,7 @@ static void run_orphan_later(void)
 	enter(&reader, flavor);
 	push_stuck(ledger, queue, DEFER_DROP_RUNNER_WORKER);
 	AWAIT(atomic_load(&is_awaited));
-	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_ABANDON, 0, NULL));
+	ANSWERS(0, defer_drop_queue_shutdown(queue, 0));
 	ANSWERS(0, defer_drop_queue_free(queue));
 	run_good_child(be_orphan_anew, ledger);
 	expect(ledger, 2);
@@ -345,7 +371,8 @@ static void fork_bp_beside_reader(void *argument)
 	struct ledger *ledger = argument;
 	struct reader reader;
 
-	start(&urcu_bp_flavor, kept ? DEFER_DROP_AT_FORK_KEEP : DEFER_DROP_AT_FORK_EMPTY, 0);
+	start(&urcu_bp_flavor, kept ? DEFER_DROP_AT_FORK_KEEP : DEFER_DROP_AT_FORK_EMPTY,
+		DEFER_DROP_FOREVER);
 	ANSWERS(0, push_after(argument, defer_drop_queue_default()));
 	ANSWERS(0, defer_drop_flush_timed(DEADLINE_NS));
 	atomic_store(&ledger->destroyed, 0);
@@ -372,7 +399,7 @@ static void run_bp(void)
 
 static struct {
 	flavor_t flavor;
-	uint32_t policy;
+	uint64_t timeout_ns;
 	struct reader reader;
 } exiting;
 
@@ -395,13 +422,13 @@ static void exit_beside_reader(void *ledger)
 {
 	pthread_t thread;
 
-	start(exiting.flavor, 0, exiting.policy);
+	start(exiting.flavor, 0, exiting.timeout_ns);
 	enter(&exiting.reader, exiting.flavor);
 	push_stuck(ledger, defer_drop_queue_default(), DEFER_DROP_RUNNER_WORKER);
 	CHECK(!pthread_create(&thread, NULL, push_plain, ledger));
 	CHECK(!pthread_join(thread, NULL));
 	AWAIT(atomic_load(&((struct ledger *)ledger)->destroyed) == 1);
-	if (exiting.policy == DEFER_DROP_AT_EXIT_DRAIN)
+	if (exiting.timeout_ns == DEFER_DROP_FOREVER)
 		CHECK(!pthread_create(&thread, NULL, let_leave_when_closing, ledger));
 	exit(GOOD);
 }
@@ -416,26 +443,30 @@ static void run_to_end(struct outcome *outcome, void (*body)(void *), void *argu
 
 static void run_exit(void)
 {
+	static const uint64_t timeouts_ns[] = {DEFER_DROP_FOREVER, 5 * MS, 0};
+	static const char text[] = ": exit abandons 3 drops\n";
+
 	for (unsigned i = 0; i < 3 * FLAVORS; i++) {
 		struct ledger *ledger = ledger_open();
-		const char *words = "";
 		struct outcome outcome;
+		const char *report;
 
 		exiting.flavor = flavors[i / 3];
-		exiting.policy = DEFER_DROP_AT_EXIT_DRAIN + i % 3;
+		exiting.timeout_ns = timeouts_ns[i % 3];
 		run_to_end(&outcome, exit_beside_reader, ledger);
-		expect(ledger, exiting.policy == DEFER_DROP_AT_EXIT_DRAIN ? 4 : 1);
-		if (exiting.policy == DEFER_DROP_AT_EXIT_TIMED)
-			words = "defer_drop: defer_drop: exit leaves 3 drops undestroyed\n";
-		if (strcmp(outcome.words, words))
-			fprintf(stderr, "%s", outcome.words);
-		CHECK(!strcmp(outcome.words, words));
+		fprintf(stderr, "%s", outcome.words);
+		expect(ledger, exiting.timeout_ns == DEFER_DROP_FOREVER ? 4 : 1);
+		report = report_of(&outcome, outcome.words);
+		if (exiting.timeout_ns == 5 * MS)
+			CHECK(report && !strcmp(report, text));
+		else
+			CHECK(!outcome.words[0]);
 	}
 }
 
 static void exit_online(void *ledger)
 {
-	start(&urcu_qsbr_flavor, 0, 0);
+	start(&urcu_qsbr_flavor, 0, DEFER_DROP_FOREVER);
 	urcu_qsbr_register_thread();
 	push_stuck(ledger, defer_drop_queue_default(), DEFER_DROP_RUNNER_WORKER);
 	exit(GOOD);
@@ -458,7 +489,7 @@ static void exit_worker_online(void *ledger)
 {
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 
-	start(&urcu_qsbr_flavor, 0, 0);
+	start(&urcu_qsbr_flavor, 0, DEFER_DROP_FOREVER);
 	options.flags = DEFER_DROP_AFTER_GRACE_PERIOD;
 	ANSWERS(0, defer_drop(&gate, pass_gate));
 	ANSWERS(0, defer_drop(NULL, exit_good));
@@ -500,20 +531,19 @@ static void run_online(void)
 
 /* ---- Shutdown -------------------------------------------------------------------------------- */
 
-static void shut_down_beside(flavor_t flavor, uint32_t runner, uint32_t mode)
+static void shut_down_beside(flavor_t flavor, uint32_t runner, uint64_t timeout_ns)
 {
 	struct defer_drop_queue *queue = make_queue(tell_of(flavor), runner);
-	bool is_timed = mode == DEFER_DROP_SHUTDOWN_TIMED;
 	struct ledger *ledger = ledger_open();
-	struct defer_drop_report report;
+	struct defer_drop_stats stats;
 	struct reader reader;
 
 	enter(&reader, flavor);
 	push_stuck(ledger, queue, runner);
 	AWAIT(atomic_load(&is_awaited));
-	ANSWERS(is_timed ? -ETIMEDOUT : 0,
-		defer_drop_queue_shutdown(queue, mode, is_timed ? MS : 0, &report));
-	CHECK(report.left_total == 3 && !report.destroyed_total);
+	ANSWERS(timeout_ns ? -ETIMEDOUT : 0, defer_drop_queue_shutdown(queue, timeout_ns));
+	stats = stats_of(queue);
+	CHECK(stats.abandoned_total == 3 && !stats.destroyed_total);
 	ANSWERS(0, defer_drop_queue_free(queue));
 	AWAIT(threads_of_process() == 3); /* one outlives the queue until the reader leaves */
 	leave(&reader);
@@ -526,8 +556,8 @@ static void run_shutdown(void)
 	for (unsigned i = 0; i < FLAVORS; i++)
 		for (uint32_t runner = DEFER_DROP_RUNNER_WORKER; runner <= DEFER_DROP_RUNNER_CALLER;
 			runner++) {
-			shut_down_beside(flavors[i], runner, DEFER_DROP_SHUTDOWN_TIMED);
-			shut_down_beside(flavors[i], runner, DEFER_DROP_SHUTDOWN_ABANDON);
+			shut_down_beside(flavors[i], runner, MS);
+			shut_down_beside(flavors[i], runner, 0);
 		}
 }
 
@@ -596,11 +626,13 @@ const struct hostile_case hostile_cases[] = {
 		run_orphan_inside},
 	{"orphan_beside", "It has none in queues either of which its parent asked for none.",
 		run_orphan_beside},
+	{"orphan_stopped", "It has none in a queue that its parent had stopped either.",
+		run_orphan_stopped},
 	{"orphan_later", "It has none where what waits for a reader has outlived its queue.",
 		run_orphan_later},
 	{"bp", "With bp, children and their children have grace periods of their own readers.",
 		run_bp},
-	{"exit", "Exit waits for a reader, gives up and says so, or abandons, as configured.",
+	{"exit", "Exit waits for a reader, gives up and reports it, or leaves, as configured.",
 		run_exit},
 	{"online",
 		"A thread that is online with QSBR, the worker too, may end the process, and "

@@ -56,7 +56,7 @@ static struct defer_drop_config small_config(void)
 static void work_hard(const struct defer_drop_config *config, unsigned pushes)
 {
 	struct work work = {.ledger = ledger_open(), .pushes = pushes};
-	struct defer_drop_report report;
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
 	pthread_t threads[PRODUCERS];
 
 	ANSWERS(0, defer_drop_queue_create(&work.queue, config));
@@ -66,7 +66,7 @@ static void work_hard(const struct defer_drop_config *config, unsigned pushes)
 		for (unsigned i = 0; i < 10; i++)
 			ANSWERS(0, defer_drop_queue_flush(work.queue, FOREVER));
 		if (round)
-			ANSWERS(0, defer_drop_queue_shutdown(work.queue, 0, 0, &report));
+			ANSWERS(0, defer_drop_queue_shutdown(work.queue, FOREVER));
 		for (unsigned i = 0; i < PRODUCERS; i++)
 			CHECK(!pthread_join(threads[i], NULL));
 		if (!round)
@@ -74,7 +74,8 @@ static void work_hard(const struct defer_drop_config *config, unsigned pushes)
 		CHECK(work.ledger->accepted == work.ledger->destroyed);
 		work.pushes = UINT32_MAX;
 	}
-	CHECK(report.destroyed_total == work.ledger->accepted);
+	ANSWERS(0, defer_drop_queue_stats(work.queue, &stats));
+	CHECK(stats.destroyed_total == work.ledger->accepted && !stats.abandoned_total);
 	ANSWERS(0, defer_drop_queue_free(work.queue));
 }
 
@@ -88,7 +89,7 @@ static void lose_membarrier(void)
 	fault_begin(FAULT_BARRIER, 3, true); /* query, register */
 	work_hard(&config, 200);
 	CHECK(fault_end());
-	ANSWERS(0, defer_drop_queue_shutdown(first, 0, 0, NULL));
+	ANSWERS(0, defer_drop_queue_shutdown(first, FOREVER));
 	ANSWERS(0, defer_drop_queue_free(first));
 }
 
@@ -149,19 +150,18 @@ static void spin_beside(struct defer_drop_config *config)
 	config->cpus = cpus;
 	ANSWERS(0, defer_drop_queue_create(&queue, config));
 	for (unsigned i = 0; i < SPUN_DROPS;) {
-		bool is_timed = i % 2;
-		int result = is_timed
-				     ? defer_drop_queue_push_timed(queue, &spun[i], destroy_spun, 0)
-				     : defer_drop_queue_push_try(queue, &spun[i], destroy_spun);
+		int result =
+			i % 2 ? defer_drop_queue_push(queue, &spun[i], destroy_spun, 0)
+			      : defer_drop_queue_push_with(queue, &spun[i], destroy_spun, 0, NULL);
 
-		CHECK(!result || result == (is_timed ? -ETIMEDOUT : -EAGAIN));
+		CHECK(!result || result == -EAGAIN);
 		i += !result;
 	}
 	ANSWERS(0, defer_drop_queue_flush(queue, FOREVER));
 	CHECK(spun_next == SPUN_DROPS);
 	for (unsigned i = 0; i < SPUN_DROPS; i++)
 		CHECK(spun[i] == 1);
-	ANSWERS(0, defer_drop_queue_shutdown(queue, 0, 0, NULL));
+	ANSWERS(0, defer_drop_queue_shutdown(queue, FOREVER));
 	ANSWERS(0, defer_drop_queue_free(queue));
 }
 
@@ -173,7 +173,7 @@ static void push_spinning(void)
 	config.queue_size = 64; /* each lap takes a slice, of which an idle thread gets few */
 	config.niceness = 19;
 	spin_beside(&config);
-	config.niceness = 0;
+	config.niceness = DEFER_DROP_NICENESS_INHERITED;
 	config.scheduling = DEFER_DROP_SCHEDULING_IDLE;
 	spin_beside(&config);
 }
@@ -218,7 +218,7 @@ static void push_urgently(void)
 	/* The ring holds so many: for the others it took at least one sleep each lap. */
 	CHECK(sleeps_of_thread() - sleeps >= 3000 / 16 - 1);
 	CHECK(work.ledger->destroyed == 3000);
-	ANSWERS(0, defer_drop_queue_shutdown(work.queue, 0, 0, NULL));
+	ANSWERS(0, defer_drop_queue_shutdown(work.queue, FOREVER));
 	ANSWERS(0, defer_drop_queue_free(work.queue));
 }
 
@@ -254,7 +254,7 @@ static void flush_urgently(void)
 	CHECK(work.ledger->destroyed == 1);
 	CHECK(sleeps_of_thread() > sleeps);
 	CHECK(!pthread_join(thread, NULL));
-	ANSWERS(0, defer_drop_queue_shutdown(work.queue, 0, 0, NULL));
+	ANSWERS(0, defer_drop_queue_shutdown(work.queue, FOREVER));
 	ANSWERS(0, defer_drop_queue_free(work.queue));
 }
 
@@ -291,8 +291,8 @@ static void refuse_options(void *object)
 
 	options.completion = &completion;
 	options.bytes = 100;
-	ANSWERS(-EAGAIN, defer_drop_with(object, ledger_count, FOREVER, &options));
-	ANSWERS(-EINVAL, defer_drop_completion_poll(&completion, NULL));
+	ANSWERS(-ESRCH, defer_drop_with(object, ledger_count, FOREVER, &options));
+	ANSWERS(-EINVAL, defer_drop_completion_wait(&completion, 0, NULL));
 }
 
 /* What the default queue answers while its worker cannot be started and its ring is full. */
@@ -312,21 +312,23 @@ static void starve(struct ledger *ledger)
 	atomic_fetch_add(&ledger->accepted, 1);
 	while (!(result = ledger_push(ledger, queue)))
 		;
-	CHECK(result == -EAGAIN);
+	CHECK(result == -ESRCH);
 	CHECK(!ledger->destroyed);
-	ANSWERS(-EAGAIN, defer_drop_timed(ledger, ledger_count, FOREVER));
-	ANSWERS(-ETIMEDOUT, defer_drop_timed(ledger, ledger_count, 0));
+	ANSWERS(-ESRCH, defer_drop_timed(ledger, ledger_count, FOREVER));
+	ANSWERS(-EAGAIN, defer_drop_timed(ledger, ledger_count, 0));
 	ANSWERS(-EAGAIN, defer_drop_try(ledger, ledger_count));
 	refuse_options(ledger);
-	ANSWERS(-EAGAIN, defer_drop_flush());
-	ANSWERS(-EAGAIN, defer_drop_flush_timed(DEADLINE_NS));
-	ANSWERS(-EAGAIN, defer_drop_queue_wait_backlog(queue, 0, 0, FOREVER));
-	ANSWERS(-EINPROGRESS, defer_drop_ticket_poll(&ticket));
-	ANSWERS(-EAGAIN, defer_drop_ticket_wait(&ticket, FOREVER));
-	ANSWERS(-EAGAIN, defer_drop_ticket_notify(&ticket, STDERR_FILENO));
-	ANSWERS(-EAGAIN, defer_drop_completion_wait(&completion, FOREVER, NULL));
-	ANSWERS(-EAGAIN, defer_drop_start(NULL));
-	ANSWERS(-EAGAIN, defer_drop_queue_create(&made, NULL));
+	ANSWERS(-ESRCH, defer_drop_flush());
+	ANSWERS(-ESRCH, defer_drop_flush_timed(DEADLINE_NS));
+	ANSWERS(-ESRCH, defer_drop_queue_wait_backlog(queue, 0, 0, FOREVER));
+	ANSWERS(-EAGAIN, defer_drop_ticket_wait(&ticket, 0));
+	ANSWERS(-ESRCH, defer_drop_ticket_wait(&ticket, FOREVER));
+	ANSWERS(-ESRCH, defer_drop_ticket_notify(&ticket, STDERR_FILENO));
+	ANSWERS(-EAGAIN, defer_drop_completion_wait(&completion, 0, NULL));
+	ANSWERS(-ESRCH, defer_drop_completion_wait(&completion, FOREVER, NULL));
+	ANSWERS(-ESRCH, defer_drop_start(NULL));
+	ANSWERS(-ESRCH, defer_drop_queue_start(queue));
+	ANSWERS(-ESRCH, defer_drop_queue_create(&made, NULL));
 	limit(RLIMIT_NPROC, RLIM_INFINITY);
 	ANSWERS(0, ledger_push(ledger, queue));
 	ANSWERS(0, defer_drop_completion_wait(&completion, FOREVER, NULL));
@@ -366,7 +368,7 @@ static void fail_to_start(void)
 	config.queue_size = 1 << 20; /* larger than what is there without being mapped */
 	fault_begin(FAULT_THREAD, 1, true);
 	for (unsigned i = 0; i < 3; i++) {
-		ANSWERS(-EAGAIN, defer_drop_start(&config));
+		ANSWERS(-ESRCH, defer_drop_start(&config));
 		CHECK(fault_mappings() == mappings);
 	}
 	CHECK(fault_end());
@@ -374,6 +376,31 @@ static void fail_to_start(void)
 	ANSWERS(0, defer_drop_flush());
 	ANSWERS(0, defer_drop_queue_config(defer_drop_queue_default(), &config));
 	CHECK(config.queue_size < 1 << 20);
+}
+
+/* A queue that cannot be started stays as it was stopped, and can be shut down so. */
+static void fail_to_start_again(void)
+{
+	struct defer_drop_queue *queue = defer_drop_queue_default();
+	struct ledger *ledger = ledger_open();
+
+	for (unsigned round = 0; round < 3; round++) {
+		ANSWERS(0, ledger_push(ledger, queue));
+		ANSWERS(0, defer_drop_flush());
+		ANSWERS(0, defer_drop_queue_stop(queue, FOREVER));
+		fault_begin(FAULT_THREAD, 1, true);
+		ANSWERS(0, ledger_push(ledger, queue));
+		for (unsigned i = 0; i < 3; i++)
+			ANSWERS(-ESRCH, defer_drop_queue_start(queue));
+		CHECK(fault_threads() == 0 && defer_drop_queue_backlog(queue) == 1);
+		ANSWERS(-ETIMEDOUT, defer_drop_flush_timed(1000000));
+		if (round == 2)
+			ANSWERS(0, defer_drop_shutdown());
+		CHECK(fault_end());
+		if (round < 2)
+			ANSWERS(0, defer_drop_queue_start(queue));
+	}
+	CHECK(ledger->accepted == 6 && ledger->destroyed == 6);
 }
 
 /* Runs after the library's exit: a checker of leaks needs a thread. */
@@ -414,12 +441,14 @@ static void have_no_descriptors(void)
 	struct ledger *ledger = ledger_open();
 	struct defer_drop_ticket ticket;
 	uint64_t count;
+	struct defer_drop_options named = DEFER_DROP_OPTIONS_INIT;
 	int signalled = eventfd(0, EFD_CLOEXEC);
 
+	named.ticket = &ticket;
 	limit(RLIMIT_NOFILE, 0);
 	completion.eventfd = signalled;
 	options.completion = &completion;
-	ANSWERS(0, defer_drop_queue_push_ticket(queue, ledger, ledger_count, FOREVER, &ticket));
+	ANSWERS(0, defer_drop_queue_push_with(queue, ledger, ledger_count, FOREVER, &named));
 	ANSWERS(-EMFILE, defer_drop_ticket_notify(&ticket, signalled));
 	ANSWERS(-EBADF, defer_drop_ticket_notify(&ticket, -1));
 	ANSWERS(0, defer_drop_with(ledger, ledger_count, FOREVER, &options));
@@ -449,6 +478,9 @@ const struct hostile_case hostile_cases[] = {
 	{"no-threads-push", "The next push starts the worker that could not be started.",
 		start_later},
 	{"no-threads-start", "A start that fails, however often, changes nothing.", fail_to_start},
+	{"no-threads-again",
+		"A queue that was stopped and cannot be started is still stopped, and shuts down.",
+		fail_to_start_again},
 	{"no-threads-exit", "Where no thread can be started exit drains, grace periods included.",
 		drain_without_threads},
 	{"no-descriptors", "Without descriptors notify says so, and eventfds are signalled.",

@@ -25,11 +25,12 @@ static struct ledger *ledger; /* mark: signals that must come */
 static int signalled;         /* the eventfd to which they come */
 static int first_free;        /* the first descriptor that was free before */
 
-/* What pushes may answer beside 0. -EAGAIN where the ring is so small that it may be full: */
-static int full;  /* those that do not wait, */
-static int stuck; /* and those that do, where no worker can be had. */
+/* What a push that does not wait may answer beside 0: -EAGAIN where the ring is so small that it may
+ * be full. Those that wait get room: so small a ring has its worker. */
+static int full;
 
-/* Who drains and has no thread to wait for readers cannot do it itself and keep to a deadline. */
+/* A caller that drains and has no thread to wait for readers cannot do it itself and keep to a
+ * deadline. */
 static uint64_t patience_ns;
 static int late; /* -ETIMEDOUT, or 0 where that may not be */
 
@@ -96,6 +97,12 @@ static int destroy_status(void *object)
 	return -ECOMM;
 }
 
+static int destroy_for(void *object, void *queue)
+{
+	CHECK(queue);
+	return destroy_status(object);
+}
+
 /* Accounts for what became of a thing: refused, it is as it was. */
 static int settle(struct thing *thing, int got)
 {
@@ -123,7 +130,7 @@ static void nest(void *object)
 	options.bytes = 10;
 	PUSH(defer_drop_queue_push_with(queue, thing, destroy, FOREVER, &options), 0, -ENOMEM);
 	for (unsigned i = 0; i < NESTED; i++)
-		PUSH(defer_drop_queue_push(queue, thing, destroy), 0, -ENOMEM);
+		PUSH(defer_drop_queue_push(queue, thing, destroy, FOREVER), 0, -ENOMEM);
 	destroy(object);
 }
 
@@ -131,34 +138,35 @@ static void nest(void *object)
 
 static void push_plainly(struct defer_drop_queue *queue)
 {
-	PUSH(defer_drop_queue_push(queue, thing, destroy), 0, stuck);
-	PUSH(defer_drop_queue_push_try(queue, thing, destroy), 0, full);
-	PUSH(defer_drop_queue_push_timed(queue, thing, destroy, DEADLINE_NS), 0, stuck);
-	PUSH((thing->ref.object = queue, defer_drop_queue_push(queue, thing, nest)), 0, stuck);
+	PUSH(defer_drop_queue_push(queue, thing, destroy, FOREVER), 0);
+	PUSH(defer_drop_queue_push(queue, thing, destroy, 0), 0, full);
+	PUSH(defer_drop_queue_push(queue, thing, destroy, DEADLINE_NS), 0);
+	PUSH(defer_drop_queue_push_with(queue, thing, destroy, DEADLINE_NS, NULL), 0);
+	PUSH((thing->ref.object = queue, defer_drop_queue_push(queue, thing, nest, FOREVER)), 0);
 }
 
+/* Some threads find a lane before they push. */
 static void *push_in_thread(void *queue)
 {
+	ONE_OF(defer_drop_queue_attach(queue), 0, -ENOSPC);
 	push_plainly(queue);
 	return NULL;
 }
 
 static void push_with_ticket(struct defer_drop_queue *queue)
 {
-	struct thing *thing = thing_new();
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 	struct defer_drop_ticket ticket;
 
-	if (settle(thing, ONE_OF(defer_drop_queue_push_ticket(
-					 queue, thing, destroy, DEADLINE_NS, &ticket),
-				  0, stuck)))
-		return;
-	ONE_OF(defer_drop_ticket_poll(&ticket), 0, -EINPROGRESS);
-	if (!ONE_OF(defer_drop_ticket_notify(&ticket, signalled), 0, -EAGAIN, -EMFILE, -ENOMEM))
+	options.ticket = &ticket;
+	PUSH(defer_drop_queue_push_with(queue, thing, destroy, DEADLINE_NS, &options), 0);
+	ONE_OF(defer_drop_ticket_wait(&ticket, 0), 0, -EAGAIN);
+	if (!ONE_OF(defer_drop_ticket_notify(&ticket, signalled), 0, -ESRCH, -EMFILE, -ENOMEM))
 		atomic_fetch_add(&ledger->mark, 1);
-	ONE_OF(defer_drop_ticket_wait(&ticket, 0), 0, -ETIMEDOUT);
-	ONE_OF(defer_drop_ticket_wait(&ticket, patience_ns), 0, late, -EAGAIN);
+	ONE_OF(defer_drop_ticket_wait(&ticket, 0), 0, -EAGAIN);
+	ONE_OF(defer_drop_ticket_wait(&ticket, patience_ns), 0, late, -ESRCH);
 	ONE_OF(defer_drop_queue_ticket(queue, &ticket), 0);
-	ONE_OF(defer_drop_ticket_wait(&ticket, FOREVER), 0, -EAGAIN);
+	ONE_OF(defer_drop_ticket_wait(&ticket, FOREVER), 0, -ESRCH);
 }
 
 static void await(struct defer_drop_completion *completion, unsigned pushed)
@@ -166,12 +174,12 @@ static void await(struct defer_drop_completion *completion, unsigned pushed)
 	int status = 1;
 
 	if (!pushed) {
-		ONE_OF(defer_drop_completion_poll(completion, &status), -EINVAL);
+		ONE_OF(defer_drop_completion_wait(completion, 0, &status), -EINVAL);
 		return;
 	}
-	ONE_OF(defer_drop_completion_poll(completion, &status), 0, -EINPROGRESS);
+	ONE_OF(defer_drop_completion_wait(completion, 0, &status), 0, -EAGAIN);
 	/* It may not go away before it is over, so this goes on until a worker can be had. */
-	while (ONE_OF(defer_drop_completion_wait(completion, FOREVER, &status), 0, -EAGAIN))
+	while (ONE_OF(defer_drop_completion_wait(completion, FOREVER, &status), 0, -ESRCH))
 		fault_end();
 	CHECK(status == -ECOMM);
 }
@@ -185,12 +193,13 @@ static void push_with_completion(struct defer_drop_queue *queue)
 
 	completion.eventfd = signalled;
 	options.completion = &completion;
-	options.destroy_status = destroy_status;
+	options.destroy_context = destroy_for;
+	options.context = queue;
 	options.bytes = 1000;
-	PUSH(defer_drop_queue_push_with(queue, thing, destroy, FOREVER, NULL), 0, stuck);
+	PUSH(defer_drop_queue_push_with(queue, thing, destroy, FOREVER, NULL), 0);
 	ONE_OF(defer_drop_queue_push_many(
 		       queue, (void **)things, 3, NULL, DEADLINE_NS, &options, &pushed),
-		0, stuck);
+		0);
 	for (size_t i = 0; i < 3; i++)
 		settle(things[i], i < pushed ? 0 : -EAGAIN);
 	if (pushed)
@@ -204,7 +213,7 @@ static void push_after_grace_period(struct defer_drop_queue *queue)
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 
 	options.flags = DEFER_DROP_AFTER_GRACE_PERIOD;
-	PUSH(defer_drop_queue_push_with(queue, thing, destroy, DEADLINE_NS, &options), 0, stuck);
+	PUSH(defer_drop_queue_push_with(queue, thing, destroy, DEADLINE_NS, &options), 0);
 #else
 	(void)queue;
 #endif
@@ -212,9 +221,28 @@ static void push_after_grace_period(struct defer_drop_queue *queue)
 
 static void wait_for_all(struct defer_drop_queue *queue)
 {
-	ONE_OF(defer_drop_queue_flush(queue, 0), 0, -ETIMEDOUT);
-	ONE_OF(defer_drop_queue_wait_backlog(queue, 1, UINT64_MAX, patience_ns), 0, late, -EAGAIN);
-	ONE_OF(defer_drop_queue_flush(queue, FOREVER), 0, -EAGAIN);
+	ONE_OF(defer_drop_queue_flush(queue, 0), 0, -EAGAIN);
+	ONE_OF(defer_drop_queue_wait_backlog(queue, 1, UINT64_MAX, patience_ns), 0, late, -ESRCH);
+	ONE_OF(defer_drop_queue_flush(queue, FOREVER), 0, -ESRCH);
+}
+
+/* Pushes would wait for ever for room in it, so this goes on until it is started. */
+static void stop_and_start(struct defer_drop_queue *queue)
+{
+	uint64_t backlog;
+	unsigned accepted;
+
+	ONE_OF(defer_drop_queue_stop(queue, FOREVER), 0);
+	backlog = defer_drop_queue_backlog(queue);
+	accepted = atomic_load(&ledger->accepted);
+	PUSH(defer_drop_queue_push(queue, thing, destroy, 0), 0, full);
+	accepted = atomic_load(&ledger->accepted) - accepted;
+	CHECK(defer_drop_queue_backlog(queue) == backlog + accepted);
+	ONE_OF(defer_drop_queue_stop(queue, 0), 0);
+	while (ONE_OF(defer_drop_queue_start(queue), 0, -ESRCH, -EPERM, -ENOMEM))
+		fault_end();
+	ONE_OF(defer_drop_queue_start(queue), 0);
+	ONE_OF(defer_drop_queue_flush(queue, FOREVER), 0, -ESRCH);
 }
 
 static void ask(struct defer_drop_queue *queue)
@@ -228,6 +256,10 @@ static void ask(struct defer_drop_queue *queue)
 	ONE_OF(defer_drop_queue_lane_stats(queue, 0, &stats), 0);
 	ONE_OF(defer_drop_queue_config(queue, &config), 0);
 	CHECK(config.queue_size >= 8);
+	ONE_OF(defer_drop_config_check(&config, NULL, 0), 0);
+	ONE_OF(defer_drop_queue_set_max_bytes(queue, config.max_bytes - 1), 0);
+	ONE_OF(defer_drop_queue_set_max_bytes(queue, config.max_bytes), 0);
+	ONE_OF(defer_drop_config_built_in(&config), 0);
 }
 
 /* Whoever drains makes room by itself. */
@@ -259,6 +291,7 @@ static void use(struct defer_drop_queue *queue)
 	push_after_grace_period(queue);
 	wait_for_all(queue);
 	ask(queue);
+	stop_and_start(queue);
 }
 
 /* ---- The default queue ----------------------------------------------------------------------- */
@@ -282,20 +315,27 @@ static struct defer_drop_config full_config(char *cpus, size_t size)
 	return config;
 }
 
+static struct defer_drop_config config_of_caller(void)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+
+	config.runner = DEFER_DROP_RUNNER_CALLER;
+	return config;
+}
+
 static void start_default(enum script_start start)
 {
 	char cpus[16];
 	struct defer_drop_config config = full_config(cpus, sizeof cpus);
 
-	full = stuck = 0;
+	full = 0;
 	if (start == SCRIPT_LAZY)
 		return;
 	if (start == SCRIPT_CALLER)
-		config = (struct defer_drop_config){
-			.size = sizeof config, .runner = DEFER_DROP_RUNNER_CALLER};
+		config = config_of_caller();
 	else
 		config.scheduling = DEFER_DROP_SCHEDULING_IDLE;
-	if (ONE_OF(defer_drop_start(&config), 0, -EAGAIN, -EPERM, -ENOMEM))
+	if (ONE_OF(defer_drop_start(&config), 0, -ESRCH, -EPERM, -ENOMEM))
 		return;
 	/* It is as it was asked for, and has its worker. */
 	ONE_OF(defer_drop_start(&config), 0);
@@ -305,12 +345,13 @@ static void start_default(enum script_start start)
 static void *push_shortly(void *unused)
 {
 	(void)unused;
-	PUSH(defer_drop(thing, destroy), 0, stuck);
+	PUSH(defer_drop(thing, destroy), 0);
 	PUSH(defer_drop_try(thing, destroy), 0, full);
-	PUSH(defer_drop_timed(thing, destroy, DEADLINE_NS), 0, stuck);
-	PUSH(defer_drop_with(thing, destroy, DEADLINE_NS, NULL), 0, stuck);
+	PUSH(defer_drop_timed(thing, destroy, DEADLINE_NS), 0);
+	PUSH(defer_drop_bytes(thing, destroy, 100), 0);
+	PUSH(defer_drop_with(thing, destroy, DEADLINE_NS, NULL), 0);
 #if HAS_RCU
-	PUSH(defer_drop_rcu(thing, destroy), 0, stuck);
+	PUSH(defer_drop_rcu(thing, destroy), 0);
 #endif
 	return NULL;
 }
@@ -321,19 +362,20 @@ static void use_default(void)
 	make_room(defer_drop_queue_default());
 	CHECK(!pthread_join(true_thread(push_shortly, NULL), NULL));
 	use(defer_drop_queue_default());
-	ONE_OF(defer_drop_flush(), 0, -EAGAIN);
-	ONE_OF(defer_drop_flush_timed(patience_ns), 0, late, -EAGAIN);
+	ONE_OF(defer_drop_flush(), 0, -ESRCH);
+	ONE_OF(defer_drop_flush_timed(patience_ns), 0, late, -ESRCH);
 }
 
 /* ---- Queues ---------------------------------------------------------------------------------- */
 
 static void end(struct defer_drop_queue *queue)
 {
-	struct defer_drop_report report;
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
 
-	ONE_OF(defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, &report), 0);
-	CHECK(!report.left_total);
-	PUSH(defer_drop_queue_push(queue, thing, destroy), -ESHUTDOWN);
+	ONE_OF(defer_drop_queue_shutdown(queue, FOREVER), 0);
+	ONE_OF(defer_drop_queue_stats(queue, &stats), 0);
+	CHECK(!stats.abandoned_total && stats.destroyed_total == stats.pushed_total);
+	PUSH(defer_drop_queue_push(queue, thing, destroy, FOREVER), -ESHUTDOWN);
 	ONE_OF(defer_drop_queue_free(queue), 0);
 }
 
@@ -350,7 +392,7 @@ static void use_queue(uint32_t runner)
 	config.runner = runner;
 	if (runner == DEFER_DROP_RUNNER_CALLER)
 		config.queue_size = 1024;
-	if (ONE_OF(defer_drop_queue_create(&queue, &config), 0, -EAGAIN, -EPERM, -ENOMEM)) {
+	if (ONE_OF(defer_drop_queue_create(&queue, &config), 0, -ESRCH, -EPERM, -ENOMEM)) {
 		CHECK(queue == none);
 		CHECK(fault_mappings() == mappings && fault_threads() == threads);
 		return;
@@ -364,6 +406,12 @@ static void use_queue(uint32_t runner)
 
 /* ---- What stands beside the queues ----------------------------------------------------------- */
 
+/* What else but -ENOMEM a strategy may answer where it cannot have a thread. */
+static int no_thread(const struct defer_drop_strategy *strategy)
+{
+	return strategy == &defer_drop_strategy_thread ? -EAGAIN : -ESRCH;
+}
+
 static void use_guards(const struct defer_drop_strategy *strategy)
 {
 	struct thing *thing = thing_new();
@@ -372,11 +420,12 @@ static void use_guards(const struct defer_drop_strategy *strategy)
 		DEFER_DROP_GUARD_STATUS_INIT(thing_new(), destroy_status, strategy);
 
 	ONE_OF(defer_drop_guard_must_close(&guard), 0, -ENOMEM);
-	if (settle(thing, ONE_OF(defer_drop_guard_drop(&guard), 0, -EAGAIN, -ENOMEM)))
+	if (settle(thing, ONE_OF(defer_drop_guard_drop(&guard), 0, no_thread(strategy), -ENOMEM)))
 		CHECK(defer_drop_guard_disarm(&guard) == thing);
 	ONE_OF(defer_drop_guard_must_close(&other), 0, -ENOMEM);
 	/* It may not go away either. */
-	while (ONE_OF(defer_drop_guard_drop(&other), -ECOMM, -EAGAIN, -ENOMEM) != -ECOMM)
+	while (ONE_OF(defer_drop_guard_drop(&other), -ECOMM, no_thread(strategy), -ENOMEM) !=
+		-ECOMM)
 		fault_end();
 	atomic_fetch_add(&ledger->accepted, 1);
 }
@@ -385,10 +434,10 @@ static void use_refs(const struct defer_drop_strategy *strategy)
 {
 	struct thing *thing = thing_new();
 
-	defer_drop_ref_init(&thing->ref, thing, destroy, strategy);
+	ONE_OF(defer_drop_ref_init(&thing->ref, thing, destroy, strategy), 0);
 	defer_drop_ref_get(&thing->ref);
 	ONE_OF(defer_drop_ref_put(&thing->ref), 0);
-	settle(thing, ONE_OF(defer_drop_ref_put(&thing->ref), 0, -EAGAIN, -ENOMEM));
+	settle(thing, ONE_OF(defer_drop_ref_put(&thing->ref), 0, no_thread(strategy), -ENOMEM));
 }
 
 static void use_strategies(void)
@@ -403,7 +452,7 @@ static void use_strategies(void)
 	};
 
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-		PUSH(defer_drop_by(all[i], thing, destroy), 0, -EAGAIN, -ENOMEM);
+		PUSH(defer_drop_by(all[i], thing, destroy), 0, no_thread(all[i]), -ENOMEM);
 		use_refs(all[i]);
 		use_guards(all[i]);
 	}
@@ -461,7 +510,6 @@ static void balance(bool is_deaf)
 
 void script_check(bool is_deaf)
 {
-	stuck = 0;
 	balance(is_deaf);
 	use_all();
 	/* Nothing was refused: so many tickets and completions there are. */

@@ -118,27 +118,31 @@ static void ignore(void *object)
 
 static int push(struct producer *producer)
 {
-	return defer_drop_queue_push(queue, made(producer), destroy_slowly);
+	return defer_drop_queue_push(queue, made(producer), destroy_slowly, DEFER_DROP_FOREVER);
 }
 
 static int push_timed(struct producer *producer)
 {
-	return defer_drop_queue_push_timed(queue, made(producer), destroy_in_order, DEADLINE_NS);
+	return defer_drop_queue_push(queue, made(producer), destroy_in_order, DEADLINE_NS);
 }
 
 static int push_and_flush(struct producer *producer)
 {
-	int error = defer_drop_queue_push(queue, made(producer), destroy_slowly);
+	int error =
+		defer_drop_queue_push(queue, made(producer), destroy_slowly, DEFER_DROP_FOREVER);
 
 	return error ? error : defer_drop_queue_flush(queue, DEADLINE_NS);
 }
 
 static int push_and_wait(struct producer *producer)
 {
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 	struct defer_drop_ticket ticket;
-	int error = defer_drop_queue_push_ticket(
-		queue, made(producer), destroy_slowly, DEFER_DROP_FOREVER, &ticket);
+	int error;
 
+	options.ticket = &ticket;
+	error = defer_drop_queue_push_with(
+		queue, made(producer), destroy_slowly, DEFER_DROP_FOREVER, &options);
 	return error ? error : defer_drop_ticket_wait(&ticket, DEFER_DROP_FOREVER);
 }
 
@@ -157,7 +161,8 @@ static int push_and_complete(struct producer *producer)
 
 static int push_and_wait_for_backlog(struct producer *producer)
 {
-	int error = defer_drop_queue_push(queue, made(producer), destroy_slowly);
+	int error =
+		defer_drop_queue_push(queue, made(producer), destroy_slowly, DEFER_DROP_FOREVER);
 
 	return error ? error : defer_drop_queue_wait_backlog(queue, 1, UINT64_MAX, DEADLINE_NS);
 }
@@ -180,9 +185,10 @@ static void destroy_alone(void *object)
 /* Takes turns with the others who drain. */
 static int drain(struct producer *producer)
 {
-	int error = defer_drop_queue_push(queue, made(producer), destroy_in_order);
+	int error =
+		defer_drop_queue_push(queue, made(producer), destroy_in_order, DEFER_DROP_FOREVER);
 
-	ANSWERS(0, defer_drop_queue_push(callers_queue, NULL, destroy_alone));
+	ANSWERS(0, defer_drop_queue_push(callers_queue, NULL, destroy_alone, DEFER_DROP_FOREVER));
 	return error ? error : defer_drop_queue_flush(callers_queue, DEFER_DROP_FOREVER);
 }
 
@@ -191,10 +197,13 @@ static int begin_and_end_a_queue(struct producer *producer)
 	struct defer_drop_queue *own;
 
 	ANSWERS(0, defer_drop_queue_create(&own, NULL));
-	ANSWERS(0, defer_drop_queue_push(own, NULL, ignore));
-	ANSWERS(0, defer_drop_queue_shutdown(own, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	ANSWERS(0, defer_drop_queue_push(own, NULL, ignore, DEFER_DROP_FOREVER));
+	ANSWERS(0, defer_drop_queue_stop(own, DEFER_DROP_FOREVER));
+	ANSWERS(0, defer_drop_queue_push(own, NULL, ignore, DEFER_DROP_FOREVER));
+	ANSWERS(0, defer_drop_queue_start(own));
+	ANSWERS(0, defer_drop_queue_shutdown(own, DEFER_DROP_FOREVER));
 	ANSWERS(0, defer_drop_queue_free(own));
-	return defer_drop_queue_push(queue, made(producer), destroy_in_order);
+	return defer_drop_queue_push(queue, made(producer), destroy_in_order, DEFER_DROP_FOREVER);
 }
 
 static int (*const calls[])(struct producer *producer) = {push, push, push_timed, push_and_flush,
@@ -234,18 +243,19 @@ static void make_queues(void)
 
 static void end_queues(void)
 {
-	struct defer_drop_report report;
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
 	unsigned accepted = 0;
 
 	ANSWERS(0, defer_drop_queue_flush(queue, DEADLINE_NS));
-	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, &report));
+	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
+	ANSWERS(0, defer_drop_queue_stats(queue, &stats));
 	for (unsigned i = 0; i < PRODUCERS; i++) {
 		CHECK(producers[i].destroyed == producers[i].accepted);
 		accepted += producers[i].accepted;
 	}
-	CHECK(report.destroyed_total == accepted && !report.left_total);
+	CHECK(stats.destroyed_total == accepted && !stats.abandoned_total);
 	ANSWERS(0, defer_drop_queue_free(queue));
-	ANSWERS(0, defer_drop_queue_shutdown(callers_queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	ANSWERS(0, defer_drop_queue_shutdown(callers_queue, DEFER_DROP_FOREVER));
 	ANSWERS(0, defer_drop_queue_free(callers_queue));
 }
 
@@ -285,6 +295,7 @@ static struct defer_drop_ticket fill(uint32_t max_lanes, struct defer_drop_compl
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	struct defer_drop_options named = DEFER_DROP_OPTIONS_INIT;
 	struct defer_drop_ticket ticket;
 
 	config.queue_size = 4;
@@ -293,13 +304,14 @@ static struct defer_drop_ticket fill(uint32_t max_lanes, struct defer_drop_compl
 	ANSWERS(0, defer_drop_queue_create(&queue, &config));
 	atomic_store(&gate.is_entered, false);
 	atomic_store(&gate.is_open, false);
-	ANSWERS(0, defer_drop_queue_push(queue, &gate, pass_gate));
+	ANSWERS(0, defer_drop_queue_push(queue, &gate, pass_gate, DEFER_DROP_FOREVER));
 	AWAIT(atomic_load(&gate.is_entered));
 	options.bytes = 100;
 	options.completion = completion;
 	ANSWERS(0, defer_drop_queue_push_with(queue, NULL, ignore, 0, &options));
-	ANSWERS(0, defer_drop_queue_push_ticket(queue, NULL, ignore, 0, &ticket));
-	ANSWERS(-EAGAIN, defer_drop_queue_push_try(queue, NULL, ignore));
+	named.ticket = &ticket;
+	ANSWERS(0, defer_drop_queue_push_with(queue, NULL, ignore, 0, &named));
+	ANSWERS(-EAGAIN, defer_drop_queue_push(queue, NULL, ignore, 0));
 	return ticket;
 }
 
@@ -315,21 +327,25 @@ static void time_out(uint32_t max_lanes)
 {
 	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	struct defer_drop_options named = DEFER_DROP_OPTIONS_INIT;
 	struct defer_drop_ticket ticket = fill(max_lanes, &completion);
-	struct defer_drop_report report;
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
 
 	options.bytes = 1;
-	TIMES_OUT(defer_drop_queue_push_timed(queue, NULL, ignore, SHORT_NS));
+	named.ticket = &ticket;
+	TIMES_OUT(defer_drop_queue_push(queue, NULL, ignore, SHORT_NS));
 	TIMES_OUT(defer_drop_queue_push_with(queue, NULL, ignore, SHORT_NS, &options));
-	TIMES_OUT(defer_drop_queue_push_ticket(queue, NULL, ignore, SHORT_NS, &ticket));
+	TIMES_OUT(defer_drop_queue_push_with(queue, NULL, ignore, SHORT_NS, &named));
 	TIMES_OUT(defer_drop_queue_flush(queue, SHORT_NS));
 	TIMES_OUT(defer_drop_ticket_wait(&ticket, SHORT_NS));
 	TIMES_OUT(defer_drop_completion_wait(&completion, SHORT_NS, NULL));
 	TIMES_OUT(defer_drop_queue_wait_backlog(queue, 0, UINT64_MAX, SHORT_NS));
+	TIMES_OUT(defer_drop_queue_stop(queue, SHORT_NS));
 	atomic_store(&gate.is_open, true);
 	ANSWERS(0, defer_drop_completion_wait(&completion, DEADLINE_NS, NULL));
-	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, &report));
-	CHECK(report.destroyed_total == 3 && !report.left_total);
+	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
+	ANSWERS(0, defer_drop_queue_stats(queue, &stats));
+	CHECK(stats.destroyed_total == 3 && !stats.abandoned_total);
 	ANSWERS(0, defer_drop_queue_free(queue));
 }
 
@@ -341,7 +357,7 @@ static void run_deadlines(void)
 		atomic_store(&working, 1);
 		storm_begin(&storm, flags);
 		time_out(1);
-		time_out(DEFER_DROP_NO_LANES);
+		time_out(0);
 		atomic_store(&working, 0);
 		storm_end(&storm);
 	}
@@ -507,11 +523,11 @@ static int flush_with_deadlines(void)
 static int push_staged(struct producer *producer, unsigned i)
 {
 	if (i % 3 == 0)
-		return defer_drop_queue_push(queue, made(producer), destroy_staged);
+		return defer_drop_queue_push(
+			queue, made(producer), destroy_staged, DEFER_DROP_FOREVER);
 	if (i % 3 == 1)
-		return defer_drop_queue_push_timed(queue, made(producer), destroy_staged, SHORT_NS);
-	return defer_drop_queue_push_timed(
-		queue, made(producer), destroy_staged, DEFER_DROP_FOREVER);
+		return defer_drop_queue_push(queue, made(producer), destroy_staged, SHORT_NS);
+	return defer_drop_queue_push(queue, made(producer), destroy_staged, DEFER_DROP_FOREVER);
 }
 
 static void *push_until_shut_down(void *argument)
@@ -549,7 +565,7 @@ static unsigned least_stopped(void)
 static void be_stopped_for_a_round(void)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
-	struct defer_drop_report report;
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
 	pthread_t threads[PRODUCERS];
 	unsigned outlasting = 1;
 	unsigned accepted = 0;
@@ -565,18 +581,19 @@ static void be_stopped_for_a_round(void)
 		CHECK(!pthread_create(&threads[i], NULL, push_until_shut_down, &producers[i]));
 	}
 	for (; least_stopped() < 2; outlasting++) {
-		ANSWERS(0, defer_drop_queue_push(queue, NULL, outlast_stops));
+		ANSWERS(0, defer_drop_queue_push(queue, NULL, outlast_stops, DEFER_DROP_FOREVER));
 		ANSWERS(0, flush_with_deadlines());
 	}
-	ANSWERS(0, defer_drop_queue_push(queue, NULL, outlast_stops));
-	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, &report));
+	ANSWERS(0, defer_drop_queue_push(queue, NULL, outlast_stops, DEFER_DROP_FOREVER));
+	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
 	atomic_store(&stage->threads[CONSUMER], 0);
 	for (unsigned i = 0; i < PRODUCERS; i++) {
 		CHECK(!pthread_join(threads[i], NULL));
 		CHECK(producers[i].destroyed == producers[i].accepted);
 		accepted += producers[i].accepted;
 	}
-	CHECK(report.destroyed_total == accepted + outlasting && !report.left_total);
+	ANSWERS(0, defer_drop_queue_stats(queue, &stats));
+	CHECK(stats.destroyed_total == accepted + outlasting && !stats.abandoned_total);
 	ANSWERS(0, defer_drop_queue_free(queue));
 }
 
@@ -699,7 +716,7 @@ static void run_held(void)
 	}
 	atomic_store(&is_over, true);
 	CHECK(!pthread_join(victim, NULL));
-	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
 	CHECK(held_ledger->destroyed == held_ledger->accepted);
 	ANSWERS(0, defer_drop_queue_free(queue));
 }

@@ -71,6 +71,10 @@ enum round {
 	AWAITED,   /* somebody to tell, as it had before */
 };
 
+/* The ways to shut a queue down: the values of mode. */
+static const uint64_t shutdown_timeouts_ns[] = {DEFER_DROP_FOREVER, A_BIT_NS, 0};
+#define SHUTDOWNS (sizeof shutdown_timeouts_ns / sizeof *shutdown_timeouts_ns)
+
 /* A kind of push, and where it goes. */
 struct course {
 	int (*push)(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy);
@@ -93,7 +97,7 @@ struct stage {
 	atomic_uint answered; /* the push is over */
 	atomic_int answer;
 	atomic_uint duty; /* 0: done */
-	atomic_uint mode; /* of shutdown; or enum round */
+	atomic_uint mode; /* of shutdown, an index; or enum round */
 	atomic_uint has_claimed;
 	atomic_uint has_finished; /* the worker, with its queue */
 	/* Numbers of drops: accepted, and destroyed in their order. */
@@ -108,7 +112,7 @@ static const struct course *course;
 
 static struct defer_drop_queue *queue;
 static struct defer_drop_queue *other_queue;
-static struct defer_drop_report report;
+static struct defer_drop_stats report; /* of the queue, once it was shut down */
 static pthread_t victims_thread;
 static pthread_t waiter; /* for room, or the end of the queue */
 static _Atomic(uint64_t) claimed_before;
@@ -215,16 +219,18 @@ static void make_queue(void)
 static void *push_once(void *ignored)
 {
 	(void)ignored;
-	ANSWERS(0, defer_drop_queue_push(queue, NULL, ignore));
+	ANSWERS(0, defer_drop_queue_push(queue, NULL, ignore, DEFER_DROP_FOREVER));
 	return NULL;
 }
 
 static void push_numbered(defer_drop_fn destroy, struct defer_drop_ticket *ticket)
 {
 	uintptr_t number = atomic_fetch_add(&stage->mate_accepted, 1);
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 
+	options.ticket = ticket;
 	ANSWERS(0,
-		defer_drop_queue_push_ticket(queue, (void *)number, destroy, DEADLINE_NS, ticket));
+		defer_drop_queue_push_with(queue, (void *)number, destroy, DEADLINE_NS, &options));
 }
 
 static void push_mates(struct defer_drop_ticket *ticket)
@@ -234,7 +240,7 @@ static void push_mates(struct defer_drop_ticket *ticket)
 
 static void use_other_queue(void)
 {
-	ANSWERS(0, defer_drop_queue_push(other_queue, NULL, ignore));
+	ANSWERS(0, defer_drop_queue_push(other_queue, NULL, ignore, DEFER_DROP_FOREVER));
 	ANSWERS(0, defer_drop_queue_flush(other_queue, DEADLINE_NS));
 }
 
@@ -283,13 +289,13 @@ static void be_held_up(void)
 	push_mates(&ticket);
 	ANSWERS(-ETIMEDOUT, defer_drop_queue_flush(queue, A_BIT_NS));
 	ANSWERS(-ETIMEDOUT, defer_drop_ticket_wait(&ticket, A_BIT_NS));
-	ANSWERS(-EINPROGRESS, defer_drop_ticket_poll(&ticket));
+	ANSWERS(-EAGAIN, defer_drop_ticket_wait(&ticket, 0));
 	ANSWERS(-ETIMEDOUT, defer_drop_queue_wait_backlog(queue, 0, UINT64_MAX, A_BIT_NS));
-	while (!defer_drop_queue_push_try(queue, NULL, ignore))
+	while (!defer_drop_queue_push(queue, NULL, ignore, 0))
 		pushed++;
 	CHECK(pushed < course->config.queue_size);
-	ANSWERS(-EAGAIN, defer_drop_queue_push_try(queue, NULL, ignore));
-	ANSWERS(-ETIMEDOUT, defer_drop_queue_push_timed(queue, NULL, ignore, A_BIT_NS));
+	ANSWERS(-EAGAIN, defer_drop_queue_push(queue, NULL, ignore, 0));
+	ANSWERS(-ETIMEDOUT, defer_drop_queue_push(queue, NULL, ignore, A_BIT_NS));
 	use_other_queue();
 	CHECK(!pthread_create(&waiter, NULL, push_once, NULL));
 	CHECK(stage->mate_destroyed < stage->mate_accepted);
@@ -305,8 +311,8 @@ static void be_let_go(void)
 
 static int push_if_room(void)
 {
-	int error = defer_drop_queue_push_try(
-		queue, (void *)(uintptr_t)stage->mate_accepted, destroy_mates);
+	int error = defer_drop_queue_push(
+		queue, (void *)(uintptr_t)stage->mate_accepted, destroy_mates, 0);
 
 	atomic_fetch_add(&stage->mate_accepted, !error);
 	return error;
@@ -316,7 +322,7 @@ static void overtake(void)
 {
 	atomic_store(&gate.is_entered, false);
 	atomic_store(&gate.is_open, false);
-	ANSWERS(0, defer_drop_queue_push(queue, &gate, pass_gate));
+	ANSWERS(0, defer_drop_queue_push(queue, &gate, pass_gate, DEFER_DROP_FOREVER));
 	AWAIT(atomic_load(&gate.is_entered));
 	while (!push_if_room())
 		;
@@ -346,29 +352,37 @@ static void push_some(void)
 
 static void shut_down(void)
 {
-	uint32_t mode = stage->mode;
+	uint64_t timeout_ns = shutdown_timeouts_ns[stage->mode];
+	bool is_given_up;
 	int answer;
 
 	push_some();
-	answer = defer_drop_queue_shutdown(
-		queue, mode, mode == DEFER_DROP_SHUTDOWN_TIMED ? A_BIT_NS : 0, &report);
-	CHECK(answer == (mode == DEFER_DROP_SHUTDOWN_TIMED && report.left_total ? -ETIMEDOUT : 0));
-	CHECK(mode != DEFER_DROP_SHUTDOWN_DRAIN || !report.left_total);
+	answer = defer_drop_queue_shutdown(queue, timeout_ns);
+	/* A destructor that gets no CPU for a tenth of a second is given up. */
+	is_given_up = answer == -ECANCELED && timeout_ns != DEFER_DROP_FOREVER;
+	if (is_given_up)
+		ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
+	report = stats_of_queue();
+	if (!is_given_up)
+		ANSWERS(timeout_ns == A_BIT_NS && report.abandoned_total ? -ETIMEDOUT : 0, answer);
+	CHECK(timeout_ns != DEFER_DROP_FOREVER || !report.abandoned_total);
 }
 
-/* Every push that answered 0 was destroyed or counted as left; every other keeps its object. */
+/* Every push that answered 0 was destroyed or counted as abandoned; every other keeps its object.
+ */
 static void settle(void)
 {
-	struct defer_drop_report later;
+	struct defer_drop_stats later;
 	unsigned destroyed = stage->victim_destroyed + stage->mate_destroyed;
 
 	CHECK(stage->answer == 0 || stage->answer == -ESHUTDOWN);
 	CHECK(report.destroyed_total == destroyed);
-	CHECK(report.destroyed_total + report.left_total ==
+	CHECK(report.destroyed_total + report.abandoned_total ==
 		stage->victim_accepted + stage->mate_accepted);
-	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, &later));
+	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
+	later = stats_of_queue();
 	CHECK(later.destroyed_total == report.destroyed_total);
-	CHECK(later.left_total == report.left_total);
+	CHECK(later.abandoned_total == report.abandoned_total);
 	ANSWERS(0, defer_drop_queue_free(queue));
 	atomic_store(&stage->victim_accepted, 0);
 	atomic_store(&stage->victim_destroyed, 0);
@@ -455,14 +469,15 @@ static void rouse(void)
 static void use_new_queue(void)
 {
 	struct defer_drop_queue *made;
-	struct defer_drop_report end;
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
 
 	ANSWERS(0, defer_drop_queue_create(&made, NULL));
-	ANSWERS(0, defer_drop_queue_push(made, NULL, ignore));
+	ANSWERS(0, defer_drop_queue_push(made, NULL, ignore, DEFER_DROP_FOREVER));
 	ANSWERS(0, defer_drop_queue_flush(made, DEADLINE_NS));
-	ANSWERS(0, defer_drop_queue_push(made, NULL, ignore));
-	ANSWERS(0, defer_drop_queue_shutdown(made, DEFER_DROP_SHUTDOWN_DRAIN, 0, &end));
-	CHECK(end.destroyed_total == 2 && !end.left_total);
+	ANSWERS(0, defer_drop_queue_push(made, NULL, ignore, DEFER_DROP_FOREVER));
+	ANSWERS(0, defer_drop_queue_shutdown(made, DEFER_DROP_FOREVER));
+	ANSWERS(0, defer_drop_queue_stats(made, &stats));
+	CHECK(stats.destroyed_total == 2 && !stats.abandoned_total);
 	ANSWERS(0, defer_drop_queue_free(made));
 }
 
@@ -471,15 +486,15 @@ static void wait_in_vain(void)
 	struct defer_drop_ticket ticket;
 
 	push_mates(&ticket);
-	ANSWERS(-EINPROGRESS, defer_drop_ticket_poll(&ticket));
+	ANSWERS(-EAGAIN, defer_drop_ticket_wait(&ticket, 0));
 	ANSWERS(-ETIMEDOUT, defer_drop_ticket_wait(&ticket, A_BIT_NS));
 	ANSWERS(-ETIMEDOUT, defer_drop_queue_flush(queue, A_BIT_NS));
 	ANSWERS(-ETIMEDOUT, defer_drop_queue_wait_backlog(queue, 0, UINT64_MAX, A_BIT_NS));
 	while (!push_if_room())
 		;
 	ANSWERS(-EAGAIN, push_if_room());
-	ANSWERS(-ETIMEDOUT, defer_drop_queue_push_timed(queue, NULL, ignore, A_BIT_NS));
-	ANSWERS(-EINPROGRESS, defer_drop_ticket_poll(&ticket));
+	ANSWERS(-ETIMEDOUT, defer_drop_queue_push(queue, NULL, ignore, A_BIT_NS));
+	ANSWERS(-EAGAIN, defer_drop_ticket_wait(&ticket, 0));
 }
 
 static void look_on(void)
@@ -488,9 +503,9 @@ static void look_on(void)
 
 	ANSWERS(0, push_if_room());
 	for (unsigned i = 0; i < 2; i++) {
-		int answer = defer_drop_ticket_poll(&tickets[i]);
+		int answer = defer_drop_ticket_wait(&tickets[i], 0);
 
-		CHECK(!answer || answer == -EINPROGRESS);
+		CHECK(!answer || answer == -EAGAIN);
 	}
 	CHECK(stats_of_queue().backlog);
 	use_other_queue();
@@ -516,12 +531,12 @@ static void end(void)
 {
 	if (!course->is_stopping_worker)
 		CHECK(!pthread_join(victims_thread, NULL));
-	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, &report));
-	CHECK(!report.left_total);
+	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
+	CHECK(!stats_of_queue().abandoned_total);
 	CHECK(stage->victim_destroyed == stage->victim_accepted);
 	CHECK(stage->mate_destroyed == stage->mate_accepted);
 	defer_drop_queue_free(queue); /* refused for the default one */
-	ANSWERS(0, defer_drop_queue_shutdown(other_queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	ANSWERS(0, defer_drop_queue_shutdown(other_queue, DEFER_DROP_FOREVER));
 	ANSWERS(0, defer_drop_queue_free(other_queue));
 	exit(0);
 }
@@ -529,7 +544,8 @@ static void end(void)
 static void *close_queue(void *ignored)
 {
 	(void)ignored;
-	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, &report));
+	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
+	report = stats_of_queue();
 	return NULL;
 }
 
@@ -561,7 +577,7 @@ static void find_closed(void)
 	CHECK(!pthread_join(waiter, NULL));
 	ANSWERS(-ESHUTDOWN, push_if_room());
 	CHECK(stage->mate_destroyed == stage->mate_accepted);
-	CHECK(report.destroyed_total == stage->mate_destroyed + 1 && !report.left_total);
+	CHECK(report.destroyed_total == stage->mate_destroyed + 1 && !report.abandoned_total);
 	ANSWERS(0, defer_drop_queue_free(queue));
 	exit(0);
 }
@@ -598,7 +614,7 @@ _Noreturn static void be_mate(void)
 	if (course->is_first)
 		go_on_at_home();
 	if (course->is_stopping_worker)
-		ANSWERS(0, defer_drop_queue_push(queue, NULL, be_seized));
+		ANSWERS(0, defer_drop_queue_push(queue, NULL, be_seized, DEFER_DROP_FOREVER));
 	else
 		CHECK(!pthread_create(&victims_thread, NULL, be_victim, NULL));
 	for (;;) {
@@ -743,6 +759,11 @@ static int push_default(struct defer_drop_queue *to, void *object, defer_drop_fn
 	return defer_drop(object, destroy);
 }
 
+static int push_to_queue(struct defer_drop_queue *to, void *object, defer_drop_fn destroy)
+{
+	return defer_drop_queue_push(to, object, destroy, DEFER_DROP_FOREVER);
+}
+
 static int push_with_options(struct defer_drop_queue *to, void *object, defer_drop_fn destroy)
 {
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
@@ -753,7 +774,7 @@ static int push_with_options(struct defer_drop_queue *to, void *object, defer_dr
 
 static struct course make_course(uint32_t queue_size, uint32_t max_lanes)
 {
-	struct course made = {.push = defer_drop_queue_push, .config = DEFER_DROP_CONFIG_INIT};
+	struct course made = {.push = push_to_queue, .config = DEFER_DROP_CONFIG_INIT};
 
 	made.config.queue_size = queue_size;
 	made.config.max_lanes = max_lanes;
@@ -875,14 +896,14 @@ static void hold_up_beside(const struct course *of)
 
 static void run_shared(void)
 {
-	struct course made = make_course(SHARED_SIZE, DEFER_DROP_NO_LANES);
+	struct course made = make_course(SHARED_SIZE, 0);
 
 	hold_up_beside(&made);
 }
 
 static void run_shared_options(void)
 {
-	struct course made = make_course(SHARED_SIZE, DEFER_DROP_NO_LANES);
+	struct course made = make_course(SHARED_SIZE, 0);
 
 	made.push = push_with_options;
 	made.stride = scaled(13, 1);
@@ -891,7 +912,7 @@ static void run_shared_options(void)
 
 static void run_shared_waking(void)
 {
-	struct course made = make_course(SHARED_SIZE, DEFER_DROP_NO_LANES);
+	struct course made = make_course(SHARED_SIZE, 0);
 
 	made.config.quiet_spell_ns = 1000000;
 	made.is_waking = true;
@@ -902,7 +923,7 @@ static void run_shared_waking(void)
 /* Others take the room that the victim has seen, and it goes on: into a ring that is full. */
 static void run_overtaken(void)
 {
-	struct course made = make_course(4, DEFER_DROP_NO_LANES);
+	struct course made = make_course(4, 0);
 	bool has_claimed = false;
 
 	begin(&made);
@@ -927,7 +948,7 @@ static void run_overtaken(void)
 static void shut_down_beside(const struct course *of)
 {
 	begin(of);
-	for (unsigned mode = 0; mode <= DEFER_DROP_SHUTDOWN_ABANDON; mode++) {
+	for (unsigned mode = 0; mode < SHUTDOWNS; mode++) {
 		bool has_stopped = true;
 
 		atomic_store(&stage->mode, mode);
@@ -968,7 +989,7 @@ static void run_shutdown_waking(void)
 
 static void run_shutdown_shared_options(void)
 {
-	struct course made = make_course(64, DEFER_DROP_NO_LANES);
+	struct course made = make_course(64, 0);
 
 	made.push = push_with_options;
 	made.stride = scaled(17, 1);
@@ -977,7 +998,7 @@ static void run_shutdown_shared_options(void)
 
 static void run_shutdown_shared(void)
 {
-	struct course made = make_course(SHARED_SIZE, DEFER_DROP_NO_LANES);
+	struct course made = make_course(SHARED_SIZE, 0);
 
 	made.stride = scaled(13, 1);
 	shut_down_beside(&made);
@@ -992,7 +1013,7 @@ static bool exit_beside(const struct course *of, unsigned count)
 	has_stopped = stops_after(count);
 	atomic_store(&stage->duty, EXIT);
 	AWAIT(!debugger_has(victim));
-	CHECK(of->config.at_exit != DEFER_DROP_AT_EXIT_DRAIN ||
+	CHECK(of->config.exit_timeout_ns != DEFER_DROP_FOREVER ||
 		stage->mate_destroyed == stage->mate_accepted);
 	await_child();
 	return has_stopped;
@@ -1000,14 +1021,14 @@ static bool exit_beside(const struct course *of, unsigned count)
 
 static void run_exit(void)
 {
-	for (uint32_t mode = DEFER_DROP_AT_EXIT_DRAIN; mode <= DEFER_DROP_AT_EXIT_ABANDON; mode++) {
+	static const uint64_t timeouts_ns[] = {DEFER_DROP_FOREVER, DEADLINE_NS, 0};
+
+	for (unsigned i = 0; i < 3; i++) {
 		struct course made = make_course(64, 8);
 
 		made.push = push_default;
 		made.is_default = true;
-		made.config.at_exit = mode;
-		if (mode == DEFER_DROP_AT_EXIT_TIMED)
-			made.config.exit_timeout_ns = DEADLINE_NS;
+		made.config.exit_timeout_ns = timeouts_ns[i];
 		for (unsigned count = 0; exit_beside(&made, count); count++)
 			;
 	}
@@ -1086,7 +1107,7 @@ static bool close_beside(const struct course *of, unsigned count)
 /* Each that is accepted is destroyed. */
 static void run_worker_closing(void)
 {
-	const uint32_t lanes[] = {8, DEFER_DROP_NO_LANES};
+	const uint32_t lanes[] = {8, 0};
 
 	for (unsigned i = 0; i < 2; i++) {
 		struct course made = make_course(64, lanes[i]);

@@ -35,10 +35,11 @@ static void make_queue(uint32_t queue_size, uint32_t max_lanes)
 /* Ends it; so many drops were accepted, and all of them are destroyed. */
 static void end_queue(uint64_t accepted)
 {
-	struct defer_drop_report report;
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
 
-	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, &report));
-	CHECK(report.destroyed_total == accepted && !report.left_total);
+	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
+	ANSWERS(0, defer_drop_queue_stats(queue, &stats));
+	CHECK(stats.destroyed_total == accepted && !stats.abandoned_total);
 	ANSWERS(0, defer_drop_queue_free(queue));
 }
 
@@ -59,7 +60,7 @@ static void shut_gate(void)
 {
 	atomic_store(&gate.is_entered, false);
 	atomic_store(&gate.is_open, false);
-	ANSWERS(0, defer_drop_queue_push(queue, &gate, pass_gate));
+	ANSWERS(0, defer_drop_queue_push(queue, &gate, pass_gate, DEFER_DROP_FOREVER));
 	AWAIT(atomic_load(&gate.is_entered));
 }
 
@@ -89,7 +90,7 @@ static void mark_destroyed(void *mark)
 
 static void *push_once(void *mark)
 {
-	ANSWERS(0, defer_drop_queue_push(queue, mark, mark_destroyed));
+	ANSWERS(0, defer_drop_queue_push(queue, mark, mark_destroyed, DEFER_DROP_FOREVER));
 	atomic_fetch_add(&pushed, 1);
 	return NULL;
 }
@@ -140,7 +141,8 @@ static void push_of(struct member *member)
 {
 	uintptr_t number = (uintptr_t)(member - crowd) * CROWD_DROPS + member->pushed++;
 
-	ANSWERS(0, defer_drop_queue_push(queue, (void *)number, destroy_in_order));
+	ANSWERS(0,
+		defer_drop_queue_push(queue, (void *)number, destroy_in_order, DEFER_DROP_FOREVER));
 }
 
 static void *crowd_in(void *argument)
@@ -227,7 +229,7 @@ static void run_farewell(void)
 
 	CHECK(!pthread_key_create(&early_key, push_early));
 	make_queue(4, 4);
-	ANSWERS(0, defer_drop_queue_push(queue, NULL, ignore));
+	ANSWERS(0, defer_drop_queue_push(queue, NULL, ignore, DEFER_DROP_FOREVER));
 	CHECK(!pthread_key_create(&late_key, push_late));
 	for (unsigned i = 0; i < count; i++) {
 		start(&crowd[i].thread, false, push_and_leave, &crowd[i]);
@@ -254,7 +256,7 @@ static void *fill_lane(void *argument)
 
 	while (member->pushed < 4)
 		push_of(member);
-	ANSWERS(-EAGAIN, defer_drop_queue_push_try(queue, NULL, ignore));
+	ANSWERS(-EAGAIN, defer_drop_queue_push(queue, NULL, ignore, 0));
 	CHECK(!pthread_setspecific(late_key, member));
 	return NULL;
 }
@@ -262,8 +264,8 @@ static void *fill_lane(void *argument)
 static void find_full_at_the_end(void *argument)
 {
 	(void)argument;
-	ANSWERS(-EAGAIN, defer_drop_queue_push_try(queue, NULL, ignore));
-	ANSWERS(-ETIMEDOUT, defer_drop_queue_push_timed(queue, NULL, ignore, 1000000));
+	ANSWERS(-EAGAIN, defer_drop_queue_push(queue, NULL, ignore, 0));
+	ANSWERS(-ETIMEDOUT, defer_drop_queue_push(queue, NULL, ignore, 1000000));
 	ANSWERS(-ETIMEDOUT, defer_drop_queue_flush(queue, 1000000));
 }
 
@@ -312,16 +314,16 @@ static void count_pushed(int answer)
 
 static void wait_in_push(void)
 {
-	while (!defer_drop_queue_push_try(queue, NULL, ignore))
+	while (!defer_drop_queue_push(queue, NULL, ignore, 0))
 		atomic_fetch_add(&pushed, 1);
-	count_pushed(defer_drop_queue_push(queue, NULL, ignore));
+	count_pushed(defer_drop_queue_push(queue, NULL, ignore, DEFER_DROP_FOREVER));
 }
 
 static void wait_in_timed_push(void)
 {
-	while (!defer_drop_queue_push_try(queue, NULL, ignore))
+	while (!defer_drop_queue_push(queue, NULL, ignore, 0))
 		atomic_fetch_add(&pushed, 1);
-	count_pushed(defer_drop_queue_push_timed(queue, NULL, ignore, DEADLINE_NS));
+	count_pushed(defer_drop_queue_push(queue, NULL, ignore, DEADLINE_NS));
 }
 
 static void wait_in_budget(void)
@@ -339,10 +341,11 @@ static void wait_in_flush(void)
 
 static void wait_in_ticket(void)
 {
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 	struct defer_drop_ticket ticket;
 
-	count_pushed(
-		defer_drop_queue_push_ticket(queue, NULL, ignore, DEFER_DROP_FOREVER, &ticket));
+	options.ticket = &ticket;
+	count_pushed(defer_drop_queue_push_with(queue, NULL, ignore, DEFER_DROP_FOREVER, &options));
 	ANSWERS(0, defer_drop_ticket_wait(&ticket, DEFER_DROP_FOREVER));
 }
 
@@ -361,8 +364,23 @@ static void wait_for_backlog(void)
 	ANSWERS(0, defer_drop_queue_wait_backlog(queue, 0, UINT64_MAX, DEFER_DROP_FOREVER));
 }
 
+/* One thread after the other stops it and starts it. */
+static void wait_in_stop(void)
+{
+	int answer;
+
+	do
+		answer = defer_drop_queue_stop(queue, DEFER_DROP_FOREVER);
+	while (answer == -EBUSY);
+	ANSWERS(0, answer);
+	do
+		answer = defer_drop_queue_start(queue);
+	while (answer == -EBUSY);
+	ANSWERS(0, answer);
+}
+
 static void (*const ways[])(void) = {wait_in_push, wait_in_timed_push, wait_in_budget,
-	wait_in_flush, wait_in_ticket, wait_in_completion, wait_for_backlog};
+	wait_in_flush, wait_in_ticket, wait_in_completion, wait_for_backlog, wait_in_stop};
 
 #define WAYS (sizeof ways / sizeof *ways)
 
@@ -431,7 +449,7 @@ static void cancel_in(void (*way)(void), uint32_t max_lanes, void *(*run)(void *
 static void run_cancel(void)
 {
 	for (unsigned i = 0; i < scaled(3, 300) * WAYS; i++) {
-		cancel_in(ways[i % WAYS], DEFER_DROP_NO_LANES, be_cancelled);
+		cancel_in(ways[i % WAYS], 0, be_cancelled);
 		cancel_in(ways[i % WAYS], 4, be_cancelled);
 	}
 }
@@ -439,7 +457,7 @@ static void run_cancel(void)
 static void run_cancel_anywhere(void)
 {
 	for (unsigned i = 0; i < scaled(1, 100) * WAYS; i++)
-		cancel_in(ways[i % WAYS], DEFER_DROP_NO_LANES, be_cancelled_anywhere);
+		cancel_in(ways[i % WAYS], 0, be_cancelled_anywhere);
 }
 
 /* ---- Threads that destructors make ----------------------------------------------------------- */
@@ -463,7 +481,7 @@ static void make_thread(void *object)
 
 static void *push_link(void *object)
 {
-	ANSWERS(0, defer_drop_queue_push(queue, object, make_thread));
+	ANSWERS(0, defer_drop_queue_push(queue, object, make_thread, DEFER_DROP_FOREVER));
 	atomic_fetch_add(&pushed, 1);
 	return NULL;
 }

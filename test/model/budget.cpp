@@ -18,13 +18,13 @@ struct budgeted {
 
 	budgeted()
 	{
-		queue.budget.max_bytes = BUDGET;
+		queue.budget.max_bytes.store(BUDGET, rl::mo_relaxed, $);
 		model.attach();
 	}
 
 	bool take(uint64_t bytes, uint64_t deadline_ns)
 	{
-		if (take_bytes(&queue, bytes, deadline_ns))
+		if (take_bytes(&queue, bytes, false, deadline_ns))
 			return false;
 		held += bytes;
 		holders++;

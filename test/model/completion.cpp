@@ -13,6 +13,7 @@ enum { FAILED = -5, FAILED_AGAIN = -9, ASKED = 3, PUSHED = 2 };
 // Drops with one completion, from their push to their end.
 struct completing {
 	model_rest rest;
+	queue_model model;
 	dd_completion *completion;
 	rl::atomic<int> pushed;
 	rl::var<int> destroyed[PUSHED];
@@ -21,6 +22,7 @@ struct completing {
 	{
 		model_forget_sleepers();
 		completion = new dd_completion;
+		completion->queue = &model.queue;
 		completion->eventfd = has_eventfd ? 1 : -1;
 		completion->state.store(DD_COMPLETION_UNUSED, rl::mo_relaxed, $);
 		pushed.store(0, rl::mo_relaxed, $);
@@ -54,7 +56,7 @@ struct completing {
 
 	void wait()
 	{
-		sleep_until_over(completion, DEFER_DROP_FOREVER);
+		sleep_until_over(completion, false, DEFER_DROP_FOREVER);
 		RL_ASSERT(dd_completion_look(completion) == DD_COMPLETION_OVER);
 	}
 

@@ -155,7 +155,7 @@ struct sharing {
 	void make()
 	{
 		shared = new dd_grace_thread();
-		dd_grace_thread_init(shared, &ring.park);
+		dd_grace_thread_init(shared, &ring.park, -1);
 	}
 
 	void rest()

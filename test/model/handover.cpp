@@ -25,14 +25,15 @@ struct handed_over : rl::test_suite<handed_over, OWNERS + 1> {
 
 	void before()
 	{
-		model.queue.config.max_lanes = OWNERS;
+		model.queue.config.values.max_lanes = OWNERS;
 		the_one = this;
 	}
 
 	void push(object *dropped)
 	{
 		dropped->made($) = 1;
-		RL_ASSERT(!defer_drop_queue_push(&model.queue, dropped, destroy_in_order));
+		RL_ASSERT(!defer_drop_queue_push(
+			&model.queue, dropped, destroy_in_order, DEFER_DROP_FOREVER));
 	}
 
 	void own(unsigned owner)

@@ -43,6 +43,17 @@ void operator delete(void *memory, std::size_t) noexcept
 #include <relacy/relacy.hpp>
 #undef full_search_scheduler
 
+// relacy has values of its own for these, which are those of others.
+#undef EINVAL
+#undef ETIMEDOUT
+#undef EBUSY
+#undef EINTR
+#undef EAGAIN
+#undef EWOULDBLOCK
+#undef _ASM_GENERIC_ERRNO_BASE_H
+#undef _ASM_GENERIC_ERRNO_H
+#include <asm-generic/errno.h>
+
 #include "defer_drop.h"
 
 #define DD_ATOMIC_H // in place of lib/atomic.h
@@ -129,6 +140,8 @@ enum { MODEL_THREADS = 4 };
 // What each thread sleeps on.
 static const void *model_sleeps_on[MODEL_THREADS];
 
+static uint64_t model_now_ns;
+
 // When an execution begins: one that failed left its sleepers behind.
 static inline void model_forget_sleepers()
 {
@@ -142,7 +155,10 @@ static inline int dd_futex_wait(
 
 	if (deadline_ns != DEFER_DROP_FOREVER || rl::rand(2)) {
 		model_yield();
-		return deadline_ns != DEFER_DROP_FOREVER ? -ETIMEDOUT : 0;
+		if (deadline_ns == DEFER_DROP_FOREVER)
+			return 0;
+		model_now_ns = std::max(model_now_ns, deadline_ns); // so late it is now
+		return -ETIMEDOUT;
 	}
 	// A read-modify-write, since the kernel sees what was written last.
 	if (word->fetch_add(0, rl::mo_relaxed, $) != expected)

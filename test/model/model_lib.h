@@ -59,6 +59,7 @@ static void model_unmap(dd_lane *lane, std::size_t bytes)
 #include "run.c"
 #include "shutdown.c"
 #include "stats.c"
+#include "stop.c"
 #include "ticket.c"
 #include "watch.c"
 #include "worker.c"
@@ -101,7 +102,7 @@ struct library_model : queue_model, model_rest {
 
 	library_model(uint64_t capacity, bool is_shared, bool is_fenced) : queue_model(is_fenced)
 	{
-		queue.config.queue_size = capacity;
+		queue.config.values.queue_size = capacity;
 		dd_lane_init(&queue.shared, &queue, slots, is_shared);
 		queue.lanes[0] = &queue.shared;
 		queue.lane_count.store(1, rl::mo_relaxed, $);
@@ -113,7 +114,7 @@ struct library_model : queue_model, model_rest {
 	void attach()
 	{
 		for (dd_thread &self : model_selves)
-			self.tenancies[0] = {0, &queue.shared, 0};
+			self.tenancies[0] = {MODEL_QUEUE_ID, &queue.shared, 0};
 	}
 };
 
@@ -128,6 +129,11 @@ void dd_registry_unlock()
 }
 
 defer_drop_queue *dd_registry_find(uint64_t)
+{
+	return model_rest::the_one->the_queue;
+}
+
+defer_drop_queue *dd_registry_look_up(uint64_t)
 {
 	return model_rest::the_one->the_queue;
 }
@@ -153,7 +159,7 @@ defer_drop_queue *defer_drop_queue_default()
 	return nullptr;
 }
 
-int dd_config_policy(const dd_config *)
+int dd_config_policy(const defer_drop_config *)
 {
 	return SCHED_FIFO;
 }
@@ -163,7 +169,7 @@ bool dd_cpus_parse(const char *, cpu_set_t *)
 	return true;
 }
 
-void dd_escape_look(const void *)
+void dd_escape_look()
 {
 }
 
@@ -181,11 +187,15 @@ void dd_guard_run(void *)
 {
 }
 
-void dd_report(const char *, ...)
+void dd_report(const char *, const char *, ...)
 {
 }
 
 void dd_watchdog_end(defer_drop_queue *)
+{
+}
+
+void dd_watchdog_renew(defer_drop_queue *)
 {
 }
 
@@ -218,7 +228,7 @@ static inline int model_push(defer_drop_queue *queue, object *dropped, uint64_t 
 
 	dropped->made($) = 1;
 	if (width == 1)
-		return defer_drop_queue_push(queue, dropped, destroy_object);
+		return defer_drop_queue_push(queue, dropped, destroy_object, DEFER_DROP_FOREVER);
 	request.options.word = DD_OPTIONS;
 	return dd_queue_push_request(queue, &request, DEFER_DROP_FOREVER);
 }

@@ -52,9 +52,8 @@ static inline void model_destroy(model_mutex *lock)
 #define pthread_mutex_destroy(lock)          model_destroy(lock)
 
 // In place of lib/deadline.h: time flies, and while a thread sleeps any deadline comes.
+#define DD_DEADLINE_H
 #define DD_MS UINT64_C(1000000)
-
-static uint64_t model_now_ns;
 
 static inline uint64_t dd_now_ns()
 {
@@ -62,7 +61,7 @@ static inline uint64_t dd_now_ns()
 }
 
 // A deadline that lies ahead.
-const uint64_t NOT_LONG = DEFER_DROP_FOREVER - 1;
+const uint64_t NOT_LONG = UINT64_C(1) << 62;
 
 static inline int dd_timeout_check(uint64_t)
 {
@@ -77,6 +76,11 @@ static inline uint64_t dd_deadline_after(uint64_t timeout_ns)
 static inline bool dd_deadline_has_come(uint64_t deadline_ns)
 {
 	return dd_now_ns() >= deadline_ns;
+}
+
+static inline int dd_deadline_error(uint64_t deadline_ns)
+{
+	return deadline_ns ? -ETIMEDOUT : -EAGAIN;
 }
 
 // Each thread of the model has its own of what is a thread's own, and each execution has them anew.
@@ -95,6 +99,8 @@ struct dd_thread *model_self()
 	return &model_selves[rl::thread_index()];
 }
 
+enum { MODEL_QUEUE_ID = DD_DEFAULT_ID + 1 };
+
 // A queue without a lane, made anew for each execution.
 struct queue_model {
 	defer_drop_queue queue{};
@@ -110,6 +116,9 @@ struct queue_model {
 		queue.is_fenced = is_fenced;
 		queue.park.attention.store(is_fenced ? DD_FENCED : 0, rl::mo_relaxed, $);
 		queue.drain_until_ns.store(DEFER_DROP_FOREVER, rl::mo_relaxed, $);
+		queue.id = MODEL_QUEUE_ID;
+		queue.config.values.runner = DEFER_DROP_RUNNER_WORKER;
+		queue.config.values.pending_eventfd = -1;
 	}
 };
 

@@ -30,7 +30,7 @@ struct recorded : rl::test_suite<recorded, 2> {
 		for (int i = 0; i < DROPS; i++) {
 			dd_drop drop = drop_of(i);
 
-			dd_record_begin(&record, &drop, i % 2);
+			dd_record_begin(&record, &drop, i % 2 ? DD_HAS_STATUS : 0);
 			dd_record_end(&record);
 		}
 	}
@@ -46,7 +46,7 @@ struct recorded : rl::test_suite<recorded, 2> {
 				continue;
 			int i = int(static_cast<object *>(seen.drop.object) - dropped);
 			RL_ASSERT(seen.drop.destroy == drop_of(i).destroy);
-			RL_ASSERT(!(seen.number & DD_RECORD_HAS_STATUS) == !(i % 2));
+			RL_ASSERT(!(seen.number & DD_RECORD_TYPE) == !(i % 2));
 			for (int other = 0; other < DROPS; other++)
 				RL_ASSERT(other == i || numbers[other] != seen.number);
 			RL_ASSERT(!numbers[i] || numbers[i] == seen.number);

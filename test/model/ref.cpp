@@ -145,7 +145,7 @@ int defer_drop_by(const defer_drop_strategy *, void *object, defer_drop_fn destr
 	return 0;
 }
 
-void dd_report(const char *, ...)
+void dd_report(const char *, const char *, ...)
 {
 	RL_ASSERT(false);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Two callers shut a queue down in different ways, neither of which leaves any time. Its worker knows
-// the deadline when it is asked, and is joined once; where there is none, the first caller finishes the queue.
-// Both get its final counters, and see what was destroyed.
+// the deadline when it is asked, and is joined once; if there is none, a caller finishes the queue. A caller may
+// give up, and asks again. Both get the final counters, and see what was destroyed.
 #include "model_lib.h"
 
 namespace
@@ -28,7 +28,8 @@ struct ending : rl::test_suite<ending, CALLERS + 1> {
 	{
 		model.attach();
 		dropped.made($) = 1;
-		RL_ASSERT(!defer_drop_queue_push(&model.queue, &dropped, destroy_in_time));
+		RL_ASSERT(!defer_drop_queue_push(
+			&model.queue, &dropped, destroy_in_time, DEFER_DROP_FOREVER));
 		model.queue.has_thread.store(given, rl::mo_relaxed, $);
 		if (given)
 			thread_of_worker.create(worker, &model.queue);
@@ -38,13 +39,17 @@ struct ending : rl::test_suite<ending, CALLERS + 1> {
 
 	void shut(unsigned index)
 	{
-		uint32_t mode = index ? DEFER_DROP_SHUTDOWN_ABANDON : DEFER_DROP_SHUTDOWN_TIMED;
-		defer_drop_report report;
-		int result = defer_drop_queue_shutdown(&model.queue, mode, index ? 0 : 5, &report);
+		defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+		int result = defer_drop_queue_shutdown(&model.queue, index ? 0 : 5);
 
-		RL_ASSERT(result == (index || !report.left_total ? 0 : -ETIMEDOUT));
-		RL_ASSERT(report.destroyed_total == uint64_t(dropped.destroyed($)));
-		RL_ASSERT(report.destroyed_total + report.left_total == 1);
+		RL_ASSERT(!result || result == -ECANCELED || (!index && result == -ETIMEDOUT));
+		if (result == -ECANCELED)
+			RL_ASSERT(!defer_drop_queue_shutdown(&model.queue, DEFER_DROP_FOREVER));
+		defer_drop_queue_stats(&model.queue, &stats);
+		RL_ASSERT(stats.destroyed_total == uint64_t(dropped.destroyed($)));
+		RL_ASSERT(stats.destroyed_total + stats.abandoned_total == 1);
+		if (result != -ECANCELED && !index)
+			RL_ASSERT(result == (stats.abandoned_total ? -ETIMEDOUT : 0));
 	}
 
 	void thread(unsigned index)

@@ -68,10 +68,12 @@ struct pushed : rl::test_suite<pushed, 2> {
 	{
 		object *dropped = &model.objects[CAPACITY];
 		defer_drop_ticket ticket;
+		defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 
 		dropped->made($) = 1;
-		RL_ASSERT(!defer_drop_queue_push_ticket(
-			&model.queue, dropped, destroy_object, DEFER_DROP_FOREVER, &ticket));
+		options.ticket = &ticket;
+		RL_ASSERT(!defer_drop_queue_push_with(
+			&model.queue, dropped, destroy_object, DEFER_DROP_FOREVER, &options));
 		RL_ASSERT(!defer_drop_ticket_wait(&ticket, DEFER_DROP_FOREVER));
 		model.check(ticket.position);
 	}
@@ -109,7 +111,7 @@ struct late : rl::test_suite<late, 2> {
 		int result;
 
 		dropped->made($) = 1;
-		result = defer_drop_queue_push_timed(&model.queue, dropped, destroy_object, 1);
+		result = defer_drop_queue_push(&model.queue, dropped, destroy_object, NOT_LONG);
 		RL_ASSERT(!result || result == -ETIMEDOUT);
 		is_accepted = !result;
 		has_ended.store(1, rl::mo_release, $);

@@ -18,11 +18,11 @@ void dd_symbol_print(char *, size_t, defer_drop_fn)
 {
 }
 
-void dd_report(const char *, ...)
+void dd_report(const char *, const char *, ...)
 {
 }
 
-void dd_escape_look(const void *)
+void dd_escape_look()
 {
 }
 
@@ -47,7 +47,7 @@ struct watched_model {
 	{
 		told.store(nullptr, rl::mo_relaxed, $);
 		model.queue.is_watched = true;
-		model.queue.config.watchdog = tell_of;
+		model.queue.config.values.watchdog = tell_of;
 		told_of = &told;
 	}
 
@@ -77,7 +77,7 @@ template <int DROPS> struct told : rl::test_suite<told<DROPS>, 2> {
 		defer_drop_queue *queue = &watched.model.queue;
 		dd_drop drop = {lasting, destroy_object};
 
-		dd_record_begin(&queue->watchdog.record, &drop, false);
+		dd_record_begin(&queue->watchdog.record, &drop, 0);
 		while (watched.told.load(rl::mo_relaxed, $) != lasting)
 			model_yield();
 		dd_record_end(&queue->watchdog.record);

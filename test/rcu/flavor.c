@@ -63,7 +63,7 @@ static void *update(void *argument)
 
 		CHECK(!defer_drop_queue_push_with(
 			queue, before, destroy, DEFER_DROP_FOREVER, &options));
-		CHECK(!defer_drop_queue_push(queue, &counted, count));
+		CHECK(!defer_drop_queue_push(queue, &counted, count, DEFER_DROP_FOREVER));
 	}
 	CHECK(!defer_drop_queue_flush(queue, DEFER_DROP_FOREVER));
 	CHECK(counted == UPDATES);
@@ -89,7 +89,7 @@ int main(void)
 	atomic_store(&has_ended, true);
 	for (unsigned i = 0; i < READERS; i++)
 		CHECK(!pthread_join(readers[i], NULL));
-	CHECK(!defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	CHECK(!defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
 	CHECK(!defer_drop_queue_free(queue));
 	CHECK(free_destroyed() == UPDATERS * UPDATES);
 	free(published);

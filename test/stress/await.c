@@ -20,11 +20,13 @@ static int destroy(void *argument)
 
 static void await_all(struct producer *producer, struct defer_drop_guard *const *guards)
 {
+	uint64_t timeout_ns;
 	int result;
 
-	do
-		result = defer_drop_guard_await(guards, GUARDS, below(&producer->random, 100000));
-	while (result == -ETIMEDOUT);
+	do {
+		timeout_ns = some_ns(&producer->random, 100000);
+		result = defer_drop_guard_await(guards, GUARDS, timeout_ns);
+	} while (result == in_vain(timeout_ns));
 	CHECK(result == -1);
 }
 
@@ -35,7 +37,7 @@ static void *run(void *argument)
 	const struct defer_drop_strategy *const strategies[] = {
 		&by.strategy, &defer_drop_strategy_in_place, &defer_drop_strategy_thread, NULL};
 
-	defer_drop_strategy_queue_init(&by, producer->queue, DEFER_DROP_FOREVER);
+	CHECK(!defer_drop_strategy_queue_init(&by, producer->queue, DEFER_DROP_FOREVER));
 	for (unsigned i = 0; i < 50; i++) {
 		struct defer_drop_guard guards[GUARDS];
 		struct defer_drop_guard *all[GUARDS];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Producers flush at random; after a flush all that they have pushed is destroyed, and a flush with
- * a deadline that fails has lost nothing. In turn with a worker and with a queue that its users
- * drain.
+ * a deadline that fails has lost nothing. In turn with a worker, with a queue that its users drain,
+ * and with one that a single thread drains.
  */
 #include "stress.h"
 
@@ -14,6 +14,7 @@ static void *run(void *argument)
 
 	for (unsigned i = 0; i < 300; i++) {
 		uint64_t chance = below(&producer->random, 20);
+		uint64_t timeout_ns;
 		int result;
 
 		push_one(producer);
@@ -21,9 +22,9 @@ static void *run(void *argument)
 			CHECK(!defer_drop_queue_flush(producer->queue, DEFER_DROP_FOREVER));
 			CHECK(producer->destroyed == producer->accepted);
 		} else if (chance == 1) {
-			result = defer_drop_queue_flush(
-				producer->queue, below(&producer->random, 100000));
-			CHECK(!result || result == -ETIMEDOUT);
+			timeout_ns = some_ns(&producer->random, 100000);
+			result = defer_drop_queue_flush(producer->queue, timeout_ns);
+			CHECK(!result || result == in_vain(timeout_ns));
 			CHECK(result || producer->destroyed == producer->accepted);
 		}
 	}
@@ -34,34 +35,36 @@ static void *run(void *argument)
 static void *drain(void *argument)
 {
 	struct producer *producer = argument;
-	struct defer_drop_drained drained;
 
 	for (;;) {
-		int result = defer_drop_queue_drain(
-			producer->queue, below(&producer->random, 10), 100000, &drained);
+		uint64_t most = below(&producer->random, 10);
+		uint64_t destroyed;
+		int result = defer_drop_queue_drain(producer->queue, most, 100000, &destroyed);
 
 		if (result == -ESHUTDOWN)
 			return NULL;
 		CHECK(!result || result == -EBUSY);
+		CHECK(destroyed <= (result ? 0 : most));
 	}
 }
 
 void scenario_flush(struct stress *stress)
 {
-	uint32_t runner =
-		below(&stress->random, 2) ? DEFER_DROP_RUNNER_WORKER : DEFER_DROP_RUNNER_CALLER;
+	static const uint32_t runners[] = {DEFER_DROP_RUNNER_WORKER, DEFER_DROP_RUNNER_WORKER,
+		DEFER_DROP_RUNNER_CALLER, DEFER_DROP_RUNNER_DRAINER};
+	uint32_t runner = runners[below(&stress->random, 4)];
 	struct producer producers[MAX_PRODUCERS] = {0};
 	struct producer drainer = {0};
 	struct defer_drop_queue *queue = make_queue(stress, runner);
 
-	if (runner == DEFER_DROP_RUNNER_CALLER)
+	if (runner != DEFER_DROP_RUNNER_WORKER)
 		start_producers(stress, &drainer, 1, queue, drain);
 	start_producers(stress, producers, stress->producers, queue, run);
 	join_producers(producers, stress->producers);
 	CHECK(!defer_drop_queue_flush(queue, DEFER_DROP_FOREVER));
 	check_all_destroyed(queue, producers, stress->producers);
-	CHECK(!defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
-	if (runner == DEFER_DROP_RUNNER_CALLER)
+	CHECK(!defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
+	if (runner != DEFER_DROP_RUNNER_WORKER)
 		join_producers(&drainer, 1);
 	CHECK(!defer_drop_queue_free(queue));
 }

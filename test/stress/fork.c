@@ -87,7 +87,7 @@ void scenario_fork(struct stress *stress)
 	}
 	atomic_store(&is_over, true);
 	join_producers(producers, stress->producers);
-	CHECK(!defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	CHECK(!defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
 	CHECK(own.destroyed == own.accepted);
 	for (unsigned i = 0; i < stress->producers; i++)
 		CHECK(producers[i].destroyed == producers[i].accepted);

@@ -24,6 +24,7 @@ static const struct {
 	{"churn", scenario_churn},
 	{"flush", scenario_flush},
 	{"fork", scenario_fork},
+	{"give_up", scenario_give_up},
 	{"nested", scenario_nested},
 	{"options", scenario_options},
 	{"share", scenario_share},
@@ -31,6 +32,7 @@ static const struct {
 	{"slow", scenario_slow},
 	{"soak", scenario_soak},
 	{"start", scenario_start},
+	{"stop", scenario_stop},
 	{"ticket", scenario_ticket},
 	{"watchdog", scenario_watchdog},
 };
@@ -69,6 +71,18 @@ uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+uint64_t some_ns(uint64_t *state, uint64_t bound)
+{
+	return below(state, 4) ? below(state, bound) : 0;
+}
+
+int in_vain(uint64_t timeout_ns)
+{
+	if (timeout_ns == DEFER_DROP_FOREVER)
+		return 1;
+	return timeout_ns ? -ETIMEDOUT : -EAGAIN;
+}
+
 /* ---- Drops that are counted ------------------------------------------------------------------ */
 
 struct object {
@@ -94,7 +108,8 @@ static void destroy(void *memory)
 	for (unsigned i = 0; i < producer->nests; i++) {
 		void *nested = malloc(1);
 
-		CHECK(!defer_drop_queue_push(producer->queue, nested, destroy_nested));
+		CHECK(!defer_drop_queue_push(
+			producer->queue, nested, destroy_nested, DEFER_DROP_FOREVER));
 	}
 	if (!producer->is_gap_allowed)
 		free(object);
@@ -103,23 +118,14 @@ static void destroy(void *memory)
 int push_one(struct producer *producer)
 {
 	struct object *object = malloc(sizeof *object);
+	uint64_t timeout_ns = DEFER_DROP_FOREVER;
 	int result;
 
 	*object = (struct object){producer, producer->accepted + 1, producer->objects};
-	switch (below(&producer->random, 4)) {
-	case 0:
-		result = defer_drop_queue_push_try(producer->queue, object, destroy);
-		CHECK(!result || result == -EAGAIN || result == -ESHUTDOWN);
-		break;
-	case 1:
-		result = defer_drop_queue_push_timed(
-			producer->queue, object, destroy, below(&producer->random, 200000));
-		CHECK(!result || result == -ETIMEDOUT || result == -ESHUTDOWN);
-		break;
-	default:
-		result = defer_drop_queue_push(producer->queue, object, destroy);
-		CHECK(!result || result == -ESHUTDOWN);
-	}
+	if (below(&producer->random, 2))
+		timeout_ns = below(&producer->random, 2) ? below(&producer->random, 200000) : 0;
+	result = defer_drop_queue_push(producer->queue, object, destroy, timeout_ns);
+	CHECK(!result || result == -ESHUTDOWN || result == in_vain(timeout_ns));
 	if (!result) {
 		producer->accepted++;
 		if (producer->is_gap_allowed)
@@ -138,8 +144,6 @@ struct defer_drop_config make_config(struct stress *stress, uint32_t runner)
 
 	config.queue_size = 2u << below(&stress->random, 3);
 	config.max_lanes = (uint32_t)below(&stress->random, stress->producers + 1);
-	if (!config.max_lanes)
-		config.max_lanes = DEFER_DROP_NO_LANES;
 	config.quiet_spell_ns = 1000000;
 	config.longest_nap_ns = 1000 + below(&stress->random, 200000);
 	config.runner = runner;
@@ -187,6 +191,7 @@ void check_all_destroyed(struct defer_drop_queue *queue, struct producer *produc
 	CHECK(stats.destroyed_total == accepted);
 	CHECK(stats.refused_total == refused);
 	CHECK(!stats.abandoned_total && !stats.backlog);
+	CHECK(!defer_drop_queue_backlog(queue));
 }
 
 void free_objects(struct producer *producers, unsigned count)
@@ -203,10 +208,7 @@ void free_objects(struct producer *producers, unsigned count)
 
 void end_queue(struct defer_drop_queue *queue, struct producer *producers, unsigned count)
 {
-	struct defer_drop_report report;
-
-	CHECK(!defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, &report));
-	CHECK(!report.left_total);
+	CHECK(!defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
 	check_all_destroyed(queue, producers, count);
 	CHECK(!defer_drop_queue_free(queue));
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Plain drops and drops with options, one by one and many at once, nested ones among them, through
- * a small byte budget: all that was accepted is destroyed in order, each completion has its status,
- * and the budget holds.
+ * a small byte budget that changes all the time: all that was accepted is destroyed in order, each
+ * completion has its status, and the budget holds, except for drops that may exceed it.
  */
 #include "stress.h"
 
@@ -20,11 +20,26 @@ struct load {
 	int status; /* of its destructor, where that has one */
 };
 
+/* What destructors return. */
+enum kind {
+	KIND_PLAIN,
+	KIND_STATUS,
+	KIND_CONTEXT,
+	KINDS,
+};
+
 /* What a round checks beside its producers; written by destructors. */
 static struct {
 	uint64_t failed;
 	uint64_t failures_told;
 } seen;
+
+/* Bytes of drops that may exceed the budget: counted before the push, and once they are known to be
+ * destroyed or were refused. */
+static struct {
+	atomic_uint_fast64_t begun;
+	atomic_uint_fast64_t ended;
+} exceeding;
 
 /* ---- Destructors ----------------------------------------------------------------------------- */
 
@@ -75,10 +90,32 @@ static void destroy(void *memory)
 	destroy_with_status(load);
 }
 
+static int destroy_for(void *memory, void *context)
+{
+	const struct load *load = memory;
+
+	CHECK(load->producer == context);
+	return destroy_with_status(memory);
+}
+
+/* Asks for a destructor of this kind. Returns what a push gets as its destroy. */
+static defer_drop_fn choose_destructor(
+	struct producer *producer, struct defer_drop_options *options, enum kind kind)
+{
+	if (kind == KIND_STATUS)
+		options->destroy_status = destroy_with_status;
+	if (kind == KIND_CONTEXT) {
+		options->destroy_context = destroy_for;
+		options->context = producer;
+	}
+	return kind == KIND_PLAIN ? destroy : NULL;
+}
+
 static void hear_of_failure(void *context, const struct defer_drop_failure *failure)
 {
 	(void)context;
-	CHECK(failure->destroy_status && !failure->destroy && failure->status);
+	CHECK(!failure->destroy && failure->status);
+	CHECK(!failure->destroy_status == (failure->destroy_context == destroy_for));
 	seen.failures_told++;
 }
 
@@ -100,7 +137,8 @@ static uint64_t some_bytes(struct producer *producer)
 
 static uint64_t some_timeout(struct producer *producer)
 {
-	return below(&producer->random, 3) ? DEFER_DROP_FOREVER : below(&producer->random, 200000);
+	return below(&producer->random, 3) ? DEFER_DROP_FOREVER
+					   : some_ns(&producer->random, 200000);
 }
 
 /* The first status that is not 0, of so many. */
@@ -114,15 +152,15 @@ static int first_status(struct load *const *loads, size_t count)
 
 static void await(struct producer *producer, struct defer_drop_completion *completion, int expected)
 {
+	uint64_t timeout_ns = some_ns(&producer->random, 100000);
 	int status = 1;
-	int result =
-		defer_drop_completion_wait(completion, below(&producer->random, 100000), &status);
+	int result = defer_drop_completion_wait(completion, timeout_ns, &status);
 
-	CHECK(!result || result == -ETIMEDOUT);
+	CHECK(!result || result == in_vain(timeout_ns));
 	if (result)
 		result = defer_drop_completion_wait(completion, DEFER_DROP_FOREVER, &status);
 	CHECK(!result && status == expected);
-	CHECK(!defer_drop_completion_poll(completion, NULL));
+	CHECK(!defer_drop_completion_wait(completion, 0, NULL));
 	CHECK(producer->destroyed == producer->accepted);
 }
 
@@ -140,7 +178,7 @@ static void make_loads(struct producer *producer, struct load **loads, size_t co
 static void settle(
 	struct producer *producer, struct load **loads, size_t count, size_t pushed, int result)
 {
-	CHECK(result ? result == -ETIMEDOUT && pushed < count : pushed == count);
+	CHECK(result ? pushed < count : pushed == count);
 	producer->accepted += pushed;
 	producer->refused += result != 0;
 	for (size_t i = pushed; i < count; i++) {
@@ -154,7 +192,8 @@ static void push_many(struct producer *producer)
 	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 	size_t count = 1 + below(&producer->random, MOST);
-	bool has_status = below(&producer->random, 2);
+	uint64_t timeout_ns = some_timeout(producer);
+	enum kind kind = below(&producer->random, KINDS);
 	struct load *copies[MOST];
 	struct load *loads[MOST];
 	struct load kept[MOST];
@@ -164,35 +203,37 @@ static void push_many(struct producer *producer)
 	make_loads(producer, loads, count);
 	for (size_t i = 0; i < count; i++) {
 		kept[i] = *loads[i];
-		kept[i].status = has_status ? kept[i].status : 0;
+		kept[i].status = kind ? kept[i].status : 0;
 		copies[i] = &kept[i];
 	}
 	options.bytes = some_bytes(producer);
-	options.destroy_status = has_status ? destroy_with_status : NULL;
 	options.completion = below(&producer->random, 2) ? &completion : NULL;
 	result = defer_drop_queue_push_many(producer->queue, (void *const *)loads, count,
-		has_status ? NULL : destroy, some_timeout(producer), &options, &pushed);
+		choose_destructor(producer, &options, kind), timeout_ns, &options, &pushed);
+	CHECK(!result || result == in_vain(timeout_ns));
 	settle(producer, loads, count, pushed, result);
 	if (options.completion && pushed)
 		await(producer, &completion, first_status(copies, pushed));
 	else if (options.completion)
-		CHECK(defer_drop_completion_poll(&completion, NULL) == -EINVAL);
+		CHECK(defer_drop_completion_wait(&completion, 0, NULL) == -EINVAL);
 }
 
 static void push_plain(struct producer *producer)
 {
+	uint64_t timeout_ns = some_timeout(producer);
 	struct load *load;
 	int result;
 
 	make_loads(producer, &load, 1);
-	result =
-		defer_drop_queue_push_timed(producer->queue, load, destroy, some_timeout(producer));
+	result = defer_drop_queue_push(producer->queue, load, destroy, timeout_ns);
+	CHECK(!result || result == in_vain(timeout_ns));
 	settle(producer, &load, 1, !result, result);
 }
 
 static void push_with(struct producer *producer)
 {
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	uint64_t timeout_ns = some_timeout(producer);
 	struct defer_drop_ticket ticket;
 	struct load *load;
 	int result;
@@ -200,23 +241,34 @@ static void push_with(struct producer *producer)
 	make_loads(producer, &load, 1);
 	options.bytes = some_bytes(producer);
 	options.ticket = &ticket;
-	result = defer_drop_queue_push_with(
-		producer->queue, load, destroy, some_timeout(producer), &options);
+	if (!below(&producer->random, 4)) {
+		options.flags = DEFER_DROP_EXCEED_BUDGET;
+		atomic_fetch_add(&exceeding.begun, options.bytes);
+	}
+	result = defer_drop_queue_push_with(producer->queue, load,
+		choose_destructor(producer, &options, below(&producer->random, KINDS)), timeout_ns,
+		&options);
+	CHECK(!result || result == in_vain(timeout_ns));
 	settle(producer, &load, 1, !result, result);
-	if (!result && !below(&producer->random, 4)) {
+	if (!result && (options.flags || !below(&producer->random, 4))) {
 		CHECK(!defer_drop_ticket_wait(&ticket, DEFER_DROP_FOREVER));
 		CHECK(producer->destroyed == producer->accepted);
 	}
+	if (options.flags)
+		atomic_fetch_add(&exceeding.ended, options.bytes);
 }
 
 static void check_budget(struct producer *producer)
 {
 	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+	uint64_t ended = atomic_load(&exceeding.ended);
+	/* Nested drops wait for nobody: at most one byte each, of one drop at a time. */
+	uint64_t beyond = producer->nests;
 
 	CHECK(!defer_drop_queue_stats(producer->queue, &stats));
-	/* Nested drops wait for nobody: at most one byte each, of one drop at a time. */
-	CHECK(stats.backlog_bytes <= MAX_BYTES + producer->nests ||
-		stats.backlog_bytes - TOO_LARGE <= producer->nests);
+	beyond += atomic_load(&exceeding.begun) - ended;
+	CHECK(stats.backlog_bytes <= MAX_BYTES + beyond ||
+		stats.backlog_bytes - TOO_LARGE <= beyond);
 }
 
 static void *run(void *argument)
@@ -224,11 +276,17 @@ static void *run(void *argument)
 	struct producer *producer = argument;
 
 	for (unsigned i = 0; i < 100; i++) {
-		switch (below(&producer->random, 4)) {
+		switch (below(&producer->random, 9)) {
 		case 0:
-			push_many(producer);
+			CHECK(!defer_drop_queue_set_max_bytes(producer->queue,
+				MAX_BYTES / 2 + below(&producer->random, MAX_BYTES / 2 + 1)));
 			break;
 		case 1:
+		case 2:
+			push_many(producer);
+			break;
+		case 3:
+		case 4:
 			push_plain(producer);
 			break;
 		default:
@@ -260,6 +318,8 @@ void scenario_options(struct stress *stress)
 	unsigned nests = (unsigned)below(&stress->random, 2);
 
 	seen.failed = seen.failures_told = 0;
+	atomic_store(&exceeding.begun, 0);
+	atomic_store(&exceeding.ended, 0);
 	for (unsigned i = 0; i < stress->producers; i++)
 		producers[i].nests = nests;
 	start_producers(stress, producers, stress->producers, queue, run);
@@ -267,6 +327,7 @@ void scenario_options(struct stress *stress)
 	CHECK(!defer_drop_queue_flush(queue, DEFER_DROP_FOREVER));
 	CHECK(!defer_drop_queue_stats(queue, &stats));
 	CHECK(!stats.backlog_bytes);
+	CHECK(atomic_load(&exceeding.begun) == atomic_load(&exceeding.ended));
 	CHECK(stats.failed_total == seen.failed && seen.failures_told == seen.failed);
 	end_queue(queue, producers, stress->producers);
 }

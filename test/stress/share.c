@@ -55,7 +55,7 @@ static struct shared *make(
 
 	object->users = users;
 	object->destroyed = destroyed;
-	defer_drop_ref_init(&object->ref, object, destroy, strategy);
+	CHECK(!defer_drop_ref_init(&object->ref, object, destroy, strategy));
 	defer_drop_ref_get_many(&object->ref, users - 1);
 	return object;
 }
@@ -68,7 +68,7 @@ void scenario_share(struct stress *stress)
 	uint64_t destroyed = 0;
 
 	first = producers;
-	defer_drop_strategy_queue_init(&by, queue, DEFER_DROP_FOREVER);
+	CHECK(!defer_drop_strategy_queue_init(&by, queue, DEFER_DROP_FOREVER));
 	for (unsigned i = 0; i < OBJECTS; i++)
 		objects[i] = make(stress->producers, &destroyed, &by.strategy);
 	start_producers(stress, producers, stress->producers, queue, run);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Producers push until they are refused, while two threads shut the queue down in different ways;
- * every drop accepted is destroyed or counted as left, and every other is still its producer's.
+ * every drop accepted is destroyed or counted as abandoned, and every other is still its producer's.
  */
 #include "stress.h"
 
@@ -23,20 +23,37 @@ static void *run(void *argument)
 
 struct closer {
 	struct defer_drop_queue *queue;
-	uint32_t mode;
 	uint64_t timeout_ns;
-	struct defer_drop_report report;
 	pthread_t thread;
 };
 
+static uint64_t abandoned(struct defer_drop_queue *queue)
+{
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+
+	CHECK(!defer_drop_queue_stats(queue, &stats));
+	return stats.abandoned_total;
+}
+
+/* A destructor that gets no CPU for a tenth of a second is given up. */
 static void *close_queue(void *argument)
 {
 	struct closer *closer = argument;
-	int result = defer_drop_queue_shutdown(
-		closer->queue, closer->mode, closer->timeout_ns, &closer->report);
+	bool is_short = closer->timeout_ns != DEFER_DROP_FOREVER;
+	int result = defer_drop_queue_shutdown(closer->queue, closer->timeout_ns);
 
-	CHECK(!result || (result == -ETIMEDOUT && closer->mode == DEFER_DROP_SHUTDOWN_TIMED));
+	if (result == -ECANCELED && is_short)
+		CHECK(!defer_drop_queue_shutdown(closer->queue, DEFER_DROP_FOREVER));
+	else if (closer->timeout_ns && is_short)
+		CHECK(result == (abandoned(closer->queue) ? -ETIMEDOUT : 0));
+	else
+		CHECK(!result);
 	return NULL;
+}
+
+static uint64_t some_timeout(struct stress *stress)
+{
+	return below(&stress->random, 3) ? some_ns(&stress->random, 100000) : DEFER_DROP_FOREVER;
 }
 
 void scenario_shutdown(struct stress *stress)
@@ -53,9 +70,7 @@ void scenario_shutdown(struct stress *stress)
 	usleep((useconds_t)below(&stress->random, 2000));
 	for (unsigned i = 0; i < 2; i++) {
 		closers[i].queue = queue;
-		closers[i].mode = (uint32_t)below(&stress->random, 3);
-		if (closers[i].mode == DEFER_DROP_SHUTDOWN_TIMED)
-			closers[i].timeout_ns = below(&stress->random, 100000);
+		closers[i].timeout_ns = some_timeout(stress);
 		CHECK(!pthread_create(&closers[i].thread, NULL, close_queue, &closers[i]));
 	}
 	for (unsigned i = 0; i < 2; i++)
@@ -66,12 +81,12 @@ void scenario_shutdown(struct stress *stress)
 		destroyed += producers[i].destroyed;
 		refused += producers[i].refused;
 	}
-	CHECK(closers[0].report.destroyed_total == destroyed);
-	CHECK(closers[0].report.left_total == accepted - destroyed);
-	CHECK(closers[1].report.destroyed_total == destroyed);
-	CHECK(closers[1].report.left_total == accepted - destroyed);
 	CHECK(!defer_drop_queue_stats(queue, &stats));
+	CHECK(stats.destroyed_total == destroyed);
+	CHECK(stats.abandoned_total == accepted - destroyed && !stats.backlog);
 	CHECK(stats.pushed_total == accepted && stats.refused_total == refused);
+	CHECK(destroyed == accepted || closers[0].timeout_ns != DEFER_DROP_FOREVER ||
+		closers[1].timeout_ns != DEFER_DROP_FOREVER);
 	CHECK(!defer_drop_queue_free(queue));
 	free_objects(producers, stress->producers);
 }

@@ -20,7 +20,8 @@ static void *run(void *argument)
 		push_one(producer);
 		if (!below(&producer->random, 8))
 			CHECK(!defer_drop_queue_push(producer->queue,
-				(void *)(uintptr_t)below(&producer->random, 1000), sleep_a_little));
+				(void *)(uintptr_t)below(&producer->random, 1000), sleep_a_little,
+				DEFER_DROP_FOREVER));
 	}
 	return NULL;
 }
@@ -35,6 +36,6 @@ void scenario_slow(struct stress *stress)
 	CHECK(!defer_drop_queue_flush(queue, DEFER_DROP_FOREVER));
 	for (unsigned i = 0; i < stress->producers; i++)
 		CHECK(producers[i].destroyed == producers[i].accepted);
-	CHECK(!defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	CHECK(!defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
 	CHECK(!defer_drop_queue_free(queue));
 }

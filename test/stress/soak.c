@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Everything at once, for hours: visitors come and go and use every call on queues that are made
- * anew in each round and on the default queue, while readers read, signals arrive, queues shut
- * down and the process forks. After each round the test's own counts are the library's, nothing is
+ * anew in each round and on the default queue, while readers read, signals arrive, queues stop and
+ * start, shut down, and the process forks. After each round the test's own counts are the library's, nothing is
  * pending, and neither memory nor file descriptors have become more.
  */
 #include "soak.h"
@@ -102,7 +102,9 @@ static void hear_of_failure(void *context, const struct defer_drop_failure *fail
 {
 	struct site *site = context;
 
-	CHECK(failure->destroy_status == load_destroy_with_status && failure->status);
+	CHECK(!failure->destroy && failure->status);
+	CHECK(failure->destroy_status == load_destroy_with_status ||
+		failure->destroy_context == load_destroy_at);
 	site->failures_told++;
 }
 
@@ -119,18 +121,18 @@ static void hear_of_slow(void *context, const struct defer_drop_slow *told)
 	const struct site *site = context;
 
 	CHECK(told->running_ns >= SLOW_NS && site->is_watched);
-	CHECK(told->destroy_status ? told->destroy_status == load_destroy_with_status
-				   : told->destroy != NULL);
+	CHECK(!!told->destroy + !!told->destroy_status + !!told->destroy_context == 1);
+	CHECK(!told->destroy_status || told->destroy_status == load_destroy_with_status);
+	CHECK(!told->destroy_context || told->destroy_context == load_destroy_at);
 	atomic_fetch_add_explicit(&slow, 1, memory_order_relaxed);
 }
 
 static void open_queue(struct stress *stress, unsigned i)
 {
-	struct defer_drop_config config = make_config(
-		stress, sites[i].is_drained ? DEFER_DROP_RUNNER_CALLER : DEFER_DROP_RUNNER_WORKER);
+	struct defer_drop_config config = make_config(stress, sites[i].runner);
 
 	config.queue_size <<= below(&stress->random, 6);
-	config.max_lanes = i == 1 ? DEFER_DROP_NO_LANES : config.max_lanes;
+	config.max_lanes = i == 1 ? 0 : config.max_lanes;
 	config.max_bytes = MAX_BYTES;
 	config.high_drops = config.queue_size / 2;
 	config.high_bytes = MAX_BYTES / 2;
@@ -177,14 +179,16 @@ static void connect_sites(void)
 
 	for (unsigned i = 0; i < SITES; i++) {
 		sites[i].across = across[i] < SITES ? &sites[across[i]] : NULL;
-		if (sites[i].across)
-			sites[i].to_across = make_stream(sites[i].across);
+		sites[i].across_by = 0;
 	}
 }
 
 static void open_sites(struct stress *stress)
 {
-	sites[2].is_drained = true;
+	for (unsigned i = 0; i < SITES; i++)
+		sites[i].runner = DEFER_DROP_RUNNER_WORKER;
+	sites[2].runner =
+		below(&stress->random, 2) ? DEFER_DROP_RUNNER_CALLER : DEFER_DROP_RUNNER_DRAINER;
 	if (!sites[HOME].queue) {
 		sites[HOME].queue = defer_drop_queue_default();
 		open_queue(stress, HOME);
@@ -221,22 +225,25 @@ static void check_site(unsigned i)
 	CHECK(stats.nested_total - before[i].nested_total == site->nested->accepted);
 	CHECK(stats.failed_total - before[i].failed_total == site->failed);
 	CHECK(site->failures_told == site->failed);
-	CHECK(!stats.backlog && !stats.backlog_bytes);
+	CHECK(!stats.backlog && !stats.backlog_bytes && !defer_drop_queue_backlog(site->queue));
 	soak.drops += accepted;
 }
 
+/* A destructor that gets no CPU for a tenth of a second is given up. */
 static void close_queue(uint64_t *random, struct site *site)
 {
-	uint32_t mode = DEFER_DROP_SHUTDOWN_DRAIN;
-	uint64_t timeout_ns = 0;
+	uint64_t timeout_ns = DEFER_DROP_FOREVER;
 	int result;
 
-	if (site->is_gap_allowed)
-		mode = (uint32_t)below(random, 3);
-	if (mode == DEFER_DROP_SHUTDOWN_TIMED)
-		timeout_ns = below(random, 100000);
-	result = defer_drop_queue_shutdown(site->queue, mode, timeout_ns, NULL);
-	CHECK(!result || (result == -ETIMEDOUT && mode == DEFER_DROP_SHUTDOWN_TIMED));
+	if (site->is_gap_allowed && below(random, 3))
+		timeout_ns = below(random, 2) ? 1 + below(random, 100000) : 0;
+	result = defer_drop_queue_shutdown(site->queue, timeout_ns);
+	if (timeout_ns == DEFER_DROP_FOREVER)
+		CHECK(!result);
+	else if (result == -ECANCELED)
+		CHECK(!defer_drop_queue_shutdown(site->queue, DEFER_DROP_FOREVER));
+	else
+		CHECK(!result || (result == -ETIMEDOUT && timeout_ns));
 }
 
 /* Nobody pushes any more but destructors; the drainer ends with its queue. */
@@ -267,7 +274,10 @@ static void visit(struct visitor *visitor)
 
 		switch (below(&visitor->random, 8)) {
 		case 0:
-			wait_some(visitor, stream);
+			if (below(&visitor->random, 8))
+				wait_some(visitor, stream);
+			else
+				stop_some(visitor, stream);
 			break;
 		case 1:
 			hold_some(visitor, stream);
@@ -325,6 +335,14 @@ static void *drain(void *argument)
 
 /* ---- A child --------------------------------------------------------------------------------- */
 
+/* Nobody else drains it. */
+static void flush_site(const struct site *site)
+{
+	if (site->runner == DEFER_DROP_RUNNER_DRAINER)
+		CHECK(!defer_drop_queue_drain(site->queue, UINT64_MAX, DEFER_DROP_FOREVER, NULL));
+	CHECK(!defer_drop_queue_flush(site->queue, DEFER_DROP_FOREVER));
+}
+
 /* Returns how many were destroyed: they may have made others, for sites that were flushed before. */
 static uint64_t flush_sites(void)
 {
@@ -333,7 +351,7 @@ static uint64_t flush_sites(void)
 	for (unsigned i = 0; i < SITES; i++) {
 		uint64_t already = stats_of(&sites[i]).destroyed_total;
 
-		CHECK(!defer_drop_queue_flush(sites[i].queue, DEFER_DROP_FOREVER));
+		flush_site(&sites[i]);
 		destroyed += stats_of(&sites[i]).destroyed_total - already;
 	}
 	return destroyed;
@@ -345,11 +363,14 @@ static void destroy_inherited(void)
 	uint64_t kept[SITES];
 
 	for (unsigned i = 0; i < SITES; i++) {
+		CHECK(!pthread_mutex_init(&sites[i].lock, NULL)); /* a thread may have held it */
 		kept[i] = stats_of(&sites[i]).backlog;
 		CHECK(sites[i].is_inherited || !kept[i]);
 		sites[i].is_gap_allowed = true;
 		sites[i].last_level = UNKNOWN;
 	}
+	for (unsigned i = 0; i < SITES; i++)
+		start_again(&sites[i]); /* it may have been stopped */
 	while (flush_sites())
 		;
 	for (unsigned i = 0; i < SITES; i++) {

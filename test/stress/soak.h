@@ -40,7 +40,7 @@ struct load {
 struct site {
 	struct defer_drop_queue *queue;
 	struct site *across; /* where its destructors push to; or NULL */
-	bool is_drained;     /* by callers */
+	uint32_t runner;
 	bool is_gap_allowed; /* it is shut down while visitors push */
 	bool is_watched;     /* it has a watchdog */
 	bool is_inherited;   /* a child keeps what is pending */
@@ -50,7 +50,8 @@ struct site {
 	_Atomic(struct load *) shown; /* to readers */
 	/* The consumer's: */
 	struct stream *nested;
-	struct stream *to_across;
+	struct stream *to_across; /* of the thread of this number, since order is by thread */
+	unsigned across_by;
 	uint64_t failed;
 	uint64_t failures_told;
 	int last_level; /* told by its watermark, 1 for high; or UNKNOWN */
@@ -70,12 +71,15 @@ void free_streams(struct site *site);
 struct load *make_load(struct stream *stream, uint64_t *random);
 void load_destroy(void *load);
 int load_destroy_with_status(void *load);
+int load_destroy_at(void *load, void *site);
 /* Accepted or refused, by this result: if accepted, it may be gone already. */
 void settle(struct stream *stream, struct load *load, int result);
 /* It was refused, and nobody else has it. */
 void forget(struct load *load);
-/* The result is 0, or one that a site answers whose end has come. */
+/* True if a push may answer so that found room, or a site whose end has come. */
 bool is_done_or_shut(const struct site *site, int result);
+/* True if a wait may answer so, also of a site that was given up. */
+bool is_told(const struct site *site, int result);
 uint64_t some_timeout(uint64_t *random);
 void push_some(struct visitor *visitor, struct stream *stream);
 void push_many(struct visitor *visitor, struct stream *stream);
@@ -93,6 +97,10 @@ void hear(int eventfd);
 
 /* Drops through a strategy: by a guard or by references. */
 void hold_some(struct visitor *visitor, struct stream *stream);
+/* Stops the queue and starts it again. */
+void stop_some(struct visitor *visitor, struct stream *stream);
+/* Starts it, whoever has stopped it. */
+void start_again(const struct site *site);
 
 /* ---- soak_read.c, or soak_read_none.c in a build without liburcu ----------------------------- */
 

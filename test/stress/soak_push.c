@@ -88,6 +88,11 @@ bool is_done_or_shut(const struct site *site, int result)
 	return !result || (result == -ESHUTDOWN && site->is_gap_allowed);
 }
 
+bool is_told(const struct site *site, int result)
+{
+	return is_done_or_shut(site, result) || (result == -ECANCELED && site->is_gap_allowed);
+}
+
 /* ---- Destructors ----------------------------------------------------------------------------- */
 
 static void nest(struct site *site, uint64_t sequence)
@@ -105,11 +110,30 @@ static void nest(struct site *site, uint64_t sequence)
 	settle(site->nested, load, result);
 }
 
+/* From 1 on. */
+static unsigned number_of_thread(void)
+{
+	static atomic_uint threads;
+	static _Thread_local unsigned number;
+
+	if (!number)
+		number = atomic_fetch_add(&threads, 1) + 1;
+	return number;
+}
+
+/* A queue that was stopped goes on with another worker. */
 static void push_across(struct site *site, uint64_t sequence)
 {
 	uint64_t random = sequence;
-	struct load *load = make_load(site->to_across, &random);
-	int result = defer_drop_queue_push_try(site->across->queue, load, load_destroy);
+	struct load *load;
+	int result;
+
+	if (site->across_by != number_of_thread()) {
+		site->across_by = number_of_thread();
+		site->to_across = make_stream(site->across);
+	}
+	load = make_load(site->to_across, &random);
+	result = defer_drop_queue_push(site->across->queue, load, load_destroy, 0);
 
 	CHECK(!result || result == -EAGAIN || result == -ESHUTDOWN);
 	settle(site->to_across, load, result);
@@ -149,42 +173,68 @@ int load_destroy_with_status(void *memory)
 	return status;
 }
 
+int load_destroy_at(void *memory, void *site)
+{
+	const struct load *load = memory;
+
+	CHECK(load->stream->site == site);
+	return load_destroy_with_status(memory);
+}
+
+/* What a drop may ask for its destruction. */
+enum kind {
+	KIND_PLAIN,
+	KIND_STATUS,
+	KIND_CONTEXT,
+	KINDS,
+};
+
+/* Returns what a push gets as its destroy. */
+static defer_drop_fn choose_destructor(
+	struct site *site, struct defer_drop_options *options, enum kind kind)
+{
+	if (kind == KIND_STATUS)
+		options->destroy_status = load_destroy_with_status;
+	if (kind == KIND_CONTEXT) {
+		options->destroy_context = load_destroy_at;
+		options->context = site;
+	}
+	return kind == KIND_PLAIN ? load_destroy : NULL;
+}
+
 /* ---- Pushes ---------------------------------------------------------------------------------- */
 
 uint64_t some_timeout(uint64_t *random)
 {
-	return below(random, 2) ? DEFER_DROP_FOREVER : below(random, 200000);
+	return below(random, 2) ? DEFER_DROP_FOREVER : some_ns(random, 200000);
 }
 
-static bool is_answer(const struct site *site, int result, int no_room)
+/* Waited for so long, a push may answer this. */
+static bool is_answer(const struct site *site, int result, uint64_t timeout_ns)
 {
-	return is_done_or_shut(site, result) || result == no_room;
+	return is_done_or_shut(site, result) || result == in_vain(timeout_ns);
 }
 
 static int push_plain(struct visitor *visitor, struct stream *stream, struct load *load)
 {
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 	struct site *site = stream->site;
 	struct defer_drop_ticket ticket;
 	uint64_t timeout_ns = some_timeout(&visitor->random);
 	int result;
 
-	switch (below(&visitor->random, 4)) {
-	case 0:
-		result = defer_drop_queue_push_try(site->queue, load, load_destroy);
-		CHECK(is_answer(site, result, -EAGAIN));
-		return result;
-	case 1:
-		result = defer_drop_queue_push_timed(site->queue, load, load_destroy, timeout_ns);
-		break;
-	case 2:
-		result = defer_drop_queue_push_ticket(
-			site->queue, load, load_destroy, timeout_ns, &ticket);
-		break;
-	default:
-		result = defer_drop_queue_push(site->queue, load, load_destroy);
-		CHECK(is_done_or_shut(site, result));
+	if (below(&visitor->random, 3)) {
+		result = defer_drop_queue_push(site->queue, load, load_destroy, timeout_ns);
+	} else if (site->queue == defer_drop_queue_default()) {
+		timeout_ns = DEFER_DROP_FOREVER;
+		result = defer_drop_bytes(
+			load, load_destroy, below(&visitor->random, MAX_BYTES / 4));
+	} else {
+		options.ticket = &ticket;
+		result = defer_drop_queue_push_with(
+			site->queue, load, load_destroy, timeout_ns, &options);
 	}
-	CHECK(is_answer(site, result, -ETIMEDOUT));
+	CHECK(is_answer(site, result, timeout_ns));
 	return result;
 }
 
@@ -193,25 +243,27 @@ static void push_with(struct visitor *visitor, struct stream *stream)
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
 	struct load *load = make_load(stream, &visitor->random);
-	bool has_status = below(&visitor->random, 2);
-	bool is_told = below(&visitor->random, 2);
-	int expected = has_status ? load->status : 0;
+	uint64_t timeout_ns = some_timeout(&visitor->random);
+	enum kind kind = (enum kind)below(&visitor->random, KINDS);
+	bool has_completion = below(&visitor->random, 2);
+	int expected = kind == KIND_PLAIN ? 0 : load->status;
 	int result;
 
-	if (is_told && !below(&visitor->random, 4))
+	if (has_completion && !below(&visitor->random, 4))
 		completion.eventfd = eventfd(0, EFD_CLOEXEC);
 	options.bytes = below(&visitor->random, MAX_BYTES / 4);
-	options.destroy_status = has_status ? load_destroy_with_status : NULL;
-	options.completion = is_told ? &completion : NULL;
+	options.completion = has_completion ? &completion : NULL;
 	if (visitor->has_readers && !below(&visitor->random, 4))
 		options.flags = DEFER_DROP_AFTER_GRACE_PERIOD;
+	if (!below(&visitor->random, 8))
+		options.flags |= DEFER_DROP_EXCEED_BUDGET;
 	result = defer_drop_queue_push_with(stream->site->queue, load,
-		has_status ? NULL : load_destroy, some_timeout(&visitor->random), &options);
-	CHECK(is_answer(stream->site, result, -ETIMEDOUT));
+		choose_destructor(stream->site, &options, kind), timeout_ns, &options);
+	CHECK(is_answer(stream->site, result, timeout_ns));
 	settle(stream, load, result);
 	if (!result && completion.eventfd >= 0)
 		hear(completion.eventfd);
-	if (!result && is_told)
+	if (!result && has_completion)
 		await(visitor, stream, &completion, expected);
 	if (completion.eventfd >= 0)
 		close(completion.eventfd);
@@ -221,9 +273,15 @@ void push_some(struct visitor *visitor, struct stream *stream)
 {
 	struct load *load;
 
+	int result;
+
 	if (!below(&visitor->random, 3)) {
 		push_with(visitor, stream);
 		return;
+	}
+	if (!below(&visitor->random, 16)) {
+		result = defer_drop_queue_attach(stream->site->queue);
+		CHECK(result == -ENOSPC || is_done_or_shut(stream->site, result));
 	}
 	load = make_load(stream, &visitor->random);
 	settle(stream, load, push_plain(visitor, stream, load));
@@ -247,6 +305,8 @@ void push_many(struct visitor *visitor, struct stream *stream)
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
 	size_t count = 1 + below(&visitor->random, MOST);
+	enum kind kind = below(&visitor->random, 2) ? KIND_STATUS : KIND_CONTEXT;
+	uint64_t timeout_ns = some_timeout(&visitor->random);
 	struct load *loads[MOST];
 	size_t pushed;
 	int expected[MOST + 1] = {0};
@@ -258,11 +318,10 @@ void push_many(struct visitor *visitor, struct stream *stream)
 		expected[i + 1] = expected[i] ? expected[i] : loads[i]->status;
 	}
 	options.bytes = below(&visitor->random, MAX_BYTES / 8);
-	options.destroy_status = load_destroy_with_status;
 	options.completion = &completion;
-	result = defer_drop_queue_push_many(stream->site->queue, (void *const *)loads, count, NULL,
-		some_timeout(&visitor->random), &options, &pushed);
-	CHECK(is_answer(stream->site, result, -ETIMEDOUT));
+	result = defer_drop_queue_push_many(stream->site->queue, (void *const *)loads, count,
+		choose_destructor(stream->site, &options, kind), timeout_ns, &options, &pushed);
+	CHECK(is_answer(stream->site, result, timeout_ns));
 	settle_many(stream, loads, count, pushed, result);
 	if (pushed)
 		await(visitor, stream, &completion, expected[pushed]);

@@ -12,7 +12,7 @@
 /* All that was accepted from this thread is destroyed, or was abandoned. */
 static void check_over(const struct stream *stream, int result)
 {
-	CHECK(is_done_or_shut(stream->site, result));
+	CHECK(is_told(stream->site, result));
 	CHECK(result || stream->destroyed == stream->accepted);
 }
 
@@ -36,17 +36,32 @@ static int poll_until_over(struct defer_drop_completion *completion, int *status
 
 	do {
 		usleep(20);
-		result = defer_drop_completion_poll(completion, status);
-	} while (result == -EINPROGRESS);
+		result = defer_drop_completion_wait(completion, 0, status);
+	} while (result == -EAGAIN);
 	return result;
+}
+
+/* What is given up is over only when its queue has ended. */
+static int wait_until_over(
+	const struct site *site, struct defer_drop_completion *completion, int *status)
+{
+	int result;
+
+	for (;;) {
+		result = defer_drop_completion_wait(completion, DEFER_DROP_FOREVER, status);
+		if (result != -ECANCELED)
+			return result;
+		CHECK(site->is_gap_allowed);
+		usleep(100);
+	}
 }
 
 void await(struct visitor *visitor, struct stream *stream, struct defer_drop_completion *completion,
 	int expected)
 {
-	uint64_t timeout_ns = below(&visitor->random, 100000);
+	uint64_t timeout_ns = some_ns(&visitor->random, 100000);
 	int status = 1;
-	int result = -ETIMEDOUT;
+	int result = in_vain(timeout_ns);
 
 	switch (below(&visitor->random, 3)) {
 	case 0:
@@ -58,16 +73,17 @@ void await(struct visitor *visitor, struct stream *stream, struct defer_drop_com
 	default:
 		break;
 	}
-	if (result == -ETIMEDOUT)
-		result = defer_drop_completion_wait(completion, DEFER_DROP_FOREVER, &status);
+	if (result == in_vain(timeout_ns) || result == -ECANCELED)
+		result = wait_until_over(stream->site, completion, &status);
 	check_over(stream, result);
 	CHECK(result || status == expected);
-	CHECK(defer_drop_completion_poll(completion, NULL) == result);
+	CHECK(defer_drop_completion_wait(completion, 0, NULL) == result);
 }
 
 static void wait_for_ticket(struct visitor *visitor, struct stream *stream)
 {
 	struct defer_drop_ticket ticket;
+	uint64_t timeout_ns;
 	int result;
 	int fd;
 
@@ -77,8 +93,9 @@ static void wait_for_ticket(struct visitor *visitor, struct stream *stream)
 		result = defer_drop_ticket_wait(&ticket, DEFER_DROP_FOREVER);
 		break;
 	case 1:
-		result = defer_drop_ticket_wait(&ticket, below(&visitor->random, 50000));
-		if (result == -ETIMEDOUT)
+		timeout_ns = some_ns(&visitor->random, 50000);
+		result = defer_drop_ticket_wait(&ticket, timeout_ns);
+		if (result == in_vain(timeout_ns))
 			return;
 		break;
 	default:
@@ -86,7 +103,7 @@ static void wait_for_ticket(struct visitor *visitor, struct stream *stream)
 		CHECK(!defer_drop_ticket_notify(&ticket, fd));
 		hear(fd);
 		close(fd);
-		result = defer_drop_ticket_poll(&ticket);
+		result = defer_drop_ticket_wait(&ticket, 0);
 	}
 	check_over(stream, result);
 }
@@ -100,13 +117,13 @@ void wait_some(struct visitor *visitor, struct stream *stream)
 	switch (below(&visitor->random, 4)) {
 	case 0:
 		result = defer_drop_queue_flush(queue, timeout_ns);
-		CHECK(result == -ETIMEDOUT || is_done_or_shut(stream->site, result));
+		CHECK(result == in_vain(timeout_ns) || is_told(stream->site, result));
 		CHECK(result || stream->destroyed == stream->accepted);
 		break;
 	case 1:
 		result = defer_drop_queue_wait_backlog(queue, below(&visitor->random, 8),
 			below(&visitor->random, MAX_BYTES), timeout_ns);
-		CHECK(result == -ETIMEDOUT || is_done_or_shut(stream->site, result));
+		CHECK(result == in_vain(timeout_ns) || is_told(stream->site, result));
 		break;
 	default:
 		wait_for_ticket(visitor, stream);

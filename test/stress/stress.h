@@ -47,6 +47,7 @@ void scenario_burst(struct stress *stress);
 void scenario_churn(struct stress *stress);
 void scenario_flush(struct stress *stress);
 void scenario_fork(struct stress *stress);
+void scenario_give_up(struct stress *stress);
 void scenario_nested(struct stress *stress);
 void scenario_options(struct stress *stress);
 void scenario_share(struct stress *stress);
@@ -54,6 +55,7 @@ void scenario_shutdown(struct stress *stress);
 void scenario_slow(struct stress *stress);
 void scenario_soak(struct stress *stress);
 void scenario_start(struct stress *stress);
+void scenario_stop(struct stress *stress);
 void scenario_ticket(struct stress *stress);
 void scenario_watchdog(struct stress *stress);
 
@@ -69,6 +71,11 @@ uint64_t next_random(uint64_t *state);
 /* Below a bound. */
 uint64_t below(uint64_t *state, uint64_t bound);
 uint64_t now_ns(void);
+
+/* A timeout below a bound; 0 in one of four cases. */
+uint64_t some_ns(uint64_t *state, uint64_t bound);
+/* What a call answers that waits for so long in vain; 1, which none answers, if it is for ever. */
+int in_vain(uint64_t timeout_ns);
 
 /* A queue with a tiny ring, few lanes and short quiet spells, by chance. */
 struct defer_drop_config make_config(struct stress *stress, uint32_t runner);

@@ -39,7 +39,7 @@ static void *run(void *argument)
 		uintptr_t sleep_us = below(&producer->random, 100) ? 0 : 2000;
 
 		CHECK(!defer_drop_queue_push(producer->queue, (void *)(sleep_us * 2 + i % 2),
-			i % 2 ? destroy_odd : destroy_even));
+			i % 2 ? destroy_odd : destroy_even, DEFER_DROP_FOREVER));
 	}
 	return NULL;
 }
@@ -58,7 +58,7 @@ void scenario_watchdog(struct stress *stress)
 	CHECK(!defer_drop_queue_create(&queue, &config));
 	start_producers(stress, producers, stress->producers, queue, run);
 	join_producers(producers, stress->producers);
-	CHECK(!defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	CHECK(!defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
 	CHECK(!defer_drop_queue_stats(queue, &stats));
 	CHECK(stats.slow_total <= atomic_load(&told));
 	CHECK(!defer_drop_queue_free(queue));

@@ -65,15 +65,15 @@ Test(budget, admits_up_to_its_bound_and_no_more)
 		answers(0, push_bytes(queue, 60, 0));
 		answers(0, push_bytes(queue, 40, 0));
 		cr_assert_eq(pending(queue), 100);
-		answers(-ETIMEDOUT, push_bytes(queue, 1, 0));
+		answers(-EAGAIN, push_bytes(queue, 1, 0));
 		answers(-ETIMEDOUT, push_bytes(queue, 1, MS));
 		/* What holds no bytes needs none. */
 		answers(0, push_bytes(queue, 0, 0));
-		answers(0, defer_drop_queue_push_try(queue, NULL, note));
+		answers(0, defer_drop_queue_push(queue, NULL, note, 0));
 		cr_assert_eq(stats_of(queue).refused_total, 2);
 		drain_one(queue);
 		cr_assert_eq(pending(queue), 40);
-		answers(-ETIMEDOUT, push_bytes(queue, 61, 0));
+		answers(-EAGAIN, push_bytes(queue, 61, 0));
 		answers(0, push_bytes(queue, 60, 0));
 		answers(0, defer_drop_queue_flush(queue, FOREVER));
 		cr_assert_eq(pending(queue), 0);
@@ -83,14 +83,14 @@ Test(budget, admits_up_to_its_bound_and_no_more)
 
 Test(budget, admits_one_that_is_larger_than_all_of_it_when_nothing_else_is_pending)
 {
-	struct defer_drop_queue *queue = make(CALLER, 100, 0);
+	struct defer_drop_queue *queue = make(CALLER, 100, LANES);
 
 	answers(0, push_bytes(queue, 1, 0));
-	answers(-ETIMEDOUT, push_bytes(queue, 1000, 0));
+	answers(-EAGAIN, push_bytes(queue, 1000, 0));
 	drain_one(queue);
 	answers(0, push_bytes(queue, DEFER_DROP_BYTES_END - 1, 0));
 	cr_assert_eq(pending(queue), DEFER_DROP_BYTES_END - 1);
-	answers(-ETIMEDOUT, push_bytes(queue, 1, 0));
+	answers(-EAGAIN, push_bytes(queue, 1, 0));
 	drain_one(queue);
 	cr_assert_eq(pending(queue), 0);
 	answers(0, push_bytes(queue, 1, 0));
@@ -99,7 +99,7 @@ Test(budget, admits_one_that_is_larger_than_all_of_it_when_nothing_else_is_pendi
 
 Test(budget, has_no_bound_that_anyone_meets_unless_it_is_configured)
 {
-	struct defer_drop_queue *queue = make_queue(CALLER, 64, 0);
+	struct defer_drop_queue *queue = make_queue(CALLER, 64, LANES);
 
 	for (unsigned i = 0; i < 32; i++)
 		answers(0, push_bytes(queue, DEFER_DROP_BYTES_END - 1, 0));
@@ -119,7 +119,7 @@ Test(budget, keeps_nothing_of_a_push_that_failed)
 
 		answers(0, push_bytes(queue, 10, 0));
 		answers(0, push_bytes(queue, 10, 0));
-		answers(-ETIMEDOUT, push_bytes(queue, 10, 0));
+		answers(-EAGAIN, push_bytes(queue, 10, 0));
 		answers(-ETIMEDOUT, push_bytes(queue, 10, MS));
 		options.bytes = DEFER_DROP_BYTES_END;
 		answers(-EOVERFLOW,
@@ -129,7 +129,7 @@ Test(budget, keeps_nothing_of_a_push_that_failed)
 		completion.state = 1; /* in use */
 		answers(-EBUSY, defer_drop_queue_push_with(queue, NULL, note, FOREVER, &options));
 		cr_assert_eq(pending(queue), 20);
-		answers(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_ABANDON, 0, NULL));
+		answers(0, defer_drop_queue_shutdown(queue, 0));
 		cr_assert_eq(pending(queue), 0);
 		answers(-ESHUTDOWN, push_bytes(queue, 10, FOREVER));
 		cr_assert_eq(pending(queue), 0);
@@ -156,7 +156,7 @@ static void *push_in_thread_bytes(void *argument)
 
 Test(budget, serves_those_who_wait_in_the_order_of_coming)
 {
-	struct defer_drop_queue *queue = make(CALLER, 100, 0);
+	struct defer_drop_queue *queue = make(CALLER, 100, LANES);
 	/* The big one comes first: the small ones, for which there is room, wait behind it. */
 	struct pushing pushings[] = {{queue, 90, FOREVER, 1}, {queue, 5, FOREVER, 1},
 		{queue, 4, FOREVER, 1}, {queue, 50, FOREVER, 1}};
@@ -169,7 +169,7 @@ Test(budget, serves_those_who_wait_in_the_order_of_coming)
 		await(waiters(queue) == i + 1);
 		cr_assert_eq(pending(queue), 81);
 	}
-	answers(-ETIMEDOUT, push_bytes(queue, 1, 0));
+	answers(-EAGAIN, push_bytes(queue, 1, 0));
 	answers(-ETIMEDOUT, push_bytes(queue, 1, MS));
 	drain_one(queue);
 	cr_assert_eq(waiters(queue), 4);
@@ -180,7 +180,7 @@ Test(budget, serves_those_who_wait_in_the_order_of_coming)
 		answers(0, pushings[i].result);
 	}
 	cr_assert_eq(pending(queue), 99);
-	answers(-ETIMEDOUT, push_bytes(queue, 1, 0));
+	answers(-EAGAIN, push_bytes(queue, 1, 0));
 	answers(0, defer_drop_queue_drain(queue, 3, FOREVER, NULL));
 	join_thread(threads[3]);
 	answers(0, pushings[3].result);
@@ -190,7 +190,7 @@ Test(budget, serves_those_who_wait_in_the_order_of_coming)
 
 Test(budget, goes_on_when_one_who_waits_gives_up)
 {
-	struct defer_drop_queue *queue = make(CALLER, 100, 0);
+	struct defer_drop_queue *queue = make(CALLER, 100, LANES);
 	struct pushing big = {queue, 90, 50 * MS, 1};
 	struct pushing small = {queue, 10, FOREVER, 1};
 	pthread_t threads[2];
@@ -210,7 +210,7 @@ Test(budget, goes_on_when_one_who_waits_gives_up)
 
 Test(budget, a_push_that_waits_for_bytes_wakes_the_worker)
 {
-	struct defer_drop_queue *queue = make(WORKER, 10, 0);
+	struct defer_drop_queue *queue = make(WORKER, 10, LANES);
 
 	for (unsigned i = 0; i < 500; i++)
 		answers(0, push_bytes(queue, 10, FOREVER));
@@ -235,18 +235,18 @@ Test(budget, a_shutdown_sends_away_who_waits_for_bytes)
 {
 	for (unsigned i = 0; i < 8; i++) {
 		struct defer_drop_queue *queue = make(WORKER, 20, lanes_tried[i / 2 % 2]);
+		struct defer_drop_stats stats;
 		uintptr_t accepted = 0;
-		struct defer_drop_report report;
 		pthread_t threads[4];
-		uint32_t mode = i % 2 ? DEFER_DROP_SHUTDOWN_DRAIN : DEFER_DROP_SHUTDOWN_ABANDON;
 
 		for (unsigned j = 0; j < 4; j++)
 			threads[j] = spawn(push_until_shutdown, queue);
 		usleep(2000);
-		answers(0, defer_drop_queue_shutdown(queue, mode, 0, &report));
+		answers(0, shut_down_at_last(queue, i % 2 ? FOREVER : 0));
 		for (unsigned j = 0; j < 4; j++)
 			accepted += (uintptr_t)join_thread(threads[j]);
-		cr_assert_eq(accepted, report.destroyed_total + report.left_total);
+		stats = stats_of(queue);
+		cr_assert_eq(accepted, stats.destroyed_total + stats.abandoned_total);
 		cr_assert_eq(pending(queue), 0);
 		answers(0, defer_drop_queue_free(queue));
 	}
@@ -254,14 +254,13 @@ Test(budget, a_shutdown_sends_away_who_waits_for_bytes)
 
 static void *shut_down_in_thread(void *argument)
 {
-	return number((uintptr_t)-defer_drop_queue_shutdown(
-		argument, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	return number((uintptr_t)-defer_drop_queue_shutdown(argument, FOREVER));
 }
 
 /* The worker has closed it, and destroys what is left. */
 Test(budget, a_push_beyond_it_to_a_closed_queue_does_not_wait)
 {
-	struct defer_drop_queue *queue = make(WORKER, 10, 0);
+	struct defer_drop_queue *queue = make(WORKER, 10, LANES);
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 	struct gate gates[2];
 	pthread_t thread;
@@ -289,11 +288,11 @@ static void push_without_worker(void)
 {
 	struct defer_drop_queue *queue = defer_drop_queue_default();
 
-	setenv("DEFER_DROP_OPTIONS", "max_bytes=10,stack_size_bytes=4294967296", 1);
+	setenv("DEFER_DROP_OPTIONS", "max_bytes=10,stack_size_bytes=4G", 1);
 	limit_memory(UINT64_C(1) << 30);
 	if (push_bytes(queue, 10, FOREVER))
 		_exit(1);
-	if (push_bytes(queue, 5, FOREVER) != -EAGAIN || push_bytes(queue, 5, LONG_NS) != -EAGAIN)
+	if (push_bytes(queue, 5, FOREVER) != -ESRCH || push_bytes(queue, 5, LONG_NS) != -ESRCH)
 		_exit(2);
 	if (pending(queue) != 10 || stats_of(queue).refused_total != 2)
 		_exit(3);
@@ -378,7 +377,7 @@ Test(budget, a_nested_drop_may_exceed_it)
 	for (unsigned i = 0; i < 4; i++) {
 		struct defer_drop_queue *queue = make(runners[i % 2], 100, lanes_tried[i / 2]);
 
-		answers(0, defer_drop_queue_push(queue, queue, nest_more_than_all));
+		answers(0, defer_drop_queue_push(queue, queue, nest_more_than_all, FOREVER));
 		answers(0, push_bytes(queue, 90, 0));
 		answers(0, defer_drop_queue_flush(queue, FOREVER));
 		answers(0, nested_results[0]);
@@ -392,12 +391,308 @@ Test(budget, a_nested_drop_may_exceed_it)
 
 Test(budget, a_deadline_counts_for_bytes_and_room_together)
 {
-	struct defer_drop_queue *queue = make_queue(CALLER, 2, 0);
+	struct defer_drop_queue *queue = make_queue(CALLER, 2, LANES);
 	uint64_t since_ns = dd_now_ns();
 
 	answers(0, push_bytes(queue, 10, 0));
 	answers(-ETIMEDOUT, push_bytes(queue, 10, 5 * MS));
 	cr_assert_geq(dd_now_ns() - since_ns, 5 * MS);
 	cr_assert_eq(pending(queue), 10);
+	end_queue(queue);
+}
+
+/* ---- The short call -------------------------------------------------------------------------- */
+
+static struct defer_drop_queue *start_bounded(uint64_t max_bytes)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+
+	config.runner = CALLER;
+	config.queue_size = 8;
+	config.max_bytes = max_bytes;
+	answers(0, defer_drop_start(&config));
+	return defer_drop_queue_default();
+}
+
+Test(budget, the_short_call_says_how_much_the_object_holds_and_takes_two_places)
+{
+	struct defer_drop_queue *queue = start_bounded(1000);
+
+	errno = 77;
+	for (uintptr_t i = 0; i < 4; i++)
+		answers(0, defer_drop_bytes(number(i), note, 10 + i));
+	cr_assert_eq(errno, 77);
+	cr_assert_eq(pending(queue), 46);
+	answers(-EAGAIN, defer_drop_try(NULL, forbidden));
+	answers(0, defer_drop_flush());
+	assert_seen(0, 4);
+	cr_assert_eq(pending(queue), 0);
+	cr_assert_eq(atomic_load(&forbidden_count), 0);
+}
+
+Test(budget, the_short_call_with_no_bytes_takes_one_place)
+{
+	struct defer_drop_queue *queue = start_bounded(1000);
+
+	for (uintptr_t i = 0; i < 8; i++)
+		answers(0, defer_drop_bytes(number(i), note, 0));
+	answers(-EAGAIN, defer_drop_try(NULL, forbidden));
+	cr_assert_eq(pending(queue), 0);
+	answers(0, defer_drop_flush());
+	assert_seen(0, 8);
+	cr_assert_eq(atomic_load(&forbidden_count), 0);
+}
+
+Test(budget, the_short_call_refuses_what_is_too_large)
+{
+	struct defer_drop_queue *queue = start_bounded(1000);
+
+	answers(-EOVERFLOW, defer_drop_bytes(NULL, forbidden, DEFER_DROP_BYTES_END));
+	answers(-EOVERFLOW, defer_drop_bytes(NULL, forbidden, UINT64_MAX));
+	answers(-EINVAL, defer_drop_bytes(NULL, NULL, 1));
+	cr_assert_eq(stats_of(queue).pushed_total, 0);
+	cr_assert_eq(stats_of(queue).refused_total, 0);
+	answers(0, defer_drop_bytes(NULL, note, DEFER_DROP_BYTES_END - 1));
+	cr_assert_eq(pending(queue), DEFER_DROP_BYTES_END - 1);
+	answers(0, defer_drop_flush());
+	answers(0, defer_drop_shutdown());
+	answers(-ESHUTDOWN, defer_drop_bytes(NULL, forbidden, 1));
+	cr_assert_eq(pending(queue), 0);
+	cr_assert_eq(atomic_load(&forbidden_count), 0);
+}
+
+static void *drop_bytes_in_thread(void *argument)
+{
+	return number((uintptr_t)-defer_drop_bytes(argument, note, 60));
+}
+
+Test(budget, the_short_call_waits_for_bytes)
+{
+	struct defer_drop_queue *queue = start_bounded(100);
+	pthread_t thread;
+
+	answers(0, defer_drop_bytes(number(0), note, 60));
+	thread = spawn(drop_bytes_in_thread, number(1));
+	await(waiters(queue) == 1);
+	cr_assert_eq(pending(queue), 60);
+	drain_one(queue);
+	cr_assert_null(join_thread(thread));
+	cr_assert_eq(pending(queue), 60);
+	answers(0, defer_drop_flush());
+	assert_seen(0, 2);
+}
+
+/* ---- Beyond it ------------------------------------------------------------------------------- */
+
+static int push_beyond(struct defer_drop_queue *queue, uint64_t bytes, uint64_t timeout_ns)
+{
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+
+	options.bytes = bytes;
+	options.flags = DEFER_DROP_EXCEED_BUDGET;
+	return defer_drop_queue_push_with(queue, number(bytes), note, timeout_ns, &options);
+}
+
+Test(budget, a_push_that_exceeds_it_does_not_wait_and_counts_for_others)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct defer_drop_queue *queue = make(CALLER, 100, lanes_tried[i]);
+
+		answers(0, push_bytes(queue, 90, 0));
+		answers(-EAGAIN, push_bytes(queue, 20, 0));
+		answers(0, push_beyond(queue, 20, 0));
+		answers(0, push_beyond(queue, 1000, FOREVER));
+		cr_assert_eq(pending(queue), 1110);
+		answers(-EAGAIN, push_bytes(queue, 1, 0));
+		drain_one(queue);
+		cr_assert_eq(pending(queue), 1020);
+		answers(-EAGAIN, push_bytes(queue, 1, 0));
+		drain_one(queue);
+		drain_one(queue);
+		cr_assert_eq(pending(queue), 0);
+		answers(0, push_bytes(queue, 100, 0));
+		end_queue(queue);
+	}
+}
+
+Test(budget, a_push_that_exceeds_it_does_not_stand_in_line)
+{
+	struct defer_drop_queue *queue = make(CALLER, 100, LANES);
+	struct pushing pushing = {queue, 50, FOREVER, 1};
+	pthread_t thread;
+
+	answers(0, push_bytes(queue, 80, 0));
+	thread = spawn(push_in_thread_bytes, &pushing);
+	await(waiters(queue) == 1);
+	answers(0, push_beyond(queue, 30, FOREVER));
+	cr_assert_eq(pending(queue), 110);
+	cr_assert_eq(waiters(queue), 1);
+	drain_one(queue);
+	join_thread(thread);
+	answers(0, pushing.result);
+	cr_assert_eq(pending(queue), 80);
+	end_queue(queue);
+}
+
+Test(budget, a_push_that_exceeds_it_still_needs_room_in_the_ring)
+{
+	struct defer_drop_queue *queue = make_queue(CALLER, 2, LANES);
+
+	answers(0, push_beyond(queue, 10, 0));
+	answers(-EAGAIN, push_beyond(queue, 10, 0));
+	answers(-ETIMEDOUT, push_beyond(queue, 10, MS));
+	cr_assert_eq(pending(queue), 10);
+	cr_assert_eq(stats_of(queue).refused_total, 2);
+	end_queue(queue);
+}
+
+Test(budget, may_be_exceeded_by_many_at_once)
+{
+	struct defer_drop_queue *queue = make(CALLER, 100, LANES);
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	void *objects[5] = {NULL};
+	size_t pushed = 99;
+
+	options.bytes = 60;
+	answers(-EAGAIN, defer_drop_queue_push_many(queue, objects, 5, note, 0, &options, &pushed));
+	cr_assert_eq(pushed, 1);
+	options.flags = DEFER_DROP_EXCEED_BUDGET;
+	answers(0, defer_drop_queue_push_many(queue, objects, 5, note, 0, &options, &pushed));
+	cr_assert_eq(pushed, 5);
+	cr_assert_eq(pending(queue), 360);
+	end_queue(queue);
+}
+
+/* ---- Another bound --------------------------------------------------------------------------- */
+
+static uint64_t bound_of(struct defer_drop_queue *queue)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+
+	answers(0, defer_drop_queue_config(queue, &config));
+	return config.max_bytes;
+}
+
+Test(budget, a_higher_bound_lets_those_in_who_fit_in_the_order_of_coming)
+{
+	struct defer_drop_queue *queue = make(CALLER, 100, LANES);
+	struct pushing pushings[] = {
+		{queue, 90, FOREVER, 1}, {queue, 50, FOREVER, 1}, {queue, 5, FOREVER, 1}};
+	pthread_t threads[3];
+
+	answers(0, push_bytes(queue, 80, 0));
+	for (unsigned i = 0; i < 3; i++) {
+		threads[i] = spawn(push_in_thread_bytes, &pushings[i]);
+		await(waiters(queue) == i + 1);
+	}
+	answers(0, defer_drop_queue_set_max_bytes(queue, 169));
+	cr_assert_eq(waiters(queue), 3);
+	answers(0, defer_drop_queue_set_max_bytes(queue, 170));
+	join_thread(threads[0]);
+	answers(0, pushings[0].result);
+	cr_assert_eq(waiters(queue), 2, "the small one waits behind the other");
+	cr_assert_eq(pending(queue), 170);
+	answers(0, defer_drop_queue_set_max_bytes(queue, UINT64_C(1) << 62));
+	for (unsigned i = 1; i < 3; i++) {
+		join_thread(threads[i]);
+		answers(0, pushings[i].result);
+	}
+	cr_assert_eq(pending(queue), 225);
+	cr_assert_eq(bound_of(queue), UINT64_C(1) << 62);
+	end_queue(queue);
+}
+
+Test(budget, a_lower_bound_takes_nothing_back_and_later_pushes_wait)
+{
+	struct defer_drop_queue *queue = make(CALLER, 100, LANES);
+
+	answers(0, push_bytes(queue, 50, 0));
+	answers(0, push_bytes(queue, 50, 0));
+	answers(0, defer_drop_queue_set_max_bytes(queue, 60));
+	cr_assert_eq(bound_of(queue), 60);
+	cr_assert_eq(pending(queue), 100);
+	answers(-EAGAIN, push_bytes(queue, 10, 0));
+	answers(-ETIMEDOUT, push_bytes(queue, 10, MS));
+	drain_one(queue);
+	answers(-EAGAIN, push_bytes(queue, 11, 0));
+	answers(0, push_bytes(queue, 10, 0));
+	cr_assert_eq(pending(queue), 60);
+	/* One alone may be larger. */
+	answers(0, defer_drop_queue_set_max_bytes(queue, 1));
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	answers(0, push_bytes(queue, 1000, 0));
+	answers(-EAGAIN, push_bytes(queue, 1, 0));
+	end_queue(queue);
+}
+
+Test(budget, another_bound_is_refused_out_of_its_range)
+{
+	struct defer_drop_queue *queue = make(CALLER, 100, LANES);
+
+	answers(-EINVAL, defer_drop_queue_set_max_bytes(NULL, 10));
+	answers(-EINVAL, defer_drop_queue_set_max_bytes(queue, 0));
+	answers(-EINVAL, defer_drop_queue_set_max_bytes(queue, (UINT64_C(1) << 62) + 1));
+	answers(-EINVAL, defer_drop_queue_set_max_bytes(queue, UINT64_MAX));
+	cr_assert_eq(bound_of(queue), 100);
+	answers(0, defer_drop_queue_set_max_bytes(queue, 1));
+	answers(0, defer_drop_queue_set_max_bytes(queue, UINT64_C(1) << 62));
+	end_queue(queue);
+}
+
+Test(budget, another_bound_may_be_set_before_the_first_use_of_the_default_queue)
+{
+	unsigned before = count_threads();
+
+	answers(0, defer_drop_queue_set_max_bytes(defer_drop_queue_default(), 123));
+	cr_assert_eq(count_threads(), before);
+	cr_assert_eq(bound_of(defer_drop_queue_default()), 123);
+	answers(0, defer_drop_bytes(number(0), note, 123));
+	answers(0, defer_drop_flush());
+	assert_seen(0, 1);
+}
+
+static void *push_many_bytes(void *argument)
+{
+	uintptr_t wrong = 0;
+
+	for (unsigned i = 0; i < 1000; i++)
+		wrong += push_bytes(argument, 1 + i * 7 % 50, FOREVER) != 0;
+	return number(wrong);
+}
+
+Test(budget, another_bound_may_be_set_beside_those_who_push)
+{
+	struct defer_drop_queue *queue = make(WORKER, 50, LANES);
+	pthread_t threads[3];
+
+	for (unsigned i = 0; i < 3; i++)
+		threads[i] = spawn(push_many_bytes, queue);
+	for (uint64_t i = 0; atomic_load(&seen_count) < 2500; i++) {
+		answers(0, defer_drop_queue_set_max_bytes(queue, 1 + i % 200));
+		usleep(100);
+	}
+	answers(0, defer_drop_queue_set_max_bytes(queue, 50));
+	for (unsigned i = 0; i < 3; i++)
+		cr_assert_null(join_thread(threads[i]));
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	cr_assert_eq(atomic_load(&seen_count), 3000);
+	cr_assert_eq(pending(queue), 0);
+	cr_assert_eq(waiters(queue), 0);
+	end_queue(queue);
+}
+
+/* ---- A deadline ------------------------------------------------------------------------------ */
+
+Test(budget, a_push_whose_time_ran_out_while_it_waited_for_bytes_answers_etimedout)
+{
+	struct defer_drop_queue *queue = make(CALLER, 10, LANES);
+	struct pushing pushing = {queue, 10, 20 * MS, 1};
+	pthread_t thread;
+
+	answers(0, push_bytes(queue, 10, 0));
+	thread = spawn(push_in_thread_bytes, &pushing);
+	join_thread(thread);
+	answers(-ETIMEDOUT, pushing.result);
+	cr_assert_eq(stats_of(queue).refused_total, 1);
 	end_queue(queue);
 }

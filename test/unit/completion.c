@@ -65,10 +65,10 @@ Test(completion, is_over_when_its_drop_is_destroyed_and_has_its_status)
 		answers(0, defer_drop_completion_wait(&completion, FOREVER, &status));
 		answers(0, status);
 		/* It stays over however often it is asked. */
-		answers(0, defer_drop_completion_poll(&completion, NULL));
 		answers(0, defer_drop_completion_wait(&completion, 0, NULL));
+		answers(0, defer_drop_completion_wait(&completion, MS, NULL));
 		end_queue(queue);
-		answers(0, defer_drop_completion_poll(&completion, NULL));
+		answers(0, defer_drop_completion_wait(&completion, 0, NULL));
 	}
 }
 
@@ -83,9 +83,9 @@ Test(completion, is_not_over_before_its_destructor_has_returned)
 		gate_init(&gate);
 		answers(0, push_with(queue, &gate, pass_gate, &completion));
 		await_held(&gate);
-		answers(-EINPROGRESS, defer_drop_completion_poll(&completion, &status));
+		answers(-EAGAIN, defer_drop_completion_wait(&completion, 0, &status));
 		answers(-ETIMEDOUT, defer_drop_completion_wait(&completion, MS, &status));
-		answers(-ETIMEDOUT, defer_drop_completion_wait(&completion, 0, &status));
+		answers(-EAGAIN, defer_drop_completion_wait(&completion, 0, &status));
 		answers(-EOVERFLOW, defer_drop_completion_wait(
 					    &completion, DEFER_DROP_TIMEOUT_MAX + 1, &status));
 		answers(99, status);
@@ -102,24 +102,23 @@ Test(completion, that_was_never_used_answers_einval)
 {
 	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
 
-	answers(-EINVAL, defer_drop_completion_poll(NULL, NULL));
+	answers(-EINVAL, defer_drop_completion_wait(NULL, 0, NULL));
 	answers(-EINVAL, defer_drop_completion_wait(NULL, FOREVER, NULL));
-	answers(-EINVAL, defer_drop_completion_poll(&completion, NULL));
+	answers(-EINVAL, defer_drop_completion_wait(&completion, 0, NULL));
 	answers(-EINVAL, defer_drop_completion_wait(&completion, FOREVER, NULL));
 }
 
 Test(completion, of_a_push_that_failed_is_unused_and_may_be_used)
 {
-	struct defer_drop_queue *queue = make_queue(CALLER, 2, 0);
+	struct defer_drop_queue *queue = make_queue(CALLER, 2, LANES);
 	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 
 	options.completion = &completion;
-	answers(0, defer_drop_queue_push(queue, NULL, note));
+	answers(0, defer_drop_queue_push(queue, NULL, note, FOREVER));
 	for (unsigned i = 0; i < 2; i++)
-		answers(-ETIMEDOUT,
-			defer_drop_queue_push_with(queue, NULL, forbidden, 0, &options));
-	answers(-EINVAL, defer_drop_completion_poll(&completion, NULL));
+		answers(-EAGAIN, defer_drop_queue_push_with(queue, NULL, forbidden, 0, &options));
+	answers(-EINVAL, defer_drop_completion_wait(&completion, 0, NULL));
 	answers(0, defer_drop_queue_flush(queue, FOREVER));
 	answers(0, defer_drop_queue_push_with(queue, NULL, note, 0, &options));
 	answers(0, defer_drop_completion_wait(&completion, FOREVER, NULL));
@@ -155,7 +154,7 @@ static void *use_on_the_stack(void *argument)
 		if (i % 3)
 			wrong += defer_drop_completion_wait(&completion, FOREVER, NULL) != 0;
 		else
-			while (defer_drop_completion_poll(&completion, NULL))
+			while (defer_drop_completion_wait(&completion, 0, NULL))
 				sched_yield();
 		memset(&completion, 0x5a, sizeof completion);
 	}
@@ -186,7 +185,7 @@ static void *wait_in_thread(void *argument)
 
 Test(completion, several_may_wait_and_all_get_the_status)
 {
-	struct defer_drop_queue *queue = make_queue(WORKER, 16, 0);
+	struct defer_drop_queue *queue = make_queue(WORKER, 16, LANES);
 	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
 	pthread_t threads[5];
 	struct gate gate;
@@ -205,14 +204,14 @@ Test(completion, several_may_wait_and_all_get_the_status)
 
 Test(completion, several_may_wait_where_the_caller_drains)
 {
-	struct defer_drop_queue *queue = make_queue(CALLER, 16, 0);
+	struct defer_drop_queue *queue = make_queue(CALLER, 16, LANES);
 	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
 	pthread_t threads[3];
 
 	for (unsigned i = 0; i < 5; i++)
-		answers(0, defer_drop_queue_push(queue, NULL, note));
+		answers(0, defer_drop_queue_push(queue, NULL, note, FOREVER));
 	answers(0, push_status(queue, -EPIPE, &completion));
-	answers(0, defer_drop_queue_push(queue, NULL, note));
+	answers(0, defer_drop_queue_push(queue, NULL, note, FOREVER));
 	for (unsigned i = 0; i < 3; i++)
 		threads[i] = spawn(wait_in_thread, &completion);
 	for (unsigned i = 0; i < 3; i++)
@@ -246,14 +245,14 @@ Test(completion, signals_its_eventfd_once_for_all_its_drops)
 				   queue, objects, 5, note, FOREVER, &options, NULL));
 		answers(0, defer_drop_queue_flush(queue, FOREVER));
 		cr_assert_eq(read_from(completion.eventfd), 1);
-		answers(0, defer_drop_completion_poll(&completion, NULL));
+		answers(0, defer_drop_completion_wait(&completion, 0, NULL));
 		cr_assert_eq(read(completion.eventfd, &ignored, sizeof ignored), -1);
 		close(completion.eventfd);
 		end_queue(queue);
 	}
 }
 
-/* Who hears of it may poll, close the eventfd and forget the completion at once. */
+/* Who hears of it may look, close the eventfd and forget the completion at once. */
 static void *hear_and_close(void *argument)
 {
 	uintptr_t wrong = 0;
@@ -265,7 +264,7 @@ static void *hear_and_close(void *argument)
 		completion.eventfd = eventfd(0, 0);
 		wrong += push_with(argument, NULL, note, &completion) != 0;
 		wrong += read(completion.eventfd, &count, sizeof count) != sizeof count;
-		wrong += defer_drop_completion_poll(&completion, NULL) != 0;
+		wrong += defer_drop_completion_wait(&completion, 0, NULL) != 0;
 		close(completion.eventfd);
 		memset(&completion, 0x5a, sizeof completion);
 	}
@@ -274,7 +273,7 @@ static void *hear_and_close(void *argument)
 
 Test(completion, is_over_for_who_hears_of_it_by_the_eventfd)
 {
-	struct defer_drop_queue *queue = make_queue(WORKER, 16, 0);
+	struct defer_drop_queue *queue = make_queue(WORKER, 16, LANES);
 	pthread_t other = spawn(hear_and_close, queue);
 
 	cr_assert_null(hear_and_close(queue));
@@ -285,7 +284,7 @@ Test(completion, is_over_for_who_hears_of_it_by_the_eventfd)
 
 Test(completion, is_not_held_up_by_an_eventfd_that_is_full)
 {
-	struct defer_drop_queue *queue = make_queue(WORKER, 16, 0);
+	struct defer_drop_queue *queue = make_queue(WORKER, 16, LANES);
 	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
 	uint64_t most = UINT64_MAX - 1;
 
@@ -335,7 +334,7 @@ Test(completion, of_many_keeps_the_first_status_that_is_not_0)
 
 Test(completion, of_many_counts_them_all)
 {
-	struct defer_drop_queue *queue = make_queue(CALLER, 16, 0);
+	struct defer_drop_queue *queue = make_queue(CALLER, 16, LANES);
 	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 	void *objects[8];
@@ -346,11 +345,11 @@ Test(completion, of_many_counts_them_all)
 	answers(0, defer_drop_queue_push_many(queue, objects, 8, note, 0, &options, NULL));
 	memset(objects, 0x5a, sizeof objects);
 	for (unsigned i = 0; i < 8; i++) {
-		answers(-EINPROGRESS, defer_drop_completion_poll(&completion, NULL));
+		answers(-EAGAIN, defer_drop_completion_wait(&completion, 0, NULL));
 		answers(-EBUSY, push_with(queue, NULL, forbidden, &completion));
 		answers(0, defer_drop_queue_drain(queue, 1, FOREVER, NULL));
 	}
-	answers(0, defer_drop_completion_poll(&completion, NULL));
+	answers(0, defer_drop_completion_wait(&completion, 0, NULL));
 	assert_seen(0, 8);
 	end_queue(queue);
 	cr_assert_eq(atomic_load(&forbidden_count), 0);
@@ -358,7 +357,7 @@ Test(completion, of_many_counts_them_all)
 
 Test(completion, of_none_is_over_at_once)
 {
-	struct defer_drop_queue *queue = make_queue(CALLER, 16, 0);
+	struct defer_drop_queue *queue = make_queue(CALLER, 16, LANES);
 	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 	int status = 99;
@@ -368,7 +367,7 @@ Test(completion, of_none_is_over_at_once)
 	options.completion = &completion;
 	answers(0, defer_drop_queue_push_many(queue, NULL, 0, note, 0, &options, &pushed));
 	cr_assert_eq(pushed, 0);
-	answers(0, defer_drop_completion_poll(&completion, &status));
+	answers(0, defer_drop_completion_wait(&completion, 0, &status));
 	answers(0, status);
 	answers(0, defer_drop_completion_wait(&completion, 0, &status));
 	cr_assert_eq(read_from(completion.eventfd), 1);
@@ -377,7 +376,7 @@ Test(completion, of_none_is_over_at_once)
 
 Test(completion, of_none_whose_eventfd_is_closed_is_over_and_counts_as_failed)
 {
-	struct defer_drop_queue *queue = make_queue(CALLER, 8, 0);
+	struct defer_drop_queue *queue = make_queue(CALLER, 8, LANES);
 	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 	int status = 99;
@@ -386,7 +385,7 @@ Test(completion, of_none_whose_eventfd_is_closed_is_over_and_counts_as_failed)
 	close(completion.eventfd);
 	options.completion = &completion;
 	answers(0, defer_drop_queue_push_many(queue, NULL, 0, forbidden, 0, &options, NULL));
-	answers(0, defer_drop_completion_poll(&completion, &status));
+	answers(0, defer_drop_completion_wait(&completion, 0, &status));
 	answers(0, status);
 	cr_assert_eq(stats_of(queue).failed_total, 1);
 	end_queue(queue);
@@ -414,10 +413,10 @@ Test(completion, of_many_counts_those_alone_that_were_pushed)
 		cr_assert_eq(pushed, 4);
 		cr_assert_eq(stats_of(queue).backlog_bytes, 40);
 		answers(0, defer_drop_queue_drain(queue, 3, FOREVER, NULL));
-		answers(-EINPROGRESS, defer_drop_completion_poll(&completion, NULL));
-		answers(-EINPROGRESS, defer_drop_ticket_poll(&ticket));
+		answers(-EAGAIN, defer_drop_completion_wait(&completion, 0, NULL));
+		answers(-EAGAIN, defer_drop_ticket_wait(&ticket, 0));
 		answers(0, defer_drop_completion_wait(&completion, FOREVER, NULL));
-		answers(0, defer_drop_ticket_poll(&ticket));
+		answers(0, defer_drop_ticket_wait(&ticket, 0));
 		cr_assert_eq(read_from(completion.eventfd), 1);
 		assert_seen(0, 4);
 		cr_assert_eq(stats_of(queue).backlog_bytes, 0);
@@ -434,26 +433,26 @@ Test(completion, of_an_abandoned_drop_answers_eshutdown)
 		const int statuses[] = {-EIO, 0, 0};
 		struct defer_drop_queue *queue = make_queue(CALLER, 16, lanes_tried[i % 2]);
 		struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
-		uint32_t mode = i / 2 ? DEFER_DROP_SHUTDOWN_ABANDON : DEFER_DROP_SHUTDOWN_TIMED;
+		uint64_t timeout_ns = i / 2 ? 0 : 1;
 		int status = 99;
 
 		completion.eventfd = eventfd(0, EFD_NONBLOCK);
 		answers(0, push_statuses(queue, statuses, 3, &completion));
 		answers(0, defer_drop_queue_drain(queue, 1, FOREVER, NULL));
-		answers(i / 2 ? 0 : -ETIMEDOUT, defer_drop_queue_shutdown(queue, mode, 0, NULL));
-		answers(-ESHUTDOWN, defer_drop_completion_poll(&completion, &status));
+		answers(i / 2 ? 0 : -ETIMEDOUT, defer_drop_queue_shutdown(queue, timeout_ns));
+		answers(-ESHUTDOWN, defer_drop_completion_wait(&completion, 0, &status));
 		answers(-EIO, status);
 		answers(-ESHUTDOWN, defer_drop_completion_wait(&completion, FOREVER, NULL));
 		cr_assert_eq(read_from(completion.eventfd), 1);
 		answers(0, defer_drop_queue_free(queue));
-		answers(-ESHUTDOWN, defer_drop_completion_poll(&completion, NULL));
+		answers(-ESHUTDOWN, defer_drop_completion_wait(&completion, 0, NULL));
 		close(completion.eventfd);
 	}
 }
 
 Test(completion, who_waits_hears_of_a_shutdown)
 {
-	struct defer_drop_queue *queue = make_queue(WORKER, 16, 0);
+	struct defer_drop_queue *queue = make_queue(WORKER, 16, LANES);
 	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
 	pthread_t threads[2];
 	struct gate gate;
@@ -464,10 +463,10 @@ Test(completion, who_waits_hears_of_a_shutdown)
 		threads[i] = spawn(wait_in_thread, &completion);
 	await(atomic_load((_Atomic(uint32_t) *)&completion.state) & DD_COMPLETION_WAITED);
 	let_go(&gate);
-	answers(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_ABANDON, 0, NULL));
+	answers(0, shut_down_at_last(queue, 0));
 	for (unsigned i = 0; i < 2; i++)
 		join_thread(threads[i]);
-	cr_assert_neq(defer_drop_completion_poll(&completion, NULL), -EINPROGRESS);
+	cr_assert_neq(defer_drop_completion_wait(&completion, 0, NULL), -EAGAIN);
 	answers(0, defer_drop_queue_free(queue));
 }
 
@@ -479,15 +478,15 @@ static int nested_results[6];
 static void use_nested(void *object)
 {
 	nested_results[0] = push_with(object, NULL, note, &nested_completion);
-	nested_results[1] = defer_drop_completion_poll(&nested_completion, NULL);
+	nested_results[1] = defer_drop_completion_wait(&nested_completion, 0, NULL);
 	nested_results[2] = defer_drop_completion_wait(&nested_completion, FOREVER, NULL);
 	nested_results[3] = push_with(object, NULL, forbidden, &nested_completion);
 }
 
-static void poll_nested(void *object)
+static void look_nested(void *object)
 {
 	(void)object;
-	nested_results[4] = defer_drop_completion_poll(&nested_completion, NULL);
+	nested_results[4] = defer_drop_completion_wait(&nested_completion, 0, NULL);
 	nested_results[5] = defer_drop_completion_wait(&nested_completion, FOREVER, NULL);
 }
 
@@ -497,15 +496,15 @@ Test(completion, of_a_nested_drop)
 		struct defer_drop_queue *queue = make(i);
 
 		nested_completion = (struct defer_drop_completion)DEFER_DROP_COMPLETION_INIT;
-		answers(0, defer_drop_queue_push(queue, queue, use_nested));
+		answers(0, defer_drop_queue_push(queue, queue, use_nested, FOREVER));
 		answers(0, defer_drop_queue_flush(queue, FOREVER));
 		answers(0, nested_results[0]);
-		answers(-EINPROGRESS, nested_results[1]);
+		answers(-EAGAIN, nested_results[1]);
 		answers(-EDEADLK, nested_results[2]);
 		answers(-EBUSY, nested_results[3]);
 		answers(0, defer_drop_completion_wait(&nested_completion, FOREVER, NULL));
 		/* What is over may be waited for, by a destructor too. */
-		answers(0, defer_drop_queue_push(queue, queue, poll_nested));
+		answers(0, defer_drop_queue_push(queue, queue, look_nested, FOREVER));
 		answers(0, defer_drop_queue_flush(queue, FOREVER));
 		answers(0, nested_results[4]);
 		answers(0, nested_results[5]);
@@ -534,7 +533,7 @@ Test(completion, of_many_nested_drops_in_the_smallest_ring)
 		int status = 99;
 
 		nested_completion = (struct defer_drop_completion)DEFER_DROP_COMPLETION_INIT;
-		answers(0, defer_drop_queue_push(queue, queue, push_many_nested));
+		answers(0, defer_drop_queue_push(queue, queue, push_many_nested, FOREVER));
 		answers(0, defer_drop_queue_flush(queue, FOREVER));
 		answers(0, nested_results[0]);
 		answers(0, defer_drop_completion_wait(&nested_completion, FOREVER, &status));
@@ -557,7 +556,7 @@ Test(completion, a_wait_that_drains_keeps_to_its_time_while_another_thread_drain
 	answers(-ETIMEDOUT, defer_drop_completion_wait(&completion, 500 * MS, NULL));
 	await_intruder(&intruder);
 	answers(-ETIMEDOUT, defer_drop_completion_wait(&completion, MS, NULL));
-	answers(-EINPROGRESS, defer_drop_completion_poll(&completion, NULL));
+	answers(-EAGAIN, defer_drop_completion_wait(&completion, 0, NULL));
 	end_intrusion(&intruder);
 	answers(0, defer_drop_completion_wait(&completion, FOREVER, NULL));
 	assert_seen(0, 2);
@@ -566,14 +565,14 @@ Test(completion, a_wait_that_drains_keeps_to_its_time_while_another_thread_drain
 
 Test(completion, a_wait_that_drains_hears_of_who_shuts_down_meanwhile)
 {
-	const uint32_t modes[] = {DEFER_DROP_SHUTDOWN_DRAIN, DEFER_DROP_SHUTDOWN_ABANDON};
+	const uint64_t timeouts_ns[] = {FOREVER, 0};
 
 	for (unsigned i = 0; i < 2; i++) {
-		struct closer closer = {make_queue(CALLER, 16, 0), modes[i], 0};
+		struct closer closer = {make_queue(CALLER, 16, LANES), timeouts_ns[i], 0};
 		struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
 
 		atomic_store(&seen_count, 0);
-		answers(0, defer_drop_queue_push(closer.queue, &closer, begin_closing));
+		answers(0, defer_drop_queue_push(closer.queue, &closer, begin_closing, FOREVER));
 		answers(0, push_with(closer.queue, number(0), note, &completion));
 		answers(i ? -ESHUTDOWN : 0, defer_drop_completion_wait(&completion, FOREVER, NULL));
 		assert_seen(0, !i);

@@ -25,7 +25,7 @@ Test(drain, later_pushes_do_not_prolong_a_flush)
 		thread = spawn(flush_in_thread, queue);
 		await(has_waiter(queue));
 		gate_init(&after);
-		answers(0, defer_drop_queue_push(queue, &after, pass_gate));
+		answers(0, defer_drop_queue_push(queue, &after, pass_gate, FOREVER));
 		let_go(&before);
 		/* The worker stands in the later gate while the flush returns. */
 		cr_assert_null(join_thread(thread));
@@ -36,7 +36,7 @@ Test(drain, later_pushes_do_not_prolong_a_flush)
 
 static void *push_one(void *argument)
 {
-	return number((uintptr_t)-defer_drop_queue_push(argument, number(7), note));
+	return number((uintptr_t)-defer_drop_queue_push(argument, number(7), note, FOREVER));
 }
 
 /* Has another thread push while a flush by the caller runs this. */
@@ -51,9 +51,9 @@ static void have_one_pushed(void *object)
 
 Test(drain, later_pushes_do_not_prolong_a_flush_that_drains)
 {
-	struct defer_drop_queue *queue = make_queue(CALLER, 16, 0);
+	struct defer_drop_queue *queue = make_queue(CALLER, 16, LANES);
 
-	answers(0, defer_drop_queue_push(queue, queue, have_one_pushed));
+	answers(0, defer_drop_queue_push(queue, queue, have_one_pushed, FOREVER));
 	answers(0, defer_drop_queue_flush(queue, FOREVER));
 	cr_assert_eq(atomic_load(&nest_errors), 0);
 	assert_seen(6, 1);
@@ -63,13 +63,13 @@ Test(drain, later_pushes_do_not_prolong_a_flush_that_drains)
 
 Test(drain, a_flush_answers_etimedout_and_nothing_is_lost)
 {
-	struct defer_drop_queue *queue = make_queue(WORKER, 16, 0);
+	struct defer_drop_queue *queue = make_queue(WORKER, 16, LANES);
 	uint64_t since_ns = dd_now_ns();
 	struct gate gate;
 
 	hold_up(queue, &gate);
-	answers(0, defer_drop_queue_push(queue, number(0), note));
-	answers(-ETIMEDOUT, defer_drop_queue_flush(queue, 0));
+	answers(0, defer_drop_queue_push(queue, number(0), note, FOREVER));
+	answers(-EAGAIN, defer_drop_queue_flush(queue, 0));
 	answers(-ETIMEDOUT, defer_drop_queue_flush(queue, 2 * MS));
 	cr_assert_geq(dd_now_ns() - since_ns, 2 * MS);
 	let_go(&gate);
@@ -81,11 +81,11 @@ Test(drain, a_flush_answers_etimedout_and_nothing_is_lost)
 
 Test(drain, a_flush_that_only_looks_runs_nothing)
 {
-	struct defer_drop_queue *queue = make_queue(CALLER, 16, 0);
+	struct defer_drop_queue *queue = make_queue(CALLER, 16, LANES);
 
 	answers(0, defer_drop_queue_flush(queue, 0));
-	answers(0, defer_drop_queue_push(queue, number(0), note));
-	answers(-ETIMEDOUT, defer_drop_queue_flush(queue, 0));
+	answers(0, defer_drop_queue_push(queue, number(0), note, FOREVER));
+	answers(-EAGAIN, defer_drop_queue_flush(queue, 0));
 	cr_assert_eq(atomic_load(&seen_count), 0);
 	end_queue(queue);
 }
@@ -95,13 +95,13 @@ static void *push_some(void *argument)
 	uintptr_t wrong = 0;
 
 	for (unsigned i = 0; i < 50; i++)
-		wrong += defer_drop_queue_push(argument, NULL, note) != 0;
+		wrong += defer_drop_queue_push(argument, NULL, note, FOREVER) != 0;
 	return number(wrong);
 }
 
 Test(drain, a_flush_covers_threads_that_were_joined)
 {
-	const uint32_t lanes[] = {0, 1, DEFER_DROP_NO_LANES};
+	const uint32_t lanes[] = {LANES, 1, 0};
 
 	for (unsigned i = 0; i < 3; i++) {
 		struct defer_drop_queue *queue = make_queue(WORKER, 8, lanes[i]);
@@ -123,10 +123,10 @@ Test(drain, a_flush_after_shutdown_answers_eshutdown)
 	const uint32_t runners[] = {WORKER, CALLER};
 
 	for (unsigned i = 0; i < 2; i++) {
-		struct defer_drop_queue *queue = make_queue(runners[i], 8, 0);
+		struct defer_drop_queue *queue = make_queue(runners[i], 8, LANES);
 
-		answers(0, defer_drop_queue_push(queue, NULL, note));
-		answers(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+		answers(0, defer_drop_queue_push(queue, NULL, note, FOREVER));
+		answers(0, defer_drop_queue_shutdown(queue, FOREVER));
 		answers(-ESHUTDOWN, defer_drop_queue_flush(queue, 0));
 		answers(-ESHUTDOWN, defer_drop_queue_flush(queue, FOREVER));
 		answers(0, defer_drop_queue_free(queue));
@@ -151,9 +151,8 @@ static void ask(void *object)
 	asked->flush = defer_drop_queue_flush(asked->queue, FOREVER);
 	asked->flush_timed = defer_drop_queue_flush(asked->queue, 0);
 	asked->drain = defer_drop_queue_drain(asked->queue, 1, FOREVER, NULL);
-	asked->shutdown =
-		defer_drop_queue_shutdown(asked->queue, DEFER_DROP_SHUTDOWN_ABANDON, 0, NULL);
-	asked->flush_other = defer_drop_queue_push(asked->other, number(0), note);
+	asked->shutdown = defer_drop_queue_shutdown(asked->queue, 0);
+	asked->flush_other = defer_drop_queue_push(asked->other, number(0), note, FOREVER);
 	if (!asked->flush_other)
 		asked->flush_other = defer_drop_queue_flush(asked->other, FOREVER);
 }
@@ -165,10 +164,10 @@ Test(drain, a_destructor_that_waits_for_its_own_queue_gets_edeadlk)
 	for (unsigned i = 0; i < 2; i++) {
 		struct questions asked = {.shutdown = 1};
 
-		asked.queue = make_queue(runners[i], 8, 0);
-		asked.other = make_queue(WORKER, 8, 0);
+		asked.queue = make_queue(runners[i], 8, LANES);
+		asked.other = make_queue(WORKER, 8, LANES);
 		atomic_store(&seen_count, 0);
-		answers(0, defer_drop_queue_push(asked.queue, &asked, ask));
+		answers(0, defer_drop_queue_push(asked.queue, &asked, ask, FOREVER));
 		answers(0, defer_drop_queue_flush(asked.queue, FOREVER));
 		answers(-EDEADLK, asked.flush);
 		answers(-EDEADLK, asked.flush_timed);
@@ -177,7 +176,7 @@ Test(drain, a_destructor_that_waits_for_its_own_queue_gets_edeadlk)
 		answers(0, asked.flush_other);
 		assert_seen(0, 1);
 		/* The refused shutdown has closed nothing. */
-		answers(0, defer_drop_queue_push(asked.queue, NULL, note));
+		answers(0, defer_drop_queue_push(asked.queue, NULL, note, FOREVER));
 		end_queue(asked.queue);
 		end_queue(asked.other);
 	}
@@ -185,15 +184,21 @@ Test(drain, a_destructor_that_waits_for_its_own_queue_gets_edeadlk)
 
 /* ---- Drain ----------------------------------------------------------------------------------- */
 
-static void assert_drains(
-	struct defer_drop_queue *queue, uint64_t max_drops, uint64_t ran, uint64_t remaining)
+static void assert_backlog(struct defer_drop_queue *queue, uint64_t want)
 {
-	struct defer_drop_drained drained = {99, 99};
+	uint64_t backlog = defer_drop_queue_backlog(queue);
 
-	answers(0, defer_drop_queue_drain(queue, max_drops, FOREVER, &drained));
-	cr_assert_eq(drained.ran_total, ran, "ran %llu", (unsigned long long)drained.ran_total);
-	cr_assert_eq(
-		drained.remaining, remaining, "%llu remain", (unsigned long long)drained.remaining);
+	cr_assert_eq(backlog, want, "%llu are pending", (unsigned long long)backlog);
+}
+
+static void assert_drains(
+	struct defer_drop_queue *queue, uint64_t max_drops, uint64_t want, uint64_t backlog)
+{
+	uint64_t destroyed = 99;
+
+	answers(0, defer_drop_queue_drain(queue, max_drops, FOREVER, &destroyed));
+	cr_assert_eq(destroyed, want, "destroyed %llu", (unsigned long long)destroyed);
+	assert_backlog(queue, backlog);
 }
 
 Test(drain, a_drain_keeps_to_its_number_of_drops)
@@ -218,7 +223,7 @@ Test(drain, a_drain_keeps_to_its_number_of_drops)
 
 Test(drain, a_drain_of_more_than_a_turn_takes_it_all)
 {
-	struct defer_drop_queue *queue = make_queue(CALLER, 8192, 0);
+	struct defer_drop_queue *queue = make_queue(CALLER, 8192, LANES);
 
 	fill(queue, 5000);
 	assert_drains(queue, 4999, 4999, 1);
@@ -234,26 +239,26 @@ static void take_its_time(void *object)
 
 Test(drain, a_drain_keeps_to_its_time)
 {
-	struct defer_drop_queue *queue = make_queue(CALLER, 16, 0);
-	struct defer_drop_drained drained = {99, 99};
+	struct defer_drop_queue *queue = make_queue(CALLER, 16, LANES);
+	uint64_t destroyed = 99;
 
 	for (uintptr_t i = 0; i < 5; i++)
-		answers(0, defer_drop_queue_push(queue, number(i), take_its_time));
-	answers(0, defer_drop_queue_drain(queue, UINT64_MAX, 0, &drained));
-	cr_assert_eq(drained.ran_total, 0);
-	cr_assert_eq(drained.remaining, 5);
+		answers(0, defer_drop_queue_push(queue, number(i), take_its_time, FOREVER));
+	answers(0, defer_drop_queue_drain(queue, UINT64_MAX, 0, &destroyed));
+	cr_assert_eq(destroyed, 0);
+	assert_backlog(queue, 5);
 	/* One destructor takes longer than the budget: no second one may start. */
-	answers(0, defer_drop_queue_drain(queue, UINT64_MAX, 2 * MS, &drained));
-	cr_assert_leq(drained.ran_total, 1);
-	cr_assert_eq(drained.remaining, 5 - drained.ran_total);
+	answers(0, defer_drop_queue_drain(queue, UINT64_MAX, 2 * MS, &destroyed));
+	cr_assert_leq(destroyed, 1);
+	assert_backlog(queue, 5 - destroyed);
 	end_queue(queue);
 	assert_seen(0, 5);
 }
 
 Test(drain, a_drain_does_not_count_nested_drops)
 {
-	nest = make_queue(CALLER, 16, 0);
-	answers(0, defer_drop_queue_push(nest, number(3), descend));
+	nest = make_queue(CALLER, 16, LANES);
+	answers(0, defer_drop_queue_push(nest, number(3), descend, FOREVER));
 	assert_drains(nest, 1, 1, 0);
 	cr_assert_eq(atomic_load(&seen_count), 4);
 	end_queue(nest);
@@ -264,21 +269,21 @@ static void *drain_in_thread(void *argument)
 	return number((uintptr_t)-defer_drop_queue_drain(argument, UINT64_MAX, FOREVER, NULL));
 }
 
-Test(drain, a_second_drain_answers_ebusy_and_says_what_remains)
+Test(drain, a_second_drain_answers_ebusy_and_has_destroyed_nothing)
 {
-	struct defer_drop_queue *queue = make_queue(CALLER, 16, 0);
-	struct defer_drop_drained drained = {99, 99};
+	struct defer_drop_queue *queue = make_queue(CALLER, 16, LANES);
+	uint64_t destroyed = 99;
 	struct gate gate;
 	pthread_t thread;
 
 	gate_init(&gate);
-	answers(0, defer_drop_queue_push(queue, &gate, pass_gate));
-	answers(0, defer_drop_queue_push(queue, NULL, note));
+	answers(0, defer_drop_queue_push(queue, &gate, pass_gate, FOREVER));
+	answers(0, defer_drop_queue_push(queue, NULL, note, FOREVER));
 	thread = spawn(drain_in_thread, queue);
 	await_semaphore(&gate.entered);
-	answers(-EBUSY, defer_drop_queue_drain(queue, 1, FOREVER, &drained));
-	cr_assert_eq(drained.ran_total, 0);
-	cr_assert_eq(drained.remaining, 2);
+	answers(-EBUSY, defer_drop_queue_drain(queue, 1, FOREVER, &destroyed));
+	cr_assert_eq(destroyed, 0);
+	assert_backlog(queue, 2);
 	answers(-EBUSY, defer_drop_queue_drain(queue, 1, 0, NULL));
 	/* A flush waits for the other one to leave, within its time. */
 	answers(-ETIMEDOUT, defer_drop_queue_flush(queue, MS));
@@ -290,12 +295,12 @@ Test(drain, a_second_drain_answers_ebusy_and_says_what_remains)
 
 Test(drain, only_queues_without_a_worker_are_drained)
 {
-	struct defer_drop_queue *queue = make_queue(WORKER, 16, 0);
-	struct defer_drop_queue *closed = make_queue(CALLER, 16, 0);
+	struct defer_drop_queue *queue = make_queue(WORKER, 16, LANES);
+	struct defer_drop_queue *closed = make_queue(CALLER, 16, LANES);
 
 	answers(-EINVAL, defer_drop_queue_drain(queue, 1, FOREVER, NULL));
 	end_queue(queue);
-	answers(0, defer_drop_queue_shutdown(closed, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	answers(0, defer_drop_queue_shutdown(closed, FOREVER));
 	answers(-ESHUTDOWN, defer_drop_queue_drain(closed, 1, FOREVER, NULL));
 	answers(0, defer_drop_queue_free(closed));
 }
@@ -314,18 +319,18 @@ static void fork_here(void *object)
 
 static void *push_in_own_lane(void *argument)
 {
-	return number((uintptr_t)-defer_drop_queue_push(argument, NULL, note));
+	return number((uintptr_t)-defer_drop_queue_push(argument, NULL, note, FOREVER));
 }
 
 /* Two lanes have drops; the last one noted in the first lane forks. */
 static void assert_stale_after_fork(uint32_t queue_size)
 {
-	struct defer_drop_queue *queue = make_queue(CALLER, queue_size, 0);
+	struct defer_drop_queue *queue = make_queue(CALLER, queue_size, LANES);
 	int status = 0;
 	int result;
 
-	answers(0, defer_drop_queue_push(queue, NULL, note));
-	answers(0, defer_drop_queue_push(queue, NULL, fork_here));
+	answers(0, defer_drop_queue_push(queue, NULL, note, FOREVER));
+	answers(0, defer_drop_queue_push(queue, NULL, fork_here, FOREVER));
 	cr_assert_null(join_thread(spawn(push_in_own_lane, queue)));
 	result = defer_drop_queue_flush(queue, FOREVER);
 	if (!forked)
@@ -346,7 +351,7 @@ Test(drain, a_flush_answers_estale_in_a_child_that_its_destructor_forked)
 
 /* ---- A flush that drains, beside others ------------------------------------------------------ */
 
-static const uint32_t modes[] = {DEFER_DROP_SHUTDOWN_DRAIN, DEFER_DROP_SHUTDOWN_ABANDON};
+static const uint64_t timeouts_ns[] = {FOREVER, 0};
 
 Test(drain, a_flush_that_drains_keeps_to_its_time_while_another_thread_drains)
 {
@@ -366,11 +371,11 @@ Test(drain, a_flush_that_drains_keeps_to_its_time_while_another_thread_drains)
 Test(drain, a_flush_that_drains_waits_for_who_shuts_down_meanwhile)
 {
 	for (unsigned i = 0; i < 2; i++) {
-		struct closer closer = {make_queue(CALLER, 16, 0), modes[i], 0};
+		struct closer closer = {make_queue(CALLER, 16, LANES), timeouts_ns[i], 0};
 
 		atomic_store(&seen_count, 0);
-		answers(0, defer_drop_queue_push(closer.queue, &closer, begin_closing));
-		answers(0, defer_drop_queue_push(closer.queue, number(0), note));
+		answers(0, defer_drop_queue_push(closer.queue, &closer, begin_closing, FOREVER));
+		answers(0, defer_drop_queue_push(closer.queue, number(0), note, FOREVER));
 		answers(i ? -ESHUTDOWN : 0, defer_drop_queue_flush(closer.queue, FOREVER));
 		assert_seen(0, !i);
 		end_closed(&closer);

@@ -8,8 +8,6 @@
 
 #include "completion.h"
 
-#define FOREVER DEFER_DROP_FOREVER
-
 TestSuite(fork, .timeout = 60);
 
 /* Counters that parent and child share. */
@@ -76,11 +74,11 @@ static void fork_with_ten(uint32_t runner, uint32_t at_fork, uint32_t lanes, boo
 	if (runner == DEFER_DROP_RUNNER_WORKER)
 		hold_up(queue, &gate);
 	for (unsigned i = 0; i < 10; i++)
-		answers(0, defer_drop_queue_push(queue, NULL, count_here));
+		answers(0, defer_drop_queue_push(queue, NULL, count_here, FOREVER));
 	child = fork();
 	if (!child) {
 		for (unsigned i = 0; i < 3; i++)
-			claim_or_exit(1, !defer_drop_queue_push(queue, NULL, count_here));
+			claim_or_exit(1, !defer_drop_queue_push(queue, NULL, count_here, FOREVER));
 		if (!is_flushed)
 			exit(0);
 		claim_or_exit(2, !defer_drop_queue_flush(queue, FOREVER));
@@ -95,11 +93,10 @@ static void fork_with_ten(uint32_t runner, uint32_t at_fork, uint32_t lanes, boo
 static void fork_all_ways(uint32_t at_fork, unsigned kept)
 {
 	const uint32_t runners[] = {DEFER_DROP_RUNNER_WORKER, DEFER_DROP_RUNNER_CALLER};
-	const uint32_t lanes[] = {0, DEFER_DROP_NO_LANES};
 
 	for (unsigned i = 0; i < 8; i++) {
 		begin();
-		fork_with_ten(runners[i & 1], at_fork, lanes[(i >> 1) & 1], i >> 2);
+		fork_with_ten(runners[i & 1], at_fork, lanes_tried[(i >> 1) & 1], i >> 2);
 		assert_counts(10, 3 + kept);
 	}
 }
@@ -125,9 +122,9 @@ Test(fork, a_child_that_keeps_and_does_nothing_destroys_at_exit)
 	pid_t child;
 
 	begin();
-	queue = make_for_fork(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_KEEP, 0);
+	queue = make_for_fork(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_KEEP, LANES);
 	for (unsigned i = 0; i < 10; i++)
-		answers(0, defer_drop_queue_push(queue, NULL, count_here));
+		answers(0, defer_drop_queue_push(queue, NULL, count_here, FOREVER));
 	child = fork();
 	if (!child)
 		exit(0);
@@ -141,7 +138,7 @@ static struct defer_drop_queue *nest;
 static void nest_here(void *object)
 {
 	count_here(object);
-	if (defer_drop_queue_push(nest, object, count_here))
+	if (defer_drop_queue_push(nest, object, count_here, FOREVER))
 		_exit(9);
 }
 
@@ -151,12 +148,12 @@ static void keep_what_nests(unsigned more)
 	pid_t child;
 
 	begin();
-	nest = make_for_fork(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_KEEP, 0);
-	answers(0, defer_drop_queue_push(nest, NULL, nest_here));
+	nest = make_for_fork(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_KEEP, LANES);
+	answers(0, defer_drop_queue_push(nest, NULL, nest_here, FOREVER));
 	child = fork();
 	if (!child) {
 		for (unsigned i = 0; i < more; i++)
-			claim_or_exit(1, !defer_drop_queue_push(nest, NULL, count_here));
+			claim_or_exit(1, !defer_drop_queue_push(nest, NULL, count_here, FOREVER));
 		exit(0);
 	}
 	cr_assert_eq(status_of(child), 0, "a nested drop was refused at exit");
@@ -174,17 +171,17 @@ Test(fork, a_child_that_keeps_destroys_what_its_copies_drop)
 Test(fork, kept_drops_stay_in_their_order)
 {
 	struct defer_drop_queue *queue =
-		make_for_fork(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_KEEP, 0);
+		make_for_fork(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_KEEP, LANES);
 	pid_t child;
 
 	for (uintptr_t i = 0; i < 16; i++)
-		answers(0, defer_drop_queue_push(queue, number(i), note));
+		answers(0, defer_drop_queue_push(queue, number(i), note, FOREVER));
 	answers(0, defer_drop_queue_drain(queue, 5, FOREVER, NULL));
 	child = fork();
 	if (!child) {
 		for (uintptr_t i = 16; i < 21; i++)
-			claim_or_exit(1, !defer_drop_queue_push_try(queue, number(i), note));
-		claim_or_exit(2, defer_drop_queue_push_try(queue, NULL, note) == -EAGAIN);
+			claim_or_exit(1, !defer_drop_queue_push(queue, number(i), note, 0));
+		claim_or_exit(2, defer_drop_queue_push(queue, NULL, note, 0) == -EAGAIN);
 		claim_or_exit(3, !defer_drop_queue_flush(queue, FOREVER));
 		for (uintptr_t i = 0; i < 21; i++)
 			claim_or_exit(4, seen[i] == number(i));
@@ -203,19 +200,19 @@ Test(fork, a_fork_while_the_worker_sleeps)
 	pid_t child;
 
 	begin();
-	queue = make_for_fork(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_EMPTY, 0);
-	answers(0, defer_drop_queue_push(queue, NULL, count_here));
+	queue = make_for_fork(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_EMPTY, LANES);
+	answers(0, defer_drop_queue_push(queue, NULL, count_here, FOREVER));
 	await(is_asleep(queue));
 	child = fork();
 	if (!child) {
-		claim_or_exit(1, !defer_drop_queue_push(queue, NULL, count_here));
+		claim_or_exit(1, !defer_drop_queue_push(queue, NULL, count_here, FOREVER));
 		claim_or_exit(2, !defer_drop_queue_flush(queue, FOREVER));
 		await(is_asleep(queue)); /* the child's own */
-		claim_or_exit(3, !defer_drop_queue_push(queue, NULL, count_here));
+		claim_or_exit(3, !defer_drop_queue_push(queue, NULL, count_here, FOREVER));
 		exit(0);
 	}
 	cr_assert_eq(status_of(child), 0);
-	answers(0, defer_drop_queue_push(queue, NULL, count_here));
+	answers(0, defer_drop_queue_push(queue, NULL, count_here, FOREVER));
 	answers(0, defer_drop_queue_flush(queue, FOREVER));
 	end_queue(queue);
 	assert_counts(2, 2);
@@ -259,14 +256,14 @@ Test(fork, a_fork_while_a_thread_waits)
 	pid_t child;
 
 	begin();
-	queue = make_for_fork(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_EMPTY, 0);
+	queue = make_for_fork(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_EMPTY, LANES);
 	hold_up(queue, &gate);
 	thread = spawn(flush_in_thread, queue);
 	await(has_waiter(queue));
 	child = fork();
 	if (!child) {
 		claim_or_exit(1, !has_waiter(queue));
-		claim_or_exit(2, !defer_drop_queue_push(queue, NULL, count_here));
+		claim_or_exit(2, !defer_drop_queue_push(queue, NULL, count_here, FOREVER));
 		claim_or_exit(3, !defer_drop_queue_flush(queue, FOREVER));
 		exit(0);
 	}
@@ -290,14 +287,14 @@ Test(fork, a_child_may_drain_though_a_thread_of_the_parent_was_draining)
 	pid_t child;
 
 	begin();
-	queue = make_for_fork(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_EMPTY, 0);
+	queue = make_for_fork(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_EMPTY, LANES);
 	gate_init(&gate);
-	answers(0, defer_drop_queue_push(queue, &gate, pass_gate));
+	answers(0, defer_drop_queue_push(queue, &gate, pass_gate, FOREVER));
 	thread = spawn(drain_in_thread, queue);
 	await_semaphore(&gate.entered);
 	child = fork();
 	if (!child) {
-		claim_or_exit(1, !defer_drop_queue_push(queue, NULL, count_here));
+		claim_or_exit(1, !defer_drop_queue_push(queue, NULL, count_here, FOREVER));
 		claim_or_exit(2, !defer_drop_queue_drain(queue, 1, FOREVER, NULL));
 		exit(0);
 	}
@@ -322,13 +319,13 @@ static void fork_here(void *object)
 	struct forking *forking = object;
 
 	if (forking->level--) {
-		if (defer_drop_queue_push(forking->queue, forking, fork_here))
+		if (defer_drop_queue_push(forking->queue, forking, fork_here, FOREVER))
 			_exit(9);
 		return;
 	}
 	forking->child = fork();
 	if (!forking->child) {
-		claim_or_exit(1, !defer_drop_queue_push(forking->queue, NULL, count_here));
+		claim_or_exit(1, !defer_drop_queue_push(forking->queue, NULL, count_here, FOREVER));
 		claim_or_exit(2, defer_drop_queue_flush(forking->queue, FOREVER) == -EDEADLK);
 		exit(0);
 	}
@@ -341,12 +338,12 @@ static void fork_in_destructor(uint32_t runner, uint32_t at_fork, int level, uns
 	struct gate gate;
 
 	begin();
-	forking.queue = make_for_fork(runner, at_fork, 0);
+	forking.queue = make_for_fork(runner, at_fork, LANES);
 	if (runner == DEFER_DROP_RUNNER_WORKER)
 		hold_up(forking.queue, &gate);
-	answers(0, defer_drop_queue_push(forking.queue, &forking, fork_here));
+	answers(0, defer_drop_queue_push(forking.queue, &forking, fork_here, FOREVER));
 	for (unsigned i = 0; i < 5; i++)
-		answers(0, defer_drop_queue_push(forking.queue, NULL, count_here));
+		answers(0, defer_drop_queue_push(forking.queue, NULL, count_here, FOREVER));
 	if (runner == DEFER_DROP_RUNNER_WORKER)
 		let_go(&gate);
 	answers(0, defer_drop_queue_flush(forking.queue, FOREVER));
@@ -379,14 +376,14 @@ static void fork_and_go_on(void *object)
 
 static void nest_a_fork(void *object)
 {
-	if (defer_drop_queue_push(nest, object, fork_and_go_on) ||
-		defer_drop_queue_push(nest, object, note))
+	if (defer_drop_queue_push(nest, object, fork_and_go_on, FOREVER) ||
+		defer_drop_queue_push(nest, object, note, FOREVER))
 		_exit(9);
 }
 
 static void *push_nest_a_fork(void *argument)
 {
-	return number((uintptr_t)-defer_drop_queue_push(argument, NULL, nest_a_fork));
+	return number((uintptr_t)-defer_drop_queue_push(argument, NULL, nest_a_fork, FOREVER));
 }
 
 /* The caller drains, so that the child goes on as the same thread and can look afterwards. */
@@ -396,7 +393,7 @@ static void assert_balanced_after_nested_fork(uint32_t at_fork)
 
 	begin();
 	forked_by_nested = -1;
-	nest = make_for_fork(DEFER_DROP_RUNNER_CALLER, at_fork, 0);
+	nest = make_for_fork(DEFER_DROP_RUNNER_CALLER, at_fork, LANES);
 	cr_assert_null(join_thread(spawn(push_nest_a_fork, nest)));
 	answers(0, defer_drop_queue_drain(nest, UINT64_MAX, FOREVER, NULL));
 	stats = (struct defer_drop_stats)DEFER_DROP_STATS_INIT;
@@ -428,10 +425,10 @@ static void be_generation(struct defer_drop_queue *queue, unsigned left)
 
 	while (left-- && !(child = fork()))
 		child = -1;
-	claim_or_exit(1, !defer_drop_queue_push(queue, NULL, count_here));
+	claim_or_exit(1, !defer_drop_queue_push(queue, NULL, count_here, FOREVER));
 	claim_or_exit(2, child < 0 || !status_of(child));
 	claim_or_exit(3, !defer_drop_queue_flush(queue, FOREVER));
-	claim_or_exit(4, !defer_drop_queue_push(queue, NULL, count_here));
+	claim_or_exit(4, !defer_drop_queue_push(queue, NULL, count_here, FOREVER));
 	exit(0);
 }
 
@@ -441,8 +438,8 @@ Test(fork, children_have_children)
 	pid_t child;
 
 	begin();
-	queue = make_for_fork(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_EMPTY, 0);
-	answers(0, defer_drop_queue_push(queue, NULL, count_here));
+	queue = make_for_fork(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_EMPTY, LANES);
+	answers(0, defer_drop_queue_push(queue, NULL, count_here, FOREVER));
 	child = fork();
 	if (!child)
 		be_generation(queue, 3);
@@ -458,11 +455,11 @@ Test(fork, each_queue_keeps_to_its_own_policy)
 	pid_t child;
 
 	begin();
-	kept = make_for_fork(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_KEEP, 0);
-	empty = make_for_fork(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_EMPTY, 0);
-	answers(0, defer_drop_queue_push(empty, NULL, count_here));
+	kept = make_for_fork(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_KEEP, LANES);
+	empty = make_for_fork(DEFER_DROP_RUNNER_CALLER, DEFER_DROP_AT_FORK_EMPTY, LANES);
+	answers(0, defer_drop_queue_push(empty, NULL, count_here, FOREVER));
 	for (unsigned i = 0; i < 4; i++)
-		answers(0, defer_drop_queue_push(kept, NULL, count_here));
+		answers(0, defer_drop_queue_push(kept, NULL, count_here, FOREVER));
 	child = fork();
 	if (!child)
 		exit(0);
@@ -478,12 +475,12 @@ Test(fork, statistics_of_a_child_begin_at_the_fork)
 
 	for (unsigned i = 0; i < 2; i++) {
 		struct defer_drop_queue *queue =
-			make_for_fork(DEFER_DROP_RUNNER_CALLER, policies[i], 0);
+			make_for_fork(DEFER_DROP_RUNNER_CALLER, policies[i], LANES);
 		pid_t child;
 
 		for (unsigned j = 0; j < 16; j++)
-			answers(0, defer_drop_queue_push(queue, NULL, note));
-		answers(-EAGAIN, defer_drop_queue_push_try(queue, NULL, note));
+			answers(0, defer_drop_queue_push(queue, NULL, note, FOREVER));
+		answers(-EAGAIN, defer_drop_queue_push(queue, NULL, note, 0));
 		answers(0, defer_drop_queue_drain(queue, 6, FOREVER, NULL));
 		child = fork();
 		if (!child) {
@@ -493,7 +490,7 @@ Test(fork, statistics_of_a_child_begin_at_the_fork)
 			claim_or_exit(2, stats.pushed_total == (i ? 10 : 0));
 			claim_or_exit(3, stats.backlog == stats.pushed_total);
 			claim_or_exit(4, !stats.destroyed_total && !stats.refused_total);
-			claim_or_exit(5, !defer_drop_queue_push(queue, NULL, note));
+			claim_or_exit(5, !defer_drop_queue_push(queue, NULL, note, FOREVER));
 			claim_or_exit(6, !defer_drop_queue_flush(queue, FOREVER));
 			claim_or_exit(7, !defer_drop_queue_stats(queue, &stats));
 			claim_or_exit(8, stats.pushed_total == (i ? 11 : 1));
@@ -509,15 +506,16 @@ Test(fork, statistics_of_a_child_begin_at_the_fork)
 
 Test(fork, a_queue_that_was_shut_down_is_so_in_a_child)
 {
-	struct defer_drop_queue *queue = make_queue(DEFER_DROP_RUNNER_WORKER, 16, 0);
+	struct defer_drop_queue *queue = make_queue(DEFER_DROP_RUNNER_WORKER, 16, LANES);
 	pid_t child;
 
-	answers(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	answers(0, defer_drop_queue_shutdown(queue, FOREVER));
 	child = fork();
 	if (!child) {
-		claim_or_exit(1, defer_drop_queue_push(queue, NULL, forbidden) == -ESHUTDOWN);
+		claim_or_exit(
+			1, defer_drop_queue_push(queue, NULL, forbidden, FOREVER) == -ESHUTDOWN);
 		claim_or_exit(2, defer_drop_queue_flush(queue, FOREVER) == -ESHUTDOWN);
-		claim_or_exit(3, !defer_drop_queue_shutdown(queue, 0, 0, NULL));
+		claim_or_exit(3, !defer_drop_queue_shutdown(queue, FOREVER));
 		claim_or_exit(4, !defer_drop_queue_free(queue));
 		exit(0);
 	}
@@ -527,7 +525,7 @@ Test(fork, a_queue_that_was_shut_down_is_so_in_a_child)
 
 static void *push_until_full(void *argument)
 {
-	while (!defer_drop_queue_push_try(argument, NULL, count_here))
+	while (!defer_drop_queue_push(argument, NULL, count_here, 0))
 		;
 	return NULL;
 }
@@ -594,12 +592,12 @@ static void fork_with_options(uint32_t runner, bool is_kept, uint32_t lanes)
 	if (runner == DEFER_DROP_RUNNER_WORKER)
 		hold_up(queue, &gate);
 	answers(0, push_counting(queue, 100, NULL));
-	answers(0, defer_drop_queue_push(queue, NULL, count_here));
+	answers(0, defer_drop_queue_push(queue, NULL, count_here, FOREVER));
 	answers(0, push_counting(queue, 1000, &completion));
 	answers(0, push_counting(queue, 0, NULL));
 	child = fork();
 	if (!child) {
-		claim_or_exit(1, defer_drop_completion_poll(&completion, NULL) == -ESTALE);
+		claim_or_exit(1, defer_drop_completion_wait(&completion, 0, NULL) == -ESTALE);
 		claim_kept(queue, is_kept ? 4 : 0, is_kept ? 1100 : 0);
 		claim_or_exit(2, defer_drop_completion_wait(&completion, LONG_NS, NULL) == -ESTALE);
 		/* It may be used again. */
@@ -608,7 +606,7 @@ static void fork_with_options(uint32_t runner, bool is_kept, uint32_t lanes)
 		_exit(0);
 	}
 	answers(0, status_of(child));
-	answers(-EINPROGRESS, defer_drop_completion_poll(&completion, NULL));
+	answers(-EAGAIN, defer_drop_completion_wait(&completion, 0, NULL));
 	if (runner == DEFER_DROP_RUNNER_WORKER)
 		let_go(&gate);
 	answers(0, defer_drop_completion_wait(&completion, FOREVER, NULL));
@@ -619,10 +617,9 @@ static void fork_with_options(uint32_t runner, bool is_kept, uint32_t lanes)
 Test(fork, drops_with_options_are_the_parents_or_kept_with_all_they_hold)
 {
 	const uint32_t runners[] = {DEFER_DROP_RUNNER_WORKER, DEFER_DROP_RUNNER_CALLER};
-	const uint32_t lanes[] = {0, DEFER_DROP_NO_LANES};
 
 	for (unsigned i = 0; i < 8; i++)
-		fork_with_options(runners[i & 1], i & 2, lanes[i >> 2]);
+		fork_with_options(runners[i & 1], i & 2, lanes_tried[i >> 2]);
 }
 
 static struct defer_drop_completion of_nested;
@@ -635,7 +632,7 @@ static void nest_options_and_fork(void *object)
 
 	(void)object;
 	claim_or_exit(33, !push_counting(nest, 100, &of_nested));
-	claim_or_exit(34, !defer_drop_queue_push(nest, NULL, count_here));
+	claim_or_exit(34, !defer_drop_queue_push(nest, NULL, count_here, FOREVER));
 	claim_or_exit(35, !push_counting(nest, 1000, NULL));
 	forked_by_nested = fork();
 	claim_or_exit(36, !defer_drop_queue_stats(nest, &stats));
@@ -651,7 +648,7 @@ static void fork_with_nested_options(bool is_kept)
 
 	begin();
 	of_nested = (struct defer_drop_completion)DEFER_DROP_COMPLETION_INIT;
-	nest = make_for_fork(DEFER_DROP_RUNNER_CALLER, at_fork, 0);
+	nest = make_for_fork(DEFER_DROP_RUNNER_CALLER, at_fork, LANES);
 	options.bytes = 10;
 	answers(0,
 		defer_drop_queue_push_with(nest, NULL, nest_options_and_fork, FOREVER, &options));
@@ -659,14 +656,14 @@ static void fork_with_nested_options(bool is_kept)
 	if (!forked_by_nested) {
 		claim_or_exit(1, kept_bytes == (is_kept ? 1110 : 10));
 		claim_or_exit(2, atomic_load(in_child) == (is_kept ? 3 : 0));
-		claim_or_exit(3, defer_drop_completion_poll(&of_nested, NULL) == -ESTALE);
+		claim_or_exit(3, defer_drop_completion_wait(&of_nested, 0, NULL) == -ESTALE);
 		claim_or_exit(4, !defer_drop_queue_stats(nest, &stats));
 		claim_or_exit(5, !stats.backlog && !stats.backlog_bytes && is_balanced(&stats));
 		_exit(0);
 	}
 	answers(0, status_of(forked_by_nested));
 	cr_assert_eq(kept_bytes, 1110);
-	answers(0, defer_drop_completion_poll(&of_nested, NULL));
+	answers(0, defer_drop_completion_wait(&of_nested, 0, NULL));
 	end_queue(nest);
 	assert_counts(3, is_kept ? 3 : 0);
 }
@@ -697,7 +694,7 @@ static void fork_with_many(bool is_kept)
 
 	begin();
 	queue = make_for_fork(DEFER_DROP_RUNNER_WORKER,
-		is_kept ? DEFER_DROP_AT_FORK_KEEP : DEFER_DROP_AT_FORK_EMPTY, 0);
+		is_kept ? DEFER_DROP_AT_FORK_KEEP : DEFER_DROP_AT_FORK_EMPTY, LANES);
 	gate_init(&gate);
 	objects[0] = &gate;
 	options.completion = &completion;
@@ -709,7 +706,7 @@ static void fork_with_many(bool is_kept)
 		claim_or_exit(1, !defer_drop_queue_flush(queue, LONG_NS));
 		claim_or_exit(2, atomic_load(in_child) == (is_kept ? 3 : 0));
 		/* The first was the parent's alone. */
-		claim_or_exit(3, defer_drop_completion_poll(&completion, NULL) == -ESTALE);
+		claim_or_exit(3, defer_drop_completion_wait(&completion, 0, NULL) == -ESTALE);
 		claim_or_exit(4, defer_drop_completion_wait(&completion, LONG_NS, NULL) == -ESTALE);
 		_exit(0);
 	}
@@ -738,14 +735,14 @@ static void wait_across_fork(uint32_t at_fork, void *const *objects)
 {
 	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
-	struct defer_drop_queue *queue = make_for_fork(DEFER_DROP_RUNNER_CALLER, at_fork, 0);
+	struct defer_drop_queue *queue = make_for_fork(DEFER_DROP_RUNNER_CALLER, at_fork, LANES);
 	int result;
 
 	options.completion = &completion;
 	forked = -1;
 	/* Either one before those that have the completion, or the first of them. */
 	if (!objects[0])
-		answers(0, defer_drop_queue_push(queue, queue, fork_if_asked));
+		answers(0, defer_drop_queue_push(queue, queue, fork_if_asked, FOREVER));
 	answers(0, defer_drop_queue_push_many(
 			   queue, objects, 3, fork_if_asked, FOREVER, &options, NULL));
 	result = defer_drop_completion_wait(&completion, LONG_NS, NULL);
@@ -771,7 +768,7 @@ Test(fork, a_child_in_the_middle_of_a_wait_for_a_completion_does_not_wait_for_ev
 Test(fork, a_completion_that_the_parent_was_telling_of_is_stale)
 {
 	struct defer_drop_queue *queue =
-		make_for_fork(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_KEEP, 0);
+		make_for_fork(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_KEEP, LANES);
 	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
 	pid_t child;
 
@@ -782,7 +779,7 @@ Test(fork, a_completion_that_the_parent_was_telling_of_is_stale)
 	child = fork();
 	if (!child) {
 		alarm(10);
-		claim_or_exit(1, defer_drop_completion_poll(&completion, NULL) == -ESTALE);
+		claim_or_exit(1, defer_drop_completion_wait(&completion, 0, NULL) == -ESTALE);
 		claim_or_exit(2, defer_drop_completion_wait(&completion, LONG_NS, NULL) == -ESTALE);
 		_exit(0);
 	}
@@ -804,7 +801,7 @@ static void stand_in_gate(void *context, const struct defer_drop_level *level)
 
 static void push_nested_here(void *object)
 {
-	claim_or_exit(31, !defer_drop_queue_push(object, NULL, count_here));
+	claim_or_exit(31, !defer_drop_queue_push(object, NULL, count_here, FOREVER));
 }
 
 Test(fork, a_child_of_a_parent_that_was_told_of_a_watermark_has_nested_drops)
@@ -819,11 +816,11 @@ Test(fork, a_child_of_a_parent_that_was_told_of_a_watermark_has_nested_drops)
 	config.high_drops = 1;
 	answers(0, defer_drop_queue_create(&queue, &config));
 	while (!atomic_load(&watermarks)) /* the ring may be full by then */
-		defer_drop_queue_push_try(queue, NULL, note);
+		defer_drop_queue_push(queue, NULL, note, 0);
 	await_held(&watermark_gate);
 	child = fork();
 	if (!child) {
-		claim_or_exit(1, !defer_drop_queue_push(queue, queue, push_nested_here));
+		claim_or_exit(1, !defer_drop_queue_push(queue, queue, push_nested_here, FOREVER));
 		claim_or_exit(2, !defer_drop_queue_flush(queue, LONG_NS));
 		_exit(atomic_load(in_child) != 1);
 	}
@@ -834,7 +831,7 @@ Test(fork, a_child_of_a_parent_that_was_told_of_a_watermark_has_nested_drops)
 
 static void nest_a_gate(void *object)
 {
-	claim_or_exit(32, !defer_drop_queue_push(nest, object, pass_gate));
+	claim_or_exit(32, !defer_drop_queue_push(nest, object, pass_gate, FOREVER));
 }
 
 static void leave_by_exit(void *object)
@@ -849,16 +846,16 @@ Test(fork, a_child_does_not_go_on_with_a_nested_drop_of_its_parent)
 	struct gate gate;
 	pid_t child;
 
-	nest = make_for_fork(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_EMPTY, 0);
+	nest = make_for_fork(DEFER_DROP_RUNNER_WORKER, DEFER_DROP_AT_FORK_EMPTY, LANES);
 	gate_init(&gate);
-	answers(0, defer_drop_queue_push(nest, &gate, nest_a_gate));
+	answers(0, defer_drop_queue_push(nest, &gate, nest_a_gate, FOREVER));
 	await_held(&gate);
 	child = fork();
 	if (!child) {
 		claim_or_exit(1, !nest->nested_running);
 		claim_or_exit(2, !defer_drop_queue_stats(nest, &stats));
 		claim_or_exit(3, !stats.pushed_total && !stats.nested_total);
-		claim_or_exit(4, !defer_drop_queue_push(nest, NULL, leave_by_exit));
+		claim_or_exit(4, !defer_drop_queue_push(nest, NULL, leave_by_exit, FOREVER));
 		pause();
 	}
 	answers(0, status_of(child));
@@ -889,11 +886,11 @@ Test(fork, a_thread_that_was_cancelled_forks_while_an_eventfd_is_to_be_signalled
 	pthread_t thread;
 	int fd = eventfd(0, 0);
 
-	answers(0, defer_drop_queue_push_ticket(queue, NULL, free, FOREVER, &ticket));
+	answers(0, push_ticket(queue, NULL, free, FOREVER, &ticket));
 	answers(0, defer_drop_ticket_notify(&ticket, fd));
 	cr_assert(!pthread_create(&thread, NULL, fork_while_cancelled, NULL));
 	cr_assert(!pthread_join(thread, NULL));
-	answers(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	answers(0, defer_drop_queue_shutdown(queue, FOREVER));
 	answers(0, defer_drop_queue_free(queue));
 	close(fd);
 }

@@ -4,7 +4,12 @@
  */
 #include "readers.h"
 
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
 #include <urcu/urcu-memb.h>
+
+#include "defer_drop/guard.h"
 
 TestSuite(grace, .timeout = 60);
 
@@ -25,7 +30,7 @@ static void *push_after_in_thread(void *argument)
 
 static void *push_in_new_lane(void *argument)
 {
-	return number((uintptr_t)-defer_drop_queue_push(argument, number(100), note));
+	return number((uintptr_t)-defer_drop_queue_push(argument, number(100), note, FOREVER));
 }
 
 /* ---- Which grace period covers what ---------------------------------------------------------- */
@@ -124,7 +129,8 @@ Test(grace, order_within_a_lane_holds_across_both_kinds)
 		queue = make_with(&config);
 		for (uintptr_t at = 0; at < 10; at++)
 			answers(0, at % 3 == 1 ? push_after(queue, number(at), note)
-					       : defer_drop_queue_push(queue, number(at), note));
+					       : defer_drop_queue_push(
+							 queue, number(at), note, FOREVER));
 		await_begun(queue, 1);
 		linger(queue);
 		assert_seen(0, 1);
@@ -165,7 +171,8 @@ static void nest_both(void *object)
 {
 	note(object);
 	atomic_fetch_add(&nested_results, push_after(nest_paced, number(1), note));
-	atomic_fetch_add(&nested_results, defer_drop_queue_push(nest_paced, number(2), note));
+	atomic_fetch_add(
+		&nested_results, defer_drop_queue_push(nest_paced, number(2), note, FOREVER));
 }
 
 Test(grace, a_nested_drop_waits_for_one_that_began_after_it)
@@ -177,19 +184,18 @@ Test(grace, a_nested_drop_waits_for_one_that_began_after_it)
 		atomic_store(&seen_count, 0);
 		config.max_lanes = lanes_tried[i / 2];
 		nest_paced = make_with(&config);
-		answers(0, defer_drop_queue_push_ticket(
-				   nest_paced, number(0), nest_both, FOREVER, &ticket));
-		answers(0, defer_drop_queue_push(nest_paced, number(3), note));
+		answers(0, push_ticket(nest_paced, number(0), nest_both, FOREVER, &ticket));
+		answers(0, defer_drop_queue_push(nest_paced, number(3), note, FOREVER));
 		await_begun(nest_paced, 1);
 		linger(nest_paced);
 		assert_seen(0, 1);
-		answers(-EINPROGRESS, defer_drop_ticket_poll(&ticket));
+		answers(-EAGAIN, defer_drop_ticket_wait(&ticket, 0));
 		answers(-ETIMEDOUT, defer_drop_queue_flush(nest_paced, MS));
 		cr_assert_eq(stats_of(nest_paced).backlog, 4);
 		let_pass();
 		answers(0, defer_drop_queue_flush(nest_paced, FOREVER));
 		assert_seen(0, 4);
-		answers(0, defer_drop_ticket_poll(&ticket));
+		answers(0, defer_drop_ticket_wait(&ticket, 0));
 		answers(0, atomic_load(&nested_results));
 		cr_assert_eq(stats_of(nest_paced).backlog, 0);
 		end_paced(nest_paced);
@@ -230,7 +236,7 @@ Test(grace, a_lane_among_nested_drops_lets_the_others_nest_meanwhile)
 		nest_paced = make_paced(runners[i]);
 		atomic_store(&seen_count, 0);
 		nest = nest_paced;
-		answers(0, defer_drop_queue_push(nest_paced, number(0), nest_both));
+		answers(0, defer_drop_queue_push(nest_paced, number(0), nest_both, FOREVER));
 		await_begun(nest_paced, 1);
 		cr_assert_null(join_thread(spawn(push_in_new_lane, nest_paced)));
 		await_seen(nest_paced, 2);
@@ -245,11 +251,6 @@ Test(grace, a_lane_among_nested_drops_lets_the_others_nest_meanwhile)
 }
 
 /* ---- Inside a read-side critical section ----------------------------------------------------- */
-
-static int push_timed(struct defer_drop_queue *queue, uint64_t timeout_ns)
-{
-	return defer_drop_queue_push_timed(queue, NULL, forbidden, timeout_ns);
-}
 
 Test(grace, what_would_wait_inside_a_section_answers_edeadlk)
 {
@@ -269,25 +270,21 @@ Test(grace, what_would_wait_inside_a_section_answers_edeadlk)
 		for (unsigned j = 1; j < 15; j++)
 			answers(0, push_after(queue, NULL, note));
 		reading = 1;
-		answers(-EDEADLK, defer_drop_queue_push(queue, NULL, forbidden));
-		answers(-EDEADLK, push_timed(queue, LONG_NS));
-		answers(-ETIMEDOUT, push_timed(queue, 0));
-		answers(-EAGAIN, defer_drop_queue_push_try(queue, NULL, forbidden));
+		answers(-EDEADLK, defer_drop_queue_push(queue, NULL, forbidden, FOREVER));
+		answers(-EDEADLK, defer_drop_queue_push(queue, NULL, forbidden, LONG_NS));
+		answers(-EAGAIN, defer_drop_queue_push(queue, NULL, forbidden, 0));
 		answers(-EDEADLK, push_after(queue, NULL, forbidden));
 		answers(-EDEADLK, defer_drop_queue_flush(queue, FOREVER));
 		answers(-EDEADLK, defer_drop_queue_flush(queue, LONG_NS));
-		answers(-ETIMEDOUT, defer_drop_queue_flush(queue, 0));
+		answers(-EAGAIN, defer_drop_queue_flush(queue, 0));
 		answers(-EDEADLK, defer_drop_ticket_wait(&ticket, FOREVER));
-		answers(-EINPROGRESS, defer_drop_ticket_poll(&ticket));
+		answers(-EAGAIN, defer_drop_ticket_wait(&ticket, 0));
 		answers(-EDEADLK, defer_drop_completion_wait(&completion, FOREVER, NULL));
-		answers(-ETIMEDOUT, defer_drop_completion_wait(&completion, 0, NULL));
-		answers(-EINPROGRESS, defer_drop_completion_poll(&completion, NULL));
+		answers(-EAGAIN, defer_drop_completion_wait(&completion, 0, NULL));
 		answers(-EDEADLK, defer_drop_queue_wait_backlog(queue, 0, 0, FOREVER));
 		answers(0, defer_drop_queue_wait_backlog(queue, 15, 0, FOREVER));
-		answers(-EDEADLK,
-			defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
-		answers(-EDEADLK,
-			defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_TIMED, LONG_NS, NULL));
+		answers(-EDEADLK, defer_drop_queue_shutdown(queue, FOREVER));
+		answers(-EDEADLK, defer_drop_queue_shutdown(queue, LONG_NS));
 		reading = 0;
 		let_all_pass();
 		answers(0, defer_drop_completion_wait(&completion, FOREVER, NULL));
@@ -301,11 +298,11 @@ Test(grace, what_need_not_wait_is_not_refused_inside_a_section)
 	struct defer_drop_queue *queue = make_paced(CALLER);
 
 	reading = 1;
-	answers(0, defer_drop_queue_push(queue, number(0), note));
+	answers(0, defer_drop_queue_push(queue, number(0), note, FOREVER));
 	/* Nobody asked for a grace period yet. */
 	answers(0, defer_drop_queue_flush(queue, FOREVER));
 	answers(0, push_after(queue, number(1), note));
-	answers(0, defer_drop_queue_push(queue, number(2), note));
+	answers(0, defer_drop_queue_push(queue, number(2), note, FOREVER));
 	answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
 	assert_seen(0, 1);
 	reading = 0;
@@ -331,7 +328,7 @@ Test(grace, a_push_for_bytes_inside_a_section_answers_edeadlk_and_takes_none)
 	answers(0, defer_drop_queue_push_with(queue, NULL, note, FOREVER, &options));
 	reading = 1;
 	answers(-EDEADLK, defer_drop_queue_push_with(queue, NULL, forbidden, FOREVER, &options));
-	answers(-ETIMEDOUT, defer_drop_queue_push_with(queue, NULL, forbidden, 0, &options));
+	answers(-EAGAIN, defer_drop_queue_push_with(queue, NULL, forbidden, 0, &options));
 	reading = 0;
 	cr_assert_eq(stats_of(queue).backlog_bytes, 60);
 	let_all_pass();
@@ -339,6 +336,57 @@ Test(grace, a_push_for_bytes_inside_a_section_answers_edeadlk_and_takes_none)
 	cr_assert_eq(stats_of(queue).backlog_bytes, 0);
 	end_paced(queue);
 	cr_assert_eq(atomic_load(&forbidden_count), 0);
+}
+
+Test(grace, what_only_looks_inside_a_section_is_not_refused)
+{
+	struct defer_drop_queue *queue = make_paced(WORKER);
+	struct defer_drop_ticket ticket;
+
+	answers(0, push_after(queue, number(0), note));
+	answers(0, defer_drop_queue_ticket(queue, &ticket));
+	reading = 1;
+	answers(-EAGAIN, defer_drop_ticket_wait(&ticket, 0));
+	answers(-EAGAIN, defer_drop_queue_flush(queue, 0));
+	answers(-EAGAIN, defer_drop_queue_wait_backlog(queue, 0, 0, 0));
+	answers(-EDEADLK, defer_drop_ticket_wait(&ticket, LONG_NS));
+	answers(-EDEADLK, defer_drop_queue_wait_backlog(queue, 0, 0, LONG_NS));
+	reading = 0;
+	let_all_pass();
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	reading = 1;
+	answers(0, defer_drop_ticket_wait(&ticket, FOREVER));
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	reading = 0;
+	end_paced(queue);
+}
+
+static int return_0(void *object)
+{
+	(void)object;
+	return 0;
+}
+
+static void leave_scope_in_section(void)
+{
+	struct defer_drop_strategy_queue by;
+
+	if (defer_drop_strategy_queue_init(&by, make_paced(WORKER), FOREVER) ||
+		push_after(by.queue, NULL, note))
+		_exit(1);
+	{
+		DEFER_DROP_SCOPED_STATUS(guard, number(5), return_0, &by.strategy);
+
+		reading = 1;
+	}
+	_exit(2);
+}
+
+Test(grace, a_scope_that_is_left_inside_a_section_that_its_guard_waits_for_ends_the_process)
+{
+	answers(1000 + SIGABRT, run_child(leave_scope_in_section));
+	cr_assert_eq(times_said("inside a read-side critical section"), 1, "%s", said);
+	cr_assert_eq(times_said("grace.c:"), 1, "%s", said);
 }
 
 /* ---- Shutdown and exit ----------------------------------------------------------------------- */
@@ -350,19 +398,17 @@ static struct defer_drop_queue *make_stuck(uint32_t runner)
 
 	for (unsigned i = 0; i < 3; i++) {
 		answers(0, push_after(queue, NULL, forbidden));
-		answers(0, defer_drop_queue_push(queue, NULL, forbidden));
+		answers(0, defer_drop_queue_push(queue, NULL, forbidden, FOREVER));
 	}
 	await_begun(queue, 1);
 	return queue;
 }
 
-static void assert_left(
-	struct defer_drop_queue *queue, int want, uint32_t mode, uint64_t timeout_ns, uint64_t left)
+static void assert_abandons(
+	struct defer_drop_queue *queue, int want, uint64_t timeout_ns, uint64_t abandoned)
 {
-	struct defer_drop_report report;
-
-	answers(want, defer_drop_queue_shutdown(queue, mode, timeout_ns, &report));
-	cr_assert_eq(report.left_total, left);
+	answers(want, defer_drop_queue_shutdown(queue, timeout_ns));
+	cr_assert_eq(stats_of(queue).abandoned_total, abandoned);
 	cr_assert_eq(stats_of(queue).backlog, 0);
 	cr_assert_eq(stats_of(queue).backlog_bytes, 0);
 }
@@ -380,14 +426,14 @@ Test(grace, a_shutdown_need_not_wait_for_a_reader_who_stays)
 	for (unsigned i = 0; i < 2; i++) {
 		struct defer_drop_queue *queue = make_stuck(runners[i]);
 
-		assert_left(queue, 0, DEFER_DROP_SHUTDOWN_ABANDON, 0, 6);
+		assert_abandons(queue, 0, 0, 6);
 		free_stuck(queue);
 		queue = make_stuck(runners[i]);
-		assert_left(queue, -ETIMEDOUT, DEFER_DROP_SHUTDOWN_TIMED, 10 * MS, 6);
+		assert_abandons(queue, -ETIMEDOUT, 10 * MS, 6);
 		free_stuck(queue);
 		queue = make_stuck(runners[i]);
 		reading = 1;
-		assert_left(queue, 0, DEFER_DROP_SHUTDOWN_ABANDON, 0, 6);
+		assert_abandons(queue, 0, 0, 6);
 		reading = 0;
 		free_stuck(queue);
 	}
@@ -398,19 +444,15 @@ Test(grace, a_shutdown_need_not_wait_for_a_reader_who_stays)
 Test(grace, a_shutdown_that_leaves_nested_drops_behind_counts_them)
 {
 	for (unsigned i = 0; i < 2; i++) {
-		struct defer_drop_report report;
-
 		nest_paced = make_paced(runners[i]);
 		atomic_store(&seen_count, 0);
-		answers(0, defer_drop_queue_push(nest_paced, number(0), nest_both));
-		answers(0, defer_drop_queue_push(nest_paced, number(3), note));
+		answers(0, defer_drop_queue_push(nest_paced, number(0), nest_both, FOREVER));
+		answers(0, defer_drop_queue_push(nest_paced, number(3), note, FOREVER));
 		await_begun(nest_paced, 1);
 		linger(nest_paced);
-		answers(0, defer_drop_queue_shutdown(
-				   nest_paced, DEFER_DROP_SHUTDOWN_ABANDON, 0, &report));
+		assert_abandons(nest_paced, 0, 0, 3);
 		assert_seen(0, 1);
-		cr_assert_eq(report.destroyed_total, 1);
-		cr_assert_eq(report.left_total, 3);
+		cr_assert_eq(stats_of(nest_paced).destroyed_total, 1);
 		answers(0, defer_drop_queue_free(nest_paced));
 		let_all_pass();
 	}
@@ -437,15 +479,16 @@ Test(grace, a_shutdown_that_leaves_a_nested_drop_behind_ends_its_completion)
 		nest_paced = make_paced(runners[i]);
 		nested_completion = (struct defer_drop_completion)DEFER_DROP_COMPLETION_INIT;
 		atomic_store(&seen_count, 0);
-		answers(0, defer_drop_queue_push(nest_paced, number(0), nest_with_options));
+		answers(0,
+			defer_drop_queue_push(nest_paced, number(0), nest_with_options, FOREVER));
 		await_begun(nest_paced, 1);
 		linger(nest_paced);
 		assert_seen(0, 1);
 		answers(0, atomic_load(&nested_results));
-		answers(-EINPROGRESS, defer_drop_completion_poll(&nested_completion, NULL));
+		answers(-EAGAIN, defer_drop_completion_wait(&nested_completion, 0, NULL));
 		cr_assert_eq(stats_of(nest_paced).backlog_bytes, 100);
-		assert_left(nest_paced, 0, DEFER_DROP_SHUTDOWN_ABANDON, 0, 1);
-		answers(-ESHUTDOWN, defer_drop_completion_poll(&nested_completion, NULL));
+		assert_abandons(nest_paced, 0, 0, 1);
+		answers(-ESHUTDOWN, defer_drop_completion_wait(&nested_completion, 0, NULL));
 		free_stuck(nest_paced);
 	}
 	cr_assert_eq(atomic_load(&forbidden_count), 0);
@@ -453,8 +496,7 @@ Test(grace, a_shutdown_that_leaves_a_nested_drop_behind_ends_its_completion)
 
 static void *shut_down_in_thread(void *argument)
 {
-	return number((uintptr_t)-defer_drop_queue_shutdown(
-		argument, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	return number((uintptr_t)-defer_drop_queue_shutdown(argument, FOREVER));
 }
 
 Test(grace, a_draining_shutdown_waits_and_an_abandoning_one_ends_that)
@@ -466,7 +508,7 @@ Test(grace, a_draining_shutdown_waits_and_an_abandoning_one_ends_that)
 		await(dd_queue_state(queue) == DD_CLOSING);
 		usleep(5000);
 		cr_assert_eq(dd_queue_state(queue), DD_CLOSING);
-		assert_left(queue, 0, DEFER_DROP_SHUTDOWN_ABANDON, 0, 6);
+		assert_abandons(queue, 0, 0, 6);
 		cr_assert_null(join_thread(thread));
 		answers(0, defer_drop_queue_free(queue));
 		let_all_pass();
@@ -503,8 +545,8 @@ static void nest_across_shutdown(uint32_t runner, bool is_before)
 	atomic_store(&seen_count, 0);
 	if (runner == WORKER && !is_before)
 		hold_up(nest_paced, &gate);
-	answers(0, defer_drop_queue_push(nest_paced, number(0), nest_both));
-	answers(0, defer_drop_queue_push(nest_paced, number(3), note));
+	answers(0, defer_drop_queue_push(nest_paced, number(0), nest_both, FOREVER));
+	answers(0, defer_drop_queue_push(nest_paced, number(3), note, FOREVER));
 	if (is_before)
 		await_begun(nest_paced, 1);
 	cr_assert_null(join_thread(spawn(push_in_new_lane, nest_paced)));
@@ -536,8 +578,7 @@ Test(grace, a_draining_shutdown_waits_for_nested_drops_and_holds_up_no_other_lan
 /* Without a deadline it would wait for the grace period by itself. */
 static void *shut_down_by_a_deadline(void *argument)
 {
-	return number((uintptr_t)-defer_drop_queue_shutdown(
-		argument, DEFER_DROP_SHUTDOWN_TIMED, LONG_NS, NULL));
+	return number((uintptr_t)-defer_drop_queue_shutdown(argument, LONG_NS));
 }
 
 static void shut_down_without_threads(void)
@@ -547,7 +588,7 @@ static void shut_down_without_threads(void)
 	struct gate gate;
 
 	gate_init(&gate);
-	answers(0, defer_drop_queue_push(queue, &gate, pass_gate));
+	answers(0, defer_drop_queue_push(queue, &gate, pass_gate, FOREVER));
 	answers(0, push_after(queue, number(0), note));
 	thread = spawn(shut_down_by_a_deadline, queue);
 	await_semaphore(&gate.entered);
@@ -582,7 +623,7 @@ static int shut_down_when_asked(void)
 	closed_meanwhile = NULL;
 	if (queue) {
 		let_go(&closing_gate);
-		answers(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+		answers(0, defer_drop_queue_shutdown(queue, FOREVER));
 	}
 	return is_reading();
 }
@@ -661,7 +702,7 @@ Test(grace, a_worker_that_sleeps_is_offline)
 
 	config.quiet_spell_ns = MS;
 	queue = make_with(&config);
-	answers(0, defer_drop_queue_push(queue, NULL, note));
+	answers(0, defer_drop_queue_push(queue, NULL, note, FOREVER));
 	await(is_asleep(queue));
 	cr_assert_eq((int)atomic_load(&online), -1);
 	answers(0, push_after(queue, NULL, note));
@@ -709,7 +750,7 @@ static void *read_until_told(void *argument)
 
 Test(grace, a_real_reader_holds_a_drop_back)
 {
-	struct defer_drop_queue *queue = make_queue(WORKER, 16, 0);
+	struct defer_drop_queue *queue = make_queue(WORKER, 16, LANES);
 	pthread_t reader;
 
 	sem_init(&reader_may_leave, 0, 0);
@@ -753,7 +794,7 @@ static void *push_inside_sections(void *argument)
 
 Test(grace, pushes_from_sections_to_the_shared_lane_never_wait)
 {
-	struct defer_drop_queue *queue = make_queue(WORKER, 2, DEFER_DROP_NO_LANES);
+	struct defer_drop_queue *queue = make_queue(WORKER, 2, 0);
 	pthread_t threads[8];
 
 	for (unsigned i = 0; i < 8; i++)
@@ -768,14 +809,14 @@ Test(grace, pushes_from_sections_to_the_shared_lane_never_wait)
 Test(grace, a_drain_never_waits_for_readers_and_a_flush_does)
 {
 	struct defer_drop_queue *queue = make_paced(CALLER);
-	struct defer_drop_drained drained;
+	uint64_t destroyed = 99;
 
-	answers(0, defer_drop_queue_push(queue, number(0), note));
+	answers(0, defer_drop_queue_push(queue, number(0), note, FOREVER));
 	answers(0, push_after(queue, number(1), note));
-	answers(0, defer_drop_queue_push(queue, number(2), note));
-	answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, &drained));
-	cr_assert_eq(drained.ran_total, 1);
-	cr_assert_eq(drained.remaining, 2);
+	answers(0, defer_drop_queue_push(queue, number(2), note, FOREVER));
+	answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, &destroyed));
+	cr_assert_eq(destroyed, 1);
+	cr_assert_eq(defer_drop_queue_backlog(queue), 2);
 	answers(-ETIMEDOUT, defer_drop_queue_flush(queue, MS));
 	answers(-ETIMEDOUT, defer_drop_queue_wait_backlog(queue, 1, 0, MS));
 	let_pass();
@@ -796,11 +837,244 @@ Test(grace, a_completion_is_over_after_the_grace_period)
 		options.completion = &completion;
 		answers(0, defer_drop_queue_push_with(queue, NULL, note, FOREVER, &options));
 		answers(-ETIMEDOUT, defer_drop_completion_wait(&completion, 5 * MS, NULL));
-		answers(-EINPROGRESS, defer_drop_completion_poll(&completion, NULL));
+		answers(-EAGAIN, defer_drop_completion_wait(&completion, 0, NULL));
 		let_pass();
 		answers(0, defer_drop_completion_wait(&completion, FOREVER, NULL));
 		end_paced(queue);
 	}
+}
+
+/* ---- A drainer, and the eventfd of those that drain ------------------------------------------ */
+
+static void *flush_in_thread(void *argument)
+{
+	return number((uintptr_t)-defer_drop_queue_flush(argument, FOREVER));
+}
+
+Test(grace, a_flush_of_a_drainer_waits_for_one_that_drains_after_the_grace_period)
+{
+	struct defer_drop_queue *queue = make_paced(DRAINER);
+	pthread_t thread;
+
+	answers(0, push_after(queue, number(0), note));
+	answers(0, defer_drop_queue_push(queue, number(1), note, FOREVER));
+	thread = spawn(flush_in_thread, queue);
+	await(has_waiter(queue));
+	while (!atomic_load(&begun))
+		answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+	let_all_pass();
+	usleep(20000);
+	assert_seen(0, 0);
+	while (atomic_load(&seen_count) < 2)
+		answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+	cr_assert_null(join_thread(thread));
+	assert_seen(0, 2);
+	end_paced(queue);
+}
+
+/* Waits for a signal without a deadline, and takes it. */
+static void await_signal(int signalled)
+{
+	struct pollfd readable = {.fd = signalled, .events = POLLIN};
+	uint64_t count;
+
+	cr_assert_eq(poll(&readable, 1, -1), 1);
+	cr_assert_eq(read(signalled, &count, sizeof count), sizeof count);
+}
+
+static bool is_signalled(int signalled)
+{
+	uint64_t count = 0;
+
+	return read(signalled, &count, sizeof count) == sizeof count;
+}
+
+Test(grace, the_eventfd_of_those_that_drain_is_signalled_when_a_grace_period_has_passed)
+{
+	const uint32_t drained[] = {CALLER, DRAINER};
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct defer_drop_config config = paced_config(drained[i % 2]);
+		int signalled = eventfd(0, EFD_NONBLOCK);
+		struct defer_drop_queue *queue;
+
+		atomic_store(&seen_count, 0);
+		config.max_lanes = lanes_tried[i / 2];
+		config.pending_eventfd = signalled;
+		queue = make_with(&config);
+		for (unsigned round = 1; round < 4; round++) {
+			answers(0, push_after(queue, number(round - 1), note));
+			await_signal(signalled);
+			answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+			await(atomic_load(&begun) == round);
+			usleep(5000);
+			/* A drain would destroy nothing yet. */
+			cr_assert_not(is_signalled(signalled));
+			assert_seen(0, round - 1);
+			let_pass();
+			await_signal(signalled);
+			answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+			assert_seen(0, round);
+			cr_assert_not(is_signalled(signalled));
+		}
+		end_paced(queue);
+		close(signalled);
+	}
+}
+
+/* Drops of both kinds; the loop knows nothing but the eventfd. */
+Test(grace, an_event_loop_misses_no_drop_after_a_grace_period)
+{
+	for (unsigned shared = 0; shared < 2; shared++) {
+		struct defer_drop_config config = paced_config(CALLER);
+		struct defer_drop_queue *queue;
+		unsigned pushed = 0;
+
+		atomic_store(&seen_count, 0);
+		config.max_lanes = lanes_tried[shared];
+		config.pending_eventfd = eventfd(0, EFD_NONBLOCK);
+		queue = make_with(&config);
+		let_all_pass();
+		while (atomic_load(&seen_count) < 200) {
+			while (pushed < 200 && defer_drop_queue_backlog(queue) < 8) {
+				void *object = number(pushed++);
+
+				answers(0, pushed % 3
+						   ? push_after(queue, object, note)
+						   : defer_drop_queue_push(queue, object, note, 0));
+			}
+			if (defer_drop_queue_backlog(queue))
+				await_signal(config.pending_eventfd);
+			answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+		}
+		assert_seen(0, 200);
+		end_paced(queue);
+		close(config.pending_eventfd);
+	}
+}
+
+/* ---- Stop ------------------------------------------------------------------------------------ */
+
+static void *stop_in_thread(void *argument)
+{
+	return number((uintptr_t)-defer_drop_queue_stop(argument, LONG_NS));
+}
+
+Test(grace, a_stop_whose_time_is_over_before_the_grace_period_changes_nothing)
+{
+	const uint32_t all[] = {WORKER, CALLER, DRAINER};
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct defer_drop_queue *queue = make_paced(all[i]);
+
+		atomic_store(&seen_count, 0);
+		answers(0, push_after(queue, number(0), note));
+		answers(0, defer_drop_queue_push(queue, number(1), note, FOREVER));
+		if (all[i] == WORKER)
+			await(atomic_load(&begun) == 1);
+		else
+			while (atomic_load(&begun) < 1)
+				answers(0,
+					defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+		answers(-EAGAIN, defer_drop_queue_stop(queue, 0));
+		answers(-ETIMEDOUT, defer_drop_queue_stop(queue, MS));
+		assert_seen(0, 0);
+		let_all_pass();
+		/* It goes on, and nobody starts it. */
+		while (all[i] != WORKER && atomic_load(&seen_count) < 2)
+			answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+		answers(0, defer_drop_queue_flush(queue, LONG_NS));
+		assert_seen(0, 2);
+		end_paced(queue);
+	}
+}
+
+Test(grace, a_stop_waits_for_a_grace_period_that_is_under_way_and_loses_nothing)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned before = count_threads();
+		struct defer_drop_queue *queue = make_paced(runners[i]);
+		pthread_t thread;
+
+		atomic_store(&seen_count, 0);
+		answers(0, push_after(queue, number(0), note));
+		answers(0, defer_drop_queue_push(queue, number(1), note, FOREVER));
+		await_begun(queue, 1);
+		thread = spawn(stop_in_thread, queue);
+		await(dd_queue_state(queue) == DD_STOPPED);
+		let_all_pass();
+		cr_assert_null(join_thread(thread));
+		await(count_threads() <= before + 1); /* a joined thread leaves a little later */
+		cr_assert_eq(count_threads(), before);
+		/* More of both kinds, meanwhile. */
+		answers(0, push_after(queue, number(2), note));
+		answers(0, defer_drop_queue_push(queue, number(3), note, FOREVER));
+		cr_assert_eq(count_threads(), before);
+		answers(0, defer_drop_queue_start(queue));
+		answers(0, defer_drop_queue_flush(queue, LONG_NS));
+		assert_seen(0, 4);
+		end_paced(queue);
+	}
+}
+
+Test(grace, a_queue_that_waited_for_grace_periods_is_stopped_and_started_often)
+{
+	unsigned before = count_threads();
+	struct defer_drop_queue *queue = make_paced(WORKER);
+
+	let_all_pass();
+	for (uintptr_t i = 0; i < 100; i++) {
+		answers(0, push_after(queue, number(i), note));
+		answers(0, defer_drop_queue_stop(queue, LONG_NS));
+		cr_assert_eq(count_threads(), before);
+		answers(0, defer_drop_queue_start(queue));
+	}
+	answers(0, defer_drop_queue_flush(queue, LONG_NS));
+	assert_seen(0, 100);
+	end_paced(queue);
+}
+
+Test(grace, a_stop_inside_a_section_answers_edeadlk)
+{
+	struct defer_drop_queue *queue = make_paced(WORKER);
+
+	answers(0, push_after(queue, number(0), note));
+	reading = 1;
+	answers(-EDEADLK, defer_drop_queue_stop(queue, FOREVER));
+	answers(-EDEADLK, defer_drop_queue_stop(queue, 0));
+	reading = 0;
+	let_all_pass();
+	answers(0, defer_drop_queue_flush(queue, LONG_NS));
+	end_paced(queue);
+}
+
+Test(grace, a_stopped_queue_is_shut_down_by_a_caller_that_waits_for_the_grace_period)
+{
+	struct defer_drop_queue *queue = make_paced(WORKER);
+	pthread_t thread;
+
+	answers(0, defer_drop_queue_stop(queue, FOREVER));
+	answers(0, push_after(queue, number(0), note));
+	answers(0, defer_drop_queue_push(queue, number(1), note, FOREVER));
+	thread = spawn(shut_down_in_thread, queue);
+	await(atomic_load(&begun) == 1);
+	usleep(5000);
+	assert_seen(0, 0);
+	let_all_pass();
+	cr_assert_null(join_thread(thread));
+	assert_seen(0, 2);
+	answers(0, defer_drop_queue_free(queue));
+}
+
+Test(grace, a_stopped_queue_may_abandon_what_waits_for_a_reader_who_stays)
+{
+	struct defer_drop_queue *queue = make_paced(WORKER);
+
+	answers(0, defer_drop_queue_stop(queue, FOREVER));
+	answers(0, push_after(queue, NULL, forbidden));
+	assert_abandons(queue, -ETIMEDOUT, MS, 1);
+	free_stuck(queue);
+	cr_assert_eq(atomic_load(&forbidden_count), 0);
 }
 
 /* ---- fork ------------------------------------------------------------------------------------ */
@@ -821,7 +1095,7 @@ static struct defer_drop_queue *make_to_fork(uint32_t runner, uint32_t at_fork)
 	config.at_fork = at_fork;
 	queue = make_with(&config);
 	answers(0, push_after(queue, number(0), note));
-	answers(0, defer_drop_queue_push(queue, number(1), note));
+	answers(0, defer_drop_queue_push(queue, number(1), note, FOREVER));
 	answers(0, push_after(queue, number(2), note));
 	await_begun(queue, 1);
 	return queue;
@@ -832,7 +1106,7 @@ static void leave_child(struct defer_drop_queue *queue, unsigned kept)
 	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
 
 	claim_or_exit(1, push_after(queue, NULL, forbidden) == -ENOTSUP);
-	claim_or_exit(2, !defer_drop_queue_push(queue, number(kept), note));
+	claim_or_exit(2, !defer_drop_queue_push(queue, number(kept), note, FOREVER));
 	claim_or_exit(3, !defer_drop_queue_flush(queue, LONG_NS));
 	claim_or_exit(4, atomic_load(&seen_count) == kept + 1);
 	for (unsigned i = 0; i <= kept; i++)
@@ -903,11 +1177,10 @@ Test(grace, a_worker_of_a_child_does_not_become_a_reader)
 	pid_t child = fork();
 
 	if (!child) {
-		claim_or_exit(1, !defer_drop_queue_push(queue, NULL, note));
+		claim_or_exit(1, !defer_drop_queue_push(queue, NULL, note, FOREVER));
 		claim_or_exit(2, !defer_drop_queue_flush(queue, LONG_NS));
 		claim_or_exit(3, atomic_load(&registered) == before);
-		claim_or_exit(
-			4, !defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+		claim_or_exit(4, !defer_drop_queue_shutdown(queue, FOREVER));
 		claim_or_exit(5, atomic_load(&registered) == before);
 		_exit(0);
 	}
@@ -945,7 +1218,7 @@ Test(grace, a_child_keeps_a_drop_that_the_worker_was_looking_at, .disabled = HAS
 	queue = make_with(&config);
 	hold_up(queue, &gate);
 	answers(0, push_after(queue, number(0), note));
-	answers(0, defer_drop_queue_push(queue, number(1), note));
+	answers(0, defer_drop_queue_push(queue, number(1), note, FOREVER));
 	limit_memory(1 << 20);
 	let_go(&gate);
 	await(atomic_load(&begun));

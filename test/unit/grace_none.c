@@ -16,7 +16,7 @@ static int push_after(struct defer_drop_queue *queue, defer_drop_fn destroy)
 
 Test(grace_none, grace_periods_are_refused_and_the_object_stays_the_callers)
 {
-	struct defer_drop_queue *queue = make_queue(WORKER, 16, 0);
+	struct defer_drop_queue *queue = make_queue(WORKER, 16, LANES);
 
 	answers(-ENOTSUP, defer_drop_rcu(NULL, forbidden));
 	answers(-EINVAL, defer_drop_rcu(NULL, NULL));
@@ -30,7 +30,7 @@ Test(grace_none, grace_periods_are_refused_and_the_object_stays_the_callers)
 
 Test(grace_none, many_are_refused_and_their_completion_is_unused)
 {
-	struct defer_drop_queue *queue = make_queue(WORKER, 16, 0);
+	struct defer_drop_queue *queue = make_queue(WORKER, 16, LANES);
 	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 	void *objects[3] = {0};
@@ -42,7 +42,7 @@ Test(grace_none, many_are_refused_and_their_completion_is_unused)
 	answers(-ENOTSUP, defer_drop_queue_push_many(
 				  queue, objects, 3, forbidden, FOREVER, &options, &pushed));
 	cr_assert_eq(pushed, 0);
-	answers(-EINVAL, defer_drop_completion_poll(&completion, NULL));
+	answers(-EINVAL, defer_drop_completion_wait(&completion, 0, NULL));
 	cr_assert_eq(stats_of(queue).backlog_bytes, 0);
 	end_queue(queue);
 }
@@ -68,9 +68,9 @@ static void push_nested_after(void *object)
 
 Test(grace_none, a_nested_drop_is_refused_too)
 {
-	struct defer_drop_queue *queue = make_queue(WORKER, 16, 0);
+	struct defer_drop_queue *queue = make_queue(WORKER, 16, LANES);
 
-	answers(0, defer_drop_queue_push(queue, queue, push_nested_after));
+	answers(0, defer_drop_queue_push(queue, queue, push_nested_after, FOREVER));
 	answers(0, defer_drop_queue_flush(queue, FOREVER));
 	answers(-ENOTSUP, push_nested_after_result);
 	end_queue(queue);

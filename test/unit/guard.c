@@ -50,7 +50,7 @@ static int refuse(const struct defer_drop_strategy *strategy, void *object, defe
 	return -EAGAIN;
 }
 
-static const struct defer_drop_strategy refusing = {refuse, NULL};
+static const struct defer_drop_strategy refusing = {DEFER_DROP_STRATEGY_VERSION, refuse, NULL};
 
 /* Notes its object, whose number is the status with its sign turned. */
 static int note_status(void *object)
@@ -260,8 +260,8 @@ Test(guard, all_strategies_can_be_waited_for)
 	};
 	struct defer_drop_guard *all[7];
 
-	defer_drop_strategy_queue_init(&worker, make_queue(WORKER, 8, 0), FOREVER);
-	defer_drop_strategy_queue_init(&drained, make_queue(CALLER, 8, 0), 0);
+	answers(0, defer_drop_strategy_queue_init(&worker, make_queue(WORKER, 8, LANES), FOREVER));
+	answers(0, defer_drop_strategy_queue_init(&drained, make_queue(CALLER, 8, LANES), 0));
 	for (unsigned i = 0; i < 7; i++)
 		all[i] = &guards[i];
 	answers(0, defer_drop_guard_await(all, 7, LONG_NS));
@@ -332,7 +332,7 @@ Test(guard, after_the_deadline_it_is_pending_and_can_be_waited_for_again)
 	struct gate gate;
 
 	hold_up(defer_drop_queue_default(), &gate);
-	answers(-ETIMEDOUT, defer_drop_guard_await(both, 2, 0));
+	answers(-EAGAIN, defer_drop_guard_await(both, 2, 0));
 	answers(-ETIMEDOUT, defer_drop_guard_await(both, 2, MS));
 	cr_assert(defer_drop_guard_is_pending(&guard));
 	cr_assert(defer_drop_guard_is_pending(&fine));
@@ -353,7 +353,7 @@ Test(guard, a_thread_can_be_waited_for_until_a_deadline)
 		DEFER_DROP_GUARD_INIT(&gate, pass_gate, &defer_drop_strategy_thread);
 
 	gate_init(&gate);
-	answers(-ETIMEDOUT, await_one(&guard, 0));
+	answers(-EAGAIN, await_one(&guard, 0));
 	answers(-ETIMEDOUT, await_one(&guard, MS));
 	sem_post(&gate.open);
 	answers(0, await_one(&guard, LONG_NS));
@@ -375,7 +375,7 @@ Test(guard, a_scope_waits_for_a_guard_that_is_pending)
 	{
 		DEFER_DROP_SCOPED(guard, &gate, pass_gate, &defer_drop_strategy_thread);
 
-		answers(-ETIMEDOUT, await_one(&guard, 0));
+		answers(-EAGAIN, await_one(&guard, 0));
 		sem_post(&gate.open);
 	}
 	answers(0, sem_trywait(&gate.entered));
@@ -395,10 +395,11 @@ static int fail_to_wait(const struct defer_drop_strategy *strategy, uint64_t tim
 {
 	(void)strategy;
 	(void)timeout_ns;
-	return -EAGAIN;
+	return -ESRCH;
 }
 
-static const struct defer_drop_strategy impatient = {drop_in_thread, fail_to_wait};
+static const struct defer_drop_strategy impatient = {
+	DEFER_DROP_STRATEGY_VERSION, drop_in_thread, fail_to_wait};
 
 struct stuck {
 	struct defer_drop_guard *guard;
@@ -426,8 +427,8 @@ Test(guard, a_scope_waits_for_a_guard_for_which_its_strategy_cannot)
 	{
 		DEFER_DROP_SCOPED(guard, &gate, pass_gate, &impatient);
 
-		answers(-EAGAIN, await_one(&guard, 0));
-		answers(-EAGAIN, await_one(&guard, FOREVER));
+		answers(-ESRCH, await_one(&guard, 0));
+		answers(-ESRCH, await_one(&guard, FOREVER));
 		cr_assert(defer_drop_guard_is_pending(&guard));
 		stuck.guard = &guard;
 		thread = spawn(wake_and_open, &stuck);
@@ -438,9 +439,42 @@ Test(guard, a_scope_waits_for_a_guard_for_which_its_strategy_cannot)
 	cr_assert_eq(atomic_load(&troubles_count), 0);
 }
 
-static void abandon(struct defer_drop_queue *queue)
+/* Its wait takes all the time there is, and then lets its own object be destroyed. */
+struct slow_strategy {
+	struct defer_drop_strategy strategy;
+	struct gate gate;
+	struct defer_drop_guard *guard;
+};
+
+static int use_up(const struct defer_drop_strategy *strategy, uint64_t timeout_ns)
 {
-	answers(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_ABANDON, 0, NULL));
+	struct slow_strategy *slow = (struct slow_strategy *)strategy;
+
+	if (!timeout_ns)
+		return -EAGAIN;
+	usleep((useconds_t)(timeout_ns / 1000) + 1000);
+	sem_post(&slow->gate.open);
+	await(defer_drop_guard_state(slow->guard) != DEFER_DROP_GUARD_PENDING);
+	return 0;
+}
+
+Test(guard, a_later_guard_for_which_no_time_is_left_is_looked_at_and_answers_etimedout)
+{
+	struct slow_strategy slow = {{DEFER_DROP_STRATEGY_VERSION, drop_in_thread, use_up}};
+	struct defer_drop_guard first =
+		DEFER_DROP_GUARD_INIT(&slow.gate, pass_gate, &slow.strategy);
+	struct defer_drop_guard second = DEFER_DROP_GUARD_INIT(number(0), note, NULL);
+	struct defer_drop_guard *both[] = {&first, &second};
+	struct gate gate;
+
+	gate_init(&slow.gate);
+	slow.guard = &first;
+	hold_up(defer_drop_queue_default(), &gate);
+	answers(-ETIMEDOUT, defer_drop_guard_await(both, 2, MS));
+	cr_assert(defer_drop_guard_is_pending(&second));
+	let_go(&gate);
+	answers(0, defer_drop_guard_await(both, 2, LONG_NS));
+	assert_seen(0, 1);
 }
 
 Test(guard, what_a_shutdown_left_is_told)
@@ -449,9 +483,9 @@ Test(guard, what_a_shutdown_left_is_told)
 	struct defer_drop_guard guard = DEFER_DROP_GUARD_INIT(NULL, forbidden, &by.strategy);
 	struct defer_drop_guard late = DEFER_DROP_GUARD_INIT(NULL, forbidden, &by.strategy);
 
-	defer_drop_strategy_queue_init(&by, make_queue(CALLER, 8, 0), 0);
-	answers(-ETIMEDOUT, await_one(&guard, 0));
-	abandon(by.queue);
+	answers(0, defer_drop_strategy_queue_init(&by, make_queue(CALLER, 8, LANES), 0));
+	answers(-EAGAIN, await_one(&guard, 0));
+	answers(0, defer_drop_queue_shutdown(by.queue, 0));
 	answers(-ESHUTDOWN, await_one(&guard, LONG_NS));
 	cr_assert_not(defer_drop_guard_is_pending(&guard));
 	cr_assert_not(defer_drop_guard_is_armed(&guard));
@@ -505,7 +539,7 @@ Test(guard, a_pending_guard_is_the_parents_after_a_fork)
 	guards[1].object = &gates[1];
 	guards[1].destroy = pass_gate;
 	hold_up(defer_drop_queue_default(), &gates[0]);
-	answers(-ETIMEDOUT, defer_drop_guard_await(both, 2, 0));
+	answers(-EAGAIN, defer_drop_guard_await(both, 2, 0));
 	child = fork();
 	if (!child) {
 		int first = await_one(both[0], LONG_NS);

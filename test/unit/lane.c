@@ -4,10 +4,6 @@
  */
 #include "unit.h"
 
-#define CALLER  DEFER_DROP_RUNNER_CALLER
-#define WORKER  DEFER_DROP_RUNNER_WORKER
-#define FOREVER DEFER_DROP_FOREVER
-
 TestSuite(lane, .timeout = 60);
 
 /* A thread that pushes when it is told to, and says which lane it used. */
@@ -26,8 +22,8 @@ static void *push_numbers(void *argument)
 	struct defer_drop_ticket ticket = {0};
 
 	for (unsigned i = 0; i < pusher->count; i++) {
-		pusher->errors += defer_drop_queue_push_ticket(pusher->queue,
-					  number(pusher->first + i), note, FOREVER, &ticket) != 0;
+		pusher->errors += push_ticket(pusher->queue, number(pusher->first + i), note,
+					  FOREVER, &ticket) != 0;
 		pusher->errors += i && ticket.lane != pusher->lane;
 		pusher->lane = ticket.lane;
 		if (!i && pusher->barrier)
@@ -75,11 +71,11 @@ static void assert_lanes(uint32_t max_lanes, unsigned owned)
 
 Test(lane, each_thread_has_its_own_while_there_are_any_and_keeps_it)
 {
-	assert_lanes(0, 8);
+	assert_lanes(LANES, 8);
 	assert_lanes(8, 8);
 	assert_lanes(3, 3);
 	assert_lanes(1, 1);
-	assert_lanes(DEFER_DROP_NO_LANES, 0);
+	assert_lanes(0, 0);
 }
 
 Test(lane, a_thread_that_ends_gives_its_lane_back)
@@ -117,10 +113,10 @@ Test(lane, a_thread_of_many_queues_keeps_its_order_in_each)
 	struct defer_drop_queue *queues[20];
 
 	for (unsigned i = 0; i < 20; i++)
-		queues[i] = make_queue(CALLER, 128, 0);
+		queues[i] = make_queue(CALLER, 128, LANES);
 	for (uintptr_t at = 0; at < 100; at++)
 		for (unsigned i = 0; i < 20; i++)
-			answers(0, defer_drop_queue_push(queues[i], number(at), note));
+			answers(0, defer_drop_queue_push(queues[i], number(at), note, FOREVER));
 	for (unsigned i = 0; i < 20; i++) {
 		atomic_store(&seen_count, 0);
 		answers(0, defer_drop_queue_flush(queues[i], FOREVER));
@@ -130,7 +126,7 @@ Test(lane, a_thread_of_many_queues_keeps_its_order_in_each)
 	end_queue(queues[0]);
 	atomic_store(&seen_count, 0);
 	for (uintptr_t at = 0; at < 100; at++)
-		answers(0, defer_drop_queue_push(queues[19], number(at), note));
+		answers(0, defer_drop_queue_push(queues[19], number(at), note, FOREVER));
 	answers(0, defer_drop_queue_flush(queues[19], FOREVER));
 	assert_seen(0, 100);
 	for (unsigned i = 1; i < 20; i++)
@@ -153,8 +149,8 @@ static void *outlive(void *argument)
 	for (unsigned i = 0; i < 20; i++) {
 		await_semaphore(&survivor->go);
 		for (uintptr_t at = 0; at < 10; at++)
-			survivor->errors +=
-				defer_drop_queue_push(survivor->queue, number(at), note) != 0;
+			survivor->errors += defer_drop_queue_push(survivor->queue, number(at), note,
+						    FOREVER) != 0;
 		sem_post(&survivor->done);
 	}
 	return NULL;
@@ -170,7 +166,7 @@ Test(lane, threads_live_on_when_a_queue_is_freed_and_use_the_next)
 	thread = spawn(outlive, &survivor);
 	for (unsigned i = 0; i < 20; i++) {
 		/* As likely as not at the address of the one before. */
-		survivor.queue = make_queue(CALLER, 16, 0);
+		survivor.queue = make_queue(CALLER, 16, LANES);
 		atomic_store(&seen_count, 0);
 		sem_post(&survivor.go);
 		await_semaphore(&survivor.done);
@@ -194,15 +190,24 @@ static void push_late(void *round)
 {
 	uintptr_t at = (uintptr_t)round;
 
-	if (at >= late_from && defer_drop_queue_push(late_queue, round, note))
+	if (at >= late_from && defer_drop_queue_push(late_queue, round, note, FOREVER))
 		atomic_fetch_add(&late_errors, 1);
 	pthread_setspecific(key, number(at + 1));
+}
+
+/* Joins a thread that may wait, while it ends, until somebody has drained what it left. */
+static void join_while_draining(pthread_t thread)
+{
+	while (pthread_tryjoin_np(thread, NULL)) {
+		answers(0, defer_drop_queue_drain(late_queue, UINT64_MAX, FOREVER, NULL));
+		usleep(100);
+	}
 }
 
 static void *end_late(void *argument)
 {
 	pthread_setspecific(key, argument);
-	if (!argument && defer_drop_queue_push(late_queue, number(0), note))
+	if (!argument && defer_drop_queue_push(late_queue, number(0), note, FOREVER))
 		atomic_fetch_add(&late_errors, 1);
 	if (!argument)
 		pthread_setspecific(key, number(1));
@@ -212,8 +217,8 @@ static void *end_late(void *argument)
 Test(lane, the_order_of_a_thread_holds_until_its_very_end)
 {
 	cr_assert_eq(pthread_key_create(&key, push_late), 0);
-	late_queue = make_queue(CALLER, 16, 0);
-	join_thread(spawn(end_late, NULL));
+	late_queue = make_queue(CALLER, 16, LANES);
+	join_while_draining(spawn(end_late, NULL));
 	answers(0, defer_drop_queue_flush(late_queue, FOREVER));
 	cr_assert_eq(atomic_load(&late_errors), 0);
 	assert_seen(0, 1 + PTHREAD_DESTRUCTOR_ITERATIONS);
@@ -224,9 +229,9 @@ Test(lane, a_thread_that_first_pushes_at_its_very_end_keeps_no_lane)
 {
 	cr_assert_eq(pthread_key_create(&key, push_late), 0);
 	for (late_from = 1; late_from <= PTHREAD_DESTRUCTOR_ITERATIONS; late_from++) {
-		late_queue = make_queue(CALLER, 256, 0);
+		late_queue = make_queue(CALLER, 256, LANES);
 		for (unsigned i = 0; i < 20; i++)
-			join_thread(spawn(end_late, number(1)));
+			join_while_draining(spawn(end_late, number(1)));
 		cr_assert_leq(stats_of(late_queue).lanes, 2, "first in round %u: %u lanes",
 			(unsigned)late_from, stats_of(late_queue).lanes);
 		end_queue(late_queue);
@@ -251,8 +256,8 @@ Test(lane, a_queue_is_freed_after_threads_that_pushed_at_their_very_end)
 		struct survivor survivor = {.errors = 0};
 		pthread_t thread;
 
-		late_queue = make_queue(CALLER, 256, 0);
-		join_thread(spawn(end_late_waiting, NULL));
+		late_queue = make_queue(CALLER, 256, LANES);
+		join_while_draining(spawn(end_late_waiting, NULL));
 		/* Its stack is used again by a thread with a lane in another queue. */
 		other = make_queue(CALLER, 1024, 1);
 		survivor.queue = other;
@@ -285,7 +290,7 @@ struct asking {
 	int errors;
 	struct defer_drop_ticket own;    /* while what it pushed before is pending, */
 	struct defer_drop_ticket shared; /* and once that is destroyed, and more was pushed */
-	int polls[4];
+	int looks[4];
 };
 
 /* From its second round on the thread is leaving, whichever key comes first. */
@@ -299,14 +304,14 @@ static void ask_late(void *argument)
 		return;
 	}
 	asking->errors |= defer_drop_queue_ticket(queue, &asking->own);
-	asking->polls[0] = defer_drop_ticket_poll(&asking->own);
+	asking->looks[0] = defer_drop_ticket_wait(&asking->own, 0);
 	asking->errors |= defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL);
-	asking->polls[1] = defer_drop_ticket_poll(&asking->own);
-	asking->errors |= defer_drop_queue_push(queue, number(1), note);
+	asking->looks[1] = defer_drop_ticket_wait(&asking->own, 0);
+	asking->errors |= defer_drop_queue_push(queue, number(1), note, FOREVER);
 	asking->errors |= defer_drop_queue_ticket(queue, &asking->shared);
-	asking->polls[2] = defer_drop_ticket_poll(&asking->shared);
+	asking->looks[2] = defer_drop_ticket_wait(&asking->shared, 0);
 	asking->errors |= defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL);
-	asking->polls[3] = defer_drop_ticket_poll(&asking->shared);
+	asking->looks[3] = defer_drop_ticket_wait(&asking->shared, 0);
 }
 
 static void *end_asking(void *argument)
@@ -314,22 +319,22 @@ static void *end_asking(void *argument)
 	struct asking *asking = argument;
 
 	pthread_setspecific(key, asking);
-	asking->errors |= defer_drop_queue_push(asking->queue, number(0), note);
+	asking->errors |= defer_drop_queue_push(asking->queue, number(0), note, FOREVER);
 	return NULL;
 }
 
 Test(lane, the_ticket_of_a_thread_that_is_leaving_covers_all_that_it_pushed)
 {
-	struct asking asking = {.queue = make_queue(CALLER, 16, 0)};
+	struct asking asking = {.queue = make_queue(CALLER, 16, LANES)};
 
 	cr_assert_eq(pthread_key_create(&key, ask_late), 0);
 	join_thread(spawn(end_asking, &asking));
 	cr_assert_eq(asking.rounds, 2);
 	answers(0, asking.errors);
-	answers(-EINPROGRESS, asking.polls[0]);
-	answers(0, asking.polls[1]);
-	answers(-EINPROGRESS, asking.polls[2]);
-	answers(0, asking.polls[3]);
+	answers(-EAGAIN, asking.looks[0]);
+	answers(0, asking.looks[1]);
+	answers(-EAGAIN, asking.looks[2]);
+	answers(0, asking.looks[3]);
 	/* Its own lane, and then the one that everybody shares. */
 	cr_assert_neq(asking.own.lane, 0);
 	cr_assert_eq(asking.shared.lane, 0);

@@ -120,7 +120,7 @@ static void assert_takes_pair(struct dd_nested *nested, uintptr_t value)
 	cr_assert(dd_is_options(dd_nested_next(nested)));
 	cr_assert(dd_nested_take(nested, &options, &drop));
 	cr_assert_eq(options.word, DD_OPTIONS | value);
-	cr_assert_eq(options.completion, number(value + 1));
+	cr_assert_eq(options.pointer, number(value + 1));
 	cr_assert_eq(drop.object, number(value));
 	cr_assert_eq(drop.destroy, note);
 }
@@ -181,25 +181,25 @@ static void drop_without_memory(void *object)
 	options.bytes = 1000;
 	options.completion = &completion;
 	results[3] = defer_drop_queue_push_with(queue, NULL, forbidden, 0, &options);
-	results[0] = defer_drop_queue_push(queue, NULL, forbidden);
-	results[1] = defer_drop_queue_push_try(queue, NULL, forbidden);
+	results[0] = defer_drop_queue_push(queue, NULL, forbidden, FOREVER);
+	results[1] = defer_drop_queue_push(queue, NULL, forbidden, 0);
 	give_memory(memory);
-	results[2] = defer_drop_queue_push(queue, number(0), note);
+	results[2] = defer_drop_queue_push(queue, number(0), note, FOREVER);
 }
 
 static void assert_enomem(uint32_t runner)
 {
 	struct defer_drop_stats stats;
 
-	queue = make_queue(runner, 8, DEFER_DROP_NO_LANES);
+	queue = make_queue(runner, 8, 0);
 	atomic_store(&seen_count, 0);
-	answers(0, defer_drop_queue_push(queue, NULL, drop_without_memory));
-	answers(0, defer_drop_queue_flush(queue, DEFER_DROP_FOREVER));
+	answers(0, defer_drop_queue_push(queue, NULL, drop_without_memory, FOREVER));
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
 	answers(-ENOMEM, results[0]);
 	answers(-ENOMEM, results[1]);
 	answers(0, results[2]);
 	answers(-ENOMEM, results[3]);
-	answers(-EINVAL, defer_drop_completion_poll(&completion, NULL));
+	answers(-EINVAL, defer_drop_completion_wait(&completion, 0, NULL));
 	cr_assert_eq(stats_of(queue).backlog_bytes, 0);
 	assert_seen(0, 1);
 	cr_assert_eq(atomic_load(&forbidden_count), 0);

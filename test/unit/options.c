@@ -51,7 +51,7 @@ static void assert_refused(struct defer_drop_queue *queue, int want, defer_drop_
 
 Test(options, wrong_arguments_are_refused)
 {
-	struct defer_drop_queue *queue = make_queue(CALLER, 16, 0);
+	struct defer_drop_queue *queue = make_queue(CALLER, 16, LANES);
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 	void *object = NULL;
 
@@ -77,13 +77,13 @@ Test(options, wrong_arguments_are_refused)
 
 Test(options, wrong_options_are_refused_and_the_completion_stays_unused)
 {
-	struct defer_drop_queue *queue = make_queue(CALLER, 16, 0);
+	struct defer_drop_queue *queue = make_queue(CALLER, 16, LANES);
 	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
 	struct defer_drop_options right = DEFER_DROP_OPTIONS_INIT;
 	struct defer_drop_options options;
 
 	right.completion = &completion;
-	for (unsigned bit = 1; bit < 32; bit++) {
+	for (unsigned bit = 2; bit < 32; bit++) {
 		options = right;
 		options.flags = 1u << bit;
 		assert_refused(queue, -EINVAL, forbidden, FOREVER, &options);
@@ -99,7 +99,7 @@ Test(options, wrong_options_are_refused_and_the_completion_stays_unused)
 	completion.eventfd = INT32_MIN;
 	assert_refused(queue, -EINVAL, forbidden, FOREVER, &options);
 	completion.eventfd = -1;
-	answers(-EINVAL, defer_drop_completion_poll(&completion, NULL));
+	answers(-EINVAL, defer_drop_completion_wait(&completion, 0, NULL));
 	cr_assert_eq(stats_of(queue).pushed_total, 0);
 	cr_assert_eq(stats_of(queue).backlog_bytes, 0);
 	end_queue(queue);
@@ -112,7 +112,7 @@ Test(options, of_another_version_are_taken_where_they_ask_for_nothing_new)
 		struct defer_drop_options options;
 		uint64_t later[2];
 	} longer = {.options = DEFER_DROP_OPTIONS_INIT};
-	struct defer_drop_queue *queue = make_queue(CALLER, 16, 0);
+	struct defer_drop_queue *queue = make_queue(CALLER, 16, LANES);
 
 	longer.options.size = sizeof longer;
 	answers(0, defer_drop_queue_push_with(queue, NULL, note, 0, &longer.options));
@@ -136,11 +136,11 @@ Test(options, a_queue_that_was_shut_down_refuses_all)
 
 		options.completion = &completion;
 		options.bytes = 100;
-		answers(0, defer_drop_queue_shutdown(queue, 0, 0, NULL));
+		answers(0, defer_drop_queue_shutdown(queue, FOREVER));
 		assert_refused(queue, -ESHUTDOWN, forbidden, FOREVER, NULL);
 		assert_refused(queue, -ESHUTDOWN, forbidden, FOREVER, &options);
 		assert_refused(queue, -ESHUTDOWN, forbidden, 0, &options);
-		answers(-EINVAL, defer_drop_completion_poll(&completion, NULL));
+		answers(-EINVAL, defer_drop_completion_wait(&completion, 0, NULL));
 		cr_assert_eq(stats_of(queue).backlog_bytes, 0);
 		answers(0, defer_drop_queue_free(queue));
 	}
@@ -158,7 +158,7 @@ static int push_kind(struct defer_drop_queue *queue, uintptr_t i, uint64_t timeo
 
 	switch (i % 4) {
 	case 0:
-		return defer_drop_queue_push_timed(queue, number(i), note, timeout_ns);
+		return defer_drop_queue_push(queue, number(i), note, timeout_ns);
 	case 1:
 		options.bytes = i;
 		break;
@@ -233,7 +233,7 @@ Test(options, statistics_agree_at_every_number_of_drops)
 			cr_assert_eq(stats.destroyed_total, destroyed);
 			cr_assert_eq(stats.backlog, pushed - destroyed);
 		}
-		answers(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_ABANDON, 0, NULL));
+		answers(0, defer_drop_queue_shutdown(queue, 0));
 		cr_assert_eq(stats_of(queue).abandoned_total, 299 - destroyed);
 		cr_assert_eq(stats_of(queue).destroyed_total, destroyed);
 		cr_assert_eq(stats_of(queue).backlog, 0);
@@ -251,12 +251,12 @@ Test(options, one_that_asks_for_something_takes_two_places)
 		answers(0, defer_drop_queue_push_with(queue, NULL, note, 0, &options));
 		options.bytes = 1;
 		answers(0, defer_drop_queue_push_with(queue, NULL, note, 0, &options));
-		answers(-ETIMEDOUT, defer_drop_queue_push_with(queue, NULL, note, 0, &options));
-		answers(0, defer_drop_queue_push_try(queue, NULL, note));
-		answers(-EAGAIN, defer_drop_queue_push_try(queue, NULL, note));
+		answers(-EAGAIN, defer_drop_queue_push_with(queue, NULL, note, 0, &options));
+		answers(0, defer_drop_queue_push(queue, NULL, note, 0));
+		answers(-EAGAIN, defer_drop_queue_push(queue, NULL, note, 0));
 		/* Two single places, not side by side: the second goes when its turn comes. */
 		answers(0, defer_drop_queue_drain(queue, 1, FOREVER, NULL));
-		answers(-ETIMEDOUT, defer_drop_queue_push_with(queue, NULL, note, 0, &options));
+		answers(-EAGAIN, defer_drop_queue_push_with(queue, NULL, note, 0, &options));
 		answers(0, defer_drop_queue_drain(queue, 1, FOREVER, NULL));
 		answers(0, defer_drop_queue_push_with(queue, NULL, note, 0, &options));
 		end_queue(queue);
@@ -278,17 +278,17 @@ Test(options, a_ticket_is_that_of_the_drop)
 		answers(0, defer_drop_queue_push_many(queue, objects, 2, note, 0, &options, NULL));
 		answers(0, defer_drop_queue_ticket(queue, &tickets[2]));
 		cr_assert_eq(tickets[2].position, tickets[1].position);
-		answers(-EINPROGRESS, defer_drop_ticket_poll(&tickets[0]));
+		answers(-EAGAIN, defer_drop_ticket_wait(&tickets[0], 0));
 		answers(0, defer_drop_queue_drain(queue, 1, FOREVER, NULL));
-		answers(0, defer_drop_ticket_poll(&tickets[0]));
+		answers(0, defer_drop_ticket_wait(&tickets[0], 0));
 		answers(0, defer_drop_queue_drain(queue, 1, FOREVER, NULL));
-		answers(-EINPROGRESS, defer_drop_ticket_poll(&tickets[1]));
+		answers(-EAGAIN, defer_drop_ticket_wait(&tickets[1], 0));
 		answers(0, defer_drop_ticket_wait(&tickets[1], FOREVER));
 		/* Filled in on success only. */
 		memset(&tickets[2], 0x5a, sizeof tickets[2]);
 		tickets[1] = tickets[2];
 		options.ticket = &tickets[1];
-		answers(0, defer_drop_queue_shutdown(queue, 0, 0, NULL));
+		answers(0, defer_drop_queue_shutdown(queue, FOREVER));
 		answers(-ESHUTDOWN, defer_drop_queue_push_with(queue, NULL, note, 0, &options));
 		cr_assert_eq(memcmp(&tickets[1], &tickets[2], sizeof tickets[1]), 0);
 		answers(0, defer_drop_queue_free(queue));
@@ -399,21 +399,19 @@ Test(options, every_push_beside_a_shutdown_is_taken_or_refused)
 	for (unsigned i = 0; i < 24; i++) {
 		struct defer_drop_queue *queue =
 			make_quiet(WORKER, 2u << i % 3, lanes_tried[i % 2]);
-		struct defer_drop_report report;
+		struct defer_drop_stats stats;
 		uint64_t accepted = 0;
 		pthread_t threads[4];
 
 		for (unsigned j = 0; j < 4; j++)
 			threads[j] = spawn(push_kinds_until_shutdown, queue);
 		usleep(500 * (i % 4));
-		answers(0,
-			defer_drop_queue_shutdown(queue,
-				i % 4 < 2 ? DEFER_DROP_SHUTDOWN_DRAIN : DEFER_DROP_SHUTDOWN_ABANDON,
-				0, &report));
+		answers(0, shut_down_at_last(queue, i % 4 < 2 ? FOREVER : 0));
 		for (unsigned j = 0; j < 4; j++)
 			accepted += (uintptr_t)join_thread(threads[j]);
-		cr_assert_eq(accepted, report.destroyed_total + report.left_total);
-		cr_assert_eq(stats_of(queue).pushed_total, accepted);
+		stats = stats_of(queue);
+		cr_assert_eq(accepted, stats.destroyed_total + stats.abandoned_total);
+		cr_assert_eq(stats.pushed_total, accepted);
 		cr_assert_eq(stats_of(queue).backlog, 0);
 		cr_assert_eq(stats_of(queue).backlog_bytes, 0);
 		answers(0, defer_drop_queue_free(queue));
@@ -438,7 +436,7 @@ Test(options, nested_drops_of_all_kinds_keep_their_order)
 				make_quiet(runners[i % 2], queue_size, lanes_tried[i / 2]);
 
 			atomic_store(&seen_count, 0);
-			answers(0, defer_drop_queue_push(queue, queue, nest_kinds));
+			answers(0, defer_drop_queue_push(queue, queue, nest_kinds, FOREVER));
 			answers(0, push_kind(queue, 600, FOREVER));
 			answers(0, defer_drop_queue_flush(queue, FOREVER));
 			answers(0, atomic_load(&nest_kinds_result));

@@ -78,7 +78,7 @@ Test(park, a_bell_rung_before_the_rest_is_not_slept_through)
 	cr_assert_not(dd_bell_ring(&park.bell));
 	cr_assert_not(dd_bell_is_napping(&park.bell));
 	/* For ever, if it slept. */
-	cr_assert_not(dd_bell_rest(&park.bell, DEFER_DROP_FOREVER));
+	cr_assert_not(dd_bell_rest(&park.bell, FOREVER));
 	cr_assert_eq(atomic_load(&park.bell), DD_BELL_AWAKE);
 }
 
@@ -94,7 +94,7 @@ Test(park, a_rest_ends_at_its_deadline_and_no_sooner)
 static void *rest(void *argument)
 {
 	(void)argument;
-	return number(dd_bell_rest(&park.bell, DEFER_DROP_FOREVER));
+	return number(dd_bell_rest(&park.bell, FOREVER));
 }
 
 Test(park, a_bell_wakes_who_rests)
@@ -135,7 +135,7 @@ static atomic_uint *shared_counter;
 static void *push_some(void *argument)
 {
 	for (unsigned i = 0; i < 2000; i++)
-		if (defer_drop_queue_push(argument, shared_counter, count_up))
+		if (defer_drop_queue_push(argument, shared_counter, count_up, FOREVER))
 			_exit(2);
 	return NULL;
 }
@@ -157,12 +157,12 @@ static void use_without_membarrier(uint32_t max_lanes)
 				_exit(3);
 		for (unsigned i = 0; i < 2; i++)
 			pthread_join(threads[i], NULL);
-		if (defer_drop_queue_flush(queue, DEFER_DROP_FOREVER))
+		if (defer_drop_queue_flush(queue, FOREVER))
 			_exit(4);
 		await(is_asleep(queue));
 	}
-	if (defer_drop_queue_shutdown(queue, 0, 0, NULL) ||
-		defer_drop_queue_push(queue, NULL, note) != -ESHUTDOWN ||
+	if (defer_drop_queue_shutdown(queue, FOREVER) ||
+		defer_drop_queue_push(queue, NULL, note, FOREVER) != -ESHUTDOWN ||
 		defer_drop_queue_free(queue))
 		_exit(5);
 }
@@ -177,8 +177,8 @@ static void push_and_flush(void)
 static void live_without_membarrier(void)
 {
 	forbid_membarrier();
+	use_without_membarrier(LANES);
 	use_without_membarrier(0);
-	use_without_membarrier(DEFER_DROP_NO_LANES);
 	push_and_flush();
 	if (run_child(push_and_flush))
 		_exit(7);

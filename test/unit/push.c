@@ -15,11 +15,9 @@ Test(push, destroys_each_drop_once_and_in_its_order)
 
 		atomic_store(&seen_count, 0);
 		for (uintptr_t i = 0; i < 3000; i += 3) {
-			answers(0, defer_drop_queue_push(queue, number(i), note));
-			answers(0,
-				defer_drop_queue_push_timed(queue, number(i + 1), note, LONG_NS));
-			answers(0,
-				defer_drop_queue_push_timed(queue, number(i + 2), note, FOREVER));
+			answers(0, defer_drop_queue_push(queue, number(i), note, FOREVER));
+			answers(0, defer_drop_queue_push(queue, number(i + 1), note, LONG_NS));
+			answers(0, defer_drop_queue_push(queue, number(i + 2), note, FOREVER));
 		}
 		answers(0, defer_drop_queue_flush(queue, FOREVER));
 		assert_seen(0, 3000);
@@ -30,10 +28,10 @@ Test(push, destroys_each_drop_once_and_in_its_order)
 
 Test(push, passes_a_null_object_on)
 {
-	struct defer_drop_queue *queue = make_queue(WORKER, 0, 0);
+	struct defer_drop_queue *queue = make_queue(WORKER, DD_QUEUE_SIZE, LANES);
 
 	seen[0] = queue;
-	answers(0, defer_drop_queue_push(queue, NULL, note));
+	answers(0, defer_drop_queue_push(queue, NULL, note, FOREVER));
 	answers(0, defer_drop_queue_flush(queue, FOREVER));
 	assert_seen(0, 1);
 	end_queue(queue);
@@ -47,12 +45,11 @@ Test(push, refuses_a_null_destructor)
 
 		/* Once as a thread without a lane, once with one. */
 		for (unsigned i = 0; i < 2; i++) {
-			answers(-EINVAL, defer_drop_queue_push(queue, &ticket, NULL));
-			answers(-EINVAL, defer_drop_queue_push_try(queue, &ticket, NULL));
-			answers(-EINVAL, defer_drop_queue_push_timed(queue, &ticket, NULL, 0));
-			answers(-EINVAL,
-				defer_drop_queue_push_ticket(queue, &ticket, NULL, 0, &ticket));
-			answers(0, defer_drop_queue_push(queue, number(i), note));
+			answers(-EINVAL, defer_drop_queue_push(queue, &ticket, NULL, FOREVER));
+			answers(-EINVAL, defer_drop_queue_push(queue, &ticket, NULL, LONG_NS));
+			answers(-EINVAL, defer_drop_queue_push(queue, &ticket, NULL, 0));
+			answers(-EINVAL, push_ticket(queue, &ticket, NULL, 0, &ticket));
+			answers(0, defer_drop_queue_push(queue, number(i), note, FOREVER));
 		}
 		cr_assert_eq(stats_of(queue).pushed_total, 2);
 		end_queue(queue);
@@ -65,13 +62,13 @@ Test(push, refuses_a_null_queue)
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
 	struct defer_drop_ticket ticket;
 
-	answers(-EINVAL, defer_drop_queue_push(NULL, NULL, note));
-	answers(-EINVAL, defer_drop_queue_push_try(NULL, NULL, note));
-	answers(-EINVAL, defer_drop_queue_push_timed(NULL, NULL, note, 0));
-	answers(-EINVAL, defer_drop_queue_push_ticket(NULL, NULL, note, 0, &ticket));
+	answers(-EINVAL, defer_drop_queue_push(NULL, NULL, note, FOREVER));
+	answers(-EINVAL, defer_drop_queue_push(NULL, NULL, note, LONG_NS));
+	answers(-EINVAL, defer_drop_queue_push(NULL, NULL, note, 0));
+	answers(-EINVAL, push_ticket(NULL, NULL, note, 0, &ticket));
 	answers(-EINVAL, defer_drop_queue_flush(NULL, 0));
 	answers(-EINVAL, defer_drop_queue_drain(NULL, 1, 0, NULL));
-	answers(-EINVAL, defer_drop_queue_shutdown(NULL, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	answers(-EINVAL, defer_drop_queue_shutdown(NULL, FOREVER));
 	answers(-EINVAL, defer_drop_queue_config(NULL, &config));
 	answers(-EINVAL, defer_drop_queue_ticket(NULL, &ticket));
 	answers(-EINVAL, defer_drop_queue_stats(NULL, &stats));
@@ -82,41 +79,38 @@ Test(push, refuses_a_null_queue)
 Test(push, answers_eoverflow_to_times_that_are_none)
 {
 	const uint64_t none[] = {DEFER_DROP_TIMEOUT_MAX + 1, FOREVER - 1};
-	struct defer_drop_queue *queue = make_queue(CALLER, 8, 0);
+	struct defer_drop_queue *queue = make_queue(CALLER, 8, LANES);
 	struct defer_drop_ticket ticket;
 
 	for (unsigned i = 0; i < 2; i++) {
-		answers(-EOVERFLOW, defer_drop_queue_push_timed(queue, NULL, forbidden, none[i]));
-		answers(-EOVERFLOW,
-			defer_drop_queue_push_ticket(queue, NULL, forbidden, none[i], &ticket));
+		answers(-EOVERFLOW, defer_drop_queue_push(queue, NULL, forbidden, none[i]));
+		answers(-EOVERFLOW, push_ticket(queue, NULL, forbidden, none[i], &ticket));
 		answers(-EOVERFLOW, defer_drop_queue_flush(queue, none[i]));
 		answers(-EOVERFLOW, defer_drop_queue_drain(queue, 1, none[i], NULL));
-		answers(-EOVERFLOW,
-			defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_TIMED, none[i], NULL));
+		answers(-EOVERFLOW, defer_drop_queue_shutdown(queue, none[i]));
 	}
 	cr_assert_eq(stats_of(queue).pushed_total, 0);
 	/* Nothing has closed the queue. */
-	answers(0, defer_drop_queue_push(queue, NULL, note));
+	answers(0, defer_drop_queue_push(queue, NULL, note, FOREVER));
 	end_queue(queue);
 	cr_assert_eq(atomic_load(&forbidden_count), 0);
 }
 
 Test(push, takes_the_longest_finite_timeout)
 {
-	struct defer_drop_queue *queue = make_queue(CALLER, 8, 0);
+	struct defer_drop_queue *queue = make_queue(CALLER, 8, LANES);
 
-	answers(0, defer_drop_queue_push_timed(queue, NULL, note, DEFER_DROP_TIMEOUT_MAX));
+	answers(0, defer_drop_queue_push(queue, NULL, note, DEFER_DROP_TIMEOUT_MAX));
 	answers(0, defer_drop_queue_drain(queue, 1, DEFER_DROP_TIMEOUT_MAX, NULL));
-	answers(0, defer_drop_queue_push_timed(queue, NULL, note, DEFER_DROP_TIMEOUT_MAX));
+	answers(0, defer_drop_queue_push(queue, NULL, note, DEFER_DROP_TIMEOUT_MAX));
 	answers(0, defer_drop_queue_flush(queue, DEFER_DROP_TIMEOUT_MAX));
-	answers(0, defer_drop_queue_push(queue, NULL, note));
-	answers(0, defer_drop_queue_shutdown(
-			   queue, DEFER_DROP_SHUTDOWN_TIMED, DEFER_DROP_TIMEOUT_MAX, NULL));
+	answers(0, defer_drop_queue_push(queue, NULL, note, FOREVER));
+	answers(0, defer_drop_queue_shutdown(queue, DEFER_DROP_TIMEOUT_MAX));
 	cr_assert_eq(atomic_load(&seen_count), 3);
 	answers(0, defer_drop_queue_free(queue));
 }
 
-Test(push, try_answers_eagain_when_full)
+Test(push, answers_eagain_when_full_and_it_may_not_wait)
 {
 	const uint32_t sizes[] = {2, 4, 8, 64, 1024};
 
@@ -127,8 +121,8 @@ Test(push, try_answers_eagain_when_full)
 		for (unsigned lap = 0; lap < 3; lap++) {
 			atomic_store(&seen_count, 0);
 			fill(queue, sizes[i / 2]);
-			answers(-EAGAIN, defer_drop_queue_push_try(queue, NULL, forbidden));
-			answers(-EAGAIN, defer_drop_queue_push_try(queue, NULL, forbidden));
+			answers(-EAGAIN, defer_drop_queue_push(queue, NULL, forbidden, 0));
+			answers(-EAGAIN, defer_drop_queue_push(queue, NULL, forbidden, 0));
 			answers(0, defer_drop_queue_flush(queue, FOREVER));
 			assert_seen(0, sizes[i / 2]);
 		}
@@ -138,7 +132,7 @@ Test(push, try_answers_eagain_when_full)
 	cr_assert_eq(atomic_load(&forbidden_count), 0);
 }
 
-Test(push, timed_answers_etimedout_when_full_and_no_sooner)
+Test(push, answers_etimedout_when_full_and_no_sooner)
 {
 	for (unsigned shared = 0; shared < 2; shared++) {
 		struct defer_drop_queue *queue = make_queue(CALLER, 4, lanes_tried[shared]);
@@ -146,12 +140,11 @@ Test(push, timed_answers_etimedout_when_full_and_no_sooner)
 		uint64_t since_ns;
 
 		fill(queue, 4);
-		answers(-ETIMEDOUT, defer_drop_queue_push_timed(queue, NULL, forbidden, 0));
+		answers(-EAGAIN, defer_drop_queue_push(queue, NULL, forbidden, 0));
 		since_ns = dd_now_ns();
-		answers(-ETIMEDOUT, defer_drop_queue_push_timed(queue, NULL, forbidden, 3 * MS));
+		answers(-ETIMEDOUT, defer_drop_queue_push(queue, NULL, forbidden, 3 * MS));
 		cr_assert_geq(dd_now_ns() - since_ns, 3 * MS);
-		answers(-ETIMEDOUT,
-			defer_drop_queue_push_ticket(queue, NULL, forbidden, 0, &ticket));
+		answers(-EAGAIN, push_ticket(queue, NULL, forbidden, 0, &ticket));
 		end_queue(queue);
 	}
 	cr_assert_eq(atomic_load(&seen_count), 8);
@@ -182,7 +175,7 @@ Test(push, a_full_push_waits_until_there_is_room)
 
 Test(push, many_pushes_wait_for_one_shared_lane_and_all_get_in)
 {
-	struct defer_drop_queue *queue = make_queue(CALLER, 2, DEFER_DROP_NO_LANES);
+	struct defer_drop_queue *queue = make_queue(CALLER, 2, 0);
 	struct push pushes[8];
 	pthread_t threads[8];
 
@@ -207,11 +200,11 @@ static void *push_all_ways(void *argument)
 	struct defer_drop_ticket ticket;
 	int wrong = 0;
 
-	wrong += defer_drop_queue_push(queue, NULL, forbidden) != -ESHUTDOWN;
-	wrong += defer_drop_queue_push_try(queue, NULL, forbidden) != -ESHUTDOWN;
-	wrong += defer_drop_queue_push_timed(queue, NULL, forbidden, 0) != -ESHUTDOWN;
-	wrong += defer_drop_queue_push_timed(queue, NULL, forbidden, FOREVER) != -ESHUTDOWN;
-	wrong += defer_drop_queue_push_ticket(queue, NULL, forbidden, 0, &ticket) != -ESHUTDOWN;
+	wrong += defer_drop_queue_push(queue, NULL, forbidden, FOREVER) != -ESHUTDOWN;
+	wrong += defer_drop_queue_push(queue, NULL, forbidden, 0) != -ESHUTDOWN;
+	wrong += defer_drop_queue_push(queue, NULL, forbidden, 1) != -ESHUTDOWN;
+	wrong += defer_drop_queue_push(queue, NULL, forbidden, LONG_NS) != -ESHUTDOWN;
+	wrong += push_ticket(queue, NULL, forbidden, 0, &ticket) != -ESHUTDOWN;
 	return number((uintptr_t)wrong);
 }
 
@@ -224,8 +217,8 @@ Test(push, a_push_after_shutdown_answers_eshutdown_and_touches_nothing)
 		struct defer_drop_stats stats;
 
 		/* The thread of the test has a lane, the others have none. */
-		answers(0, defer_drop_queue_push(queue, NULL, note));
-		answers(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+		answers(0, defer_drop_queue_push(queue, NULL, note, FOREVER));
+		answers(0, defer_drop_queue_shutdown(queue, FOREVER));
 		for (unsigned j = 0; j < 3; j++) {
 			cr_assert_null(push_all_ways(queue));
 			cr_assert_null(join_thread(spawn(push_all_ways, queue)));
@@ -243,9 +236,9 @@ Test(push, a_push_after_shutdown_answers_eshutdown_and_touches_nothing)
 
 static void assert_flush_covers_nested(uint32_t runner)
 {
-	nest = make_queue(runner, 8, 0);
+	nest = make_queue(runner, 8, LANES);
 	atomic_store(&seen_count, 0);
-	answers(0, defer_drop_queue_push(nest, number(3), descend));
+	answers(0, defer_drop_queue_push(nest, number(3), descend, FOREVER));
 	answers(0, defer_drop_queue_flush(nest, FOREVER));
 	cr_assert_eq(
 		atomic_load(&seen_count), 4, "%u of 4 were destroyed", atomic_load(&seen_count));
@@ -268,22 +261,20 @@ static atomic_int nested_result;
 
 static void push_nested(void *object)
 {
-	atomic_store(&nested_result, defer_drop_queue_push(nest, object, note));
+	atomic_store(&nested_result, defer_drop_queue_push(nest, object, note, FOREVER));
 }
 
 static void assert_nested_drop_of_a_shutdown_is_destroyed(uint32_t runner)
 {
-	struct defer_drop_report report;
-
-	nest = make_queue(runner, 8, 0);
+	nest = make_queue(runner, 8, LANES);
 	atomic_store(&nested_result, 1);
-	answers(0, defer_drop_queue_push(nest, NULL, push_nested));
-	answers(0, defer_drop_queue_shutdown(nest, DEFER_DROP_SHUTDOWN_DRAIN, 0, &report));
+	answers(0, defer_drop_queue_push(nest, NULL, push_nested, FOREVER));
+	answers(0, defer_drop_queue_shutdown(nest, FOREVER));
 	cr_assert_eq(atomic_load(&nested_result), 0, "the nested drop was refused: %d",
 		atomic_load(&nested_result));
 	cr_assert_eq(atomic_load(&seen_count), 1);
-	cr_assert_eq(report.destroyed_total, 2);
-	cr_assert_eq(report.left_total, 0);
+	cr_assert_eq(stats_of(nest).destroyed_total, 2);
+	cr_assert_eq(stats_of(nest).abandoned_total, 0);
 	answers(0, defer_drop_queue_free(nest));
 }
 
@@ -302,15 +293,15 @@ static void burst(void *object)
 {
 	(void)object;
 	for (uintptr_t i = 0; i < 100; i++)
-		if (i % 2 ? defer_drop_queue_push(nest, number(i), note)
-			  : defer_drop_queue_push_try(nest, number(i), note))
+		if (i % 2 ? defer_drop_queue_push(nest, number(i), note, FOREVER)
+			  : defer_drop_queue_push(nest, number(i), note, 0))
 			atomic_fetch_add(&nest_errors, 1);
 }
 
 static void assert_nested_drops_never_wait(uint32_t runner)
 {
-	nest = make_queue(runner, 2, 0);
-	answers(0, defer_drop_queue_push(nest, NULL, burst));
+	nest = make_queue(runner, 2, LANES);
+	answers(0, defer_drop_queue_push(nest, NULL, burst, FOREVER));
 	answers(0, defer_drop_queue_flush(nest, FOREVER));
 	cr_assert_eq(atomic_load(&nest_errors), 0);
 	assert_seen(0, 100);

@@ -27,7 +27,7 @@ Test(queue, create_refuses_what_is_wrong_and_leaves_the_result_alone)
 	answers(-EINVAL, defer_drop_queue_create(NULL, NULL));
 	config.queue_size = 3;
 	assert_not_made(-EINVAL, &config);
-	config.queue_size = 0;
+	config.queue_size = 8;
 	config.size = 0;
 	assert_not_made(-EINVAL, &config);
 	later.known.size = sizeof later;
@@ -43,13 +43,13 @@ Test(queue, create_answers_enomem_where_there_is_no_memory, .disabled = HAS_SANI
 	assert_not_made(-ENOMEM, &config);
 }
 
-Test(queue, create_answers_eagain_where_no_thread_can_be_made, .disabled = HAS_SANITIZER)
+Test(queue, create_answers_esrch_where_no_thread_can_be_made, .disabled = HAS_SANITIZER)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
 
 	config.stack_size_bytes = UINT64_C(1) << 32;
 	limit_memory(UINT64_C(1) << 30);
-	assert_not_made(-EAGAIN, &config);
+	assert_not_made(-ESRCH, &config);
 }
 
 /* Exits with 0 where neither a real-time worker nor one with priority may be made: -EPERM. */
@@ -88,11 +88,11 @@ Test(queue, free_answers_ebusy_before_a_shutdown_and_changes_nothing)
 	const uint32_t runners[] = {WORKER, CALLER};
 
 	for (unsigned i = 0; i < 2; i++) {
-		struct defer_drop_queue *queue = make_queue(runners[i], 16, 0);
+		struct defer_drop_queue *queue = make_queue(runners[i], 16, LANES);
 
-		answers(0, defer_drop_queue_push(queue, NULL, note));
+		answers(0, defer_drop_queue_push(queue, NULL, note, FOREVER));
 		answers(-EBUSY, defer_drop_queue_free(queue));
-		answers(0, defer_drop_queue_push(queue, NULL, note));
+		answers(0, defer_drop_queue_push(queue, NULL, note, FOREVER));
 		end_queue(queue);
 	}
 	cr_assert_eq(atomic_load(&seen_count), 4);
@@ -107,19 +107,28 @@ Test(queue, free_refuses_the_default_queue)
 
 Test(queue, config_tells_the_built_in_values)
 {
-	struct defer_drop_queue *queue = make_queue(0, 0, 0);
+	struct defer_drop_queue *queue =
+		make_queue(DEFER_DROP_RUNNER_DEFAULT, DD_QUEUE_SIZE, LANES);
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
 
 	answers(0, defer_drop_queue_config(queue, &config));
 	cr_assert_eq(config.size, sizeof config);
 	cr_assert_eq(config.queue_size, DD_QUEUE_SIZE);
 	cr_assert_eq(config.max_lanes, DD_MAX_LANES_BUILT_IN);
-	cr_assert_str_eq(config.worker_name, "defer_drop");
+	cr_assert_str_eq(config.name, "defer_drop");
 	cr_assert_eq(config.runner, DEFER_DROP_RUNNER_WORKER);
-	cr_assert_eq(config.at_exit, DEFER_DROP_AT_EXIT_DRAIN);
 	cr_assert_eq(config.at_fork, DEFER_DROP_AT_FORK_EMPTY);
 	cr_assert_eq(config.quiet_spell_ns, 100 * MS);
 	cr_assert_eq(config.longest_nap_ns, MS);
+	cr_assert_eq(config.exit_timeout_ns, FOREVER);
+	cr_assert_eq(config.niceness, DEFER_DROP_NICENESS_INHERITED);
+	cr_assert_eq(config.pending_eventfd, -1);
+	cr_assert_eq(config.max_bytes, UINT64_C(1) << 62);
+	cr_assert_eq(config.high_drops, 0);
+	cr_assert_eq(config.low_drops, 0);
+	cr_assert_eq(config.watermark_interval_ns, 10 * MS);
+	cr_assert_eq(config.watchdog_ns, 0);
+	cr_assert_null(config.cpus);
 	end_queue(queue);
 }
 
@@ -141,6 +150,11 @@ static void ignore_slow(void *context, const struct defer_drop_slow *slow)
 	(void)slow;
 }
 
+static void ignore_start(void *context)
+{
+	(void)context;
+}
+
 Test(queue, config_tells_what_was_asked_for)
 {
 	struct defer_drop_config asked = DEFER_DROP_CONFIG_INIT;
@@ -149,12 +163,11 @@ Test(queue, config_tells_what_was_asked_for)
 	char name[] = "reaper";
 
 	asked.queue_size = 2;
-	asked.max_lanes = DEFER_DROP_NO_LANES;
-	asked.worker_name = name;
+	asked.max_lanes = 0;
+	asked.name = name;
 	asked.cpus = "0-1023";
 	asked.scheduling = DEFER_DROP_SCHEDULING_BATCH;
 	asked.niceness = 3;
-	asked.at_exit = DEFER_DROP_AT_EXIT_TIMED;
 	asked.exit_timeout_ns = 5;
 	asked.at_fork = DEFER_DROP_AT_FORK_KEEP;
 	asked.stack_size_bytes = 1 << 20;
@@ -170,13 +183,14 @@ Test(queue, config_tells_what_was_asked_for)
 	asked.error = ignore_failure;
 	asked.watchdog_ns = MS;
 	asked.watchdog = ignore_slow;
+	asked.worker_start = ignore_start;
 	asked.context = &asked;
 	answers(0, defer_drop_queue_create(&queue, &asked));
 	name[0] = 'X'; /* the library has its own copy */
 	answers(0, defer_drop_queue_config(queue, &told));
-	cr_assert_str_eq(told.worker_name, "reaper");
+	cr_assert_str_eq(told.name, "reaper");
 	cr_assert_str_eq(told.cpus, "0-1023");
-	told.worker_name = asked.worker_name;
+	told.name = asked.name;
 	told.cpus = asked.cpus;
 	told.runner = 0;
 	cr_assert_arr_eq(&told, &asked, sizeof told);
@@ -185,7 +199,7 @@ Test(queue, config_tells_what_was_asked_for)
 
 Test(queue, config_fills_in_no_more_than_the_caller_knows)
 {
-	struct defer_drop_queue *queue = make_queue(WORKER, 8, 0);
+	struct defer_drop_queue *queue = make_queue(WORKER, 8, LANES);
 	struct {
 		struct defer_drop_config known;
 		unsigned char unknown[8];
@@ -193,6 +207,7 @@ Test(queue, config_fills_in_no_more_than_the_caller_knows)
 
 	later.known.size = sizeof later;
 	answers(0, defer_drop_queue_config(queue, &later.known));
+	cr_assert_eq(later.known.size, sizeof later.known, "so much was filled in");
 	cr_assert_eq(later.known.queue_size, 8);
 	cr_assert_arr_eq(later.unknown, "unknown", 8);
 	end_queue(queue);
@@ -200,10 +215,10 @@ Test(queue, config_fills_in_no_more_than_the_caller_knows)
 
 Test(queue, config_answers_einval_to_less_than_the_first_version)
 {
-	struct defer_drop_queue *queue = make_queue(WORKER, 8, 0);
+	struct defer_drop_queue *queue = make_queue(WORKER, 8, LANES);
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
 	/* The first version ended with this field. */
-	size_t first = offsetof(struct defer_drop_config, longest_nap_ns) + sizeof(uint64_t);
+	size_t first = offsetof(struct defer_drop_config, rcu_flavor) + sizeof(void *);
 
 	answers(-EINVAL, defer_drop_queue_config(queue, NULL));
 	config.size = 0;
@@ -218,9 +233,9 @@ Test(queue, config_answers_einval_to_less_than_the_first_version)
 Test(queue, a_thousand_queues_come_and_go)
 {
 	for (unsigned i = 0; i < 1000; i++) {
-		struct defer_drop_queue *queue = make_queue(CALLER, 4, 0);
+		struct defer_drop_queue *queue = make_queue(CALLER, 4, LANES);
 
-		answers(0, defer_drop_queue_push(queue, NULL, note));
+		answers(0, defer_drop_queue_push(queue, NULL, note, FOREVER));
 		/* Each of them has had a lane to spare for this thread. */
 		cr_assert_eq(stats_of(queue).lanes, 2);
 		end_queue(queue);
@@ -238,8 +253,8 @@ static void *create_and_end(void *argument)
 		struct defer_drop_queue *queue;
 
 		wrong += defer_drop_queue_create(&queue, &config) != 0;
-		wrong += defer_drop_queue_push(queue, NULL, note) != 0;
-		wrong += defer_drop_queue_shutdown(queue, 0, 0, NULL) != 0;
+		wrong += defer_drop_queue_push(queue, NULL, note, FOREVER) != 0;
+		wrong += defer_drop_queue_shutdown(queue, FOREVER) != 0;
 		wrong += defer_drop_queue_free(queue) != 0;
 	}
 	return number(wrong);

@@ -8,19 +8,11 @@
 
 #include "unit.h"
 
-#define CALLER  DEFER_DROP_RUNNER_CALLER
-#define WORKER  DEFER_DROP_RUNNER_WORKER
-#define FOREVER DEFER_DROP_FOREVER
-#define MS      UINT64_C(1000000)
-
-/* max_lanes: as built in, and none, so that all push to the shared lane. */
-__attribute__((unused)) static const uint32_t lanes_tried[] = {0, DEFER_DROP_NO_LANES};
-
 /* Fills a ring that nobody drains; it takes exactly its size. */
 static inline void fill(struct defer_drop_queue *queue, uint32_t queue_size)
 {
 	for (uint32_t i = 0; i < queue_size; i++)
-		answers(0, defer_drop_queue_push_try(queue, number(i), note));
+		answers(0, defer_drop_queue_push(queue, number(i), note, 0));
 }
 
 struct push {
@@ -34,10 +26,7 @@ static inline void *push_in_thread(void *argument)
 {
 	struct push *push = argument;
 
-	push->result = push->timeout_ns == FOREVER
-			       ? defer_drop_queue_push(push->queue, push->object, note)
-			       : defer_drop_queue_push_timed(
-					 push->queue, push->object, note, push->timeout_ns);
+	push->result = defer_drop_queue_push(push->queue, push->object, note, push->timeout_ns);
 	return NULL;
 }
 
@@ -47,7 +36,7 @@ static inline void *fill_and_push(void *argument)
 	struct push *push = argument;
 
 	for (uintptr_t i = 0; i < 4; i++)
-		push->result |= defer_drop_queue_push_try(push->queue, number(i), note);
+		push->result |= defer_drop_queue_push(push->queue, number(i), note, 0);
 	return push->result ? NULL : push_in_thread(push);
 }
 
@@ -89,11 +78,11 @@ static inline void *intrude(void *argument)
 	struct intruder *intruder = argument;
 
 	/* It takes the only lane. */
-	defer_drop_queue_push(intruder->queue, intruder, stand_if_intruder);
+	defer_drop_queue_push(intruder->queue, intruder, stand_if_intruder, FOREVER);
 	await_semaphore(&intruder->may_come);
 	while (!atomic_load(&intruder->has_stood)) {
 		usleep(100);
-		defer_drop_queue_push_try(intruder->queue, intruder, stand_if_intruder);
+		defer_drop_queue_push(intruder->queue, intruder, stand_if_intruder, 0);
 		defer_drop_queue_drain(intruder->queue, UINT64_MAX, FOREVER, NULL);
 	}
 	return NULL;
@@ -107,7 +96,7 @@ static inline void begin_intrusion(struct intruder *intruder)
 	sem_init(&intruder->may_come, 0, 0);
 	intruder->thread = spawn(intrude, intruder);
 	await(stats_of(intruder->queue).pushed_total == 1);
-	answers(0, defer_drop_queue_push(intruder->queue, intruder, let_come));
+	answers(0, defer_drop_queue_push(intruder->queue, intruder, let_come, FOREVER));
 	intruder->stopped_at = dd_ring_claim(&intruder->queue->shared.ring, 1);
 }
 
@@ -129,7 +118,7 @@ static inline void end_intrusion(struct intruder *intruder)
 /* A destructor that has another thread begin to shut its queue down: that waits for who runs it. */
 struct closer {
 	struct defer_drop_queue *queue;
-	uint32_t mode;
+	uint64_t timeout_ns;
 	pthread_t thread;
 };
 
@@ -137,7 +126,7 @@ static inline void *close_in_thread(void *argument)
 {
 	const struct closer *closer = argument;
 
-	return number((uintptr_t)-defer_drop_queue_shutdown(closer->queue, closer->mode, 0, NULL));
+	return number((uintptr_t)-shut_down_at_last(closer->queue, closer->timeout_ns));
 }
 
 static inline void begin_closing(void *object)
@@ -146,7 +135,7 @@ static inline void begin_closing(void *object)
 
 	if (pthread_create(&closer->thread, NULL, close_in_thread, closer))
 		abort();
-	await(dd_queue_state(closer->queue) == DD_CLOSING);
+	await(dd_queue_state(closer->queue) >= DD_CLOSING);
 }
 
 static inline void end_closed(struct closer *closer)
@@ -166,7 +155,7 @@ static inline void descend(void *object)
 	uintptr_t depth = (uintptr_t)object;
 
 	note(object);
-	if (depth && defer_drop_queue_push(nest, number(depth - 1), descend))
+	if (depth && defer_drop_queue_push(nest, number(depth - 1), descend, FOREVER))
 		atomic_fetch_add(&nest_errors, 1);
 }
 

@@ -123,7 +123,7 @@ static inline int push_after(struct defer_drop_queue *queue, void *object, defer
 /* For a moment in which what must not happen would. */
 static inline void linger(struct defer_drop_queue *queue)
 {
-	if (queue->config.runner == CALLER)
+	if (queue->config.values.runner == CALLER)
 		answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
 	else
 		usleep(20000);

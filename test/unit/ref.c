@@ -42,7 +42,8 @@ static int take_or_refuse(
 	return 0;
 }
 
-static const struct defer_drop_strategy fickle = {take_or_refuse, NULL};
+static const struct defer_drop_strategy fickle = {
+	DEFER_DROP_STRATEGY_VERSION, take_or_refuse, NULL};
 
 /* ---- Use ------------------------------------------------------------------------------------- */
 

@@ -70,7 +70,7 @@ Test(run, each_failure_is_told_with_its_drop)
 
 		answers(0, push_status(queue, -EIO));
 		answers(0, push_status(queue, 0));
-		answers(0, defer_drop_queue_push(queue, NULL, note));
+		answers(0, defer_drop_queue_push(queue, NULL, note, FOREVER));
 		answers(0, push_status(queue, -ENOSPC));
 		answers(0, defer_drop_queue_flush(queue, FOREVER));
 		cr_assert_eq(atomic_load(&failure_count), 2);
@@ -99,7 +99,7 @@ static int push_deaf(struct defer_drop_queue *queue, void *object)
 Test(run, an_eventfd_that_is_closed_is_a_failure_and_the_completion_is_over_all_the_same)
 {
 	for (unsigned i = 0; i < 2; i++) {
-		struct defer_drop_queue *queue = make_telling(runners[i], 0, write_down);
+		struct defer_drop_queue *queue = make_telling(runners[i], LANES, write_down);
 		int status = 99;
 
 		answers(0, push_deaf(queue, number(5)));
@@ -122,9 +122,9 @@ static void push_when_told(void *context, const struct defer_drop_failure *failu
 	(void)context;
 	(void)failure;
 	atomic_fetch_add(&failure_count, 1);
-	atomic_store(&told_results[0], defer_drop_queue_push(telling, number(100), note));
+	atomic_store(&told_results[0], defer_drop_queue_push(telling, number(100), note, FOREVER));
 	atomic_store(&told_results[1], defer_drop_queue_flush(telling, FOREVER));
-	atomic_store(&told_results[2], defer_drop_queue_shutdown(telling, 0, 0, NULL));
+	atomic_store(&told_results[2], defer_drop_queue_shutdown(telling, FOREVER));
 }
 
 static void assert_told(unsigned destroyed, unsigned nested)
@@ -164,7 +164,7 @@ Test(run, a_nested_drop_fails_like_any_other)
 {
 	for (unsigned i = 0; i < 4; i++) {
 		telling = make_telling(runners[i % 2], lanes_tried[i / 2], push_when_told);
-		answers(0, defer_drop_queue_push(telling, telling, nest_failures));
+		answers(0, defer_drop_queue_push(telling, telling, nest_failures, FOREVER));
 		answers(0, defer_drop_queue_flush(telling, FOREVER));
 		answers(0, told_results[3]);
 		cr_assert_eq(atomic_load(&failure_count), 2);
@@ -175,23 +175,22 @@ Test(run, a_nested_drop_fails_like_any_other)
 
 static void assert_left_balances(bool has_run_one)
 {
-	struct defer_drop_report report;
 	struct defer_drop_stats stats;
 
-	telling = make_telling(CALLER, 0, push_when_told);
+	telling = make_telling(CALLER, LANES, push_when_told);
 	if (has_run_one) {
-		answers(0, defer_drop_queue_push(telling, NULL, note));
+		answers(0, defer_drop_queue_push(telling, NULL, note, FOREVER));
 		answers(0, defer_drop_queue_flush(telling, FOREVER));
 	}
 	answers(0, push_deaf(telling, NULL));
 	atomic_store(&told_results[0], 99);
-	answers(0, defer_drop_queue_shutdown(telling, DEFER_DROP_SHUTDOWN_ABANDON, 0, &report));
-	answers(-ESHUTDOWN, defer_drop_completion_poll(&closed, NULL));
+	answers(0, defer_drop_queue_shutdown(telling, 0));
+	answers(-ESHUTDOWN, defer_drop_completion_wait(&closed, 0, NULL));
 	cr_assert_eq(atomic_load(&failure_count), 1);
 	stats = stats_of(telling);
-	cr_assert_eq(report.destroyed_total, has_run_one);
-	cr_assert_eq(report.left_total, 1 + !atomic_load(&told_results[0]),
-		"accepted, and neither destroyed nor left");
+	cr_assert_eq(stats.destroyed_total, has_run_one);
+	cr_assert_eq(stats.abandoned_total, 1 + !atomic_load(&told_results[0]),
+		"accepted, and neither destroyed nor abandoned");
 	cr_assert_eq(stats.backlog, 0);
 	cr_assert(is_balanced(&stats));
 	answers(0, defer_drop_queue_free(telling));
@@ -240,7 +239,7 @@ Test(run, a_failure_that_has_a_completion_to_go_to_is_not_said)
 
 Test(run, failures_are_counted_whether_anyone_is_told_or_not)
 {
-	struct defer_drop_queue *queue = make_telling(CALLER, 0, write_down);
+	struct defer_drop_queue *queue = make_telling(CALLER, LANES, write_down);
 
 	for (unsigned i = 0; i < 5; i++)
 		answers(0, push_status(queue, -EIO));
@@ -265,7 +264,7 @@ static void push_before_exit(uint32_t runner, defer_drop_error_fn error)
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 	struct gate gate;
 
-	telling = make_telling(runner, 0, error);
+	telling = make_telling(runner, LANES, error);
 	if (runner == WORKER)
 		hold_up(telling, &gate);
 	options.bytes = 10;
@@ -325,7 +324,7 @@ static void ask_after_exit(void)
 	struct defer_drop_stats stats = stats_of(telling);
 	int status = 99;
 
-	if (defer_drop_completion_poll(&nested_completion, &status) || status)
+	if (defer_drop_completion_wait(&nested_completion, 0, &status) || status)
 		_exit(8);
 	if (stats.backlog || stats.backlog_bytes || stats.destroyed_total != 3)
 		_exit(7);
@@ -336,9 +335,9 @@ static void exit_nested(uint32_t runner)
 {
 	nested_completion = (struct defer_drop_completion)DEFER_DROP_COMPLETION_INIT;
 	atexit(ask_after_exit);
-	telling = make_telling(runner, 0, NULL);
-	answers(0, defer_drop_queue_push(telling, telling, nest_an_exit));
-	answers(0, defer_drop_queue_push(telling, NULL, note));
+	telling = make_telling(runner, LANES, NULL);
+	answers(0, defer_drop_queue_push(telling, telling, nest_an_exit, FOREVER));
+	answers(0, defer_drop_queue_push(telling, NULL, note, FOREVER));
 	defer_drop_queue_flush(telling, FOREVER);
 	for (;;)
 		pause(); /* until the worker has ended the process */

@@ -155,10 +155,10 @@ Test(strategy, after_shutdown_the_worker_leaves_the_object_to_the_caller)
 
 Test(strategy, a_queue_of_ones_own_has_a_worker_of_its_own)
 {
-	struct defer_drop_queue *queue = make_queue(WORKER, 8, 0);
+	struct defer_drop_queue *queue = make_queue(WORKER, 8, LANES);
 	struct defer_drop_strategy_queue by;
 
-	defer_drop_strategy_queue_init(&by, queue, FOREVER);
+	answers(0, defer_drop_strategy_queue_init(&by, queue, FOREVER));
 	answers(0, defer_drop_by(&by.strategy, number(0), note));
 	answers(0, defer_drop_by(&by.strategy, NULL, note_thread));
 	answers(0, defer_drop_queue_flush(queue, LONG_NS));
@@ -169,20 +169,19 @@ Test(strategy, a_queue_of_ones_own_has_a_worker_of_its_own)
 
 Test(strategy, a_queue_that_the_caller_drains_keeps_one_all_or_what_a_budget_leaves)
 {
-	struct defer_drop_queue *queue = make_queue(CALLER, 8, 0);
+	struct defer_drop_queue *queue = make_queue(CALLER, 8, LANES);
 	struct defer_drop_strategy_queue by;
-	struct defer_drop_drained drained;
 
-	defer_drop_strategy_queue_init(&by, queue, 0);
+	answers(0, defer_drop_strategy_queue_init(&by, queue, 0));
 	for (uintptr_t i = 0; i < 8; i++)
 		answers(0, defer_drop_by(&by.strategy, number(i), note));
 	cr_assert_eq(atomic_load(&seen_count), 0);
-	answers(-ETIMEDOUT, defer_drop_by(&by.strategy, NULL, forbidden));
-	answers(0, defer_drop_queue_drain(queue, 1, FOREVER, &drained));
+	answers(-EAGAIN, defer_drop_by(&by.strategy, NULL, forbidden));
+	answers(0, defer_drop_queue_drain(queue, 1, FOREVER, NULL));
 	assert_seen(0, 1);
-	cr_assert_eq(drained.remaining, 7);
-	answers(0, defer_drop_queue_drain(queue, UINT64_MAX, 0, &drained));
-	cr_assert_eq(drained.remaining, 7);
+	cr_assert_eq(defer_drop_queue_backlog(queue), 7);
+	answers(0, defer_drop_queue_drain(queue, UINT64_MAX, 0, NULL));
+	cr_assert_eq(defer_drop_queue_backlog(queue), 7);
 	answers(0, defer_drop_queue_flush(queue, FOREVER));
 	assert_seen(0, 8);
 	answers(0, defer_drop_by(&by.strategy, NULL, note_thread));
@@ -198,7 +197,7 @@ Test(strategy, the_end_of_a_queue_destroys_what_is_pending)
 		struct defer_drop_strategy_queue by;
 
 		atomic_store(&seen_count, 0);
-		defer_drop_strategy_queue_init(&by, make_queue(runner, 8, 0), 0);
+		answers(0, defer_drop_strategy_queue_init(&by, make_queue(runner, 8, LANES), 0));
 		for (uintptr_t i = 0; i < 5; i++)
 			answers(0, defer_drop_by(&by.strategy, number(i), note));
 		defer_drop_queue_end(by.queue);
@@ -215,7 +214,7 @@ Test(strategy, waiting_for_a_worker_is_waiting_for_what_this_thread_dropped)
 
 	answers(0, by->wait(by, 0));
 	hold_up(defer_drop_queue_default(), &gate);
-	answers(-ETIMEDOUT, by->wait(by, 0));
+	answers(-EAGAIN, by->wait(by, 0));
 	answers(-ETIMEDOUT, by->wait(by, MS));
 	answers(-EOVERFLOW, by->wait(by, FOREVER - 1));
 	let_go(&gate);
@@ -228,9 +227,9 @@ Test(strategy, waiting_for_a_queue_that_the_caller_drains_drains_it)
 {
 	struct defer_drop_strategy_queue by;
 
-	defer_drop_strategy_queue_init(&by, make_queue(CALLER, 8, 0), 0);
+	answers(0, defer_drop_strategy_queue_init(&by, make_queue(CALLER, 8, LANES), 0));
 	answers(0, defer_drop_by(&by.strategy, number(0), note));
-	answers(-ETIMEDOUT, by.strategy.wait(&by.strategy, 0));
+	answers(-EAGAIN, by.strategy.wait(&by.strategy, 0));
 	cr_assert_eq(atomic_load(&seen_count), 0);
 	answers(0, by.strategy.wait(&by.strategy, LONG_NS));
 	assert_seen(0, 1);
@@ -250,7 +249,7 @@ Test(strategy, a_destructor_that_waits_for_its_own_queue_is_told)
 {
 	struct defer_drop_strategy_queue by;
 
-	defer_drop_strategy_queue_init(&by, make_queue(WORKER, 8, 0), 0);
+	answers(0, defer_drop_strategy_queue_init(&by, make_queue(WORKER, 8, LANES), 0));
 	answers(0, defer_drop_by(&by.strategy, &by, wait_for_self));
 	answers(0, defer_drop_queue_flush(by.queue, LONG_NS));
 	answers(-EDEADLK, wait_result);
@@ -289,7 +288,7 @@ Test(strategy, an_executor_gets_object_and_destructor)
 	struct executor executor = {.count = 0};
 	struct defer_drop_strategy_executor by;
 
-	defer_drop_strategy_executor_init(&by, submit, &executor);
+	answers(0, defer_drop_strategy_executor_init(&by, submit, &executor));
 	answers(0, defer_drop_by(&by.strategy, number(0), note));
 	answers(0, defer_drop_by(&by.strategy, number(1), note));
 	cr_assert_eq(atomic_load(&seen_count), 0);
@@ -302,7 +301,7 @@ Test(strategy, an_executor_that_is_full_leaves_the_object_to_the_caller)
 	struct executor executor = {.count = 0};
 	struct defer_drop_strategy_executor by;
 
-	defer_drop_strategy_executor_init(&by, submit, &executor);
+	answers(0, defer_drop_strategy_executor_init(&by, submit, &executor));
 	answers(0, defer_drop_by(&by.strategy, number(0), note));
 	answers(0, defer_drop_by(&by.strategy, number(1), note));
 	answers(-EAGAIN, defer_drop_by(&by.strategy, NULL, forbidden));
@@ -331,7 +330,8 @@ Test(strategy, trace_reports_and_passes_on)
 {
 	struct defer_drop_strategy_trace by;
 
-	defer_drop_strategy_trace_init(&by, &defer_drop_strategy_in_place, trace, &traced_count);
+	answers(0, defer_drop_strategy_trace_init(
+			   &by, &defer_drop_strategy_in_place, trace, &traced_count));
 	answers(0, defer_drop_by(&by.strategy, number(0), note));
 	assert_seen(0, 1);
 	cr_assert_eq(traced_count, 1);
@@ -339,7 +339,7 @@ Test(strategy, trace_reports_and_passes_on)
 	cr_assert_eq(traced_destroy, note);
 	answers(0, by.strategy.wait(&by.strategy, 0));
 
-	defer_drop_strategy_trace_init(&by, NULL, trace, &traced_count);
+	answers(0, defer_drop_strategy_trace_init(&by, NULL, trace, &traced_count));
 	answers(0, defer_drop_by(&by.strategy, number(1), note));
 	answers(0, by.strategy.wait(&by.strategy, LONG_NS));
 	assert_seen(0, 2);
@@ -350,8 +350,8 @@ Test(strategy, a_trace_answers_what_the_inner_strategy_answers)
 	struct defer_drop_strategy_trace inner;
 	struct defer_drop_strategy_trace outer;
 
-	defer_drop_strategy_trace_init(&inner, NULL, trace, &traced_count);
-	defer_drop_strategy_trace_init(&outer, &inner.strategy, trace, &traced_count);
+	answers(0, defer_drop_strategy_trace_init(&inner, NULL, trace, &traced_count));
+	answers(0, defer_drop_strategy_trace_init(&outer, &inner.strategy, trace, &traced_count));
 	answers(0, defer_drop_shutdown());
 	answers(-ESHUTDOWN, defer_drop_by(&outer.strategy, NULL, forbidden));
 	cr_assert_eq(traced_count, 2);
@@ -374,8 +374,8 @@ static char *print_trace(void *object, defer_drop_fn destroy)
 	FILE *stream = open_memstream(&text, &size);
 
 	cr_assert_not_null(stream);
-	defer_drop_strategy_trace_init(
-		&by, &defer_drop_strategy_leak, defer_drop_trace_print, stream);
+	answers(0, defer_drop_strategy_trace_init(
+			   &by, &defer_drop_strategy_leak, defer_drop_trace_print, stream));
 	answers(0, defer_drop_by(&by.strategy, object, destroy));
 	fclose(stream);
 	return text;
@@ -418,7 +418,7 @@ static int count_and_destroy(
 Test(strategy, anyone_can_write_one)
 {
 	unsigned count = 0;
-	const struct counting by = {{count_and_destroy, NULL}, &count};
+	const struct counting by = {{DEFER_DROP_STRATEGY_VERSION, count_and_destroy, NULL}, &count};
 
 	answers(0, defer_drop_by(&by.strategy, number(0), note));
 	answers(0, defer_drop_by(&by.strategy, number(1), note));

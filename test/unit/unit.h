@@ -14,6 +14,7 @@
 #endif
 #include <criterion/criterion.h>
 #include <defer_drop.h>
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -31,6 +32,18 @@
 
 /* Longer than any test may take: what ends by this deadline has failed. */
 #define LONG_NS (UINT64_C(120) * 1000000000)
+
+#define CALLER  DEFER_DROP_RUNNER_CALLER
+#define DRAINER DEFER_DROP_RUNNER_DRAINER
+#define WORKER  DEFER_DROP_RUNNER_WORKER
+#define FOREVER DEFER_DROP_FOREVER
+#define MS      UINT64_C(1000000)
+
+/* max_lanes as built in, and more than any test has threads that push. */
+#define LANES DD_MAX_LANES_BUILT_IN
+
+/* max_lanes: as built in, and none, so that all push to the shared lane. */
+__attribute__((unused)) static const uint32_t lanes_tried[] = {LANES, 0};
 
 /* The call answers exactly this. */
 #define answers(want, call)                                                                   \
@@ -148,7 +161,7 @@ static inline void await_held(struct gate *gate)
 static inline void hold_up(struct defer_drop_queue *queue, struct gate *gate)
 {
 	gate_init(gate);
-	answers(0, defer_drop_queue_push(queue, gate, pass_gate));
+	answers(0, defer_drop_queue_push(queue, gate, pass_gate, FOREVER));
 	await_held(gate);
 }
 
@@ -174,10 +187,36 @@ static inline struct defer_drop_queue *make_queue(
 	return queue;
 }
 
+static inline int push_ticket(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy,
+	uint64_t timeout_ns, struct defer_drop_ticket *ticket)
+{
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+
+	options.ticket = ticket;
+	return defer_drop_queue_push_with(queue, object, destroy, timeout_ns, &options);
+}
+
 static inline void end_queue(struct defer_drop_queue *queue)
 {
-	answers(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_DRAIN, 0, NULL));
+	answers(0, defer_drop_queue_shutdown(queue, FOREVER));
 	answers(0, defer_drop_queue_free(queue));
+}
+
+/*
+ * Shuts a queue down. A destructor that was let go a moment ago may take longer to return than the
+ * library waits for it: then the queue was given up, and is waited for here.
+ */
+static inline int shut_down_at_last(struct defer_drop_queue *queue, uint64_t timeout_ns)
+{
+	int result = defer_drop_queue_shutdown(queue, timeout_ns);
+
+	return result == -ECANCELED ? defer_drop_queue_shutdown(queue, FOREVER) : result;
+}
+
+/* What a wait answers for an abandoned drop; given up: if the above had to wait. */
+static inline bool is_abandoned(int result)
+{
+	return result == -ESHUTDOWN || result == -ECANCELED;
 }
 
 static inline struct defer_drop_stats stats_of(struct defer_drop_queue *queue)
@@ -230,6 +269,21 @@ static inline void *join_thread(pthread_t thread)
 
 	cr_assert_eq(pthread_join(thread, &result), 0);
 	return result;
+}
+
+/* Of this process. */
+static inline unsigned count_threads(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	struct dirent *task;
+	unsigned count = 0;
+
+	if (!tasks)
+		abort();
+	while ((task = readdir(tasks)))
+		count += task->d_name[0] != '.';
+	closedir(tasks);
+	return count;
 }
 
 /* Zeroed memory that children share. */

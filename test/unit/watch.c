@@ -92,7 +92,7 @@ Test(watch, is_told_of_high_and_of_low_once_each)
 	queue = make(&config);
 	hold_up(queue, &gate);
 	for (unsigned i = 0; i < 20; i++)
-		answers(0, defer_drop_queue_push(queue, NULL, pass_slowly));
+		answers(0, defer_drop_queue_push(queue, NULL, pass_slowly, FOREVER));
 	let_go(&gate);
 	await(atomic_load(&level_count) == 2);
 	await(is_asleep(queue));
@@ -147,9 +147,9 @@ Test(watch, low_means_below_both_low_marks)
 	queue = make(&config);
 	answers(0, push_bytes(queue, 1500, pass_slowly));
 	for (unsigned i = 0; i < 5; i++)
-		answers(0, defer_drop_queue_push(queue, NULL, pass_slowly));
+		answers(0, defer_drop_queue_push(queue, NULL, pass_slowly, FOREVER));
 	answers(0, push_bytes(queue, 1001, pass_slowly));
-	answers(0, defer_drop_queue_push(queue, NULL, pass_slowly));
+	answers(0, defer_drop_queue_push(queue, NULL, pass_slowly, FOREVER));
 	answers(0, defer_drop_queue_drain(queue, 2, FOREVER, NULL));
 	cr_assert_eq(atomic_load(&level_count), 1);
 	usleep(100);
@@ -172,7 +172,7 @@ Test(watch, is_told_no_more_often_than_the_interval_says)
 	queue = make(&config);
 	while (atomic_load(&level_count) < 6) {
 		for (unsigned i = 0; i < 8; i++)
-			answers(0, defer_drop_queue_push(queue, NULL, pass_slowly));
+			answers(0, defer_drop_queue_push(queue, NULL, pass_slowly, FOREVER));
 		answers(0, defer_drop_queue_flush(queue, FOREVER));
 	}
 	for (unsigned i = 1; i < 6; i++)
@@ -190,7 +190,7 @@ Test(watch, is_told_of_low_before_the_worker_sleeps_whatever_the_interval_says)
 	queue = make(&config);
 	hold_up(queue, &gate);
 	for (unsigned i = 0; i < 8; i++)
-		answers(0, defer_drop_queue_push(queue, NULL, pass_slowly));
+		answers(0, defer_drop_queue_push(queue, NULL, pass_slowly, FOREVER));
 	let_go(&gate);
 	await(is_asleep(queue));
 	assert_alternates(false);
@@ -209,7 +209,7 @@ Test(watch, who_drains_all_is_told_of_low)
 		config.watermark_interval_ns = intervals_ns[i];
 		queue = make(&config);
 		for (unsigned j = 0; j < 10; j++)
-			answers(0, defer_drop_queue_push(queue, NULL, note));
+			answers(0, defer_drop_queue_push(queue, NULL, note, FOREVER));
 		drain_all(queue);
 		cr_assert_eq(
 			atomic_load(&level_count), 2, "told %u times", atomic_load(&level_count));
@@ -232,18 +232,18 @@ static void push_from_watermark(void *context, const struct defer_drop_level *le
 	options.completion = &completion;
 	options.bytes = 1 << 20;
 	write_down(context, level);
-	results[0] = defer_drop_queue_push(watched, NULL, forbidden);
-	results[1] = defer_drop_queue_push_try(watched, NULL, forbidden);
+	results[0] = defer_drop_queue_push(watched, NULL, forbidden, FOREVER);
+	results[1] = defer_drop_queue_push(watched, NULL, forbidden, 0);
 	results[2] = defer_drop_queue_push_with(watched, NULL, forbidden, FOREVER, &options);
 	results[3] = defer_drop_queue_flush(watched, FOREVER);
 	results[4] = defer_drop_queue_wait_backlog(watched, 0, 0, FOREVER);
-	results[5] = defer_drop_queue_shutdown(watched, DEFER_DROP_SHUTDOWN_ABANDON, 0, NULL);
-	results[6] = defer_drop_queue_push(other, NULL, note);
+	results[5] = defer_drop_queue_shutdown(watched, 0);
+	results[6] = defer_drop_queue_push(other, NULL, note, FOREVER);
 }
 
 static void nest_one(void *object)
 {
-	results[7] = defer_drop_queue_push(watched, object, note);
+	results[7] = defer_drop_queue_push(watched, object, note, FOREVER);
 	usleep(100);
 }
 
@@ -256,11 +256,11 @@ Test(watch, what_would_push_to_the_queue_answers_edeadlk)
 		atomic_store(&seen_count, 0);
 		config.watermark = push_from_watermark;
 		watched = make(&config);
-		other = make_queue(WORKER, 16, 0);
+		other = make_queue(WORKER, 16, LANES);
 		if (runners[i] == WORKER)
 			hold_up(watched, &gate);
 		for (unsigned j = 0; j < 10; j++)
-			answers(0, defer_drop_queue_push(watched, NULL, nest_one));
+			answers(0, defer_drop_queue_push(watched, NULL, nest_one, FOREVER));
 		if (runners[i] == WORKER)
 			let_go(&gate);
 		answers(0, defer_drop_queue_flush(watched, FOREVER));
@@ -269,7 +269,7 @@ Test(watch, what_would_push_to_the_queue_answers_edeadlk)
 			answers(-EDEADLK, results[j]);
 		answers(0, results[6]);
 		answers(0, results[7]);
-		answers(-EINVAL, defer_drop_completion_poll(&completion, NULL));
+		answers(-EINVAL, defer_drop_completion_wait(&completion, 0, NULL));
 		cr_assert_eq(stats_of(watched).backlog_bytes, 0);
 		cr_assert_eq(stats_of(watched).nested_total, 10);
 		end_queue(watched);
@@ -290,7 +290,7 @@ static void exit_from_watermark(void *context, const struct defer_drop_level *le
 static void nest_counted(void *object)
 {
 	usleep(100);
-	if (defer_drop_queue_push(watched, object, count_up))
+	if (defer_drop_queue_push(watched, object, count_up, FOREVER))
 		_exit(3);
 }
 
@@ -304,7 +304,7 @@ static void end_by_watermark(uint32_t runner)
 	if (runner == WORKER)
 		hold_up(watched, &gate);
 	for (unsigned i = 0; i < 10; i++)
-		answers(0, defer_drop_queue_push(watched, destroyed, nest_counted));
+		answers(0, defer_drop_queue_push(watched, destroyed, nest_counted, FOREVER));
 	if (runner == WORKER) {
 		let_go(&gate);
 		pause();
@@ -337,7 +337,7 @@ Test(watch, may_end_the_process_and_the_rest_is_drained)
 Test(watch, a_wait_for_what_is_so_returns_at_once)
 {
 	for (unsigned i = 0; i < 2; i++) {
-		struct defer_drop_queue *queue = make_queue(runners[i], 16, 0);
+		struct defer_drop_queue *queue = make_queue(runners[i], 16, LANES);
 
 		answers(0, defer_drop_queue_wait_backlog(queue, 0, 0, 0));
 		answers(0, defer_drop_queue_wait_backlog(queue, 0, 0, FOREVER));
@@ -348,11 +348,11 @@ Test(watch, a_wait_for_what_is_so_returns_at_once)
 
 Test(watch, a_caller_who_waits_drains_as_far_as_needed)
 {
-	struct defer_drop_queue *queue = make_queue(CALLER, 32, 0);
+	struct defer_drop_queue *queue = make_queue(CALLER, 32, LANES);
 
 	for (uintptr_t i = 0; i < 10; i++)
 		answers(0, push_bytes(queue, 100, note));
-	answers(-ETIMEDOUT, defer_drop_queue_wait_backlog(queue, 9, UINT64_MAX, 0));
+	answers(-EAGAIN, defer_drop_queue_wait_backlog(queue, 9, UINT64_MAX, 0));
 	cr_assert_eq(atomic_load(&seen_count), 0);
 	answers(0, defer_drop_queue_wait_backlog(queue, 7, UINT64_MAX, FOREVER));
 	cr_assert_eq(atomic_load(&seen_count), 3);
@@ -388,7 +388,7 @@ static bool has_watcher(struct defer_drop_queue *queue, unsigned count)
 
 Test(watch, each_who_waits_is_woken_when_it_is_enough)
 {
-	struct defer_drop_queue *queue = make_queue(WORKER, 32, 0);
+	struct defer_drop_queue *queue = make_queue(WORKER, 32, LANES);
 	struct wait waits[] = {
 		{queue, 2, UINT64_MAX, 1}, {queue, 0, UINT64_MAX, 1}, {queue, UINT64_MAX, 100, 1}};
 	pthread_t threads[3];
@@ -398,8 +398,8 @@ Test(watch, each_who_waits_is_woken_when_it_is_enough)
 	for (unsigned i = 0; i < 5; i++)
 		answers(0, push_bytes(queue, 100, note));
 	gate_init(&gates[1]);
-	answers(0, defer_drop_queue_push(queue, &gates[1], pass_gate));
-	answers(0, defer_drop_queue_push(queue, NULL, note));
+	answers(0, defer_drop_queue_push(queue, &gates[1], pass_gate, FOREVER));
+	answers(0, defer_drop_queue_push(queue, NULL, note, FOREVER));
 	for (unsigned i = 0; i < 3; i++)
 		threads[i] = spawn(wait_in_thread, &waits[i]);
 	await(has_watcher(queue, 3));
@@ -426,7 +426,7 @@ Test(watch, who_waits_is_woken_by_a_worker_that_sleeps)
 	config.watermark = NULL;
 	queue = make(&config);
 	for (unsigned i = 0; i < 50; i++) {
-		answers(0, defer_drop_queue_push(queue, NULL, note));
+		answers(0, defer_drop_queue_push(queue, NULL, note, FOREVER));
 		answers(0, defer_drop_queue_wait_backlog(queue, 0, 0, FOREVER));
 		if (i % 10 == 0)
 			await(is_asleep(queue));
@@ -436,7 +436,7 @@ Test(watch, who_waits_is_woken_by_a_worker_that_sleeps)
 
 Test(watch, a_shutdown_sends_away_who_waits)
 {
-	struct defer_drop_queue *queue = make_queue(WORKER, 16, 0);
+	struct defer_drop_queue *queue = make_queue(WORKER, 16, LANES);
 	struct wait wait = {queue, 0, 0, 1};
 	pthread_t thread;
 	struct gate gate;
@@ -446,9 +446,9 @@ Test(watch, a_shutdown_sends_away_who_waits)
 	thread = spawn(wait_in_thread, &wait);
 	await(has_watcher(queue, 1));
 	let_go(&gate);
-	answers(0, defer_drop_queue_shutdown(queue, DEFER_DROP_SHUTDOWN_ABANDON, 0, NULL));
+	answers(0, shut_down_at_last(queue, 0));
 	join_thread(thread);
-	cr_assert(atomic_load(&wait.result) == 0 || atomic_load(&wait.result) == -ESHUTDOWN);
+	cr_assert(atomic_load(&wait.result) == 0 || is_abandoned(atomic_load(&wait.result)));
 	answers(-ESHUTDOWN, defer_drop_queue_wait_backlog(queue, 0, 0, FOREVER));
 	answers(-ESHUTDOWN, defer_drop_queue_wait_backlog(queue, UINT64_MAX, UINT64_MAX, 0));
 	answers(0, defer_drop_queue_free(queue));
@@ -464,11 +464,11 @@ Test(watch, a_wait_refuses_what_it_cannot_do)
 {
 	answers(-EINVAL, defer_drop_queue_wait_backlog(NULL, 0, 0, FOREVER));
 	for (unsigned i = 0; i < 2; i++) {
-		struct defer_drop_queue *queue = make_queue(runners[i], 16, 0);
+		struct defer_drop_queue *queue = make_queue(runners[i], 16, LANES);
 
 		answers(-EOVERFLOW,
 			defer_drop_queue_wait_backlog(queue, 0, 0, DEFER_DROP_TIMEOUT_MAX + 1));
-		answers(0, defer_drop_queue_push(queue, queue, wait_in_destructor));
+		answers(0, defer_drop_queue_push(queue, queue, wait_in_destructor, FOREVER));
 		answers(0, defer_drop_queue_flush(queue, FOREVER));
 		answers(-EDEADLK, results[0]);
 		answers(-EDEADLK, results[1]);
@@ -487,7 +487,7 @@ static void *wait_for_a_while(void *argument)
 
 Test(watch, who_gives_up_leaves_those_who_came_later_waiting)
 {
-	struct defer_drop_queue *queue = make_queue(WORKER, 16, 0);
+	struct defer_drop_queue *queue = make_queue(WORKER, 16, LANES);
 	struct wait waits[] = {{queue, 0, 0, 1}, {queue, 0, 0, 1}, {queue, 0, 0, 1}};
 	pthread_t threads[3];
 	struct gate gate;
@@ -553,16 +553,16 @@ Test(watch, a_wait_that_drains_keeps_to_its_time_while_another_thread_drains)
 
 Test(watch, a_wait_that_drains_ends_where_another_thread_shuts_down)
 {
-	const uint32_t modes[] = {DEFER_DROP_SHUTDOWN_DRAIN, DEFER_DROP_SHUTDOWN_ABANDON};
+	const uint64_t timeouts_ns[] = {FOREVER, 0};
 
 	for (unsigned i = 0; i < 2; i++) {
-		struct closer closer = {make_queue(CALLER, 16, 0), modes[i], 0};
+		struct closer closer = {make_queue(CALLER, 16, LANES), timeouts_ns[i], 0};
 
 		atomic_store(&seen_count, 0);
-		answers(0, defer_drop_queue_push(closer.queue, &closer, begin_closing));
-		answers(0, defer_drop_queue_push(closer.queue, number(0), note));
-		answers(-ESHUTDOWN,
-			defer_drop_queue_wait_backlog(closer.queue, 0, UINT64_MAX, FOREVER));
+		answers(0, defer_drop_queue_push(closer.queue, &closer, begin_closing, FOREVER));
+		answers(0, defer_drop_queue_push(closer.queue, number(0), note, FOREVER));
+		/* Whether destroyed or abandoned by the shutdown, nothing is pending then. */
+		answers(0, defer_drop_queue_wait_backlog(closer.queue, 0, UINT64_MAX, FOREVER));
 		end_closed(&closer);
 		assert_seen(0, !i);
 	}

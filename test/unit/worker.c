@@ -2,14 +2,12 @@
  *
  * The worker: what thread it is, in which order it runs drops, when it sleeps.
  */
-#include "unit.h"
+#include "queues.h"
 
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-
-#define FOREVER DEFER_DROP_FOREVER
 
 TestSuite(worker, .timeout = 60);
 
@@ -46,7 +44,7 @@ static struct sight look_at(const struct defer_drop_config *config)
 	struct sight sight;
 
 	answers(0, defer_drop_queue_create(&queue, config));
-	answers(0, defer_drop_queue_push(queue, &sight, look));
+	answers(0, defer_drop_queue_push(queue, &sight, look, FOREVER));
 	end_queue(queue);
 	return sight;
 }
@@ -78,7 +76,7 @@ Test(worker, has_the_name_the_cpus_the_niceness_and_the_stack_it_was_given)
 	while (!CPU_ISSET(cpu, &own))
 		cpu++;
 	snprintf(list, sizeof list, "%u", cpu);
-	config.worker_name = "fifteen bytes !";
+	config.name = "fifteen bytes !";
 	config.cpus = list;
 	config.niceness = 7;
 	config.stack_size_bytes = 3 << 20;
@@ -118,9 +116,6 @@ Test(worker, lives_on_the_smallest_stack)
 
 /* ---- Order ----------------------------------------------------------------------------------- */
 
-static struct defer_drop_queue *nest;
-static atomic_int nest_errors;
-
 /* Makes two more, each with one digit more, down to three digits. */
 static void branch(void *object)
 {
@@ -128,7 +123,7 @@ static void branch(void *object)
 
 	note(object);
 	for (uintptr_t digit = 1; at < 100 && digit <= 2; digit++)
-		if (defer_drop_queue_push(nest, number(10 * at + digit), branch))
+		if (defer_drop_queue_push(nest, number(10 * at + digit), branch, FOREVER))
 			atomic_fetch_add(&nest_errors, 1);
 }
 
@@ -136,10 +131,10 @@ static void assert_nested_order(uint32_t runner)
 {
 	const uintptr_t want[] = {1, 11, 12, 111, 112, 121, 122, 2, 21, 22, 211, 212, 221, 222};
 
-	nest = make_queue(runner, 16, 0);
+	nest = make_queue(runner, 16, LANES);
 	atomic_store(&seen_count, 0);
-	answers(0, defer_drop_queue_push(nest, number(1), branch));
-	answers(0, defer_drop_queue_push(nest, number(2), branch));
+	answers(0, defer_drop_queue_push(nest, number(1), branch, FOREVER));
+	answers(0, defer_drop_queue_push(nest, number(2), branch, FOREVER));
 	answers(0, defer_drop_queue_flush(nest, FOREVER));
 	cr_assert_eq(atomic_load(&nest_errors), 0);
 	cr_assert_eq(atomic_load(&seen_count), 14);
@@ -158,7 +153,7 @@ static void chain(void *object)
 {
 	uintptr_t left = (uintptr_t)object;
 
-	if (left && defer_drop_queue_push(nest, number(left - 1), chain))
+	if (left && defer_drop_queue_push(nest, number(left - 1), chain, FOREVER))
 		atomic_fetch_add(&nest_errors, 1);
 	count_up(&seen_count);
 }
@@ -169,7 +164,7 @@ Test(worker, does_not_recurse_however_deep_drops_are_nested)
 
 	config.stack_size_bytes = 1 << 18;
 	answers(0, defer_drop_queue_create(&nest, &config));
-	answers(0, defer_drop_queue_push(nest, number(300000), chain));
+	answers(0, defer_drop_queue_push(nest, number(300000), chain, FOREVER));
 	answers(0, defer_drop_queue_flush(nest, FOREVER));
 	cr_assert_eq(atomic_load(&nest_errors), 0);
 	cr_assert_eq(atomic_load(&seen_count), 300001);
@@ -178,18 +173,18 @@ Test(worker, does_not_recurse_however_deep_drops_are_nested)
 
 static void *push_last(void *argument)
 {
-	return number((uintptr_t)-defer_drop_queue_push(argument, number(99999), note));
+	return number((uintptr_t)-defer_drop_queue_push(argument, number(99999), note, FOREVER));
 }
 
 Test(worker, lets_no_lane_starve_another)
 {
-	struct defer_drop_queue *queue = make_queue(DEFER_DROP_RUNNER_WORKER, 16384, 0);
+	struct defer_drop_queue *queue = make_queue(DEFER_DROP_RUNNER_WORKER, 16384, LANES);
 	unsigned place = 0;
 	struct gate gate;
 
 	hold_up(queue, &gate);
 	for (uintptr_t i = 0; i < 12000; i++)
-		answers(0, defer_drop_queue_push(queue, number(i), note));
+		answers(0, defer_drop_queue_push(queue, number(i), note, FOREVER));
 	cr_assert_null(join_thread(spawn(push_last, queue)));
 	let_go(&gate);
 	answers(0, defer_drop_queue_flush(queue, FOREVER));
@@ -221,7 +216,7 @@ Test(worker, sleeps_after_a_quiet_spell_and_each_push_wakes_it)
 
 		await(is_asleep(queue));
 		wakes = stats_of(queue).wakes_total;
-		answers(0, defer_drop_queue_push(queue, number(i), note));
+		answers(0, defer_drop_queue_push(queue, number(i), note, FOREVER));
 		/* No flush: it must come by itself. */
 		await(atomic_load(&seen_count) == i + 1);
 		await(stats_of(queue).wakes_total > wakes);
@@ -237,11 +232,13 @@ Test(worker, sleeps_after_a_quiet_spell_and_each_push_wakes_it)
 
 Test(worker, is_woken_from_its_sleep_by_a_shutdown)
 {
-	for (unsigned mode = 0; mode < 3; mode++) {
+	const uint64_t timeouts_ns[] = {FOREVER, LONG_NS, 0};
+
+	for (unsigned i = 0; i < 3; i++) {
 		struct defer_drop_queue *queue = make_restless(1000000);
 
 		await(is_asleep(queue));
-		answers(0, defer_drop_queue_shutdown(queue, mode, 0, NULL));
+		answers(0, defer_drop_queue_shutdown(queue, timeouts_ns[i]));
 		answers(0, defer_drop_queue_free(queue));
 	}
 }
@@ -253,7 +250,7 @@ Test(worker, only_naps_where_it_never_is_to_sleep)
 	await(stats_of(queue).naps_total > 20);
 	cr_assert_eq(stats_of(queue).deep_sleeps_total, 0);
 	cr_assert_not(atomic_load(&queue->park.attention) & DD_ASLEEP);
-	answers(0, defer_drop_queue_push(queue, number(0), note));
+	answers(0, defer_drop_queue_push(queue, number(0), note, FOREVER));
 	await(atomic_load(&seen_count) == 1);
 	end_queue(queue);
 }
@@ -265,8 +262,242 @@ Test(worker, finds_by_itself_what_is_pushed_while_it_naps)
 	for (uintptr_t i = 0; i < 200; i++) {
 		while (!dd_bell_is_napping(&queue->park.bell))
 			sched_yield();
-		answers(0, defer_drop_queue_push(queue, number(i), note));
+		answers(0, defer_drop_queue_push(queue, number(i), note, FOREVER));
 		await(atomic_load(&seen_count) == i + 1);
 	}
 	end_queue(queue);
+}
+
+/* ---- The hook -------------------------------------------------------------------------------- */
+
+/* What the hook saw, and answers that it got. */
+struct hook {
+	struct defer_drop_queue *queue;
+	struct defer_drop_queue *other;
+	struct gate gate;
+	atomic_uint calls;
+	unsigned destroyed_before;
+	pthread_t thread;
+	char name[32];
+	sigset_t blocked;
+	int results[9];
+};
+
+static struct hook hook;
+
+static void write_down(void *context)
+{
+	struct hook *told = context;
+
+	told->destroyed_before = atomic_load(&seen_count);
+	told->thread = pthread_self();
+	pthread_getname_np(pthread_self(), told->name, sizeof told->name);
+	pthread_sigmask(SIG_SETMASK, NULL, &told->blocked);
+	atomic_fetch_add(&told->calls, 1);
+}
+
+static struct defer_drop_queue *make_hooked(defer_drop_worker_fn worker_start)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+
+	memset(&hook, 0, sizeof hook);
+	gate_init(&hook.gate);
+	config.name = "hooked";
+	config.worker_start = worker_start;
+	config.context = &hook;
+	answers(0, defer_drop_queue_create(&hook.queue, &config));
+	return hook.queue;
+}
+
+Test(worker, calls_the_hook_once_when_it_starts_before_it_destroys)
+{
+	struct sight sight;
+	struct defer_drop_queue *queue = make_hooked(write_down);
+
+	for (uintptr_t i = 0; i < 100; i++)
+		answers(0, defer_drop_queue_push(queue, number(i), note, FOREVER));
+	answers(0, defer_drop_queue_push(queue, &sight, look, FOREVER));
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	cr_assert_eq(atomic_load(&hook.calls), 1);
+	cr_assert_eq(hook.destroyed_before, 0);
+	cr_assert(pthread_equal(hook.thread, sight.thread));
+	cr_assert_str_eq(hook.name, "hooked");
+	cr_assert(sigismember(&hook.blocked, SIGUSR1));
+	end_queue(queue);
+	cr_assert_eq(atomic_load(&hook.calls), 1);
+}
+
+static void hold_hook(void *context)
+{
+	write_down(context);
+	pass_gate(&hook.gate);
+}
+
+Test(worker, destroys_nothing_before_the_hook_returns_and_create_does_not_wait_for_it)
+{
+	struct defer_drop_queue *queue = make_hooked(hold_hook);
+
+	await_held(&hook.gate);
+	answers(0, defer_drop_queue_push(queue, number(0), note, FOREVER));
+	answers(-ETIMEDOUT, defer_drop_queue_flush(queue, 5 * MS));
+	assert_seen(0, 0);
+	let_go(&hook.gate);
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	assert_seen(0, 1);
+	end_queue(queue);
+}
+
+static void make_its_own(void *context)
+{
+	struct hook *told = context;
+	sigset_t one;
+
+	sigemptyset(&one);
+	sigaddset(&one, SIGUSR2);
+	pthread_sigmask(SIG_UNBLOCK, &one, NULL);
+	pthread_setname_np(pthread_self(), "made my own");
+	atomic_fetch_add(&told->calls, 1);
+}
+
+Test(worker, stays_as_the_hook_made_it)
+{
+	struct sight sight;
+	struct defer_drop_queue *queue = make_hooked(make_its_own);
+
+	answers(0, defer_drop_queue_push(queue, &sight, look, FOREVER));
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	cr_assert_str_eq(sight.name, "made my own");
+	cr_assert_not(sigismember(&sight.blocked, SIGUSR2));
+	cr_assert(sigismember(&sight.blocked, SIGUSR1));
+	end_queue(queue);
+}
+
+static void ask_for_all(void *context)
+{
+	struct hook *told = context;
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	struct defer_drop_queue *queue;
+
+	pass_gate(&told->gate); /* until the test knows the queue */
+	queue = told->queue;
+	options.bytes = 10;
+	told->results[0] = defer_drop_queue_push(queue, NULL, forbidden, FOREVER);
+	told->results[1] = defer_drop_queue_push(queue, NULL, forbidden, 0);
+	told->results[2] = defer_drop_queue_push_with(queue, NULL, forbidden, FOREVER, &options);
+	told->results[3] = defer_drop_queue_flush(queue, FOREVER);
+	told->results[4] = defer_drop_queue_wait_backlog(queue, 0, 0, FOREVER);
+	told->results[5] = defer_drop_queue_shutdown(queue, FOREVER);
+	told->results[6] = defer_drop_queue_stop(queue, FOREVER);
+	told->results[7] = defer_drop_queue_start(queue);
+	told->results[8] = defer_drop_queue_push(told->other, number(7), note, FOREVER);
+	atomic_fetch_add(&told->calls, 1);
+}
+
+Test(worker, a_hook_that_would_use_its_queue_gets_edeadlk)
+{
+	struct defer_drop_queue *queue = make_hooked(ask_for_all);
+
+	await_held(&hook.gate);
+	hook.other = make_queue(WORKER, 16, LANES);
+	let_go(&hook.gate);
+	answers(0, defer_drop_queue_push(queue, number(6), note, FOREVER));
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	cr_assert_eq(atomic_load(&hook.calls), 1);
+	for (unsigned i = 0; i < 8; i++)
+		answers(-EDEADLK, hook.results[i]);
+	answers(0, hook.results[8]);
+	cr_assert_eq(stats_of(queue).backlog_bytes, 0);
+	cr_assert_eq(stats_of(queue).nested_total, 0);
+	end_queue(queue);
+	end_queue(hook.other);
+	cr_assert_eq(atomic_load(&seen_count), 2);
+	cr_assert_eq(atomic_load(&forbidden_count), 0);
+}
+
+Test(worker, of_the_default_queue_calls_its_hook)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+
+	config.worker_start = write_down;
+	config.context = &hook;
+	answers(0, defer_drop_start(&config));
+	await(atomic_load(&hook.calls) == 1);
+	answers(0, defer_drop(number(0), note));
+	answers(0, defer_drop_flush());
+	answers(0, defer_drop_shutdown());
+	cr_assert_eq(atomic_load(&hook.calls), 1);
+}
+
+static void nest_after_hook(void *object)
+{
+	hook.results[0] = defer_drop_queue_push(object, number(1), note, FOREVER);
+}
+
+/* In the child, which has a worker once it pushes. */
+static void be_child(struct defer_drop_queue *queue)
+{
+	if (atomic_load(&hook.calls) != 1)
+		_exit(1);
+	if (defer_drop_queue_push(queue, queue, nest_after_hook, FOREVER) ||
+		defer_drop_queue_flush(queue, LONG_NS))
+		_exit(2);
+	if (atomic_load(&hook.calls) != 2 || hook.results[0])
+		_exit(3);
+	_exit(defer_drop_queue_shutdown(queue, FOREVER) || atomic_load(&seen_count) != 1);
+}
+
+Test(worker, of_a_forked_child_calls_the_hook_again)
+{
+	struct defer_drop_queue *queue = make_hooked(write_down);
+	pid_t child;
+
+	await(atomic_load(&hook.calls) == 1);
+	child = fork();
+	if (!child)
+		be_child(queue);
+	answers(0, status_of(child));
+	cr_assert_eq(atomic_load(&hook.calls), 1);
+	end_queue(queue);
+}
+
+Test(worker, a_hook_without_one_is_refused)
+{
+	const uint32_t runners[] = {CALLER, DRAINER};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+		struct defer_drop_queue *queue;
+
+		config.runner = runners[i];
+		config.worker_start = write_down;
+		answers(-EINVAL, defer_drop_queue_create(&queue, &config));
+	}
+}
+
+static void exit_in_hook(void *context)
+{
+	(void)context;
+	exit(5);
+}
+
+static atomic_uint *destroyed_shared;
+
+static void start_and_exit(void)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	struct defer_drop_queue *queue;
+
+	alarm(50);
+	config.worker_start = exit_in_hook;
+	if (defer_drop(destroyed_shared, count_up) || defer_drop_queue_create(&queue, &config))
+		_exit(9);
+	for (;;)
+		pause();
+}
+
+Test(worker, a_hook_may_end_the_process)
+{
+	destroyed_shared = share(4096);
+	answers(5, run_child(start_and_exit));
+	cr_assert_eq(atomic_load(destroyed_shared), 1);
 }

@@ -1,0 +1,11 @@
+// deferdrop: the type is incomplete
+// SPDX-License-Identifier: MIT
+#include <defer_drop.hpp>
+
+struct hidden;
+
+void refused(hidden *object);
+void refused(hidden *object)
+{
+	deferdrop::deleter<hidden>()(object);
+}
