@@ -41,7 +41,7 @@ struct dd_completion {
 	_Atomic(uint32_t) pending; /* drops that are not counted yet */
 	/* Written while it is pending, by the consumer or a push that fails. */
 	DD_PLAIN(int32_t) status;
-	DD_PLAIN(int32_t) outcome; /* of defer_drop_completion_poll */
+	DD_PLAIN(int32_t) outcome; /* of defer_drop_completion_wait */
 	/* Written by the push, before it publishes. */
 	uint32_t generation;
 	struct defer_drop_queue *queue;

@@ -34,6 +34,9 @@
 /* The id of the default queue; 0 is nobody's, so that a zeroed ticket names no queue. */
 #define DD_DEFAULT_ID 1
 
+/* How long a consumer that is in no destructor may take to notice that it is to stop or to end. */
+#define DD_PATIENCE_NS (100 * DD_MS)
+
 enum dd_state {
 	DD_OPEN,
 	DD_STOPPED,

@@ -3,9 +3,9 @@
  * All queues of the process: what happens to them at fork and at exit. Its lock also decides who
  * owns which lane.
  *
- * Locks are taken in this order: registry, a queue's control, a queue's waiters. fork() takes all
- * of them, so that none is held by a thread that the child does not have; so none is held while a
- * destructor runs, or while anything is waited for.
+ * Locks are taken in this order: registry, a queue's control, a queue's waiters, reports. fork()
+ * takes all of them, so that none is held by a thread that the child does not have; so none is held
+ * while a destructor runs, or while anything is waited for.
  */
 #ifndef DD_REGISTRY_H
 #define DD_REGISTRY_H

@@ -10,9 +10,6 @@
 #include "run.h"
 #include "worker.h"
 
-/* How long a consumer that is in no destructor may take to notice that its time is over. */
-#define PATIENCE_NS (100 * DD_MS)
-
 static void make_earlier(_Atomic(uint64_t) *deadline_ns, uint64_t wanted_ns)
 {
 	uint64_t before = dd_read(deadline_ns);
@@ -126,7 +123,7 @@ static void join(struct defer_drop_queue *queue)
 static uint64_t give_up_after(uint64_t timeout_ns)
 {
 	return timeout_ns == DEFER_DROP_FOREVER ? DEFER_DROP_FOREVER
-						: dd_now_ns() + timeout_ns + PATIENCE_NS;
+						: dd_now_ns() + timeout_ns + DD_PATIENCE_NS;
 }
 
 /* True if some drops will never be destroyed. */

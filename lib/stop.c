@@ -11,9 +11,6 @@
 
 #include "worker.h"
 
-/* A worker that runs no destructor leaves long before this is over. */
-#define PATIENCE_NS (100 * DD_MS)
-
 /* Between two looks whether a shutdown has come. */
 #define LOOK_NS (10 * DD_MS)
 
@@ -177,7 +174,7 @@ int defer_drop_queue_stop(struct defer_drop_queue *queue, uint64_t timeout_ns)
 	if (result)
 		return result;
 	if (timeout_ns != DEFER_DROP_FOREVER)
-		deadline_ns = dd_now_ns() + timeout_ns + PATIENCE_NS;
+		deadline_ns = dd_now_ns() + timeout_ns + DD_PATIENCE_NS;
 	if (dd_queue_state(queue) != DD_STOPPED) {
 		result = announce(queue);
 		if (!result)

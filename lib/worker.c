@@ -401,8 +401,11 @@ static bool leaves(struct defer_drop_queue *queue)
 
 	pthread_mutex_lock(&queue->control);
 	is_stopped = dd_queue_state(queue) == DD_STOPPED;
-	if (is_stopped)
+	if (is_stopped) {
+		/* From here on a caller may be in place of the consumer. */
+		dd_grace_leave(&queue->grace);
 		dd_set_stop(queue, DD_STOP_LEFT);
+	}
 	pthread_mutex_unlock(&queue->control);
 	return is_stopped;
 }
@@ -425,7 +428,8 @@ static void *worker(void *argument)
 	 * may be beyond that. */
 	if (!has_left && dd_queue_state(queue) != DD_JOINED)
 		dd_worker_finish(queue);
-	dd_grace_leave(&queue->grace);
+	if (!has_left)
+		dd_grace_leave(&queue->grace);
 	dd_running_leave(&frame);
 	return NULL;
 }

@@ -721,6 +721,84 @@ static void run_held(void)
 	ANSWERS(0, defer_drop_queue_free(queue));
 }
 
+/* ---- A crash handler that stops the worker --------------------------------------------------- */
+
+enum { STOPPED_ASLEEP, STOPPED_NAPPING, STOPPED_BUSY, STOPPED_INSIDE, STOPPED_WAYS };
+
+static pthread_t kept;
+static atomic_bool has_been_stopped;
+
+static void stay(int number)
+{
+	(void)number;
+	atomic_store(&has_been_stopped, true);
+	for (;;)
+		pause();
+}
+
+/* As the manual has it: the worker is kept, and hears one signal. */
+static void keep_worker(void *context)
+{
+	sigset_t one;
+
+	(void)context;
+	kept = pthread_self();
+	sigemptyset(&one);
+	sigaddset(&one, SIGUSR2);
+	CHECK(!pthread_sigmask(SIG_UNBLOCK, &one, NULL));
+}
+
+/* Sees to it that the worker is there, and does what it is to be stopped in. */
+static void come_upon(
+	struct defer_drop_queue *worked, struct ledger *ledger, struct gate *doorway, int way)
+{
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+
+	ANSWERS(0, ledger_push(ledger, worked));
+	ANSWERS(0, defer_drop_queue_flush(worked, DEADLINE_NS));
+	if (way == STOPPED_INSIDE) {
+		ANSWERS(0, defer_drop_queue_push(worked, doorway, pass_gate, 0));
+		AWAIT(atomic_load(&doorway->is_entered));
+	} else if (way == STOPPED_BUSY) {
+		for (unsigned i = 0; i < 1000; i++)
+			ANSWERS(0, ledger_push(ledger, worked));
+	} else if (way == STOPPED_ASLEEP) {
+		AWAIT(!defer_drop_queue_stats(worked, &stats) && stats.deep_sleeps_total);
+	}
+}
+
+static void be_crashing(void *way)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	struct ledger *ledger = ledger_open();
+	struct defer_drop_queue *worked;
+	struct gate doorway = {0};
+	unsigned destroyed;
+
+	config.queue_size = 4096;
+	config.quiet_spell_ns = (intptr_t)way == STOPPED_NAPPING ? DEFER_DROP_NEVER : 1000000;
+	config.worker_start = keep_worker;
+	handle(SIGUSR2, stay, 0);
+	ANSWERS(0, defer_drop_queue_create(&worked, &config));
+	come_upon(worked, ledger, &doorway, (int)(intptr_t)way);
+	CHECK(!pthread_kill(kept, SIGUSR2));
+	AWAIT(atomic_load(&has_been_stopped));
+	/* Nothing is destroyed any more, and nobody is held up. */
+	destroyed = ledger->destroyed;
+	for (unsigned i = 0; i < 1000; i++)
+		ANSWERS(0, ledger_push(ledger, worked));
+	atomic_store(&doorway.is_open, true);
+	ANSWERS(-ETIMEDOUT, defer_drop_queue_flush(worked, 20000000));
+	CHECK(ledger->destroyed == destroyed);
+	_exit(0);
+}
+
+static void run_crash(void)
+{
+	for (intptr_t way = 0; way < STOPPED_WAYS; way++)
+		run_good_child(be_crashing, (void *)way);
+}
+
 const struct hostile_case hostile_cases[] = {
 	{"storm", "Signals interrupt every call, and none shows it: no EINTR, nothing lost.",
 		run_storm},
@@ -734,5 +812,7 @@ const struct hostile_case hostile_cases[] = {
 		"Whichever thread a stop is sent to, the process goes on and nothing is lost.",
 		run_stop_thread},
 	{"held", "A thread that a handler holds while it pushes holds up nobody.", run_held},
+	{"crash", "A crash handler stops the worker: asleep, napping, busy, inside a destructor.",
+		run_crash},
 	{NULL, NULL, NULL},
 };

@@ -285,7 +285,7 @@ STEPS = [
     ("lib/worker.c", "a worker that has left finishes the queue",
      "if (!has_left && dd_queue_state(queue) != DD_JOINED)",
      "if (dd_queue_state(queue) >= DD_CLOSING && dd_queue_state(queue) != DD_JOINED)", ["stop"]),
-    ("lib/worker.c", "a worker leaves without saying so", "if (is_stopped) dd_set_stop(queue, DD_STOP_LEFT);", "", ["stop"]),
+    ("lib/worker.c", "a worker leaves without saying so", "dd_set_stop(queue, DD_STOP_LEFT);", "", ["stop"]),
     ("lib/worker.c", "who stops draining does not look once more",
      "if (has_any_published(queue) && dd_rouse(attention))", "if (false)", ["pending"]),
     ("lib/worker.c", "who stops draining relies on what was announced long ago",
