@@ -10,7 +10,7 @@
  *     defer_drop_flush();               where everything dropped so far must be gone
  *
  * That is the whole library for most programs: it starts itself at the first push and destroys what
- * is left at exit. A reader who wants no more can stop after the section "The short calls".
+ * is left at exit. Most readers can stop after the section "The short calls".
  *
  * All calls, by family. A name is defer_drop, the noun of its family, and a verb: what begins with
  * _ here follows the noun. Handles come first among the arguments, then the object and its
@@ -77,6 +77,11 @@
  *     -ESTALE     the thing is from before a fork, or its queue has been freed
  *     -EOVERFLOW  a timeout, a size or a count is too large
  *     -E2BIG      a struct of a later version asks for what this library does not know
+ *     -ENOSPC     no lane of its own is left for the thread
+ *     -EALREADY   the default queue is in use with other values
+ *     -EPERM      the process may not do that (sched_setscheduler(2), setpriority(2))
+ *     -ENOENT     there is no such lane
+ *     -EBADF, -EMFILE  an eventfd cannot be duplicated
  *     -ENOTSUP    the library was built without that, or the process cannot have it
  *     -ENOMEM     no memory
  * - A timeout is in nanoseconds of CLOCK_MONOTONIC, 0..DEFER_DROP_TIMEOUT_MAX, or
@@ -110,13 +115,12 @@
  *   online) nothing may wait for a queue that destroys after grace periods: neither a flush, nor a
  *   wait, nor a push for room. Where the library sees that, the call returns -EDEADLK instead.
  * - The shared library is never unloaded. With the static one inside a shared object, closing that
- *   object deals with what is pending as exit does, and leaves the lanes of its default queue
- *   mapped, since it could be exit, beside which other threads may push: some 68 KiB for each
- *   thread that has pushed (measured with queue_size=4096). What is loaded again and again is
- *   better built with the shared library.
- * - A NULL where a queue, a guard, a reference or a struct is needed is answered by every call:
- *   with -EINVAL by those that return a status, with NULL or 0 by those that return a pointer, a
- *   number or a claim, and by those that return nothing with nothing done.
+ *   object deals with what is pending as exit does. It does not unmap the lanes of its default
+ *   queue, because other threads may still push: some 68 KiB for each thread that has pushed
+ *   (measured with queue_size=4096). A plugin that is loaded again and again is better built with
+ *   the shared library.
+ * - Every call accepts a NULL queue, guard, reference or struct: it returns -EINVAL if it returns a
+ *   status, NULL or 0 if it returns a pointer, a number or a claim, and else does nothing.
  *
  * Versions. The version is MAJOR.MINOR.PATCH, by the rules of semantic versioning (semver.org):
  *
@@ -209,8 +213,8 @@ DEFER_DROP_API int defer_drop_timed(void *object, defer_drop_fn destroy, uint64_
 
 /*
  * The push of defer_drop whose destructor runs after a grace period: when every read-side critical
- * section of liburcu's that was running at the push has ended. The object must be out of reach of
- * readers who come later, as for call_rcu(3).
+ * section of liburcu's that was running at the push has ended. The object must be unreachable for
+ * later readers, as for call_rcu(3).
  *
  * Order holds across both kinds: what this thread drops afterwards waits behind it, what other
  * threads drop does not.
@@ -335,9 +339,9 @@ struct defer_drop_slow {
  * Threads: called by the watchdog, a thread of the queue's own, with all signals blocked, beside
  *   the destructor, which may return meanwhile. It may push, and may end the process: abort(3)
  *   leaves the destructor's stack in the core.
- * Blocks: nothing else of its queue is reported until it returns, and a shutdown waits for that. If
- *   it waits for the queue (a flush, a push for room) it waits for the destructor; stopping or
- *   shutting the queue down returns -EDEADLK there. In a child that it forks it may not return.
+ * Blocks: nothing else of its queue is reported until it returns, and a shutdown waits for that. A
+ *   flush or a waiting push in it blocks until the destructor returns; stopping or shutting the
+ *   queue down returns -EDEADLK there. In a child that it forks it may not return.
  */
 typedef void (*defer_drop_watchdog_fn)(void *context, const struct defer_drop_slow *slow);
 
@@ -351,7 +355,8 @@ typedef void (*defer_drop_watchdog_fn)(void *context, const struct defer_drop_sl
  * A crash handler that must stop the worker (to test memory, say) does so by a signal: here the
  * program unblocks one with pthread_sigmask(3), whose handler never returns (it calls pause(2) in a
  * loop), and the crash handler sends that with pthread_kill(3) to the thread that was kept. So the
- * worker stops also inside a destructor and asleep. pthread_cancel(3) has no effect: the worker has
+ * worker stops also inside a destructor and asleep. It may hold a lock then: the crash handler
+ * itself waits for nothing of the library's. pthread_cancel(3) has no effect: the worker has
  * cancellation disabled.
  *
  * Blocks: destructors wait for it; defer_drop_start and defer_drop_queue_create do not. It may not
@@ -374,8 +379,8 @@ enum defer_drop_runner {
 /*
  * What becomes, in a forked child, of the drops that were pending in the parent. Queues that the
  * parent had begun to shut down, by exit too, are shut down in the child, with none; queues that it
- * had stopped are stopped. Of a watermark the child has been told what the parent was: it goes on
- * from that level.
+ * had stopped are stopped. The child starts from the watermark level that the parent
+ * reported last.
  */
 enum defer_drop_at_fork {
 	DEFER_DROP_AT_FORK_DEFAULT = 0, /* empty */
@@ -440,8 +445,8 @@ struct defer_drop_config {
 	/* With the runners caller and drainer: an eventfd(2) to which 1 is added when the queue,
 	 * which a drain had left empty, gets a drop; when a drain leaves something that could be
 	 * destroyed; and when a grace period has passed that drops wait for. So an event loop reads
-	 * it, drains, and need not know more. A queue that was never drained counts as left empty; a
-	 * signal may come with nothing to destroy, and one for two reasons. It must stay open until
+	 * it, drains, and need not know more. A new queue counts as empty. A signal can be
+	 * spurious, and one signal can stand for two events. It must stay open until
 	 * the queue is shut down; a push to a queue that is not empty pays nothing for it. A forked
 	 * child has none, since its parent would read what it counts [-1, none]. */
 	int32_t pending_eventfd;
@@ -550,8 +555,9 @@ DEFER_DROP_API int defer_drop_config_check(
  *   idle, fifo, rr, default, empty, keep, forever, never, unset and inherited. The environment
  *   overrides the program, except for what the program decides for the sake of its correctness:
  *   runner, pending_eventfd and name are the program's alone; exit_timeout_ns and at_fork if the
- *   program has set them. A name with a comma cannot be reached. A wrong name or value is reported
- *   with what is accepted and what stays in force, when the queue is set up. The option "help"
+ *   program has set them. A name with a comma cannot be reached, nor one that begins with a digit,
+ *   except as the first. A wrong name or value is reported with what is accepted and what stays in
+ *   force, when the queue is set up. The option "help"
  *   reports all names with their values. All of it is ignored in set-user-ID programs
  *   (secure_getenv(3)).
  * Threads: any. Asking again for the values in force returns 0, and starts a queue that was
@@ -560,10 +566,11 @@ DEFER_DROP_API int defer_drop_config_check(
  * Errors (nothing was changed): those of defer_drop_config_check, and
  *   -EALREADY   the queue is in use with other values
  *   -EPERM      the worker cannot be scheduled so (sched_setscheduler(2), setpriority(2))
- *   -EINVAL     also if cpus names only CPUs that are offline or not ours
+ *   -EINVAL     also if cpus names only CPUs that are offline, or outside the process's affinity
  *   -ESRCH      the worker or the watchdog cannot be started
  *   -ENOMEM     no memory for the rings
  *   -ESHUTDOWN  the queue was shut down, or the process is exiting
+ *   -EBUSY, -EDEADLK  it is stopped: as for defer_drop_queue_start
  */
 DEFER_DROP_API int defer_drop_start(const struct defer_drop_config *config);
 
@@ -606,9 +613,9 @@ DEFER_DROP_API int defer_drop_queue_create(
 	struct defer_drop_queue **queue, const struct defer_drop_config *config);
 
 /*
- * Gives a queue's memory back. It must have been shut down, and no other call on it may be running
- * or follow, except for those of its tickets, which return -ESTALE then; threads that pushed to it
- * may live on. The default queue is never freed.
+ * Gives a queue's memory back. It must have been shut down, and no other call on it or on its
+ * tickets may be running. No call on it may follow; calls on its tickets may, and return -ESTALE.
+ * Threads that pushed to it may live on. The default queue is never freed.
  *
  * Errors (nothing was changed):
  *   -EINVAL   queue is NULL or the default one
@@ -633,7 +640,7 @@ DEFER_DROP_API int defer_drop_queue_push(
  * Reserves a lane of the calling thread's own, which its first push would do: that takes a lock and
  * maps memory, which a thread does better before it becomes time-critical.
  *
- * Threads: any. Again it does nothing.
+ * Threads: any. A second call does nothing.
  * Blocks: as a first push.
  * Errors:
  *   -EINVAL     queue is NULL
@@ -654,7 +661,7 @@ DEFER_DROP_API int defer_drop_queue_attach(struct defer_drop_queue *queue);
 DEFER_DROP_API int defer_drop_queue_flush(struct defer_drop_queue *queue, uint64_t timeout_ns);
 
 /*
- * Waits until no more than so many drops, holding no more than so many bytes, are pending: for
+ * Waits until at most max_drops drops, which hold at most max_bytes bytes, are pending: for
  * producers in bulk. UINT64_MAX means any number. With the runner caller this call drains.
  *
  * Errors: those of defer_drop_queue_flush. Ordering: none; it is a hint, true for a moment.
@@ -694,8 +701,9 @@ DEFER_DROP_API int defer_drop_queue_drain(struct defer_drop_queue *queue, uint64
  * It can be stopped again, which does nothing, and shut down, which destroys what is pending on the
  * calling thread. Exit does that too.
  *
- * timeout_ns: how long to wait for the destructor that is running, and for readers that a grace
- *   period has to wait for; and a tenth of a second more, for threads that run none.
+ * timeout_ns: how long to wait for the destructor, or watchdog function, that is running, and for
+ *   readers that a grace period has to wait for; and a tenth of a second more, for threads that run
+ *   none.
  * Threads: any; one caller stops a queue at a time, others get -EBUSY.
  * Blocks: until the threads have ended.
  * Errors:
@@ -726,7 +734,7 @@ DEFER_DROP_API int defer_drop_queue_start(struct defer_drop_queue *queue);
  *
  * Every push that returns 0 is either destroyed or counted as abandoned; every other returns
  * -ESHUTDOWN and keeps its object. Concurrent and later callers all wait for the end, each for its
- * own timeout; of their timeouts the earliest to end decides what is destroyed.
+ * own timeout; the earliest of their deadlines applies to what is destroyed.
  * defer_drop_queue_stats says what became of the drops; the objects of those that were abandoned
  * leak.
  *
@@ -741,7 +749,7 @@ DEFER_DROP_API int defer_drop_queue_start(struct defer_drop_queue *queue);
  * Errors (the queue is shut down all the same, unless said otherwise):
  *   -ETIMEDOUT  the time, neither 0 nor forever, was over, and drops were abandoned
  *   -ECANCELED  given up: the worker has not ended, and the queue cannot be freed
- *   -EINVAL     queue is NULL; nothing was done, nor is it on the errors below
+ *   -EINVAL     queue is NULL; nothing was done. This also holds for the errors below
  *   -EOVERFLOW  as for defer_drop_timed
  *   -EDEADLK    called by a destructor that the queue runs, or by a thread of the queue's; or, with
  *               a timeout that is not 0, inside a read-side critical section
@@ -767,7 +775,7 @@ DEFER_DROP_API int defer_drop_queue_config(
  * pushes that fit now; less takes nothing back, and later pushes wait until the backlog has shrunk.
  *
  * max_bytes: 1..2^62.
- * Threads: any. Blocks: never for long: it takes the lock of those who wait.
+ * Threads: any. Blocks: never for long. It takes a lock that waiting threads hold briefly.
  * Errors: -EINVAL if queue is NULL or max_bytes is out of its range; -ENOMEM and -ESHUTDOWN as for
  *   defer_drop_queue_config.
  */
@@ -850,7 +858,7 @@ enum defer_drop_flags {
 
 /*
  * Tells when drops have been destroyed, and with which status. The caller's, wherever it likes; it
- * serves one push at a time. From that push until a wait answered that it is over it may not be
+ * serves one push at a time. From that push until a wait reports that it is over, it may not be
  * touched, copied or freed; afterwards it may be used again. Other threads may wait for it once the
  * push has returned.
  */
@@ -899,11 +907,11 @@ struct defer_drop_options {
  * Threads, Blocks: as defer_drop. A nested drop never waits, not even if it exceeds the budget.
  * Errors, beside those of defer_drop_timed (the object is still the caller's, the completion
  * unused):
- *   -EINVAL     not just one of destroy, destroy_status and destroy_context; context without the
- *               latter; an unknown flag; size smaller than that of the first version; eventfd below
- *               -1; queue is NULL
+ *   -EINVAL     not exactly one of destroy, destroy_status and destroy_context; context without
+ *               destroy_context; an unknown flag; size smaller than that of the first version;
+ *               eventfd below -1; queue is NULL
  *   -E2BIG      options is of a later version and uses what this library does not know
- *   -EOVERFLOW  also if bytes is too large
+ *   -EOVERFLOW  also if bytes is too large, or more than 2^62 would be pending
  *   -EBUSY      the completion serves another push that is not over
  *   -ENOTSUP, -EDEADLK  as for defer_drop_rcu; -EDEADLK also if it would have to wait for the
  *               budget inside a read-side critical section
@@ -985,7 +993,7 @@ struct defer_drop_stats {
 	uint64_t deep_sleeps_total; /* sleeps until woken, the present one included */
 
 	uint64_t backlog; /* pending now */
-	/* Most pending that was seen at a look. The worker looks when it wakes up and when much was
+	/* The largest backlog that was seen. The worker looks when it wakes up and when much was
 	 * pending; a caller, each time it drains. */
 	uint64_t highest_backlog;
 

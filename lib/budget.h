@@ -43,12 +43,16 @@ static inline uint64_t dd_budget_pending(struct dd_budget *budget)
 	       ~DD_BUDGET_WAITED;
 }
 
+static inline uint64_t dd_budget_limit(struct dd_budget *budget)
+{
+	/* Relaxed is enough: who raises it serves those who wait afterwards, under their lock. */
+	return atomic_load_explicit(&budget->max_bytes, memory_order_relaxed);
+}
+
 /* Is there room? Nothing pending admits anything, so that nobody can wait for ever. */
 static inline bool dd_budget_admits(struct dd_budget *budget, uint64_t pending, uint64_t bytes)
 {
-	/* Relaxed is enough: who raises it serves those who wait afterwards, under their lock. */
-	return !pending ||
-	       pending + bytes <= atomic_load_explicit(&budget->max_bytes, memory_order_relaxed);
+	return !pending || pending + bytes <= dd_budget_limit(budget);
 }
 
 /* Takes bytes, unless there is no room or others wait. */
@@ -68,6 +72,16 @@ static inline bool dd_budget_take(struct dd_budget *budget, uint64_t bytes)
 static inline void dd_budget_add(struct dd_budget *budget, uint64_t bytes)
 {
 	atomic_fetch_add_explicit(&budget->pending_bytes, bytes, memory_order_relaxed);
+}
+
+/* The same, unless that is more than can be counted. */
+static inline bool dd_budget_exceed(struct dd_budget *budget, uint64_t bytes)
+{
+	dd_budget_add(budget, bytes);
+	if (dd_budget_pending(budget) <= DD_BUDGET_MOST)
+		return true;
+	atomic_fetch_sub_explicit(&budget->pending_bytes, bytes, memory_order_relaxed);
+	return false;
 }
 
 /* Gives bytes back. True where someone waits for them. */

@@ -42,6 +42,16 @@ static int give(struct dd_completion *completion, int *status)
 	return dd_plain_load(&completion->outcome);
 }
 
+/* Under the lock: another thread waits for it too, which may have been called and not know yet. */
+static bool is_waited_for(
+	const struct defer_drop_queue *queue, const struct dd_completion *completion)
+{
+	for (const struct dd_completion_waiter *at = queue->completion_waiters; at; at = at->next)
+		if (at->completion == completion)
+			return true;
+	return false;
+}
+
 /* False, and nothing done, if the queue was given up. */
 static bool enlist(struct defer_drop_queue *queue, struct dd_completion_waiter *waiter)
 {
@@ -50,7 +60,8 @@ static bool enlist(struct defer_drop_queue *queue, struct dd_completion_waiter *
 	pthread_mutex_lock(&queue->waiters_lock);
 	is_hoped_for = dd_queue_state(queue) != DD_GIVEN_UP;
 	if (is_hoped_for) {
-		dd_completion_listen(waiter->completion);
+		if (!is_waited_for(queue, waiter->completion))
+			dd_completion_listen(waiter->completion);
 		waiter->next = queue->completion_waiters;
 		queue->completion_waiters = waiter;
 	}

@@ -148,8 +148,10 @@ static inline uint32_t dd_completion_ask(struct dd_completion *completion)
 	uint32_t state = atomic_load_explicit(&completion->state, memory_order_relaxed);
 
 	do {
+		/* Once it is TOLD, it is waited for until it is OVER: the call was for those before. */
 		if (state == DD_COMPLETION_UNUSED || state == DD_COMPLETION_OVER ||
-			(state & DD_COMPLETION_CALLED))
+			(state & ~(uint32_t)DD_COMPLETION_WAITED) ==
+				(DD_COMPLETION_PENDING | DD_COMPLETION_CALLED))
 			return 0;
 	} while (!atomic_compare_exchange_weak_explicit(&completion->state, &state,
 		state | DD_COMPLETION_WAITED, memory_order_relaxed, memory_order_relaxed));

@@ -133,9 +133,13 @@ static int start_opened(const struct defer_drop_config *asked)
 	make_config(asked, &config, false);
 	if (dd_queue_state(&the_queue) >= DD_CLOSING)
 		return -ESHUTDOWN;
+	/* The one value that can be changed is in force either way. */
+	if (config.values.max_bytes == dd_budget_limit(&the_queue.budget))
+		config.values.max_bytes = the_queue.config.values.max_bytes;
 	if (!dd_config_is_equal(&config, &the_queue.config))
 		return -EALREADY;
-	return defer_drop_queue_start(&the_queue);
+	return dd_queue_state(&the_queue) == DD_STOPPED ? defer_drop_queue_start(&the_queue)
+							: dd_worker_start(&the_queue, true);
 }
 
 int defer_drop_start(const struct defer_drop_config *asked)

@@ -270,7 +270,7 @@ bool dd_grace_hurry(struct defer_drop_queue *queue)
 
 	if (grace->wanted_since_ns)
 		begin(queue, false);
-	return !grace->is_running || grace->thread;
+	return !grace->is_running || (grace->thread && !dd_grace_thread_has_passed(grace->thread));
 }
 
 void dd_grace_enter(struct dd_grace *grace)
@@ -348,6 +348,7 @@ void dd_grace_end(struct dd_grace *grace)
 
 	if (!shared)
 		return;
+	grace->thread = NULL; /* before it is freed: a child would free it again */
 	dd_grace_thread_dismiss(shared);
 	/* It may wait for a reader who never leaves; then nobody waits for it. */
 	if (grace->is_running)
@@ -356,7 +357,6 @@ void dd_grace_end(struct dd_grace *grace)
 		dd_thread_join(shared->thread, &shared->thread_id);
 	if (dd_grace_thread_let_go(shared))
 		dispose(shared);
-	grace->thread = NULL;
 }
 
 bool dd_grace_suspend(struct dd_grace *grace)

@@ -80,7 +80,7 @@ void dd_grace_rest(struct defer_drop_queue *queue, uint64_t deadline_ns);
 
 /*
  * By a caller that stops draining: begins a grace period that is wanted. False if nobody will tell
- * when that has passed, because no thread can be had.
+ * when one has passed: it has already, or no thread can be had.
  */
 bool dd_grace_hurry(struct defer_drop_queue *queue);
 

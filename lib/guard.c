@@ -80,7 +80,7 @@ int defer_drop_guard_drop(struct defer_drop_guard *guard)
 	if (!guard)
 		return -EINVAL;
 	if (defer_drop_guard_state(guard) == DEFER_DROP_GUARD_EMPTY)
-		return 0;
+		return guard->status = 0;
 	if (!defer_drop_guard_is_armed(guard) || guard->destroy_status)
 		return defer_drop_guard_await(&guard, 1, DEFER_DROP_FOREVER);
 	guard->status = defer_drop_by(guard->strategy, guard->object, guard->destroy);

@@ -125,10 +125,8 @@ static int take_bytes(
 {
 	int result = 0;
 
-	if (may_exceed || dd_is_running(queue)) {
-		dd_budget_add(&queue->budget, bytes);
-		return 0;
-	}
+	if (may_exceed || dd_is_running(queue))
+		return dd_budget_exceed(&queue->budget, bytes) ? 0 : -EOVERFLOW;
 	if (dd_budget_take(&queue->budget, bytes))
 		return 0;
 	if (dd_is_closed(queue))

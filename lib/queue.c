@@ -120,7 +120,6 @@ int defer_drop_queue_config(struct defer_drop_queue *queue, struct defer_drop_co
 	if (!result)
 		result = dd_config_show(&queue->config, config);
 	if (!result) /* the one value that can be changed */
-		config->max_bytes =
-			atomic_load_explicit(&queue->budget.max_bytes, memory_order_relaxed);
+		config->max_bytes = dd_budget_limit(&queue->budget);
 	return result;
 }

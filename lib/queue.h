@@ -37,6 +37,9 @@
 /* How long a consumer that is in no destructor may take to notice that it is to stop or to end. */
 #define DD_PATIENCE_NS (100 * DD_MS)
 
+/* Between two looks whether a shutdown has come, by callers that it does not tell. */
+#define DD_LOOK_NS (10 * DD_MS)
+
 enum dd_state {
 	DD_OPEN,
 	DD_STOPPED,

@@ -97,7 +97,8 @@ static void at_exit(void)
 		uint64_t abandoned = dd_queue_exit(queue);
 		uint64_t timeout_ns = queue->config.values.exit_timeout_ns;
 
-		if (abandoned && timeout_ns && timeout_ns != DEFER_DROP_FOREVER)
+		/* One that may take for ever abandons only what was given up before. */
+		if (abandoned && timeout_ns)
 			dd_report(queue->config.values.name, "exit abandons %llu drops",
 				(unsigned long long)abandoned);
 	}
@@ -159,7 +160,7 @@ bool dd_registry_remove(struct defer_drop_queue *queue)
 
 	dd_registry_lock();
 	is_ours = !queue->has_seen_exit;
-	dd_directory_strike(&directory, queue);
+	dd_directory_strike(&directory, queue->id);
 	for (struct defer_drop_queue **at = &queues; *at; at = &(*at)->next) {
 		if (*at != queue)
 			continue;

@@ -100,6 +100,21 @@ static int close_queue(struct defer_drop_queue *queue, uint64_t drain_until_ns, 
 	return -ECANCELED;
 }
 
+/* A caller of stop may have taken the worker over, to join it: lets it, for a moment. */
+static void await_stopper(struct defer_drop_queue *queue)
+{
+	uint64_t until_ns = dd_now_ns() + DD_PATIENCE_NS;
+	bool has_stopper = true;
+
+	while (has_stopper && !dd_deadline_has_come(until_ns)) {
+		pthread_mutex_lock(&queue->control);
+		has_stopper = queue->has_stopper;
+		pthread_mutex_unlock(&queue->control);
+		if (has_stopper)
+			dd_futex_wait(&queue->state, DD_FINISHED, dd_now_ns() + DD_MS);
+	}
+}
+
 /* One caller joins the worker; all wait until that is done. */
 static void join(struct defer_drop_queue *queue)
 {
@@ -110,6 +125,7 @@ static void join(struct defer_drop_queue *queue)
 	queue->has_joiner = true;
 	pthread_mutex_unlock(&queue->control);
 	if (is_joiner) {
+		await_stopper(queue);
 		if (atomic_load_explicit(&queue->has_thread, memory_order_relaxed))
 			dd_thread_join(queue->thread, &queue->thread_id);
 		dd_watchdog_end(queue);

@@ -11,9 +11,6 @@
 
 #include "worker.h"
 
-/* Between two looks whether a shutdown has come. */
-#define LOOK_NS (10 * DD_MS)
-
 /* ---- Stopping -------------------------------------------------------------------------------- */
 
 /* May this thread wait for the threads of the queue? */
@@ -113,11 +110,7 @@ static int end_others(struct defer_drop_queue *queue, uint64_t deadline_ns)
 {
 	int result = dd_grace_stop(queue, deadline_ns);
 
-	if (result)
-		return result;
-	dd_watchdog_end(queue);
-	dd_watchdog_renew(queue);
-	return 0;
+	return result ? result : dd_watchdog_stop(queue, deadline_ns);
 }
 
 /* What was ended goes on, since not all could be. */
@@ -133,7 +126,7 @@ static void go_on(struct defer_drop_queue *queue)
 static int take_seat(struct defer_drop_queue *queue, uint64_t deadline_ns)
 {
 	while (dd_queue_state(queue) == DD_STOPPED) {
-		uint64_t until_ns = dd_now_ns() + LOOK_NS;
+		uint64_t until_ns = dd_now_ns() + DD_LOOK_NS;
 
 		if (!dd_seat_take(
 			    &queue->consumer_seat, until_ns < deadline_ns ? until_ns : deadline_ns))
@@ -195,6 +188,8 @@ static int start_again(struct defer_drop_queue *queue)
 	was_stopped = dd_queue_move_state(queue, DD_STOPPED, DD_OPEN);
 	pthread_mutex_unlock(&queue->control);
 	result = dd_worker_start(queue, true);
+	if (!result && was_stopped)
+		dd_worker_tell_pending(queue); /* which nobody was told of meanwhile */
 	if (!result || !was_stopped)
 		return result;
 	pthread_mutex_lock(&queue->control);
@@ -204,6 +199,8 @@ static int start_again(struct defer_drop_queue *queue)
 	else
 		dd_queue_move_state(queue, DD_OPEN, DD_STOPPED);
 	pthread_mutex_unlock(&queue->control);
+	if (result)
+		dd_watchdog_stop(queue, DEFER_DROP_FOREVER);
 	return result;
 }
 

@@ -130,6 +130,8 @@ int defer_drop_strategy_queue_init(struct defer_drop_strategy_queue *strategy,
 
 void defer_drop_queue_end(void *queue)
 {
+	if (!queue || queue == defer_drop_queue_default())
+		return;
 	defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER);
 	defer_drop_queue_free(queue);
 }

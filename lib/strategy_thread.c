@@ -47,7 +47,8 @@ static int drop_by_thread(
 	error = start(drop);
 	if (error)
 		free(drop);
-	return -error;
+	/* pthread_create(3) means that there can be no more threads. */
+	return error == EAGAIN ? -ESRCH : -error;
 }
 
 const struct defer_drop_strategy defer_drop_strategy_thread = {

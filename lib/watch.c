@@ -134,10 +134,11 @@ void dd_watch_leave(struct defer_drop_queue *queue)
 {
 	struct defer_drop_level level;
 
-	if (!dd_watch_has_marks(queue) || dd_queue_state(queue) >= DD_CLOSING)
+	if (!dd_read_32(&queue->watchers) || dd_queue_state(queue) >= DD_CLOSING)
 		return;
-	level = level_of(queue);
-	tell(queue, &level, !level.backlog);
+	level = wake_watchers(queue);
+	if (dd_watch_has_marks(queue))
+		tell(queue, &level, !level.backlog);
 }
 
 /* ---- Waiting --------------------------------------------------------------------------------- */

@@ -35,7 +35,7 @@ void dd_watch_glance(struct defer_drop_queue *queue);
 /* By the consumer, with nothing to do: looks. is_last: it will not look again for long. */
 void dd_watch_look(struct defer_drop_queue *queue, bool is_last);
 
-/* By a caller who stops draining: looks, since nobody may drain again what has nothing in it. */
+/* By a consumer that ceases to be it: looks, since nobody may look again for long. */
 void dd_watch_leave(struct defer_drop_queue *queue);
 
 /* Under the lock of waiters: wakes everyone; and, in a forked child, forgets them. */

@@ -115,6 +115,24 @@ static void nap(struct defer_drop_queue *queue, const struct sight *sight)
 
 /* ---- The thread ------------------------------------------------------------------------------ */
 
+/* True if it is to end. Decided under control, so that a caller of stop sees it end or go on. */
+static bool ends(struct defer_drop_queue *queue)
+{
+	struct dd_watchdog *self = &queue->watchdog;
+	bool is_ending;
+
+	if (state_of(self) != DD_WATCHDOG_ENDING)
+		return false;
+	pthread_mutex_lock(&queue->control);
+	is_ending = state_of(self) == DD_WATCHDOG_ENDING;
+	if (is_ending)
+		atomic_store_explicit(&self->has_ended, 1, memory_order_relaxed);
+	pthread_mutex_unlock(&queue->control);
+	if (is_ending)
+		dd_futex_wake(&self->has_ended, 1);
+	return is_ending;
+}
+
 static void *watchdog(void *argument)
 {
 	struct defer_drop_queue *queue = argument;
@@ -123,7 +141,7 @@ static void *watchdog(void *argument)
 	pthread_setname_np(pthread_self(), "drop_watchdog");
 	queue->watchdog.thread_id = gettid();
 	dd_self.watched = queue;
-	while (state_of(&queue->watchdog) != DD_WATCHDOG_ENDING) {
+	while (!ends(queue)) {
 		bool has_changed = look(queue, &sight);
 
 		if (!dd_self.watched)
@@ -148,6 +166,7 @@ int dd_watchdog_start(struct defer_drop_queue *queue)
 		dd_queue_state(queue) == DD_STOPPED ||
 		atomic_load_explicit(&self->has_thread, memory_order_relaxed))
 		return 0;
+	atomic_store_explicit(&self->has_ended, 0, memory_order_relaxed);
 	if (dd_thread_create(&self->thread, NULL, watchdog, queue))
 		return -ESRCH;
 	atomic_store_explicit(&self->has_thread, true, memory_order_relaxed);
@@ -217,13 +236,58 @@ void dd_watchdog_end(struct defer_drop_queue *queue)
 	dd_thread_join(self->thread, &self->thread_id);
 }
 
-void dd_watchdog_renew(struct defer_drop_queue *queue)
+/* Asks it to end. False if there is none. */
+static bool ask_to_end(struct defer_drop_queue *queue)
 {
+	struct dd_watchdog *self = &queue->watchdog;
+	bool has_thread;
+
 	pthread_mutex_lock(&queue->control);
-	/* A shutdown that came meanwhile has ended it for good, or will. */
-	if (dd_queue_state(queue) == DD_STOPPED)
-		change(&queue->watchdog, DD_WATCHDOG_ENDING, DD_WATCHDOG_SPARED);
+	has_thread = atomic_load_explicit(&self->has_thread, memory_order_relaxed);
+	if (has_thread)
+		atomic_store_explicit(&self->state, DD_WATCHDOG_ENDING, memory_order_relaxed);
 	pthread_mutex_unlock(&queue->control);
+	if (has_thread)
+		dd_futex_wake(&self->state, 1);
+	return has_thread;
+}
+
+/* Waits until it has ended; a shutdown that comes meanwhile does not tell, so it is looked for. */
+static void await_end(struct defer_drop_queue *queue, uint64_t deadline_ns)
+{
+	struct dd_watchdog *self = &queue->watchdog;
+
+	while (!dd_read_32(&self->has_ended) && dd_queue_state(queue) == DD_STOPPED &&
+		!dd_deadline_has_come(deadline_ns)) {
+		uint64_t until_ns = dd_now_ns() + DD_LOOK_NS;
+
+		dd_futex_wait(&self->has_ended, 0, until_ns < deadline_ns ? until_ns : deadline_ns);
+	}
+}
+
+int dd_watchdog_stop(struct defer_drop_queue *queue, uint64_t deadline_ns)
+{
+	struct dd_watchdog *self = &queue->watchdog;
+	bool is_taken = false;
+	int result = 0;
+
+	if (!ask_to_end(queue))
+		return 0;
+	await_end(queue, deadline_ns);
+	pthread_mutex_lock(&queue->control);
+	if (dd_queue_state(queue) != DD_STOPPED) {
+		result = -ESHUTDOWN; /* which joins it */
+	} else {
+		is_taken = dd_read_32(&self->has_ended);
+		change(self, DD_WATCHDOG_ENDING, DD_WATCHDOG_SPARED);
+		result = is_taken ? 0 : -ETIMEDOUT;
+	}
+	if (is_taken)
+		atomic_store_explicit(&self->has_thread, false, memory_order_relaxed);
+	pthread_mutex_unlock(&queue->control);
+	if (is_taken)
+		dd_thread_join(self->thread, &self->thread_id);
+	return result;
 }
 
 void dd_watchdog_survive(struct defer_drop_queue *queue)

@@ -14,7 +14,7 @@
  *   ASLEEP -> WANTED   the consumer, which wakes it with one system call
  *   any -> ENDING      whoever joins it, or would
  *   WANTED -> ASLEEP   cannot happen: it would sleep while destructors run
- *   ENDING -> SPARED   a caller of stop, which has joined it
+ *   ENDING -> SPARED   a caller of stop, which has joined it or has no more time for that
  *   ENDING -> other    cannot happen: it would never be joined
  *
  * All accesses to state are relaxed: each change is one read-modify-write, and it carries nothing
@@ -40,6 +40,7 @@ struct dd_watchdog {
 	struct dd_record record;      /* the consumer's */
 	_Atomic(uint32_t) state;      /* enum dd_watchdog_state */
 	_Atomic(uint64_t) slow_total; /* the watchdog's */
+	_Atomic(uint32_t) has_ended;  /* a futex word; under control */
 	_Atomic(bool) has_thread;     /* under control, like the next two */
 	bool has_reported;            /* that it cannot be started */
 	pthread_t thread;
@@ -55,8 +56,12 @@ void dd_watchdog_start_somehow(struct defer_drop_queue *queue);
 /* Ends it and joins it. There is no consumer any more. */
 void dd_watchdog_end(struct defer_drop_queue *queue);
 
-/* After that, of a stopped queue: it may be started again. */
-void dd_watchdog_renew(struct defer_drop_queue *queue);
+/*
+ * Ends it, in time, while the queue is stopped: it may be started again. Returns 0; -ETIMEDOUT if
+ * its function has not returned, and it goes on; or -ESHUTDOWN if the queue is not stopped any
+ * more.
+ */
+int dd_watchdog_stop(struct defer_drop_queue *queue, uint64_t deadline_ns);
 
 /* In a forked child: the thread is the parent's. */
 void dd_watchdog_survive(struct defer_drop_queue *queue);

@@ -166,7 +166,7 @@ static bool has_any_published(struct defer_drop_queue *queue)
 
 /* ---- Callers that drain ---------------------------------------------------------------------- */
 
-static void tell_pending(struct defer_drop_queue *queue)
+void dd_worker_tell_pending(struct defer_drop_queue *queue)
 {
 	if (queue->config.values.pending_eventfd >= 0)
 		dd_eventfd_signal(queue->config.values.pending_eventfd);
@@ -179,11 +179,13 @@ static void tell_pending(struct defer_drop_queue *queue)
 static void arm(struct defer_drop_queue *queue)
 {
 	_Atomic(uint32_t) *attention = &queue->park.attention;
+	uint32_t state = dd_queue_state(queue);
 
-	if (queue->config.values.pending_eventfd < 0 || dd_queue_state(queue) >= DD_CLOSING)
+	if (queue->config.values.pending_eventfd < 0 || state >= DD_CLOSING)
 		return;
-	if (!dd_grace_hurry(queue) || has_any_published(queue)) {
-		tell_pending(queue);
+	/* While the queue is stopped there are no grace periods; who starts it tells. */
+	if ((!dd_grace_hurry(queue) && state == DD_OPEN) || has_any_published(queue)) {
+		dd_worker_tell_pending(queue);
 		return;
 	}
 	/* The latest value, not a stale one: then no push has come since it was announced. */
@@ -191,7 +193,7 @@ static void arm(struct defer_drop_queue *queue)
 		return;
 	dd_announce(attention, DD_ASLEEP);
 	if (has_any_published(queue) && dd_rouse(attention))
-		tell_pending(queue);
+		dd_worker_tell_pending(queue);
 }
 
 void dd_consumer_release(struct defer_drop_queue *queue)
@@ -393,17 +395,19 @@ static void tell_program(struct defer_drop_queue *queue)
 
 /*
  * True if the queue is stopped and its worker leaves. Decided under control, so that a caller of
- * stop whose time is over either sees it leave or makes it stay.
+ * stop whose time is over either sees it leave or makes it stay. Afterwards a caller may be in its
+ * place.
  */
-static bool leaves(struct defer_drop_queue *queue)
+static bool leaves(struct defer_drop_queue *queue, struct dd_running *frame)
 {
 	bool is_stopped;
 
+	dd_watch_leave(queue);
 	pthread_mutex_lock(&queue->control);
 	is_stopped = dd_queue_state(queue) == DD_STOPPED;
 	if (is_stopped) {
-		/* From here on a caller may be in place of the consumer. */
 		dd_grace_leave(&queue->grace);
+		dd_running_leave(frame);
 		dd_set_stop(queue, DD_STOP_LEFT);
 	}
 	pthread_mutex_unlock(&queue->control);
@@ -413,7 +417,6 @@ static bool leaves(struct defer_drop_queue *queue)
 static void *worker(void *argument)
 {
 	struct defer_drop_queue *queue = argument;
-	bool has_left = false;
 	DD_RUNNING(frame);
 
 	if (!boot(queue))
@@ -421,15 +424,15 @@ static void *worker(void *argument)
 	dd_running_enter(&frame, queue);
 	dd_grace_enter(&queue->grace);
 	tell_program(queue);
-	do
+	do {
 		drain_until_closed(queue);
-	while (dd_queue_state(queue) <= DD_STOPPED && !(has_left = leaves(queue)));
-	/* Once it has left, a caller closes the queue. In a child that a destructor forked, the queue
-	 * may be beyond that. */
-	if (!has_left && dd_queue_state(queue) != DD_JOINED)
+		if (dd_queue_state(queue) == DD_STOPPED && leaves(queue, &frame))
+			return NULL;
+	} while (dd_queue_state(queue) <= DD_STOPPED);
+	/* In a child that a destructor forked, the queue may be beyond that. */
+	if (dd_queue_state(queue) != DD_JOINED)
 		dd_worker_finish(queue);
-	if (!has_left)
-		dd_grace_leave(&queue->grace);
+	dd_grace_leave(&queue->grace);
 	dd_running_leave(&frame);
 	return NULL;
 }
@@ -571,7 +574,7 @@ int dd_worker_ensure(struct defer_drop_queue *queue)
 void dd_worker_wake(struct defer_drop_queue *queue)
 {
 	if (!dd_queue_has_worker(queue)) {
-		tell_pending(queue);
+		dd_worker_tell_pending(queue);
 		return;
 	}
 	/* A failure leaves ASLEEP set for the next push. A worker just started may sleep by now. */

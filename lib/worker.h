@@ -55,6 +55,9 @@ static inline int dd_consumer_enter(
 	return result;
 }
 
+/* Signals the eventfd of a queue that callers drain, if it has one. */
+void dd_worker_tell_pending(struct defer_drop_queue *queue);
+
 /* Leaves the consumer's seat; tells of a drain that is due again. */
 void dd_consumer_release(struct defer_drop_queue *queue);
 

@@ -106,7 +106,7 @@ static inline int defer_drop_guard_is_armed(const struct defer_drop_guard *guard
 	return defer_drop_guard_state(guard) == DEFER_DROP_GUARD_ARMED;
 }
 
-/* Was its object dropped, and its status not told yet? Until it is told the guard may not go
+/* True if the object was dropped and its status not collected yet. Until then the guard may not go
  * away. */
 static inline int defer_drop_guard_is_pending(const struct defer_drop_guard *guard)
 {
@@ -222,7 +222,7 @@ struct defer_drop_trouble {
 };
 
 /*
- * Declares that this guard, which is armed, must be dropped or disarmed in so many words: a guard
+ * Declares that this guard, which is armed, must be dropped or disarmed explicitly: a guard
  * that is still armed when its scope is left, or when the process that armed it ends by exit(3) or
  * by returning from main, is reported.
  *
@@ -232,7 +232,7 @@ struct defer_drop_trouble {
  */
 DEFER_DROP_API int defer_drop_guard_must_close(struct defer_drop_guard *guard);
 
-/* Told of each trouble, by the thread that is in it. */
+/* Called for each trouble, on the thread where it happened. */
 typedef void (*defer_drop_trouble_fn)(void *context, const struct defer_drop_trouble *trouble);
 
 /*

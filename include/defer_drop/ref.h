@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * References: an object that is used in many places and dropped by whoever was the last to use it.
+ * References: an object that is used in many places and dropped by its last user.
  *
  *     struct tree {
  *             struct defer_drop_ref ref;
@@ -11,8 +11,7 @@
  *     defer_drop_ref_get(&tree->ref);                          one more, for somebody else
  *     defer_drop_ref_put(&tree->ref);                          the last put drops the tree
  *
- * So it is never the last user who pays for the destruction, whoever that turns out to be. There
- * are no weak references.
+ * The last user does not pay for the destruction. There are no weak references.
  *
  * Whoever calls here holds a reference, except for init. Getting more than DEFER_DROP_REF_MOST of
  * them, putting more than there are, and any use after the last put that finds the memory still
@@ -141,8 +140,8 @@ static inline void *defer_drop_ref_take(struct defer_drop_ref *ref)
 }
 
 /*
- * Is the caller's the only reference? Then the object may be changed like one that was never
- * shared.
+ * True if the caller holds the only reference: then the object may be changed like one that was
+ * never shared.
  */
 static inline int defer_drop_ref_is_unique(const struct defer_drop_ref *ref)
 {

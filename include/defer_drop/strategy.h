@@ -82,7 +82,7 @@ extern DEFER_DROP_API const struct defer_drop_strategy defer_drop_strategy_rcu;
  * A fresh detached thread for each object, with all signals blocked: for comparison. A process that
  * exits does not wait for them.
  *
- * Errors: -EAGAIN where there can be no more threads (pthread_create(3)), -ENOMEM.
+ * Errors: -ESRCH if there can be no more threads (pthread_create(3)), -ENOMEM.
  */
 extern DEFER_DROP_API const struct defer_drop_strategy defer_drop_strategy_thread;
 
@@ -116,7 +116,7 @@ DEFER_DROP_API int defer_drop_strategy_queue_init(struct defer_drop_strategy_que
  *
  *     DEFER_DROP_SCOPED(guard, queue, defer_drop_queue_end, &defer_drop_strategy_in_place);
  *
- * queue: a struct defer_drop_queue, not the default one; with NULL it does nothing.
+ * queue: a struct defer_drop_queue; with the default one, or NULL, it does nothing.
  * Blocks: as defer_drop_queue_shutdown. Not by one of its own destructors: the queue would stay.
  */
 DEFER_DROP_API void defer_drop_queue_end(void *queue);

@@ -88,7 +88,7 @@ void model_begin(struct defer_drop_queue *queue, const struct defer_drop_config 
 
 /* A drop that is not pushed yet; NULL where there were too many. */
 struct drop *model_make(struct input *input);
-/* The destructor that the drop asks for: one of them, the others are NULL. The context is the model. */
+/* The destructor that the drop asks for; the other two are NULL. Its context is the model. */
 defer_drop_fn model_destroy(const struct drop *drop);
 defer_drop_status_fn model_destroy_status(const struct drop *drop);
 defer_drop_context_fn model_destroy_context(const struct drop *drop);

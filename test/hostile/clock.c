@@ -366,7 +366,7 @@ static void expect_patience_of_stop(uint64_t timeout_ns)
 	settle();
 }
 
-/* The destructor in the gate is what a stop waits for, and nothing is lost where it waits in vain. */
+/* A stop waits for the destructor in the gate, and nothing is lost if it waits in vain. */
 static void try_stops(void)
 {
 	start();

@@ -106,8 +106,8 @@ void run_child(struct outcome *outcome, void (*body)(void *argument), void *argu
 void run_good_child(void (*body)(void *argument), void *argument);
 
 /*
- * If this line is one that the child's library has reported, what follows "PROCESS[PID]: defer_drop"
- * in it: ": TEXT" of the default queue, " NAME: TEXT" of a queue of that name. Else NULL.
+ * Returns what follows "PROCESS[PID]: defer_drop" in this line, if the child's library has reported
+ * it: ": TEXT" of the default queue, " NAME: TEXT" of a queue of that name. Else NULL.
  */
 const char *report_of(const struct outcome *outcome, const char *line);
 /* True if the child's library has reported a line that goes on so. */

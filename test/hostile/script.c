@@ -25,8 +25,8 @@ static struct ledger *ledger; /* mark: signals that must come */
 static int signalled;         /* the eventfd to which they come */
 static int first_free;        /* the first descriptor that was free before */
 
-/* What a push that does not wait may answer beside 0: -EAGAIN where the ring is so small that it may
- * be full. Those that wait get room: so small a ring has its worker. */
+/* What a push that does not wait may answer beside 0: -EAGAIN if the ring is so small that it may
+ * be full. Pushes that wait get room: so small a ring has its worker. */
 static int full;
 
 /* A caller that drains and has no thread to wait for readers cannot do it itself and keep to a
@@ -406,12 +406,6 @@ static void use_queue(uint32_t runner)
 
 /* ---- What stands beside the queues ----------------------------------------------------------- */
 
-/* What else but -ENOMEM a strategy may answer where it cannot have a thread. */
-static int no_thread(const struct defer_drop_strategy *strategy)
-{
-	return strategy == &defer_drop_strategy_thread ? -EAGAIN : -ESRCH;
-}
-
 static void use_guards(const struct defer_drop_strategy *strategy)
 {
 	struct thing *thing = thing_new();
@@ -420,12 +414,11 @@ static void use_guards(const struct defer_drop_strategy *strategy)
 		DEFER_DROP_GUARD_STATUS_INIT(thing_new(), destroy_status, strategy);
 
 	ONE_OF(defer_drop_guard_must_close(&guard), 0, -ENOMEM);
-	if (settle(thing, ONE_OF(defer_drop_guard_drop(&guard), 0, no_thread(strategy), -ENOMEM)))
+	if (settle(thing, ONE_OF(defer_drop_guard_drop(&guard), 0, -ESRCH, -ENOMEM)))
 		CHECK(defer_drop_guard_disarm(&guard) == thing);
 	ONE_OF(defer_drop_guard_must_close(&other), 0, -ENOMEM);
 	/* It may not go away either. */
-	while (ONE_OF(defer_drop_guard_drop(&other), -ECOMM, no_thread(strategy), -ENOMEM) !=
-		-ECOMM)
+	while (ONE_OF(defer_drop_guard_drop(&other), -ECOMM, -ESRCH, -ENOMEM) != -ECOMM)
 		fault_end();
 	atomic_fetch_add(&ledger->accepted, 1);
 }
@@ -437,7 +430,7 @@ static void use_refs(const struct defer_drop_strategy *strategy)
 	ONE_OF(defer_drop_ref_init(&thing->ref, thing, destroy, strategy), 0);
 	defer_drop_ref_get(&thing->ref);
 	ONE_OF(defer_drop_ref_put(&thing->ref), 0);
-	settle(thing, ONE_OF(defer_drop_ref_put(&thing->ref), 0, no_thread(strategy), -ENOMEM));
+	settle(thing, ONE_OF(defer_drop_ref_put(&thing->ref), 0, -ESRCH, -ENOMEM));
 }
 
 static void use_strategies(void)
@@ -452,7 +445,7 @@ static void use_strategies(void)
 	};
 
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-		PUSH(defer_drop_by(all[i], thing, destroy), 0, no_thread(all[i]), -ENOMEM);
+		PUSH(defer_drop_by(all[i], thing, destroy), 0, -ESRCH, -ENOMEM);
 		use_refs(all[i]);
 		use_guards(all[i]);
 	}

@@ -756,6 +756,9 @@ static void come_upon(
 
 	ANSWERS(0, ledger_push(ledger, worked));
 	ANSWERS(0, defer_drop_queue_flush(worked, DEADLINE_NS));
+	/* One more, for which nobody waits: then the worker does not hold the lock of those who do. */
+	ANSWERS(0, ledger_push(ledger, worked));
+	AWAIT(ledger->destroyed == 2);
 	if (way == STOPPED_INSIDE) {
 		ANSWERS(0, defer_drop_queue_push(worked, doorway, pass_gate, 0));
 		AWAIT(atomic_load(&doorway->is_entered));

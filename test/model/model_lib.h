@@ -195,8 +195,9 @@ void dd_watchdog_end(defer_drop_queue *)
 {
 }
 
-void dd_watchdog_renew(defer_drop_queue *)
+int dd_watchdog_stop(defer_drop_queue *, uint64_t)
 {
+	return 0;
 }
 
 bool dd_watchdog_is_self(const defer_drop_queue *)

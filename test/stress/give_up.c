@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * A destructor does not return, threads wait in every way for what stands behind it, and several
- * others shut the queue down with little time: it is given up, and all are told. Then the destructor
- * returns, and the queue is joined and freed: each drop was destroyed or abandoned, and its
- * completion, guard and eventfd know.
+ * A destructor does not return, threads wait in every way for the drops behind it, and several
+ * others shut the queue down with little time: it is given up, and all of them are told. Then the
+ * destructor returns, and the queue is joined and freed: each drop was destroyed or abandoned, as
+ * its completion, guard and eventfd tell.
  */
 #include "stress.h"
 

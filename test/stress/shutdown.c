@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Producers push until they are refused, while two threads shut the queue down in different ways;
- * every drop accepted is destroyed or counted as abandoned, and every other is still its producer's.
+ * every drop accepted is destroyed or counted as abandoned; every other is still its producer's.
  */
 #include "stress.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Producers push, flush and wait while one or two threads stop and start the queue all the time: all
- * that was accepted is destroyed once and in order, and while the queue is stopped it destroys
- * nothing and has no thread.
+ * Producers push, flush and wait while one or two threads stop and start the queue all the time.
+ * All that was accepted is destroyed once and in order; a queue that is stopped destroys nothing
+ * and has no thread.
  */
 #include "stress.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tickets are looked at, waited for and heard of by eventfd while others push; once one is done, what
- * it stands for has been destroyed.
+ * Tickets are looked at, waited for and heard of by eventfd while others push; once one is done,
+ * what it stands for has been destroyed.
  */
 #include "stress.h"
 

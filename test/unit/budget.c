@@ -563,6 +563,67 @@ Test(budget, may_be_exceeded_by_many_at_once)
 	end_queue(queue);
 }
 
+#define MOST (UINT64_C(1) << 62)
+
+/* Pushes what holds 2^62 bytes together, which is all that can be counted. */
+static void push_most(struct defer_drop_queue *queue)
+{
+	while (MOST - pending(queue) >= DEFER_DROP_BYTES_END - 1)
+		answers(0, push_beyond(queue, DEFER_DROP_BYTES_END - 1, 0));
+	answers(-EOVERFLOW, push_beyond(queue, DEFER_DROP_BYTES_END - 1, 0));
+	answers(0, push_beyond(queue, MOST - pending(queue), 0));
+	cr_assert_eq(pending(queue), MOST);
+}
+
+Test(budget, a_push_that_would_exceed_what_can_be_counted_is_refused)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct defer_drop_queue *queue = make_queue(CALLER, 1 << 16, lanes_tried[i]);
+		struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
+		struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+		uint64_t pushed;
+
+		push_most(queue);
+		pushed = stats_of(queue).pushed_total;
+		answers(-EOVERFLOW, push_beyond(queue, 1, 0));
+		answers(-EOVERFLOW, push_beyond(queue, 1, FOREVER));
+		options.bytes = 1;
+		options.flags = DEFER_DROP_EXCEED_BUDGET;
+		options.completion = &completion;
+		answers(-EOVERFLOW,
+			defer_drop_queue_push_with(queue, NULL, forbidden, 0, &options));
+		answers(-EINVAL, defer_drop_completion_wait(&completion, 0, NULL));
+		answers(0, push_beyond(queue, 0, 0));
+		cr_assert_eq(pending(queue), MOST);
+		cr_assert_eq(stats_of(queue).pushed_total, pushed + 1);
+		answers(0, defer_drop_queue_flush(queue, FOREVER));
+		cr_assert_eq(pending(queue), 0);
+		answers(0, push_bytes(queue, 1, 0));
+		answers(0, push_bytes(queue, 1, 0));
+		end_queue(queue);
+	}
+	cr_assert_eq(atomic_load(&forbidden_count), 0);
+}
+
+static void nest_one_byte(void *object)
+{
+	nested_results[0] = push_bytes(object, 1, 0);
+	nested_results[1] = push_beyond(object, 1, 0);
+}
+
+Test(budget, a_nested_drop_that_would_exceed_what_can_be_counted_is_refused)
+{
+	struct defer_drop_queue *queue = make_queue(CALLER, 1 << 16, LANES);
+
+	answers(0, defer_drop_queue_push(queue, queue, nest_one_byte, 0));
+	push_most(queue);
+	drain_one(queue);
+	answers(-EOVERFLOW, nested_results[0]);
+	answers(-EOVERFLOW, nested_results[1]);
+	cr_assert_eq(pending(queue), MOST);
+	end_queue(queue);
+}
+
 /* ---- Another bound --------------------------------------------------------------------------- */
 
 static uint64_t bound_of(struct defer_drop_queue *queue)

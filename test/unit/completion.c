@@ -4,6 +4,9 @@
  */
 #include "queues.h"
 
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 
 #include "completion.h"
@@ -220,6 +223,64 @@ Test(completion, several_may_wait_where_the_caller_drains)
 	end_queue(queue);
 }
 
+static atomic_bool is_in_handler;
+static atomic_bool may_leave_handler;
+
+static void stand_in_handler(int number_of_signal)
+{
+	(void)number_of_signal;
+	atomic_store(&is_in_handler, true);
+	while (!atomic_load(&may_leave_handler))
+		poll(NULL, 0, 1);
+}
+
+static void *drain_one_in_thread(void *argument)
+{
+	return number((uintptr_t)-defer_drop_queue_drain(argument, 1, FOREVER, NULL));
+}
+
+static void take_a_while(void *object)
+{
+	usleep(5000);
+	note(object);
+}
+
+static uint32_t word_of(struct defer_drop_completion *completion)
+{
+	return atomic_load((_Atomic(uint32_t) *)&completion->state);
+}
+
+/*
+ * One thread waits; it is called when nobody drains any more, and does not know yet, since a signal
+ * holds it up. The other comes, and drains until its time is over.
+ */
+Test(completion, a_call_of_a_thread_that_waits_is_not_taken_back_by_another_that_comes)
+{
+	struct defer_drop_queue *queue = make_queue(CALLER, 16, LANES);
+	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
+	pthread_t draining, waiting;
+	struct gate gate;
+
+	signal(SIGUSR1, stand_in_handler);
+	gate_init(&gate);
+	answers(0, defer_drop_queue_push(queue, &gate, pass_gate, 0));
+	answers(0, defer_drop_queue_push(queue, number(0), take_a_while, 0));
+	answers(0, push_status(queue, -EPIPE, &completion));
+	draining = spawn(drain_one_in_thread, queue);
+	await_held(&gate);
+	waiting = spawn(wait_in_thread, &completion);
+	await(word_of(&completion) & DD_COMPLETION_WAITED);
+	cr_assert_eq(pthread_kill(waiting, SIGUSR1), 0);
+	await(atomic_load(&is_in_handler));
+	let_go(&gate);
+	cr_assert_null(join_thread(draining));
+	cr_assert(word_of(&completion) & DD_COMPLETION_CALLED);
+	answers(-ETIMEDOUT, defer_drop_completion_wait(&completion, MS, NULL));
+	atomic_store(&may_leave_handler, true);
+	cr_assert_eq(join_thread(waiting), number(EPIPE));
+	end_queue(queue);
+}
+
 /* ---- An eventfd ------------------------------------------------------------------------------ */
 
 static uint64_t read_from(int made)
@@ -279,6 +340,41 @@ Test(completion, is_over_for_who_hears_of_it_by_the_eventfd)
 	cr_assert_null(hear_and_close(queue));
 	cr_assert_null(join_thread(other));
 	cr_assert_eq(stats_of(queue).failed_total, 0);
+	end_queue(queue);
+}
+
+static atomic_bool has_looked;
+
+static void *look_in_thread(void *argument)
+{
+	int result = defer_drop_completion_wait(argument, 0, NULL);
+
+	atomic_store(&has_looked, true);
+	return number((uintptr_t)-result);
+}
+
+/* The eventfd is signalled, and the thread that did so has not left the completion alone yet. */
+Test(completion, that_was_called_before_it_was_told_is_waited_for_until_it_is_over)
+{
+	struct defer_drop_queue *queue = make_queue(CALLER, 16, LANES);
+	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
+	struct dd_completion *own = (struct dd_completion *)&completion;
+	pthread_t thread;
+
+	own->queue = queue;
+	own->generation = queue->generation;
+	cr_assert(dd_completion_begin(own, 1));
+	dd_completion_wake(own);
+	cr_assert(word_of(&completion) & DD_COMPLETION_CALLED);
+	cr_assert(dd_completion_count(own, 1));
+	dd_completion_tell(own);
+	thread = spawn(look_in_thread, &completion);
+	await(word_of(&completion) & DD_COMPLETION_WAITED || atomic_load(&has_looked));
+	usleep(20000);
+	cr_assert_not(atomic_load(&has_looked));
+	cr_assert(dd_completion_end(own));
+	dd_futex_wake(&own->state, INT_MAX);
+	cr_assert_null(join_thread(thread));
 	end_queue(queue);
 }
 

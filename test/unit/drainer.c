@@ -199,6 +199,28 @@ Test(drainer, a_drain_serves_a_flush_as_far_as_it_gets)
 	end_queue(awaited.queue);
 }
 
+/* The drain looks at the backlog on its way too seldom to see that the last drops have gone. */
+Test(drainer, a_short_drain_serves_a_wait_for_the_backlog_when_it_ends)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		struct awaited awaited = {
+			.queue = make(DRAINER, 16, lanes_tried[i % 2]), .timeout_ns = FOREVER};
+		pthread_t thread;
+
+		for (uintptr_t j = 0; j < 10; j++)
+			answers(0, defer_drop_queue_push(awaited.queue, number(j), note_by, 0));
+		thread = spawn(wait_for_backlog, &awaited);
+		await(atomic_load(&awaited.queue->watchers));
+		if (i / 2)
+			drain(awaited.queue, 4);
+		drain(awaited.queue, i / 2 ? 6 : UINT64_MAX);
+		cr_assert_null(join_thread(thread));
+		assert_seen(0, 10);
+		cr_assert_eq(atomic_load(&by_others), 0);
+		end_queue(awaited.queue);
+	}
+}
+
 /* ---- Drains and shutdowns -------------------------------------------------------------------- */
 
 static void *drain_in_thread(void *argument)

@@ -74,6 +74,57 @@ Test(global, start_answers_0_for_the_values_in_force)
 	assert_seen(0, 1);
 }
 
+/* Answers how many calls did not answer 0. */
+static void *start_often(void *argument)
+{
+	uintptr_t wrong = 0;
+
+	for (unsigned i = 0; i < 20000; i++)
+		wrong += defer_drop_start(argument) != 0;
+	return number(wrong);
+}
+
+Test(global, several_threads_may_ask_at_once_for_the_values_in_force)
+{
+	pthread_t threads[3];
+
+	answers(0, defer_drop_start(NULL));
+	for (unsigned i = 0; i < 3; i++)
+		threads[i] = spawn(start_often, NULL);
+	for (unsigned i = 0; i < 3; i++)
+		cr_assert_null(join_thread(threads[i]));
+}
+
+static void start_in_destructor(void *object)
+{
+	*(int *)object = defer_drop_start(NULL);
+}
+
+Test(global, a_destructor_may_ask_for_the_values_in_force)
+{
+	int result = 1;
+
+	answers(0, defer_drop(&result, start_in_destructor));
+	answers(0, defer_drop_flush());
+	answers(0, result);
+}
+
+Test(global, start_answers_0_for_the_configuration_in_force_after_another_bound_was_set)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+
+	answers(0, defer_drop_start(NULL));
+	answers(0, defer_drop_queue_set_max_bytes(defer_drop_queue_default(), 1000));
+	config = config_in_force();
+	cr_assert_eq(config.max_bytes, 1000);
+	answers(0, defer_drop_start(&config));
+	answers(0, defer_drop_start(NULL));
+	cr_assert_eq(config_in_force().max_bytes, 1000, "the start has changed it");
+	config.max_bytes = 999;
+	answers(-EALREADY, defer_drop_start(&config));
+	cr_assert_eq(config_in_force().max_bytes, 1000);
+}
+
 Test(global, start_after_a_first_push_answers_0_for_the_built_in_values)
 {
 	answers(0, defer_drop(number(0), note));

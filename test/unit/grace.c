@@ -922,6 +922,49 @@ Test(grace, the_eventfd_of_those_that_drain_is_signalled_when_a_grace_period_has
 	}
 }
 
+static void *drain_one_in_thread(void *argument)
+{
+	return number((uintptr_t)-defer_drop_queue_drain(argument, 1, FOREVER, NULL));
+}
+
+/* The thread whose drain is refused has taken the signal. */
+Test(grace, the_eventfd_is_signalled_again_for_a_grace_period_that_passed_beside_a_refused_drain)
+{
+	const uint32_t drained[] = {CALLER, DRAINER};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct defer_drop_config config = paced_config(drained[i]);
+		int signalled = eventfd(0, EFD_NONBLOCK);
+		struct defer_drop_queue *queue;
+		struct gate gate;
+		pthread_t thread;
+
+		atomic_store(&seen_count, 0);
+		gate_init(&gate);
+		config.pending_eventfd = signalled;
+		queue = make_with(&config);
+		answers(0, defer_drop_queue_attach(queue));
+		cr_assert_null(join_thread(spawn(push_after_in_thread, queue)));
+		await_signal(signalled);
+		answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+		await(atomic_load(&begun) == 1);
+		answers(0, defer_drop_queue_push(queue, &gate, pass_gate, FOREVER));
+		await_signal(signalled);
+		thread = spawn(drain_one_in_thread, queue);
+		await_held(&gate);
+		let_pass();
+		await_signal(signalled);
+		answers(-EBUSY, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+		let_go(&gate);
+		await_signal(signalled);
+		cr_assert_null(join_thread(thread));
+		answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+		assert_seen(100, 1);
+		end_paced(queue);
+		close(signalled);
+	}
+}
+
 /* Drops of both kinds; the loop knows nothing but the eventfd. */
 Test(grace, an_event_loop_misses_no_drop_after_a_grace_period)
 {
@@ -1077,6 +1120,40 @@ Test(grace, a_stopped_queue_may_abandon_what_waits_for_a_reader_who_stays)
 	cr_assert_eq(atomic_load(&forbidden_count), 0);
 }
 
+/* A loop that drains whenever it is signalled would never rest. */
+Test(grace, the_eventfd_of_a_stopped_queue_is_silent_about_grace_periods_until_the_start)
+{
+	const uint32_t drained[] = {CALLER, DRAINER};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct defer_drop_config config = paced_config(drained[i]);
+		int signalled = eventfd(0, EFD_NONBLOCK);
+		struct defer_drop_queue *queue;
+
+		atomic_store(&seen_count, 0);
+		config.pending_eventfd = signalled;
+		queue = make_with(&config);
+		answers(0, defer_drop_queue_stop(queue, FOREVER));
+		answers(0, push_after(queue, number(0), note));
+		await_signal(signalled);
+		for (unsigned j = 0; j < 20; j++) {
+			answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+			cr_assert_not(is_signalled(signalled), "after drain %u", j);
+		}
+		cr_assert_eq(defer_drop_queue_backlog(queue), 1);
+		answers(0, defer_drop_queue_start(queue));
+		await_signal(signalled);
+		answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+		await(atomic_load(&begun) == 1);
+		let_pass();
+		await_signal(signalled);
+		answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+		assert_seen(0, 1);
+		end_paced(queue);
+		close(signalled);
+	}
+}
+
 /* ---- fork ------------------------------------------------------------------------------------ */
 
 #define claim_or_exit(status, claim)   \
@@ -1229,4 +1306,94 @@ Test(grace, a_child_keeps_a_drop_that_the_worker_was_looking_at, .disabled = HAS
 	cr_assert_eq(status_of(child), 0);
 	end_paced(queue);
 	assert_seen(0, 2);
+}
+
+static struct gate leaving_gate;
+static pthread_key_t leaving_key;
+
+/* The thread that calls it is held up when it ends. */
+static void wait_and_be_marked(void)
+{
+	wait_for_pass();
+	pthread_setspecific(leaving_key, &leaving_gate);
+}
+
+/* In a child. */
+static void start_forked(struct defer_drop_queue *queue)
+{
+	int result;
+
+	alarm(50);
+	while ((result = defer_drop_queue_start(queue)) == -EBUSY)
+		usleep(500);
+	if (result || defer_drop_queue_push(queue, number(0), note, FOREVER) ||
+		defer_drop_queue_flush(queue, LONG_NS))
+		_exit(1);
+	_exit(0);
+}
+
+Test(grace, a_thread_of_grace_periods_that_ends_is_forgotten_before_it_is_freed)
+{
+	static struct rcu_flavor_struct flavor;
+	struct defer_drop_config config = paced_config(CALLER);
+	struct defer_drop_queue *queue;
+	pthread_t thread;
+	pid_t child;
+
+	flavor = paced;
+	flavor.update_synchronize_rcu = wait_and_be_marked;
+	config.rcu_flavor = &flavor;
+	gate_init(&leaving_gate);
+	cr_assert_eq(pthread_key_create(&leaving_key, pass_gate), 0);
+	queue = make_with(&config);
+	let_all_pass();
+	answers(0, push_after(queue, number(0), note));
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	cr_assert_not_null(queue->grace.thread);
+	thread = spawn(stop_in_thread, queue);
+	await_held(&leaving_gate);
+	cr_assert_null(queue->grace.thread, "a child that is forked later would free it again");
+	child = fork();
+	if (!child)
+		start_forked(queue);
+	answers(0, status_of(child));
+	let_go(&leaving_gate);
+	cr_assert_null(join_thread(thread));
+	answers(0, defer_drop_queue_start(queue));
+	end_paced(queue);
+}
+
+static atomic_bool is_over;
+
+/* Has grace periods waited for, and the thread that waits for them ended, again and again. */
+static void *stop_and_start(void *argument)
+{
+	uintptr_t wrong = 0;
+
+	while (!atomic_load(&is_over)) {
+		wrong += push_after(argument, number(0), note) != 0;
+		wrong += defer_drop_queue_flush(argument, FOREVER) != 0;
+		wrong += defer_drop_queue_stop(argument, FOREVER) != 0;
+		wrong += defer_drop_queue_start(argument) != 0;
+	}
+	return number(wrong);
+}
+
+Test(grace, a_child_that_was_forked_while_the_thread_of_grace_periods_ends_goes_on)
+{
+	struct defer_drop_queue *queue = make_to_fork(CALLER, DEFER_DROP_AT_FORK_EMPTY);
+	pthread_t thread;
+
+	let_all_pass();
+	thread = spawn(stop_and_start, queue);
+	for (unsigned i = 0; i < 100; i++) {
+		pid_t child = fork();
+
+		if (!child)
+			start_forked(queue);
+		answers(0, status_of(child));
+	}
+	atomic_store(&is_over, true);
+	cr_assert_null(join_thread(thread));
+	end_paced(queue);
 }

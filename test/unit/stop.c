@@ -58,6 +58,12 @@ static bool has_stopper(struct defer_drop_queue *queue)
 	return has;
 }
 
+#define claim_or_exit(status, claim)   \
+	do {                           \
+		if (!(claim))          \
+			_exit(status); \
+	} while (0)
+
 /* ---- Threads --------------------------------------------------------------------------------- */
 
 Test(stop, ends_the_threads_of_the_queue_and_start_brings_them_back)
@@ -609,6 +615,134 @@ Test(stop, a_watchdog_watches_again_after_start)
 	end_queue(asked);
 }
 
+static struct gate watchdog_gate;
+static atomic_bool has_stood;
+
+static void stand_once(void *context, const struct defer_drop_slow *slow)
+{
+	(void)context;
+	(void)slow;
+	if (!atomic_exchange(&has_stood, true))
+		pass_gate(&watchdog_gate);
+}
+
+/* Returns when the watchdog function has been called. */
+static void await_stood(void *object)
+{
+	await(atomic_load(&has_stood));
+	note(object);
+}
+
+/* Destroys all that is pending. */
+static void destroy_all(struct defer_drop_queue *queue)
+{
+	if (queue->config.values.runner == DRAINER)
+		answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+	answers(0, defer_drop_queue_flush(queue, LONG_NS));
+}
+
+Test(stop, gives_up_on_a_watchdog_function_that_runs_and_the_queue_goes_on)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+		unsigned before = count_threads();
+		struct defer_drop_queue *queue;
+
+		atomic_store(&seen_count, 0);
+		atomic_store(&has_stood, false);
+		gate_init(&watchdog_gate);
+		config.runner = runners[i];
+		config.watchdog_ns = MS;
+		config.watchdog = stand_once;
+		answers(0, defer_drop_queue_create(&queue, &config));
+		answers(0, defer_drop_queue_push(queue, number(0), await_stood, FOREVER));
+		destroy_all(queue);
+		await_held(&watchdog_gate);
+		answers(-EAGAIN, defer_drop_queue_stop(queue, 0));
+		answers(-ETIMEDOUT, defer_drop_queue_stop(queue, 2 * MS));
+		/* Nobody starts it. */
+		answers(0, defer_drop_queue_push(queue, number(1), note, FOREVER));
+		destroy_all(queue);
+		assert_seen(0, 2);
+		let_go(&watchdog_gate);
+		answers(0, defer_drop_queue_stop(queue, LONG_NS));
+		cr_assert_eq(count_threads(), before);
+		answers(0, defer_drop_queue_start(queue));
+		end_queue(queue);
+	}
+}
+
+static atomic_bool has_been_stopped;
+
+static void flush_once(void *context, const struct defer_drop_slow *slow)
+{
+	(void)context;
+	(void)slow;
+	if (!atomic_exchange(&has_stood, true))
+		atomic_store(&asked_results[0], defer_drop_queue_flush(asked, FOREVER));
+}
+
+/* Returns when the watchdog function waits for the queue, and that is being stopped. */
+static void await_stop(void *object)
+{
+	await(has_waiter(asked));
+	await(dd_queue_state(asked) == DD_STOPPED || atomic_load(&has_been_stopped));
+	note(object);
+}
+
+Test(stop, gives_up_on_a_watchdog_function_that_waits_for_the_queue_which_goes_on)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+
+	config.watchdog_ns = MS;
+	config.watchdog = flush_once;
+	atomic_store(&asked_results[0], 1);
+	answers(0, defer_drop_queue_create(&asked, &config));
+	answers(0, defer_drop_queue_push(asked, number(0), await_stop, FOREVER));
+	for (uintptr_t i = 1; i < 5; i++)
+		answers(0, defer_drop_queue_push(asked, number(i), note, FOREVER));
+	await(has_waiter(asked));
+	answers(-ETIMEDOUT, defer_drop_queue_stop(asked, MS));
+	atomic_store(&has_been_stopped, true);
+	answers(0, defer_drop_queue_flush(asked, LONG_NS));
+	await(atomic_load(&asked_results[0]) != 1);
+	answers(0, atomic_load(&asked_results[0]));
+	assert_seen(0, 5);
+	answers(0, defer_drop_queue_stop(asked, LONG_NS));
+	end_queue(asked);
+}
+
+/* Ends the process when a caller of stop waits for the watchdog. */
+static void exit_beside_stop(void *context, const struct defer_drop_slow *slow)
+{
+	(void)context;
+	(void)slow;
+	atomic_store(&has_stood, true);
+	await(atomic_load(&asked->watchdog.state) == DD_WATCHDOG_ENDING);
+	usleep(5000);
+	exit(6);
+}
+
+static void stop_beside_exit(void)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+
+	alarm(50);
+	config.watchdog_ns = MS;
+	config.watchdog = exit_beside_stop;
+	claim_or_exit(1, !defer_drop_queue_create(&asked, &config));
+	claim_or_exit(2, !defer_drop_queue_push(asked, number(0), await_stood, FOREVER));
+	await(atomic_load(&has_stood));
+	defer_drop_queue_stop(asked, FOREVER);
+	for (;;)
+		pause();
+}
+
+Test(stop, a_watchdog_function_may_end_the_process_while_a_caller_of_stop_waits_for_it)
+{
+	answers(6, run_child(stop_beside_exit));
+}
+
 static atomic_uint hooked;
 
 static void count_start(void *context)
@@ -731,12 +865,6 @@ Test(stop, an_exit_that_leaves_at_once_destroys_nothing_of_a_stopped_queue)
 }
 
 /* ---- Fork ------------------------------------------------------------------------------------ */
-
-#define claim_or_exit(status, claim)   \
-	do {                           \
-		if (!(claim))          \
-			_exit(status); \
-	} while (0)
 
 /* In the child: it is stopped, has these drops, and goes on when it is started. */
 static void be_stopped_child(struct defer_drop_queue *queue, unsigned kept)
@@ -1100,4 +1228,36 @@ static void start_without_threads(void)
 Test(stop, a_start_without_threads_answers_esrch_and_may_be_tried_again, .disabled = HAS_SANITIZER)
 {
 	answers(0, run_child(start_without_threads));
+}
+
+/* There is memory for the stack of a watchdog, and none for that of the worker. */
+static void start_without_worker(void)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	unsigned before = count_threads();
+	struct defer_drop_queue *queue;
+
+	config.watchdog_ns = HOUR_NS;
+	config.stack_size_bytes = UINT64_C(1) << 30;
+	claim_or_exit(1, !defer_drop_queue_create(&queue, &config));
+	claim_or_exit(2, !defer_drop_queue_stop(queue, FOREVER));
+	claim_or_exit(3, count_threads() == before);
+	limit_memory(200u << 20);
+	for (unsigned i = 0; i < 2; i++) {
+		claim_or_exit(4, defer_drop_queue_start(queue) == -ESRCH);
+		claim_or_exit(5, count_threads() == before);
+	}
+	claim_or_exit(6, !defer_drop_queue_stop(queue, FOREVER));
+	claim_or_exit(7, count_threads() == before);
+	unlimit_memory();
+	claim_or_exit(8, !defer_drop_queue_start(queue));
+	claim_or_exit(9, count_threads() == before + 2);
+	claim_or_exit(10, !defer_drop_queue_push(queue, number(0), note, FOREVER));
+	claim_or_exit(11, !defer_drop_queue_flush(queue, LONG_NS));
+	_exit(0);
+}
+
+Test(stop, a_start_without_a_worker_leaves_no_watchdog_behind, .disabled = HAS_SANITIZER)
+{
+	answers(0, run_child(start_without_worker));
 }

@@ -116,7 +116,7 @@ Test(strategy, without_room_for_a_thread_the_object_is_still_the_callers, .disab
 	limit_memory(1 << 16);
 	result = defer_drop_by(&defer_drop_strategy_thread, NULL, forbidden);
 	unlimit_memory();
-	answers(-EAGAIN, result);
+	answers(-ESRCH, result);
 	answers(0, defer_drop_by(&defer_drop_strategy_thread, NULL, note_thread));
 	await(atomic_load(&has_destroyed));
 	cr_assert_eq(atomic_load(&forbidden_count), 0);

@@ -8,6 +8,8 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
+#include "directory.h"
+
 TestSuite(ticket, .timeout = 60);
 
 static struct defer_drop_ticket ticketed(
@@ -424,6 +426,43 @@ Test(ticket, a_stale_ticket_may_be_asked_about_while_queues_come_and_go)
 	for (unsigned i = 0; i < 20000; i++)
 		answers(-ESTALE, defer_drop_ticket_wait(&ticket, 0));
 	atomic_store(&is_over, true);
+	for (unsigned i = 0; i < 2; i++)
+		cr_assert_null(join_thread(threads[i]));
+}
+
+/* More queues than can be found at a time, so that each takes the place of an earlier one. */
+#define SUCCESSORS 6000
+
+static struct defer_drop_ticket succeeded[SUCCESSORS];
+static atomic_uint successors;
+
+/* Asks about the queue whose place the latest one has; answers how many answers were wrong. */
+static void *ask_beside_successor(void *argument)
+{
+	uintptr_t wrong = 0;
+	unsigned at;
+
+	(void)argument;
+	while ((at = atomic_load(&successors)) < SUCCESSORS)
+		if (at >= DD_PLACES)
+			wrong += defer_drop_ticket_wait(&succeeded[at - DD_PLACES], 0) != -ESTALE;
+	return number(wrong);
+}
+
+Test(ticket, a_stale_ticket_may_be_asked_about_while_the_queue_in_its_place_is_freed)
+{
+	pthread_t threads[2];
+
+	for (unsigned i = 0; i < 2; i++)
+		threads[i] = spawn(ask_beside_successor, NULL);
+	for (unsigned i = 0; i < SUCCESSORS; i++) {
+		struct defer_drop_queue *queue = make_queue(CALLER, 2, 0);
+
+		answers(0, push_ticket(queue, NULL, note, 0, &succeeded[i]));
+		atomic_store(&successors, i);
+		end_queue(queue);
+	}
+	atomic_store(&successors, SUCCESSORS);
 	for (unsigned i = 0; i < 2; i++)
 		cr_assert_null(join_thread(threads[i]));
 }
