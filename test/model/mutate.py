@@ -291,7 +291,7 @@ STEPS = [
      "if (dd_settle(attention) & DD_ASLEEP)", "if (dd_heed(attention) & DD_ASLEEP)", ["pending"]),
     ("lib/worker.c", "who leaves a seat that was wanted does not look once more",
      "while (was_wanted && queue->config", "while (false && queue->config", ["pending"]),
-    ("lib/worker.c", "who finds an empty queue does not tell", "tell_pending(queue); return; } /* A failure", "return;\n\t}\n\t/* A failure", ["pending"]),
+    ("lib/worker.c", "who finds an empty queue does not tell", "dd_worker_tell_pending(queue); return; } /* A failure", "return;\n\t}\n\t/* A failure", ["pending"]),
     ("lib/shutdown.c", "all callers join the worker", "if (is_joiner)", "if (true)"),
     ("lib/watch.c", "who waits for the backlog does not ring",
      "if (dd_bell_ring(&queue->park.bell)) dd_add_shared(&queue->wakes_total, 1); while", "while"),
