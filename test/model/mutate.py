@@ -78,7 +78,7 @@ STEPS = [
     ("lib/ring.h", "a second slot is taken alone", "!word || dd_is_second(word)", "!word", ["contest"]),
     ("lib/ring.h", "the first slot is published before the second",
      "dd_plain_store(&second->object, drop->object);",
-     "dd_ring_publish(ring, at, options->completion, dd_options_word(options));\n\tdd_plain_store(&second->object, drop->object);", ["shared"]),
+     "dd_ring_publish(ring, at, options->pointer, dd_options_word(options));\n\tdd_plain_store(&second->object, drop->object);", ["shared"]),
     ("lib/ring.h", "the second slot is cleared before the first",
      "atomic_store_explicit(&ring->taken_from[(next - 2) & ring->taken_mask].destroy, (defer_drop_fn)NULL, memory_order_release);\n\tdd_ring_done(ring);",
      "atomic_store_explicit(&ring->taken_from[(next - 1) & ring->taken_mask].destroy, (defer_drop_fn)NULL, memory_order_release);\n\tatomic_store_explicit(&ring->taken_from[(next - 2) & ring->taken_mask].destroy, (defer_drop_fn)NULL, memory_order_release);\n\tif (!(next & (ring->batch - 1)))\n\t\tdd_ring_recycle(ring);", ["owned"]),
