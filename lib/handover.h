@@ -35,6 +35,19 @@ static inline struct dd_lane *dd_lane_take_over(struct defer_drop_queue *queue)
 	return lane;
 }
 
+/* The one that is given, if it was given back and nobody has taken it over. */
+static inline bool dd_lane_take_back(struct dd_lane *lane)
+{
+	struct dd_lane **at = &lane->queue->free_lanes;
+
+	while (*at && *at != lane)
+		at = &(*at)->next_free;
+	if (!*at)
+		return false;
+	*at = lane->next_free;
+	return true;
+}
+
 /* A new one. */
 static inline void dd_lane_add(struct defer_drop_queue *queue, struct dd_lane *lane)
 {

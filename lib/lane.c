@@ -78,11 +78,27 @@ static void give_back(struct dd_tenancy *tenancy)
 	tenancy->left_at = dd_lane_give_back(lane);
 }
 
+bool dd_lane_reclaim(const struct dd_tenancy *tenancy)
+{
+	bool is_reclaimed;
+
+	dd_registry_lock();
+	is_reclaimed = !tenancy->lane->is_shared && dd_lane_take_back(tenancy->lane);
+	dd_registry_unlock();
+	return is_reclaimed;
+}
+
+void dd_lane_return(struct dd_tenancy *tenancy)
+{
+	dd_registry_lock();
+	tenancy->left_at = dd_lane_give_back(tenancy->lane);
+	dd_registry_unlock();
+}
+
 /*
  * Runs when a thread ends, among the destructors of other thread-specific data, which may still
- * push: to the shared lane, once what the thread has left in its own is destroyed. A thread whose
- * first push of all comes from the very last of them is not heard of again, and its lane stays
- * unused.
+ * push: each such push takes the lane back for as long as it lasts. A thread whose first push of
+ * all comes from the very last of them gets no second call, and its lane stays unused.
  */
 static void farewell(void *self)
 {

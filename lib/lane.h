@@ -97,6 +97,13 @@ void dd_lane_init(struct dd_lane *lane, struct defer_drop_queue *queue, struct d
 /* The calling thread's lane in this queue; found or made at its first push. Never NULL. */
 struct dd_lane *dd_lane_of(struct defer_drop_queue *queue);
 
+/*
+ * By a thread that is leaving: takes the lane that it gave back, unless another thread has taken it
+ * since. Give it back with dd_lane_return before anything else runs.
+ */
+bool dd_lane_reclaim(const struct dd_tenancy *tenancy);
+void dd_lane_return(struct dd_tenancy *tenancy);
+
 /* What the calling thread has of this queue, if it has pushed to it; else NULL. */
 struct dd_tenancy *dd_tenancy_of(const struct defer_drop_queue *queue);
 

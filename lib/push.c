@@ -312,25 +312,6 @@ static int push_both_shared(
 	return settle_shared(lane, *at, dd_options_word(&request->options));
 }
 
-/*
- * A thread that has given its lane back pushes to the shared one; for the sake of its order, not
- * before what it left in its own is destroyed. It waits for that and destroys nothing itself: its
- * thread-specific data may be gone that a destructor needs.
- */
-static int follow_own_lane(struct defer_drop_queue *queue, uint64_t deadline_ns)
-{
-	struct dd_tenancy *tenancy = dd_tenancy_of(queue);
-	int result;
-
-	if (!tenancy || tenancy->lane->is_shared)
-		return 0;
-	result = dd_wait_poll(tenancy->lane, tenancy->left_at);
-	if (result != -EINPROGRESS)
-		return result;
-	result = may_wait(tenancy->lane, deadline_ns);
-	return result ? result : dd_wait(tenancy->lane, tenancy->left_at, deadline_ns);
-}
-
 static void fill_ticket(struct defer_drop_ticket *ticket, struct dd_lane *lane, uint64_t position)
 {
 	*ticket = (struct defer_drop_ticket){
@@ -373,23 +354,11 @@ static int push_nested(struct defer_drop_queue *queue, const struct dd_request *
 	return 0;
 }
 
-int dd_queue_push_request(
-	struct defer_drop_queue *queue, const struct dd_request *request, uint64_t deadline_ns)
+static int push_in(struct dd_lane *lane, const struct dd_request *request, uint64_t deadline_ns)
 {
-	struct dd_lane *lane;
 	uint64_t at = 0;
 	int result;
 
-	if (dd_is_running(queue))
-		return push_nested(queue, request);
-	result = dd_queue_open(queue);
-	if (result)
-		return result;
-	lane = dd_lane_of(queue);
-	if (dd_self.is_leaving)
-		result = follow_own_lane(queue, deadline_ns);
-	if (result)
-		return refuse(lane, result);
 	bind_completion(request, lane);
 	if (!lane->is_shared)
 		result = push_owned(lane, request, deadline_ns, &at);
@@ -401,6 +370,59 @@ int dd_queue_push_request(
 	if (!result && request->ticket)
 		fill_ticket(request->ticket, lane, at + width_of(request));
 	return result;
+}
+
+/*
+ * A thread that is leaving and whose lane another thread has taken over pushes to the shared one
+ * from now on; to keep its order, not before its drops in its own lane are destroyed. It waits for
+ * them and destroys nothing itself: its thread-specific data may be gone that a destructor needs.
+ */
+static int move_to_shared(struct dd_tenancy *tenancy, uint64_t deadline_ns)
+{
+	struct dd_lane *lane = tenancy->lane;
+	int result = dd_wait_poll(lane, tenancy->left_at);
+
+	if (result == -EINPROGRESS) {
+		result = may_wait(lane, deadline_ns);
+		if (!result)
+			result = dd_wait(lane, tenancy->left_at, deadline_ns);
+	}
+	if (!result)
+		tenancy->lane = &lane->queue->shared;
+	return result;
+}
+
+/* Pushes as a thread whose lanes are given back. */
+static int push_leaving(
+	struct defer_drop_queue *queue, const struct dd_request *request, uint64_t deadline_ns)
+{
+	struct dd_tenancy *tenancy = dd_tenancy_of(queue);
+	int result = 0;
+
+	if (tenancy && dd_lane_reclaim(tenancy)) {
+		result = push_in(tenancy->lane, request, deadline_ns);
+		dd_lane_return(tenancy);
+		return result;
+	}
+	if (tenancy && !tenancy->lane->is_shared)
+		result = move_to_shared(tenancy, deadline_ns);
+	return result ? refuse(&queue->shared, result)
+		      : push_in(&queue->shared, request, deadline_ns);
+}
+
+int dd_queue_push_request(
+	struct defer_drop_queue *queue, const struct dd_request *request, uint64_t deadline_ns)
+{
+	int result;
+
+	if (dd_is_running(queue))
+		return push_nested(queue, request);
+	result = dd_queue_open(queue);
+	if (result)
+		return result;
+	if (dd_self.is_leaving)
+		return push_leaving(queue, request, deadline_ns);
+	return push_in(dd_lane_of(queue), request, deadline_ns);
 }
 
 /* May the calling thread push to the lane of its tenancy without further ado? */
@@ -471,14 +493,9 @@ int defer_drop_queue_ticket(struct defer_drop_queue *queue, struct defer_drop_ti
 		return result;
 	tenancy = dd_tenancy_of(queue);
 	lane = tenancy ? tenancy->lane : &queue->shared;
-	/* A thread that is leaving waits for its own lane before it pushes to the shared. */
-	if (dd_self.is_leaving && !lane->is_shared) {
-		if (!dd_ring_is_past(&lane->ring, tenancy->left_at)) {
-			fill_ticket(ticket, lane, tenancy->left_at);
-			return 0;
-		}
-		lane = &queue->shared;
-	}
-	fill_ticket(ticket, lane, dd_ring_tail(&lane->ring));
+	/* The lane that a leaving thread gave back may be another thread's by now. */
+	fill_ticket(ticket, lane,
+		dd_self.is_leaving && !lane->is_shared ? tenancy->left_at
+						       : dd_ring_tail(&lane->ring));
 	return 0;
 }

@@ -37,7 +37,7 @@
  *            filled again
  *   RECYCLE  recycle: head, release -> room, is_past: head, acquire
  *            the same for all slots before head
- *   ROOM     room, room_owned: limit, release -> has_room, is_past: limit, acquire
+ *   ROOM     raise_limit, room_owned: limit, release -> has_room, is_past: limit, acquire
  *            hands RECYCLE and DONE on from the producer that looked, to other producers of a
  *            shared ring, and to waiters: what lies a lap or more before the limit is done
  *
@@ -231,9 +231,24 @@ static inline uint64_t dd_ring_capacity(const struct dd_ring *ring)
 /* ---- Producers ------------------------------------------------------------------------------- */
 
 /*
+ * Moves the limit forward. Of a shared ring it is never moved back: another producer may have filled
+ * slots up to the later one, and a forked child takes what lies a lap before the limit for done.
+ */
+static inline void dd_ring_raise_limit(struct dd_ring *ring, uint64_t limit)
+{
+	uint64_t seen = atomic_load_explicit(&ring->limit, memory_order_relaxed);
+
+	/* ROOM->: without release a producer that relies on this limit has no RECYCLE. */
+	while (dd_is_before(seen, limit) &&
+		!atomic_compare_exchange_weak_explicit(
+			&ring->limit, &seen, limit, memory_order_release, memory_order_relaxed))
+		;
+}
+
+/*
  * Looks at head for a producer that would push at this position, and sets the next limit: the end
  * of a quarter of the ring at most, so that producers look up often enough to see their backlog
- * grow. Answers the backlog; below the capacity there is room.
+ * grow. Returns the backlog; below the capacity there is room.
  */
 static inline uint64_t dd_ring_room(struct dd_ring *ring, uint64_t at)
 {
@@ -247,8 +262,7 @@ static inline uint64_t dd_ring_room(struct dd_ring *ring, uint64_t at)
 	if (backlog < capacity) {
 		if (dd_is_before(head + capacity, limit))
 			limit = head + capacity;
-		/* ROOM->: without release a producer that relies on this limit has no RECYCLE. */
-		atomic_store_explicit(&ring->limit, limit, memory_order_release);
+		dd_ring_raise_limit(ring, limit);
 	}
 	return backlog;
 }

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
 // Threads come and go: each finds a lane, taken over from one that left or added, pushes, gives it back when
-// it ends, and pushes once more, to the shared lane, once what it left is destroyed. The worker finds all lanes
-// that it knows of whole, and destroys all drops, those of each thread in its order.
+// it ends, and pushes twice more: to the same lane, or, if another thread has that by now, to the shared lane
+// once its drops in its own are destroyed. The worker finds all lanes that it knows of whole, and destroys all
+// drops, those of each thread in its order.
 #include "model_lib.h"
 
 namespace
 {
 
-enum { OWNERS = 2, DROPS = 1, CAPACITY = 2 };
+enum { OWNERS = 2, DROPS = 3, CAPACITY = 2 };
 
 struct handed_over;
 handed_over *the_one;
@@ -16,15 +17,20 @@ handed_over *the_one;
 void destroy_in_order(void *memory);
 
 struct handed_over : rl::test_suite<handed_over, OWNERS + 1> {
-	using parameter = bool;
-	inline static parameter given; // is it fenced?
+	struct parameter {
+		bool is_fenced;
+		bool is_robbed; // the first owner's lane is the second's when the first pushes late
+	};
+	inline static parameter given;
 
-	library_model model{CAPACITY, true, given};
-	object objects[OWNERS][DROPS + 1];
+	library_model model{CAPACITY, true, given.is_fenced};
+	rl::atomic<int> step; // of a robbery
+	object objects[OWNERS][DROPS];
 	int seen[OWNERS] = {};
 
 	void before()
 	{
+		step.store(0, rl::mo_relaxed, $);
 		model.queue.config.values.max_lanes = OWNERS;
 		the_one = this;
 	}
@@ -36,14 +42,37 @@ struct handed_over : rl::test_suite<handed_over, OWNERS + 1> {
 			&model.queue, dropped, destroy_in_order, DEFER_DROP_FOREVER));
 	}
 
+	// In a robbery, the owners take turns: only one of them goes on from each step.
+	void await(int wanted)
+	{
+		while (given.is_robbed && step.load(rl::mo_relaxed, $) < wanted)
+			model_yield();
+	}
+
+	void reach(int reached)
+	{
+		step.store(reached, rl::mo_relaxed, $);
+	}
+
 	void own(unsigned owner)
 	{
 		object *dropped = objects[owner];
 
-		for (int i = 0; i < DROPS; i++)
-			push(&dropped[i]);
+		await(owner ? 1 : 0);
+		push(&dropped[0]);
+		if (owner) {
+			reach(2);
+			await(3);
+		}
 		farewell(&dd_self);
-		push(&dropped[DROPS]);
+		if (!owner) {
+			reach(1);
+			await(2);
+		}
+		push(&dropped[1]);
+		if (!owner)
+			reach(3);
+		push(&dropped[2]);
 		farewell(&dd_self); // as another destructor of its data sets the key again
 	}
 
@@ -60,7 +89,11 @@ struct handed_over : rl::test_suite<handed_over, OWNERS + 1> {
 	{
 		struct rest resting = {.pauses = DD_PAUSES};
 
-		for (uint64_t ran = 0; ran < OWNERS * (DROPS + 1);) {
+		// Late enough for a late push to be seen that did not wait.
+		await(2);
+		for (int i = 0; given.is_robbed && i < 30; i++)
+			model_yield();
+		for (uint64_t ran = 0; ran < OWNERS * DROPS;) {
 			uint64_t found =
 				dd_worker_round(&model.queue, UINT64_MAX, DEFER_DROP_FOREVER);
 
@@ -97,6 +130,8 @@ void destroy_in_order(void *memory)
 int main(int count, char **arguments)
 {
 	model_arguments(count, arguments);
-	return !(explore_randomly<handed_over>(false, 50000) &&
-		 explore_randomly<handed_over>(true, 50000));
+	return !(explore_randomly<handed_over>({false, false}, 30000) &&
+		 explore_randomly<handed_over>({true, false}, 30000) &&
+		 explore_randomly<handed_over>({false, true}, 30000) &&
+		 explore_randomly<handed_over>({true, true}, 30000));
 }

@@ -40,9 +40,13 @@ template <int PRODUCERS> struct shared : rl::test_suite<shared<PRODUCERS>, PRODU
 	{
 		for (int i = 0; i < DROPS; i++) {
 			uint64_t width = width_of(given.pairs, int(producer) * DROPS + i);
+			uint64_t at = claim(producer, width);
 
+			// What is filled lies before the limit, for a forked child to tell.
+			RL_ASSERT(dd_is_before(
+				at + width - 1, model.ring.limit.load(rl::mo_relaxed, $)));
 			objects[producer][i].made($) = 1;
-			publish(&model.ring, claim(producer, width), &objects[producer][i], width);
+			publish(&model.ring, at, &objects[producer][i], width);
 		}
 	}
 

@@ -288,8 +288,10 @@ struct asking {
 	struct defer_drop_queue *queue;
 	unsigned rounds;
 	int errors;
-	struct defer_drop_ticket own;    /* while what it pushed before is pending, */
-	struct defer_drop_ticket shared; /* and once that is destroyed, and more was pushed */
+	struct defer_drop_ticket early; /* while what it pushed before is pending, */
+	struct defer_drop_ticket late;  /* and once that is destroyed, and more was pushed */
+	bool is_robbed;                 /* another thread has its lane by then: */
+	struct tenant tenant;
 	int looks[4];
 };
 
@@ -303,15 +305,17 @@ static void ask_late(void *argument)
 		pthread_setspecific(key, asking);
 		return;
 	}
-	asking->errors |= defer_drop_queue_ticket(queue, &asking->own);
-	asking->looks[0] = defer_drop_ticket_wait(&asking->own, 0);
+	if (asking->is_robbed)
+		tenant_begin(&asking->tenant);
+	asking->errors |= defer_drop_queue_ticket(queue, &asking->early);
+	asking->looks[0] = defer_drop_ticket_wait(&asking->early, 0);
 	asking->errors |= defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL);
-	asking->looks[1] = defer_drop_ticket_wait(&asking->own, 0);
+	asking->looks[1] = defer_drop_ticket_wait(&asking->early, 0);
 	asking->errors |= defer_drop_queue_push(queue, number(1), note, FOREVER);
-	asking->errors |= defer_drop_queue_ticket(queue, &asking->shared);
-	asking->looks[2] = defer_drop_ticket_wait(&asking->shared, 0);
+	asking->errors |= defer_drop_queue_ticket(queue, &asking->late);
+	asking->looks[2] = defer_drop_ticket_wait(&asking->late, 0);
 	asking->errors |= defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL);
-	asking->looks[3] = defer_drop_ticket_wait(&asking->shared, 0);
+	asking->looks[3] = defer_drop_ticket_wait(&asking->late, 0);
 }
 
 static void *end_asking(void *argument)
@@ -325,19 +329,27 @@ static void *end_asking(void *argument)
 
 Test(lane, the_ticket_of_a_thread_that_is_leaving_covers_all_that_it_pushed)
 {
-	struct asking asking = {.queue = make_queue(CALLER, 16, LANES)};
-
 	cr_assert_eq(pthread_key_create(&key, ask_late), 0);
-	join_thread(spawn(end_asking, &asking));
-	cr_assert_eq(asking.rounds, 2);
-	answers(0, asking.errors);
-	answers(-EAGAIN, asking.looks[0]);
-	answers(0, asking.looks[1]);
-	answers(-EAGAIN, asking.looks[2]);
-	answers(0, asking.looks[3]);
-	/* Its own lane, and then the one that everybody shares. */
-	cr_assert_neq(asking.own.lane, 0);
-	cr_assert_eq(asking.shared.lane, 0);
-	assert_seen(0, 2);
-	end_queue(asking.queue);
+	for (unsigned is_robbed = 0; is_robbed < 2; is_robbed++) {
+		struct asking asking = {.queue = make_queue(CALLER, 16, 1), .is_robbed = is_robbed};
+
+		asking.tenant = (struct tenant){
+			.queue = asking.queue, .object = number(2), .destroy = note};
+		atomic_store(&seen_count, 0);
+		join_thread(spawn(end_asking, &asking));
+		cr_assert_eq(asking.rounds, 2);
+		answers(0, asking.errors);
+		answers(-EAGAIN, asking.looks[0]);
+		answers(0, asking.looks[1]);
+		answers(-EAGAIN, asking.looks[2]);
+		answers(0, asking.looks[3]);
+		/* Its own lane as long as nobody else has it; else the shared one. */
+		cr_assert_eq(asking.early.lane, 1);
+		cr_assert_eq(asking.late.lane, !is_robbed);
+		cr_assert_eq(seen[0], number(0));
+		cr_assert_eq(seen[1 + is_robbed], number(1));
+		if (is_robbed)
+			tenant_end(&asking.tenant);
+		end_queue(asking.queue);
+	}
 }

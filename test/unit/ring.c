@@ -881,6 +881,25 @@ Test(ring, a_survivor_drops_the_pair_that_was_being_destroyed_and_nothing_else)
 	}
 }
 
+/* Another producer looks for room at a position that was claimed long ago: what is filled stays. */
+Test(ring, a_survivor_keeps_what_was_filled_again_whoever_looked_for_room_last)
+{
+	for (uint64_t capacity = 4; capacity <= 32; capacity *= 2) {
+		uint64_t first = dd_ring_first(capacity);
+
+		make(capacity, true);
+		for (uintptr_t i = 0; i < capacity; i++)
+			cr_assert(push_shared(i));
+		cr_assert_eq(take(), 0);
+		cr_assert(push_shared(capacity));
+		dd_ring_room(&ring, first + 1);
+		dd_ring_survive(&ring, true, 0);
+		for (uintptr_t i = 1; i <= capacity; i++)
+			cr_assert_eq(take(), i);
+		cr_assert_eq(take(), UINTPTR_MAX);
+	}
+}
+
 static void *push_many_shapes(void *argument)
 {
 	for (uintptr_t i = 0; i < EACH; i++)

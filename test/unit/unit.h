@@ -271,6 +271,37 @@ static inline void *join_thread(pthread_t thread)
 	return result;
 }
 
+/* A thread that has pushed a drop to a queue, and keeps its lane until it is let go. */
+struct tenant {
+	struct defer_drop_queue *queue;
+	void *object;
+	defer_drop_fn destroy;
+	struct gate gate;
+	pthread_t thread;
+};
+
+static inline void *stay_tenant(void *argument)
+{
+	struct tenant *tenant = argument;
+
+	answers(0, defer_drop_queue_push(tenant->queue, tenant->object, tenant->destroy, 0));
+	pass_gate(&tenant->gate);
+	return NULL;
+}
+
+static inline void tenant_begin(struct tenant *tenant)
+{
+	gate_init(&tenant->gate);
+	tenant->thread = spawn(stay_tenant, tenant);
+	await_semaphore(&tenant->gate.entered);
+}
+
+static inline void tenant_end(struct tenant *tenant)
+{
+	sem_post(&tenant->gate.open);
+	join_thread(tenant->thread);
+}
+
 /* Of this process. */
 static inline unsigned count_threads(void)
 {
