@@ -116,7 +116,7 @@
  *   short forms. Every other call on it is a use. Setting it up never fails for want of memory,
  *   except in defer_drop_start.
  * - When exit has dealt with all queues, the default queue can no longer be set up, nor another be
- *   made: -ESHUTDOWN. In a child that is forked during exit no queue can.
+ *   made: -ESHUTDOWN. In a child that is forked during exit neither is possible.
  *
  * The rules of all programs:
  *
@@ -573,7 +573,8 @@ struct defer_drop_config {
  */
 DEFER_DROP_API int defer_drop_config_built_in(struct defer_drop_config *config);
 
-/* What DEFER_DROP_CONFIG_INIT stands for. It is no constant: not for objects of static storage. */
+/* Returns the built-in values: DEFER_DROP_CONFIG_INIT is this call, and so no constant for objects
+ * of static storage. Threads: any. Blocks: never. */
 static inline struct defer_drop_config defer_drop_config_init(void)
 {
 	struct defer_drop_config config;

@@ -18,9 +18,8 @@
  * defer_drop_guard_await waits for several at once. A guard that must be closed is reported if that
  * is forgotten.
  *
- * A guard belongs to one thread at a time; while it is pending, to the thread that dropped it. That
- * thread alone may call what is declared here, unless Threads says otherwise. A guard may not be
- * part of its object, nor be copied or moved while it is armed or pending.
+ * A guard belongs to one thread at a time; while it is pending, to the thread that dropped it. A
+ * guard may not be part of its object, nor be copied or moved while it is armed or pending.
  *
  * In a child that is forked while a guard is pending, the guard is the parent's alone, whatever the
  * queue keeps. But if the guard's own thread destroys the object and the destructor forks, the
@@ -117,7 +116,7 @@ static inline int defer_drop_guard_is_pending(const struct defer_drop_guard *gua
 	return defer_drop_guard_state(guard) >= DEFER_DROP_GUARD_PENDING;
 }
 
-/* Returns the object, or NULL if the guard is not armed. Blocks: never. */
+/* Returns the object, or NULL if the guard is not armed. Threads: the guard's. Blocks: never. */
 static inline void *defer_drop_guard_object(const struct defer_drop_guard *guard)
 {
 	return defer_drop_guard_is_armed(guard) ? guard->object : NULL;
@@ -127,11 +126,13 @@ static inline void *defer_drop_guard_object(const struct defer_drop_guard *guard
  * Takes the object back: it is the caller's again, and the guard is empty. Returns the object, or
  * NULL if the guard was not armed.
  *
- * Blocks: never; a guard that must be closed, briefly.
+ * Threads: the guard's.
+ * Blocks: never; on a guard that must be closed, briefly.
  */
 DEFER_DROP_API void *defer_drop_guard_disarm(struct defer_drop_guard *guard);
 
-/* Changes the strategy. Has no effect on an object that was dropped. Blocks: never. */
+/* Changes the strategy. Has no effect on an object that was dropped. Threads: the guard's. Blocks:
+ * never. */
 static inline void defer_drop_guard_retarget(
 	struct defer_drop_guard *guard, const struct defer_drop_strategy *strategy)
 {
@@ -143,6 +144,7 @@ static inline void defer_drop_guard_retarget(
  * Drops the object by the guard's strategy. On a guard that is empty it does nothing and returns 0,
  * so that an object is dropped once however often this is called.
  *
+ * Threads: the guard's.
  * Blocks: as the strategy; if the destructor returns a status, or the guard is pending, as
  *   defer_drop_guard_await with DEFER_DROP_FOREVER.
  * Errors:
@@ -158,7 +160,7 @@ DEFER_DROP_API int defer_drop_guard_drop(struct defer_drop_guard *guard);
  * Drops the object if something went wrong, and takes it back if nothing did.
  *
  * status: of what the object was needed for; 0 means success.
- * Blocks, Errors, Ordering: as defer_drop_guard_drop; with a status of 0 as
+ * Threads, Blocks, Errors, Ordering: as defer_drop_guard_drop; with a status of 0 as
  *   defer_drop_guard_disarm, and -EINVAL if guard is NULL.
  */
 DEFER_DROP_API int defer_drop_guard_drop_on_error(struct defer_drop_guard *guard, int status);
@@ -168,6 +170,7 @@ DEFER_DROP_API int defer_drop_guard_drop_on_error(struct defer_drop_guard *guard
  * DEFER_DROP_SCOPED calls it at the end of the scope. It can return no error: errors go to the
  * handler of troubles.
  *
+ * Threads: the guard's.
  * Blocks: as defer_drop_guard_drop. A guard that is waited for is about to go, so it waits until
  *   the object is destroyed, also if the queue was given up. Inside a read-side critical section
  *   that it would have to wait for, it reports that and aborts.
@@ -208,7 +211,7 @@ DEFER_DROP_API int defer_drop_guard_await(
 	struct defer_drop_guard *const *guards, size_t count, uint64_t timeout_ns);
 
 /* Returns how the last await or drop ended for this guard, if it is not pending: 0 or its error;
- * -EINVAL if guard is NULL. Blocks: never. */
+ * -EINVAL if guard is NULL. Threads: the guard's. Blocks: never. */
 static inline int defer_drop_guard_status(const struct defer_drop_guard *guard)
 {
 	return guard ? guard->status : -EINVAL;
@@ -238,7 +241,8 @@ struct defer_drop_trouble {
  * that is still armed when its scope is left, or when the process that armed it ends by exit(3) or
  * by returning from main, is reported. A second call does nothing.
  *
- * Blocks: briefly, for a lock of the guards that must be closed.
+ * Threads: the guard's.
+ * Blocks: briefly.
  * Errors (the guard is as it was):
  *   -EINVAL  guard is NULL or not armed
  *   -ENOMEM  no memory to remember it
@@ -266,7 +270,7 @@ DEFER_DROP_API void defer_drop_trouble_handle(defer_drop_trouble_fn handle, void
 /*
  * Reports the line of a trouble, and aborts if a guard was forgotten: a handler for debugging.
  *
- * Threads: any.
+ * Threads: any. Blocks: for the report of the line.
  */
 DEFER_DROP_API void defer_drop_trouble_abort(
 	void *context, const struct defer_drop_trouble *trouble);
