@@ -106,7 +106,8 @@
  * - A push that returns an error has not taken the object: it is still the caller's, and its
  *   destructor has not run and will not.
  * - Drops of one thread, pushed to one queue, are destroyed in its order. Across threads nothing is
- *   promised, even if the threads synchronise with each other.
+ *   promised, even if the threads synchronise with each other: if B must be destroyed after A, let
+ *   one thread drop both, or let A's destructor drop B.
  * - What a thread did before its push is visible to the destructor. What destructors did is visible
  *   after a flush or a wait that returned 0 for them.
  * - What is said of destructors holds for the functions error, watermark and worker_start of the
@@ -135,6 +136,23 @@
  * - What a destructor changes of its thread (mask of signals, name, scheduling, locale, rounding)
  *   stays so for the destructors after it. A call that drains leaves errno and the cancellation
  *   state as they were.
+ * - A destructor that waits for its own queue gets -EDEADLK. Two deadlocks the library does not
+ *   see: a destructor that waits for a thread which waits for room in its queue; and two queues
+ *   whose destructors wait for room in each other.
+ * - A destructor that takes long holds up all drops behind it in its queue: give such destructors a
+ *   queue of their own. watchdog_ns of the configuration finds them.
+ * - Exit, by exit(3) or by returning from main, deals with what is pending: see exit_timeout_ns.
+ *   _exit(2), quick_exit(3) and a fatal signal run no destructor. pthread_exit(3) in main does not
+ *   end the process, since the worker is a thread too: the last thread of the program calls exit(3)
+ *   or shuts the queues down.
+ * - A forked child has empty queues, unless at_fork says keep, and starts a worker of its own at its
+ *   first push. A destructor that forks and returns in the child leaves a process whose only thread
+ *   is the worker.
+ * - A thread that is stopped for good (by a debugger, say) in the middle of a push holds up the
+ *   drops behind it in the shared lane, and nothing in a lane of its own. Stopped while it wakes
+ *   the worker, it leaves the worker asleep until another call waits, or fills a ring. Stopped in
+ *   its first push, or waiting for room, it may hold a lock. A worker that is stopped for good
+ *   holds up no push before a ring is full, and no wait beyond its timeout, unless it holds a lock.
  * - Inside a read-side critical section of liburcu (with its QSBR flavor: in a thread that is
  *   online) nothing may wait for a queue that destroys after grace periods: neither a flush, nor a
  *   wait, nor a push for room. From the first drop after a grace period on, such a call returns
@@ -549,7 +567,8 @@ struct defer_drop_config {
 	 * 1000000..DEFER_DROP_TIMEOUT_MAX, or 0, no watchdog [0]. The watchdog wakes up four times
 	 * in this time. It sleeps when the worker sleeps until woken, or no thread drains. To find
 	 * the name it takes a lock of the dynamic linker's: it waits for a destructor inside
-	 * dlclose(3). */
+	 * dlclose(3). Of the instructions for a drop 32 are for the watchdog, and 2 if there is
+	 * none (callgrind, x86-64). */
 	uint64_t watchdog_ns;
 	/* Without it a line is reported; without watchdog_ns it is not called [NULL]. */
 	defer_drop_watchdog_fn watchdog;
@@ -840,9 +859,10 @@ DEFER_DROP_API int defer_drop_queue_start(struct defer_drop_queue *queue);
  * timeout, the queue is given up. Flushes and waits return -ECANCELED, and so does this call. The
  * destructor runs on, and no other after it. Until it has returned, the queue is not closed: a push
  * that has room returns 0 and is abandoned, one that would have to wait returns -EAGAIN if its
- * timeout is 0 and else -ESHUTDOWN. Call again to wait for the end. Exit does not wait for a queue
- * that was given up. Exit itself gives up a queue whose worker has not ended when exit_timeout_ns
- * is over, without the tenth of a second; until the process ends, pushes return what is said here.
+ * timeout is 0 and else -ESHUTDOWN. What the destructor uses must stay, completions and guards that
+ * are pending too. Call again to wait for the end. Exit does not wait for a queue that was given
+ * up. Exit itself gives up a queue whose worker has not ended when exit_timeout_ns is over, without
+ * the tenth of a second; until the process ends, pushes return what is said here.
  *
  * timeout_ns: DEFER_DROP_FOREVER destroys all that is pending; 0 destroys nothing more; with a time
  *   in between no destructor starts once it is over.
@@ -851,7 +871,7 @@ DEFER_DROP_API int defer_drop_queue_start(struct defer_drop_queue *queue);
  * Blocks: until the threads have ended, or the queue is given up. A watchdog function that is
  *   running is waited for, however long it takes. A queue that callers drain, or that is stopped,
  *   is finished on the calling thread, which runs the destructors.
- * Errors (the queue is shut down all the same, unless said otherwise):
+ * Errors (the queue is shut down nevertheless, unless said otherwise):
  *   -ETIMEDOUT  drops were abandoned, at this call's deadline or at another's. Never with a timeout
  *               of 0 or DEFER_DROP_FOREVER: these return 0 even if another caller, or exit,
  *               abandoned drops, so that only abandoned_total of the statistics tells

@@ -19,7 +19,9 @@
  * is forgotten.
  *
  * A guard belongs to one thread at a time; while it is pending, to the thread that dropped it. A
- * guard may not be part of its object, nor be copied or moved while it is armed or pending.
+ * guard may not be part of its object, nor be copied or moved while it is armed or pending. A
+ * strategy that traces reports, for a guard that is waited for, the guard's address and the
+ * function that runs its destructor.
  *
  * In a child that is forked while a guard is pending, the guard is the parent's alone, whatever the
  * queue keeps. But if the guard's own thread destroys the object and the destructor forks, the
