@@ -145,9 +145,9 @@
  *   _exit(2), quick_exit(3) and a fatal signal run no destructor. pthread_exit(3) in main does not
  *   end the process, since the worker is a thread too: the last thread of the program calls exit(3)
  *   or shuts the queues down.
- * - A forked child has empty queues, unless at_fork says keep, and starts a worker of its own at its
- *   first push. A destructor that forks and returns in the child leaves a process whose only thread
- *   is the worker.
+ * - A forked child has empty queues, unless at_fork says keep, and starts a worker of its own at
+ *   its first push. A destructor that forks and returns in the child leaves a process whose only
+ *   thread is the worker.
  * - A thread that is stopped for good (by a debugger, say) in the middle of a push holds up the
  *   drops behind it in the shared lane, and nothing in a lane of its own. Stopped while it wakes
  *   the worker, it leaves the worker asleep until another call waits, or fills a ring. Stopped in
