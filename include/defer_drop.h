@@ -7,14 +7,14 @@
  * kernel in the steady state, and the number of objects waiting to be destroyed is bounded.
  *
  *     defer_drop(tree, tree_free);      instead of tree_free(tree), on the hot path
- *     defer_drop_flush();               where everything dropped so far must be gone
+ *     defer_drop_flush();               returns when all that was dropped so far is destroyed
  *
  * That is the whole library for most programs: it starts itself at the first push and destroys what
  * is left at exit. Most readers can stop after the section "The short calls".
  *
- * All calls, by family. A name is defer_drop, the noun of its family, and a verb: what begins with
- * _ here follows the noun. Handles come first among the arguments, then the object and its
- * destructor, then the timeout, then what is filled in.
+ * All calls, by family. A name is defer_drop, the noun of its family, and a verb; a name that
+ * begins with _ in this table follows the noun. Arguments come in this order: the handle, the
+ * object and its destructor, the timeout, the results.
  *
  *   defer_drop(object, destroy)                pushes to the default queue; waits for room
  *     _try, _timed, _rcu, _bytes, _with        no wait; a deadline; after a grace period; with the
@@ -37,21 +37,21 @@
  *     _end                                     shut down and free, as a destructor (strategy.h)
  *   defer_drop_ticket_wait, _notify            "this drop": wait for it; have an eventfd signalled
  *   defer_drop_completion_wait                 the end and the status of drops with a completion
- *   defer_drop_report_handle                   where the lines go that the library has to say
+ *   defer_drop_report_handle                   sets where the library's lines of report go
  *
  *   <defer_drop/strategy.h>: how an object is destroyed, by a pointer
  *   defer_drop_by                              drops by a strategy
  *   defer_drop_strategy_worker, _rcu           ready-made: the default queue
- *     _in_place, _leak, _thread                now; never; a thread for each
- *     _queue_init, _executor_init, _trace_init made: a queue; somebody's executor; a trace
+ *     _in_place, _leak, _thread                at once; never; by a thread for each object
+ *     _queue_init, _executor_init, _trace_init made: a queue; the program's executor; a trace
  *   defer_drop_trace_print                     prints a line for a trace
  *   <defer_drop/guard.h>: an object that is dropped once, however its scope is left
  *   defer_drop_guard_drop, _drop_on_error      drop it; only if something went wrong
  *     _disarm, _retarget, _leave               take it back; change the strategy; end the scope
- *     _await, _must_close                      wait for several; report it if it is forgotten
- *     _state, _is_armed, _is_pending           where it stands
+ *     _await, _must_close                      wait for several; report one that is forgotten
+ *     _state, _is_armed, _is_pending           what it does now
  *     _object, _status                         what it guards; how it ended
- *   defer_drop_trouble_handle, _abort          who hears of what no call can return
+ *   defer_drop_trouble_handle, _abort          handlers of errors that no call can return
  *   <defer_drop/ref.h>: an object that its last user drops
  *   defer_drop_ref_init, _get, _get_many       the first reference; more
  *     _put, _put_many                          give references back
@@ -62,27 +62,43 @@
  *
  * - A call that can fail returns 0 or a negative errno. A call that returns 0 leaves errno as it
  *   was.
+ * - The short calls are short forms of calls on the default queue, with this timeout:
+ *     defer_drop             defer_drop_queue_push, DEFER_DROP_FOREVER
+ *     defer_drop_try         defer_drop_queue_push, 0
+ *     defer_drop_timed       defer_drop_queue_push, timeout_ns
+ *     defer_drop_rcu         defer_drop_queue_push_with, DEFER_DROP_FOREVER, after a grace period
+ *     defer_drop_bytes       defer_drop_queue_push_with, DEFER_DROP_FOREVER, with bytes
+ *     defer_drop_with        defer_drop_queue_push_with, timeout_ns
+ *     defer_drop_flush       defer_drop_queue_flush, DEFER_DROP_FOREVER
+ *     defer_drop_flush_timed defer_drop_queue_flush, timeout_ns
+ *     defer_drop_shutdown    defer_drop_queue_shutdown, DEFER_DROP_FOREVER
+ * - The manual of a call has, in this order: Threads, which may call it; Blocks, what it waits for;
+ *   Errors; Ordering. "Blocks: briefly" means that it takes a lock of the library's. Another call
+ *   holds such a lock for a moment, fork(2) while it forks, and a call that starts a worker until
+ *   the worker runs.
  * - Each error has one meaning:
  *     -EINVAL     an argument is NULL, unknown or out of its range
- *     -EAGAIN     the call would have to wait, and was told not to: it is a _try, or its timeout
- *                 is 0, which looks once
- *     -ETIMEDOUT  the call has waited until its timeout was over, in vain
+ *     -EAGAIN     the call would have to wait, and its timeout is 0, which looks once
+ *     -ETIMEDOUT  the call has waited in vain until its timeout was over
  *     -ESRCH      a thread that the queue needs cannot be started (pthread_create(3)); the next
  *                 call tries again
  *     -ESHUTDOWN  the queue was shut down, by a call or by exit
  *     -ECANCELED  the queue was given up while a destructor was running, which may still end: see
  *                 defer_drop_queue_shutdown
- *     -EDEADLK    the call would wait for the thread that makes it
- *     -EBUSY      another call is using the thing
- *     -ESTALE     the thing is from before a fork, or its queue has been freed
+ *     -EDEADLK    the call would wait for the thread that makes it; or a watermark or
+ *                 worker_start function pushes to its own queue
+ *     -EBUSY      another call is using the queue or the completion
+ *     -ESTALE     the ticket, completion or guard is from before a fork, or its queue has been
+ *                 freed
  *     -EOVERFLOW  a timeout, a size or a count is too large
  *     -E2BIG      a struct of a later version asks for what this library does not know
  *     -ENOSPC     no lane of its own is left for the thread
  *     -EALREADY   the default queue is in use with other values
- *     -EPERM      the process may not do that (sched_setscheduler(2), setpriority(2))
+ *     -EPERM      the process may not schedule a thread so (sched_setscheduler(2),
+ *                 setpriority(2))
  *     -ENOENT     there is no such lane
  *     -EBADF, -EMFILE  an eventfd cannot be duplicated
- *     -ENOTSUP    the library was built without that, or the process cannot have it
+ *     -ENOTSUP    the library was built without liburcu, or a forked child cannot use it
  *     -ENOMEM     no memory
  * - A timeout is in nanoseconds of CLOCK_MONOTONIC, 0..DEFER_DROP_TIMEOUT_MAX, or
  *   DEFER_DROP_FOREVER; anything between the two overflows and returns -EOVERFLOW. It counts from
@@ -90,9 +106,18 @@
  * - A push that returns an error has not taken the object: it is still the caller's, and its
  *   destructor has not run and will not.
  * - Drops of one thread, pushed to one queue, are destroyed in its order. Across threads nothing is
- *   promised, even where the threads synchronise with each other.
+ *   promised, even if the threads synchronise with each other: if B must be destroyed after A, let
+ *   one thread drop both, or let A's destructor drop B.
  * - What a thread did before its push is visible to the destructor. What destructors did is visible
  *   after a flush or a wait that returned 0 for them.
+ * - What is said of destructors holds for the functions error, watermark and worker_start of the
+ *   configuration too: the library calls them on the thread that runs destructors.
+ * - The default queue is set up at its first use. These calls leave an unused queue as it is, and
+ *   find it empty: defer_drop_queue_flush, _wait_backlog, _backlog, _stats, _lane_stats and their
+ *   short forms. Every other call on it is a use. Setting it up never fails for want of memory,
+ *   except in defer_drop_start.
+ * - When exit has dealt with all queues, the default queue can no longer be set up, nor another be
+ *   made: -ESHUTDOWN. In a child that is forked during exit neither is possible.
  *
  * The rules of all programs:
  *
@@ -101,26 +126,44 @@
  * - No call is a cancellation point (pthreads(7)), and a deferred cancellation waits until the call
  *   has returned. A thread whose cancelability type is asynchronous may call everything. Only the
  *   cancellation itself must not strike inside a call: it would leave the thread's lane, or a lock,
- *   half written for those who come later. So cancel such a thread asynchronously when the process
- *   is about to end (in a crash handler, say), or disable cancellation around the calls.
+ *   half written. So cancel such a thread asynchronously when the process is about to end (in a
+ *   crash handler, say), or disable cancellation around the calls.
  * - A destructor must return: it may not longjmp away, throw or end its thread. One that ends its
  *   thread, or throws through a call that drains, aborts the process with a line that names it; one
  *   that throws on a worker ends in std::terminate. A jump out of a call that drains is found, and
  *   ends the same way, once the thread has overwritten the stack of that call; until then it is not
  *   seen, and its effect is undefined. A destructor may switch stacks (coroutines) and switch back.
  * - What a destructor changes of its thread (mask of signals, name, scheduling, locale, rounding)
- *   stays so for those after it. A call that drains leaves errno and the cancellation state as
- *   they were.
+ *   stays so for the destructors after it. A call that drains leaves errno and the cancellation
+ *   state as they were.
+ * - A destructor that waits for its own queue gets -EDEADLK. Two deadlocks the library does not
+ *   see: a destructor that waits for a thread which waits for room in its queue; and two queues
+ *   whose destructors wait for room in each other.
+ * - A destructor that takes long holds up all drops behind it in its queue: give such destructors a
+ *   queue of their own. watchdog_ns of the configuration finds them.
+ * - Exit, by exit(3) or by returning from main, deals with what is pending: see exit_timeout_ns.
+ *   _exit(2), quick_exit(3) and a fatal signal run no destructor. pthread_exit(3) in main does not
+ *   end the process, since the worker is a thread too: the last thread of the program calls exit(3)
+ *   or shuts the queues down.
+ * - A forked child has empty queues, unless at_fork says keep, and starts a worker of its own at
+ *   its first push. A destructor that forks and returns in the child leaves a process whose only
+ *   thread is the worker.
+ * - A thread that is stopped for good (by a debugger, say) in the middle of a push holds up the
+ *   drops behind it in the shared lane, and nothing in a lane of its own. Stopped while it wakes
+ *   the worker, it leaves the worker asleep until another call waits, or fills a ring. Stopped in
+ *   its first push, or waiting for room, it may hold a lock. A worker that is stopped for good
+ *   holds up no push before a ring is full, and no wait beyond its timeout, unless it holds a lock.
  * - Inside a read-side critical section of liburcu (with its QSBR flavor: in a thread that is
  *   online) nothing may wait for a queue that destroys after grace periods: neither a flush, nor a
- *   wait, nor a push for room. Where the library sees that, the call returns -EDEADLK instead.
+ *   wait, nor a push for room. From the first drop after a grace period on, such a call returns
+ *   -EDEADLK instead of waiting.
  * - The shared library is never unloaded. With the static one inside a shared object, closing that
  *   object deals with what is pending as exit does. It does not unmap the lanes of its default
  *   queue, because other threads may still push: some 68 KiB for each thread that has pushed
  *   (measured with queue_size=4096). A plugin that is loaded again and again is better built with
  *   the shared library.
- * - Every call accepts a NULL queue, guard, reference or struct: it returns -EINVAL if it returns a
- *   status, NULL or 0 if it returns a pointer, a number or a claim, and else does nothing.
+ * - Every call accepts a NULL queue, guard, reference or struct. It then returns -EINVAL, or NULL,
+ *   or 0 if its result is a number or a claim; a call without a result does nothing.
  *
  * Versions. The version is MAJOR.MINOR.PATCH, by the rules of semantic versioning (semver.org):
  *
@@ -135,7 +178,7 @@
  *   its end. A struct that the library fills in says in size how much of it was filled in. A struct
  *   that cannot grow so has reserved fields, which stay 0. Begin each with its _INIT: then a field
  *   that this header does not know has its built-in value.
- * - Every build compares the ABI with the recorded one, and fails where they differ.
+ * - Every build compares the ABI with the recorded one, and fails if they differ.
  */
 #ifndef DEFER_DROP_H
 #define DEFER_DROP_H
@@ -176,67 +219,84 @@ typedef void (*defer_drop_fn)(void *object);
  * Hands an object over, to be destroyed by destroy(object) in the background.
  *
  * object: passed on as it is, NULL too.
- * Threads: any, at any time, beside every other call; also from a destructor (a nested drop, which
- *   runs on the worker soon after the destructor that made it and never waits), from destructors of
- *   thread-specific data, and from atexit handlers.
- * Blocks: only while the thread's ring is full, for as long as that lasts (it spins for some
- *   microseconds, then sleeps, so that also a worker of less priority gets its CPU); and, in a
- *   thread that ends, from destructors of thread-specific data, until what it pushed before is
- *   destroyed. The first push of a thread takes a lock to find its lane, which fork(2) and
- *   defer_drop_start hold for a while (see defer_drop_queue_attach); the first push after a quiet
- *   spell makes one system call to wake the worker; the first push of the process starts it.
+ * Threads: any, at any time, beside every other call; also destructors (a nested drop, which runs
+ *   on the worker soon after the destructor that made it, and never waits), destructors of
+ *   thread-specific data, and atexit handlers.
+ * Blocks: while the thread's ring is full, until there is room (it spins for some microseconds,
+ *   then sleeps, so that a worker of less priority gets its CPU too). In destructors of
+ *   thread-specific data that run after the library's own: until what the thread pushed before is
+ *   destroyed. The first push of a thread blocks briefly (defer_drop_queue_attach does that ahead
+ *   of time). The first push after a quiet spell makes one system call to wake the worker; the
+ *   first push of the process starts it.
  * Errors (the object is still the caller's):
  *   -EINVAL     destroy is NULL
- *   -ESHUTDOWN  the queue was shut down, and so it is for every later push
- *   -ESRCH      the ring is full and the worker cannot be started
+ *   -ESHUTDOWN  the queue was shut down, by a call or by exit (see defer_drop_queue_shutdown)
+ *   -ESRCH      the push would have to wait, and the worker cannot be started
+ *   -EDEADLK    the push would have to wait inside a read-side critical section; or it was made by
+ *               the watermark or the worker_start function of the queue
  *   -ENOMEM     nested drops only: no memory to remember it
  * Ordering: the push happens before its destructor.
  */
 DEFER_DROP_API int defer_drop(void *object, defer_drop_fn destroy);
 
 /*
- * The push of defer_drop that never waits for room.
+ * Pushes as defer_drop, and never waits: defer_drop_timed with a timeout of 0.
  *
- * Errors, beside those of defer_drop: -EAGAIN if there is no room.
+ * Threads: as defer_drop.
+ * Blocks: as the first push of a thread; never for room, and never for earlier drops.
+ * Errors, beside -EINVAL, -ESHUTDOWN, -ENOMEM and the -EDEADLK of a watermark or worker_start
+ * function, as for defer_drop (the object is still the caller's):
+ *   -EAGAIN     defer_drop would have to wait
+ * Ordering: as defer_drop.
  */
 DEFER_DROP_API int defer_drop_try(void *object, defer_drop_fn destroy);
 
 /*
- * The push of defer_drop that waits for room until its timeout is over.
+ * Pushes as defer_drop, and waits for room until its timeout is over. With 0 it is defer_drop_try,
+ * with DEFER_DROP_FOREVER defer_drop.
  *
- * Errors, beside those of defer_drop:
- *   -EAGAIN     there is no room, and timeout_ns is 0
- *   -ETIMEDOUT  there was no room all the while
+ * Threads: as defer_drop.
+ * Blocks: as defer_drop, until timeout_ns is over.
+ * Errors, beside those of defer_drop (the object is still the caller's):
+ *   -EAGAIN     the push would have to wait, and timeout_ns is 0
+ *   -ETIMEDOUT  there was no room until the timeout was over
  *   -EOVERFLOW  timeout_ns lies above DEFER_DROP_TIMEOUT_MAX and is not DEFER_DROP_FOREVER
+ * Ordering: as defer_drop.
  */
 DEFER_DROP_API int defer_drop_timed(void *object, defer_drop_fn destroy, uint64_t timeout_ns);
 
 /*
- * The push of defer_drop whose destructor runs after a grace period: when every read-side critical
+ * Pushes as defer_drop; the destructor runs after a grace period: when every read-side critical
  * section of liburcu's that was running at the push has ended. The object must be unreachable for
  * later readers, as for call_rcu(3).
  *
- * Order holds across both kinds: what this thread drops afterwards waits behind it, what other
- * threads drop does not.
+ * The order of one thread's drops holds for drops with and without a grace period: what the thread
+ * drops afterwards waits behind this drop. What other threads drop does not wait, except in the
+ * shared lane.
  *
+ * Threads: as defer_drop; also inside a read-side critical section.
  * Blocks: as defer_drop; for a grace period only if the ring is full of drops that wait for one.
- *   Grace periods have a thread of their own; if none can be started, the worker waits for them, or
- *   the caller that drains without a deadline, and destroys nothing else meanwhile.
- * Errors, beside those of defer_drop:
+ *   Grace periods have a thread of their own. If it cannot be started, the worker waits for them
+ *   itself, or the caller that drains without a deadline, and destroys nothing else meanwhile.
+ * Errors, beside those of defer_drop (the object is still the caller's):
  *   -ENOTSUP  the library was built without liburcu; or this is the child of a fork whose parent
- *             had waited for grace periods: liburcu does not survive fork, except for its bp
- *             flavor, of which the program calls urcu_bp_before_fork and its companions
- *   -EDEADLK  it would have to wait for room inside a read-side critical section
+ *             had waited for grace periods. liburcu does not survive fork, except for its bp
+ *             flavor, if the program calls urcu_bp_before_fork and its companions
+ * Ordering: as defer_drop.
  */
 DEFER_DROP_API int defer_drop_rcu(void *object, defer_drop_fn destroy);
 
 /*
- * The push of defer_drop that says how much the object holds. A push beyond max_bytes of the
- * configuration waits for that budget as it waits for room in the ring. It takes two places in the
- * ring.
+ * Pushes as defer_drop, and says how many bytes the object holds. A push beyond max_bytes of the
+ * configuration waits for that budget as it waits for room in the ring. The drop takes two places
+ * in the ring.
  *
  * bytes: 0..DEFER_DROP_BYTES_END-1; with 0 it is defer_drop.
- * Errors, beside those of defer_drop: -EOVERFLOW if bytes is too large.
+ * Threads: as defer_drop.
+ * Blocks: as defer_drop, and while the budget is used up. A nested drop waits for neither.
+ * Errors, beside those of defer_drop (the object is still the caller's):
+ *   -EOVERFLOW  bytes is too large, or more than 2^62 bytes would be pending
+ * Ordering: as defer_drop.
  */
 DEFER_DROP_API int defer_drop_bytes(void *object, defer_drop_fn destroy, uint64_t bytes);
 
@@ -250,11 +310,14 @@ DEFER_DROP_API int defer_drop_bytes(void *object, defer_drop_fn destroy, uint64_
  * the caller synchronised with. Later pushes do not prolong it.
  *
  * Threads: any, beside every other call.
- * Blocks: until those destructors have returned.
- * Errors:
- *   -EDEADLK    called by a destructor, whatever the timeout, since its own drop is not destroyed
- *               before it returns; or inside a read-side critical section (see above)
- *   -ESHUTDOWN  the queue was shut down; defer_drop_queue_stats says what was abandoned
+ * Blocks: until those destructors have returned; while the queue is stopped, also until it is
+ *   started.
+ * Errors (nothing is lost):
+ *   -EDEADLK    called by a destructor that the queue runs, whatever the timeout, since its own
+ *               drop is not destroyed before it returns; or the flush would have to wait inside a
+ *               read-side critical section
+ *   -ESHUTDOWN  the queue was shut down, even if it destroyed all; defer_drop_queue_stats says how
+ *               many drops were abandoned
  *   -ECANCELED  the queue was given up, and a destructor may still be running
  *   -ESRCH      drops are pending and the worker cannot be started
  * Ordering: everything those destructors did is visible after 0.
@@ -262,20 +325,26 @@ DEFER_DROP_API int defer_drop_bytes(void *object, defer_drop_fn destroy, uint64_
 DEFER_DROP_API int defer_drop_flush(void);
 
 /*
- * The flush of defer_drop_flush that waits until its timeout is over.
+ * Flushes as defer_drop_flush, and waits until its timeout is over. With DEFER_DROP_FOREVER it is
+ * defer_drop_flush; with 0 it looks once.
  *
- * Errors, beside those of defer_drop_flush:
- *   -EAGAIN     some are pending, and timeout_ns is 0
- *   -ETIMEDOUT  some are still pending; nothing was lost
+ * Threads: any, beside every other call.
+ * Blocks: as defer_drop_flush, until timeout_ns is over.
+ * Errors, beside those of defer_drop_flush (nothing is lost):
+ *   -EAGAIN     some drops are pending, and timeout_ns is 0
+ *   -ETIMEDOUT  some drops are still pending
  *   -EOVERFLOW  as for defer_drop_timed
+ * Ordering: as defer_drop_flush.
  */
 DEFER_DROP_API int defer_drop_flush_timed(uint64_t timeout_ns);
 
 /*
  * Closes the default queue, destroys everything that was pushed, and ends its threads.
  *
- * The same as defer_drop_queue_shutdown on the default queue with DEFER_DROP_FOREVER. Calling it is
- * optional: at exit the library does what the configuration says (by default, it destroys all).
+ * Calling it is optional: at exit the library does what the configuration says (by default, it
+ * destroys all).
+ *
+ * Threads, Blocks, Errors, Ordering: as defer_drop_queue_shutdown with DEFER_DROP_FOREVER.
  */
 DEFER_DROP_API int defer_drop_shutdown(void);
 
@@ -284,13 +353,15 @@ DEFER_DROP_API int defer_drop_shutdown(void);
 struct defer_drop_queue;  /* opaque */
 struct rcu_flavor_struct; /* liburcu's, <urcu/flavor.h> */
 
-/* Destroys an object that this can fail for: 0, or what went wrong as a negative errno. */
+/* Destroys an object, and returns 0, or what went wrong as a negative errno. */
 typedef int (*defer_drop_status_fn)(void *object);
 
-/* Destroys an object with the help of a context: 0, or what went wrong as a negative errno. */
+/* Destroys an object with the help of a context, and returns 0, or what went wrong as a negative
+ * errno. */
 typedef int (*defer_drop_context_fn)(void *object, void *context);
 
-/* A drop that was destroyed with a status that is not 0, or whose completion could not be told. */
+/* A drop whose destructor returned a status that is not 0, or whose completion has an eventfd that
+ * could not be written to. */
 struct defer_drop_failure {
 	size_t size;  /* filled in by the library */
 	void *object; /* destroyed: an address, nothing more */
@@ -310,9 +381,12 @@ struct defer_drop_level {
 };
 
 /*
- * Told of each failure, and of each crossing of a watermark. Both run where destructors run,
- * between two of them; what they may do is what a destructor may, except that the latter may not
- * push to the queue that it watches (-EDEADLK). context is that of the configuration.
+ * Called for each failure, and for each crossing of a watermark. context is that of the
+ * configuration.
+ *
+ * Threads: called on the thread that runs destructors, between two of them. They may do what a
+ *   destructor may, except that a watermark function may not push to its queue (-EDEADLK).
+ * Blocks: destructors wait until they return.
  */
 typedef void (*defer_drop_error_fn)(void *context, const struct defer_drop_failure *failure);
 typedef void (*defer_drop_watermark_fn)(void *context, const struct defer_drop_level *level);
@@ -333,7 +407,7 @@ struct defer_drop_slow {
 };
 
 /*
- * Told of each destructor that has run for watchdog_ns, and again whenever its running time has
+ * Called for each destructor that has run for watchdog_ns, and again whenever its running time has
  * doubled since. context is that of the configuration.
  *
  * Threads: called by the watchdog, a thread of the queue's own, with all signals blocked, beside
@@ -347,20 +421,21 @@ typedef void (*defer_drop_watchdog_fn)(void *context, const struct defer_drop_sl
 
 /*
  * Called by each worker of the queue when it starts, before it runs a destructor: after the first
- * push or defer_drop_start, after defer_drop_queue_start, and in a forked child. There the program
- * makes the thread its own: it sets the mask of signals, the scheduling or the CPUs in its own way,
- * registers the thread with an interpreter, or keeps pthread_self(3), which is the way to the
- * worker's thread. context is that of the configuration.
+ * push or defer_drop_start, after defer_drop_queue_start, and in a forked child. In this function
+ * the program makes the thread its own: it sets the mask of signals, the scheduling or the CPUs,
+ * registers the thread with an interpreter, or keeps pthread_self(3). context is that of the
+ * configuration.
  *
- * A crash handler that must stop the worker (to test memory, say) does so by a signal: here the
- * program unblocks one with pthread_sigmask(3), whose handler never returns (it calls pause(2) in a
- * loop), and the crash handler sends that with pthread_kill(3) to the thread that was kept. So the
- * worker stops also inside a destructor and asleep. It may hold a lock then: the crash handler
- * itself waits for nothing of the library's. pthread_cancel(3) has no effect: the worker has
- * cancellation disabled.
+ * A crash handler that must stop the worker (to test memory, say) does so by a signal. This
+ * function unblocks the signal with pthread_sigmask(3); the signal's handler never returns (it
+ * calls pause(2) in a loop); and the crash handler sends the signal with pthread_kill(3) to the
+ * thread that was kept. So the worker stops inside a destructor and asleep, too. It may hold a lock
+ * then: the crash handler itself may wait for nothing of the library's. pthread_cancel(3) has no
+ * effect: the worker has cancellation disabled.
  *
- * Blocks: destructors wait for it; defer_drop_start and defer_drop_queue_create do not. It may not
- *   push to its queue, wait for it or shut it down (-EDEADLK), nor end the thread.
+ * Threads: called on the worker. It may not push to its queue, wait for it or shut it down
+ *   (-EDEADLK), nor end the thread.
+ * Blocks: destructors wait until it returns; defer_drop_start and defer_drop_queue_create do not.
  */
 typedef void (*defer_drop_worker_fn)(void *context);
 
@@ -371,22 +446,25 @@ enum defer_drop_runner {
 	/* Threads that call drain, flush, a wait or shutdown: all of these destroy what they wait
 	 * for. For a program with one thread. A push never destroys. */
 	DEFER_DROP_RUNNER_CALLER = 2,
-	/* Threads that call drain or shutdown; flushes and waits wait for these. For destructors
-	 * that must run on one thread, that of an event loop, while other threads wait. */
+	/* Threads that call drain or shutdown; flushes and waits wait for such a thread. For
+	 * destructors that must run on one thread, that of an event loop, while other threads
+	 * wait. */
 	DEFER_DROP_RUNNER_DRAINER = 3,
 };
 
 /*
  * What becomes, in a forked child, of the drops that were pending in the parent. Queues that the
- * parent had begun to shut down, by exit too, are shut down in the child, with none; queues that it
- * had stopped are stopped. The child starts from the watermark level that the parent
- * reported last.
+ * parent had begun to shut down, by exit too, are shut down and empty in the child; queues that it
+ * had stopped are stopped. The child starts from the watermark level that the parent reported last.
  */
 enum defer_drop_at_fork {
 	DEFER_DROP_AT_FORK_DEFAULT = 0, /* empty */
 	DEFER_DROP_AT_FORK_EMPTY = 1,   /* they are the parent's: the child starts with none */
 	/* The child destroys its copies too, except for what had begun to be destroyed; completions
-	 * are the parent's alone, and so is what a guard waits for. */
+	 * are the parent's alone, and so is what a guard waits for. A destructor that pushes to
+	 * another queue does so as the child's worker, which is another thread than the parent's
+	 * and has another lane there: no order holds between its pushes to that queue and those
+	 * that the parent's worker had made. */
 	DEFER_DROP_AT_FORK_KEEP = 2,
 };
 
@@ -423,7 +501,8 @@ struct defer_drop_config {
 	/* Drops per lane, a power of two in 2..16777216 [Meson option queue_size]. */
 	uint32_t queue_size;
 	/* Lanes owned by a thread each, 0..1024. Threads beyond that share one lane [Meson option
-	 * max_lanes]. */
+	 * max_lanes]. A thread owns lanes of at most 8 queues; in more queues it pushes to the
+	 * shared lane. */
 	uint32_t max_lanes;
 
 	/* The name of the queue, in reports and in DEFER_DROP_OPTIONS, and of its worker
@@ -451,27 +530,27 @@ struct defer_drop_config {
 	 * child has none, since its parent would read what it counts [-1, none]. */
 	int32_t pending_eventfd;
 
-	/* What exit does with what is pending, as defer_drop_queue_shutdown: DEFER_DROP_FOREVER
-	 * destroys all, and waits for the readers of grace periods; 0 leaves at once, silently, even
-	 * beside or from a destructor that is running; a time in between destroys for so long and
-	 * reports how many drops are abandoned. If exit leaves beside a destructor, pushes by later
-	 * exit handlers may be answered 0, and their objects leak [DEFER_DROP_UNSET, which is
-	 * forever]. */
+	/* What exit does with drops that are pending: DEFER_DROP_FOREVER destroys all, and waits
+	 * for the readers of grace periods; 0 leaves at once, silently, even beside or from a
+	 * destructor that is running; a time in between destroys for that long, and reports how
+	 * many drops are abandoned. If the time is over before the worker has ended, exit gives the
+	 * queue up and goes on: defer_drop_queue_shutdown says what a push returns afterwards, in a
+	 * later exit handler for instance [DEFER_DROP_UNSET, which is forever]. */
 	uint64_t exit_timeout_ns;
 	/* Of the worker: PTHREAD_STACK_MIN..4294967296, or 0, the system's [0]. */
 	uint64_t stack_size_bytes;
-	/* Without drops for so long, the worker sleeps until it is woken:
+	/* After this time without drops the worker sleeps until it is woken:
 	 * 1000000..DEFER_DROP_TIMEOUT_MAX or DEFER_DROP_NEVER [100000000, 100 ms]. */
 	uint64_t quiet_spell_ns;
-	/* Until then it looks at least this often: 1000..1000000000 [1000000, 1 ms]. */
+	/* Until then it looks for drops at least this often: 1000..1000000000 [1000000, 1 ms]. */
 	uint64_t longest_nap_ns;
 
-	/* What pending drops may hold together, as they say themselves, 1..2^62 [2^62]. A push
-	 * beyond that waits as for room in the ring; one alone may be larger. */
+	/* Bytes that pending drops may hold together, as their pushes said, 1..2^62 [2^62]. A push
+	 * beyond that waits as for room in the ring; one drop alone may be larger. */
 	uint64_t max_bytes;
-	/* watermark is told when more than high_drops or high_bytes are pending, and when no more
-	 * than the low mark of each is. High: 1..2^62, or 0, no mark [0]; it takes a watermark
-	 * function. Low: 0..2^62, below high [DEFER_DROP_UNSET, half of high]. */
+	/* The watermark function is called when more than high_drops or high_bytes are pending, and
+	 * when no more than the low mark of each is. High: 1..2^62, or 0, no mark [0]; it takes a
+	 * watermark function. Low: 0..2^62, below high [DEFER_DROP_UNSET, half of high]. */
 	uint64_t high_drops;
 	uint64_t low_drops;
 	uint64_t high_bytes;
@@ -480,25 +559,27 @@ struct defer_drop_config {
 	 * the worker sleeps, or when a caller has drained all, may come sooner. */
 	uint64_t watermark_interval_ns;
 	defer_drop_watermark_fn watermark;
-	/* Without it the queue's first failure that has no completion to go to is reported; all are
+	/* Without it the queue's first failure without a completion is reported; all failures are
 	 * counted [NULL]. */
 	defer_drop_error_fn error;
-	/* A destructor that runs for so long is reported, at the latest when it has run for a quarter
-	 * more and the watchdog has got a CPU; never one that returned before:
-	 * 1000000..DEFER_DROP_TIMEOUT_MAX, or 0, no watchdog [0]. The watchdog wakes up four times in
-	 * it, until the worker sleeps for good or nobody drains; then it sleeps as well. To find the
-	 * name it takes a lock of the dynamic linker's: it waits for a destructor inside dlclose(3). */
+	/* A destructor that runs for this long is reported, at the latest when it has run for a
+	 * quarter more and the watchdog has got a CPU; never one that returned before:
+	 * 1000000..DEFER_DROP_TIMEOUT_MAX, or 0, no watchdog [0]. The watchdog wakes up four times
+	 * in this time. It sleeps when the worker sleeps until woken, or no thread drains. To find
+	 * the name it takes a lock of the dynamic linker's: it waits for a destructor inside
+	 * dlclose(3). Of the instructions for a drop 32 are for the watchdog, and 2 if there is
+	 * none (callgrind, x86-64). */
 	uint64_t watchdog_ns;
 	/* Without it a line is reported; without watchdog_ns it is not called [NULL]. */
 	defer_drop_watchdog_fn watchdog;
 	/* With the runner worker only [NULL]. */
 	defer_drop_worker_fn worker_start;
 	void *context;
-	/* Of which liburcu grace periods are: &rcu_flavor of the urcu header in use [NULL, that of
-	 * <urcu/urcu-memb.h>]. Given, the worker is its reader from the start, else from the first
-	 * drop after a grace period on: then destructors may enter read-side critical sections. A
-	 * thread that drains a queue must be a reader by itself. -ENOTSUP in a build without liburcu.
-	 */
+	/* The flavor of liburcu for grace periods: &rcu_flavor of the urcu header in use [NULL,
+	 * that of <urcu/urcu-memb.h>]. If it is given, the worker is a reader of it from the start,
+	 * else from the first drop after a grace period on: then destructors may enter read-side
+	 * critical sections. A thread that drains a queue must register as a reader itself.
+	 * -ENOTSUP in a build without liburcu. */
 	const struct rcu_flavor_struct *rcu_flavor;
 };
 
@@ -511,7 +592,8 @@ struct defer_drop_config {
  */
 DEFER_DROP_API int defer_drop_config_built_in(struct defer_drop_config *config);
 
-/* What DEFER_DROP_CONFIG_INIT stands for. It is no constant: not for objects of static storage. */
+/* Returns the built-in values: DEFER_DROP_CONFIG_INIT is this call, and so no constant for objects
+ * of static storage. Threads: any. Blocks: never. */
 static inline struct defer_drop_config defer_drop_config_init(void)
 {
 	struct defer_drop_config config;
@@ -527,11 +609,12 @@ static inline struct defer_drop_config defer_drop_config_init(void)
 
 /*
  * Checks a configuration, as defer_drop_start and defer_drop_queue_create do, and says what is
- * wrong with it.
+ * wrong with it. It does not look at the environment.
  *
- * config: NULL is right: it means the built-in values.
+ * config: NULL means the built-in values, which are right.
  * why: gets one line without a newline that names the field, its value and what is accepted, cut
- *   off after why_bytes-1 bytes; untouched if the answer is 0. It may be NULL if why_bytes is 0.
+ *   off after why_bytes-1 bytes; untouched if the result is 0. It may be NULL if
+ *   why_bytes is 0.
  * Threads: any. Blocks: never.
  * Errors:
  *   -EINVAL   a field is out of its range, or does not go with another; cpus names no CPU that
@@ -544,8 +627,8 @@ DEFER_DROP_API int defer_drop_config_check(
 
 /*
  * Sets the default queue up and starts its worker. Optional, before the first use: a queue that
- * sets itself up has the built-in values, and a worker that does without cpus, scheduling or
- * niceness if they cannot be had, and reports so.
+ * sets itself up has the built-in values, tuned by the environment; if the worker cannot have its
+ * cpus, scheduling or niceness then, it runs without, and that is reported.
  *
  * config: NULL means the built-in values.
  * Environment: DEFER_DROP_OPTIONS, as in "queue_size=8k,watchdog_ns=5ms,io:max_bytes=1G", tunes
@@ -559,45 +642,58 @@ DEFER_DROP_API int defer_drop_config_check(
  *   except as the first. A wrong name or value is reported with what is accepted and what stays in
  *   force, when the queue is set up. The option "help"
  *   reports all names with their values. All of it is ignored in set-user-ID programs
- *   (secure_getenv(3)).
+ *   (secure_getenv(3)). Values from the environment can make this call fail as the program's own
+ *   can: with -EPERM, -EINVAL, -ESRCH or -ENOMEM.
  * Threads: any. Asking again for the values in force returns 0, and starts a queue that was
  *   stopped.
- * Blocks: until the worker runs.
+ * Blocks: until the worker runs; and briefly.
  * Errors (nothing was changed): those of defer_drop_config_check, and
  *   -EALREADY   the queue is in use with other values
- *   -EPERM      the worker cannot be scheduled so (sched_setscheduler(2), setpriority(2))
+ *   -EPERM      the worker cannot be scheduled so (sched_setscheduler(2), setpriority(2)), also if
+ *               only the environment asks for it. A push instead of this call, or after it, sets
+ *               the queue up, and the worker runs without
  *   -EINVAL     also if cpus names only CPUs that are offline, or outside the process's affinity
  *   -ESRCH      the worker or the watchdog cannot be started
  *   -ENOMEM     no memory for the rings
- *   -ESHUTDOWN  the queue was shut down, or the process is exiting
+ *   -ESHUTDOWN  the queue was shut down, or exit has dealt with all queues
  *   -EBUSY, -EDEADLK  it is stopped: as for defer_drop_queue_start
  */
 DEFER_DROP_API int defer_drop_start(const struct defer_drop_config *config);
 
-/* The version of the library that runs, comparable with DEFER_DROP_VERSION. */
+/*
+ * Returns the version of the library that runs, comparable with DEFER_DROP_VERSION.
+ *
+ * Threads: any. Blocks: never.
+ */
 DEFER_DROP_API uint32_t defer_drop_version(void);
 
 /*
- * Takes a line that the library has to say, without a newline: "PROCESS[PID]: defer_drop: ..." of
- * the default queue, "PROCESS[PID]: defer_drop NAME: ..." of a queue of that name.
+ * Takes a line that the library reports, without a newline: "PROCESS[PID]: defer_drop: ..." of the
+ * default queue, "PROCESS[PID]: defer_drop NAME: ..." of a queue of that name.
  *
- * Threads: any thread inside a call of the library, and threads of the library; also several at
- *   once. Locks of the library may be held: it may not call the library. It may not throw.
+ * Threads: called by any thread inside a call of the library, and by threads of the library; also
+ *   by several at once. Locks of the library may be held: it may not call the library. It may not
+ *   throw.
  */
 typedef void (*defer_drop_report_fn)(void *context, const char *line);
 
 /*
- * Sets where the lines go, for the whole process.
+ * Sets the function that takes the library's lines, for the whole process.
  *
- * handle: NULL means the built-in one, which writes the line to stderr.
- * Threads: any. The former one may still be running when this returns.
- * Blocks: for other threads that call it, or fork.
+ * handle: NULL means the built-in one, which writes the line to stderr. context: passed to it.
+ * Threads: any. The former function may still be running when this returns.
+ * Blocks: briefly.
  */
 DEFER_DROP_API void defer_drop_report_handle(defer_drop_report_fn handle, void *context);
 
 /* ---- Queues: lanes, one worker (or callers that drain), limits ------------------------------- */
 
-/* The default queue, for the calls below. Never NULL, never freed. */
+/*
+ * Returns the default queue, for the calls below: never NULL, and never freed. That alone does not
+ * set it up.
+ *
+ * Threads: any. Blocks: never.
+ */
 DEFER_DROP_API struct defer_drop_queue *defer_drop_queue_default(void);
 
 /*
@@ -606,65 +702,83 @@ DEFER_DROP_API struct defer_drop_queue *defer_drop_queue_default(void);
  * queue: receives the new queue; untouched on error.
  * config, Environment: as for defer_drop_start.
  * Threads: any.
- * Blocks: until the worker runs.
- * Errors: those of defer_drop_start, except -EALREADY; -EINVAL also if queue is NULL.
+ * Blocks: until the worker runs; and briefly.
+ * Errors (there is no new queue): those of defer_drop_config_check, and
+ *   -EINVAL     also if queue is NULL; and as for defer_drop_start
+ *   -EPERM, -ESRCH  as for defer_drop_start
+ *   -ENOMEM     no memory for the queue and its rings
+ *   -ESHUTDOWN  exit has dealt with all queues
  */
 DEFER_DROP_API int defer_drop_queue_create(
 	struct defer_drop_queue **queue, const struct defer_drop_config *config);
 
 /*
- * Gives a queue's memory back. It must have been shut down, and no other call on it or on its
- * tickets may be running. No call on it may follow; calls on its tickets may, and return -ESTALE.
- * Threads that pushed to it may live on. The default queue is never freed.
+ * Frees a queue that was shut down.
  *
- * Errors (nothing was changed):
- *   -EINVAL   queue is NULL or the default one
- *   -EBUSY    it has not been shut down, or was given up and its worker has not ended
+ * Threads: any; no other call on the queue, its tickets or its completions may be running. No call
+ *   on the queue may follow; calls on its tickets may, and return -ESTALE. Threads that pushed to
+ *   it may live on.
+ * Blocks: briefly.
+ * Errors (the queue is as it was):
+ *   -EINVAL  queue is NULL or the default one, which is never freed
+ *   -EBUSY   the queue has not been shut down; or it was given up, and its worker has not ended:
+ *            defer_drop_queue_shutdown still returns -ECANCELED
  */
 DEFER_DROP_API int defer_drop_queue_free(struct defer_drop_queue *queue);
 
 /*
- * Pushes to a queue. timeout_ns: how long to wait for room: 0 is defer_drop_try,
- * DEFER_DROP_FOREVER is defer_drop, else it is defer_drop_timed.
+ * Pushes to a queue.
  *
- * If callers drain the queue, a waiting push waits for one that does: a program of one thread
- * pushes with 0.
- *
- * Threads, Blocks, Ordering: as defer_drop.
+ * timeout_ns: how long to wait for room. With 0 it pushes as defer_drop_try, with
+ *   DEFER_DROP_FOREVER as defer_drop, else as defer_drop_timed.
+ * Threads: as defer_drop.
+ * Blocks: as defer_drop, until timeout_ns is over. If callers drain the queue, a push that waits
+ *   does not drain: it waits for a thread that does. So a program of one thread pushes with 0.
  * Errors: those of defer_drop_timed; -EINVAL also if queue is NULL.
+ * Ordering: as defer_drop.
  */
 DEFER_DROP_API int defer_drop_queue_push(
 	struct defer_drop_queue *queue, void *object, defer_drop_fn destroy, uint64_t timeout_ns);
 
 /*
- * Reserves a lane of the calling thread's own, which its first push would do: that takes a lock and
- * maps memory, which a thread does better before it becomes time-critical.
+ * Reserves a lane for the calling thread, as its first push would: that takes a lock and maps
+ * memory, which a thread does better before it becomes time-critical.
  *
  * Threads: any. A second call does nothing.
- * Blocks: as a first push.
+ * Blocks: briefly; a second call never.
  * Errors:
  *   -EINVAL     queue is NULL
- *   -ENOSPC     there is no lane left, or no memory for one: the thread pushes to the shared lane
+ *   -ENOSPC     the thread pushes to the shared lane: max_lanes are in use, there is no memory for
+ *               another, the thread pushes to more than 8 queues, or it is ending
  *   -EDEADLK    called by a destructor that the queue runs, which never needs a lane
- *   -ENOMEM     the default queue was not used yet and cannot be set up
- *   -ESHUTDOWN  the queue was shut down, or the process is exiting
+ *   -ESHUTDOWN  the queue was shut down, or exit has dealt with all queues
  */
 DEFER_DROP_API int defer_drop_queue_attach(struct defer_drop_queue *queue);
 
 /*
- * The flush of defer_drop_flush_timed, of a queue. With the runner caller this call drains.
+ * Waits until every drop pushed to a queue before this call has been destroyed, as
+ * defer_drop_flush_timed.
  *
+ * Threads: any, beside every other call.
+ * Blocks: as defer_drop_flush, until timeout_ns is over; with 0 never. With the runner caller this
+ *   call drains, unless the timeout is 0: it returns late by the destructor that runs when the
+ *   timeout is over. With the runner drainer it waits for a thread that drains.
  * Errors: those of defer_drop_flush_timed, and
  *   -EINVAL  queue is NULL
  *   -ESTALE  this call drains, a destructor forked, and this is the child
+ * Ordering: as defer_drop_flush.
  */
 DEFER_DROP_API int defer_drop_queue_flush(struct defer_drop_queue *queue, uint64_t timeout_ns);
 
 /*
  * Waits until at most max_drops drops, which hold at most max_bytes bytes, are pending: for
- * producers in bulk. UINT64_MAX means any number. With the runner caller this call drains.
+ * producers in bulk.
  *
- * Errors: those of defer_drop_queue_flush. Ordering: none; it is a hint, true for a moment.
+ * max_drops, max_bytes: UINT64_MAX means any number.
+ * Threads: any, beside every other call.
+ * Blocks: as defer_drop_queue_flush. It returns 0 at once if the backlog is that small already.
+ * Errors: those of defer_drop_queue_flush, except -ESTALE.
+ * Ordering: none; the backlog was that small for a moment.
  */
 DEFER_DROP_API int defer_drop_queue_wait_backlog(struct defer_drop_queue *queue, uint64_t max_drops,
 	uint64_t max_bytes, uint64_t timeout_ns);
@@ -672,20 +786,21 @@ DEFER_DROP_API int defer_drop_queue_wait_backlog(struct defer_drop_queue *queue,
 /*
  * Runs destructors on the calling thread, within a budget. For queues that callers drain.
  *
- * max_drops: stop after so many; 0 runs none.
- * budget_ns: start no further destructor once so much time has passed. A timeout as above.
+ * max_drops: stops after this many; 0 runs none.
+ * budget_ns: starts no further destructor once this time has passed: a timeout like all others.
  * destroyed: how many this call has destroyed, nested ones not counted, also on error; may be NULL.
  * Threads: any, one at a time.
- * Blocks: for what the destructors take; never for another thread. What waits for readers, or is
- *   not quite pushed, stays: see defer_drop_queue_backlog, and pending_eventfd of the
- *   configuration.
+ * Blocks: for what the destructors take; never for another thread. Drops that wait for readers, or
+ *   that another thread is just pushing, stay: see defer_drop_queue_backlog, and pending_eventfd of
+ *   the configuration.
  * Errors:
  *   -EINVAL     queue is NULL, or has a worker
- *   -EBUSY      another thread is draining it; with a pending_eventfd that is told when the thread
+ *   -EBUSY      another thread is draining it; the pending_eventfd is signalled when that thread
  *               is done and something is left
  *   -EDEADLK    called by a destructor that the queue runs
- *   -EOVERFLOW  as for defer_drop_timed
+ *   -EOVERFLOW  budget_ns, as for defer_drop_timed
  *   -ESHUTDOWN  the queue was shut down
+ * Ordering: what the destructors did is visible to the caller.
  */
 DEFER_DROP_API int defer_drop_queue_drain(struct defer_drop_queue *queue, uint64_t max_drops,
 	uint64_t budget_ns, uint64_t *destroyed);
@@ -694,90 +809,106 @@ DEFER_DROP_API int defer_drop_queue_drain(struct defer_drop_queue *queue, uint64
  * Ends the threads of a queue for a while, and loses nothing: for a program that must have one
  * thread for a moment (unshare(2), setns(2), a prefork master before it forks, a checkpoint). The
  * threads are gone from /proc/self/task when this returns 0. Until defer_drop_queue_start, pushes
- * queue up; a full ring answers or waits as always, and so do flushes and waits. A queue that
- * callers drain has no worker, and can be drained meanwhile; what is being drained when it is
- * stopped is waited for.
+ * queue up; a push that finds its ring full waits or returns as always, and so do flushes and
+ * waits. A queue that callers drain has no worker, and can be drained while it is stopped.
  *
- * It can be stopped again, which does nothing, and shut down, which destroys what is pending on the
- * calling thread. Exit does that too.
+ * A stopped queue can be stopped again, which does nothing, and shut down, which destroys what is
+ * pending on the calling thread. Exit does that too.
  *
  * timeout_ns: how long to wait for the destructor, or watchdog function, that is running, and for
- *   readers that a grace period has to wait for; and a tenth of a second more, for threads that run
- *   none.
- * Threads: any; one caller stops a queue at a time, others get -EBUSY.
- * Blocks: until the threads have ended.
- * Errors:
+ *   readers that a grace period has to wait for. A tenth of a second is added to it for threads
+ *   that run none.
+ * Threads: any; one caller stops or starts a queue at a time, others get -EBUSY.
+ * Blocks: until the threads have ended and no caller drains, or that time is over.
+ * Errors (the queue goes on as if nothing had been asked):
  *   -EINVAL     queue is NULL
- *   -EAGAIN     they have not, and timeout_ns is 0; as -ETIMEDOUT
- *   -ETIMEDOUT  they have not; the queue goes on as if nothing had been asked
+ *   -EAGAIN     the threads have not ended, and timeout_ns is 0
+ *   -ETIMEDOUT  the threads have not ended
  *   -EOVERFLOW  as for defer_drop_timed
  *   -EDEADLK    called by a destructor that the queue runs, by a thread of the queue's, or inside a
  *               read-side critical section
- *   -EBUSY      another caller is stopping it
- *   -ENOMEM     the default queue was not used yet and cannot be set up
- *   -ESHUTDOWN  the queue was shut down
+ *   -EBUSY      another caller is stopping or starting it
+ *   -ESHUTDOWN  the queue was shut down, or exit has dealt with all queues
+ * Ordering: the order of a thread's drops holds across stop and start. But a destructor that pushes
+ *   to another queue does so as the worker, and after defer_drop_queue_start the worker is another
+ *   thread, with another lane in that other queue: no order holds between what it pushes there
+ *   before and after.
  */
 DEFER_DROP_API int defer_drop_queue_stop(struct defer_drop_queue *queue, uint64_t timeout_ns);
 
 /*
- * Starts a queue that was stopped. On one that was not, it starts what is not running yet.
+ * Starts a queue that was stopped. If it was not, it starts the threads that are not running yet.
  *
- * Threads: any.
- * Blocks: until the worker runs.
- * Errors (the queue is still stopped): -EINVAL if queue is NULL, and the -EPERM, -EINVAL, -ESRCH,
- *   -ENOMEM and -ESHUTDOWN of defer_drop_start; -EDEADLK and -EBUSY of defer_drop_queue_stop.
+ * Threads: any; one caller stops or starts a queue at a time.
+ * Blocks: until the worker runs; and briefly.
+ * Errors (a stopped queue is still stopped):
+ *   -EINVAL     queue is NULL; or as for defer_drop_start
+ *   -EPERM, -ESRCH, -ENOMEM       as for defer_drop_start
+ *   -EDEADLK, -EBUSY, -ESHUTDOWN  as for defer_drop_queue_stop
  */
 DEFER_DROP_API int defer_drop_queue_start(struct defer_drop_queue *queue);
 
 /*
- * Closes a queue, deals with what is pending, and ends its threads. Idempotent.
+ * Closes a queue, deals with what is pending, and ends its threads. It can be called again.
  *
- * Every push that returns 0 is either destroyed or counted as abandoned; every other returns
- * -ESHUTDOWN and keeps its object. Concurrent and later callers all wait for the end, each for its
- * own timeout; the earliest of their deadlines applies to what is destroyed.
- * defer_drop_queue_stats says what became of the drops; the objects of those that were abandoned
- * leak.
+ * A push that returned 0 is either destroyed or counted as abandoned. Once the queue is closed,
+ * every push returns -ESHUTDOWN, and its object is still the caller's. defer_drop_queue_stats says
+ * what became of the drops; the objects of abandoned drops leak.
+ *
+ * Giving up: if the destructor that is running has not returned a tenth of a second after the
+ * timeout, the queue is given up. Flushes and waits return -ECANCELED, and so does this call. The
+ * destructor runs on, and no other after it. Until it has returned, the queue is not closed: a push
+ * that has room returns 0 and is abandoned, one that would have to wait returns -EAGAIN if its
+ * timeout is 0 and else -ESHUTDOWN. What the destructor uses must stay, completions and guards that
+ * are pending too. Call again to wait for the end. Exit does not wait for a queue that was given
+ * up. Exit itself gives up a queue whose worker has not ended when exit_timeout_ns is over, without
+ * the tenth of a second; until the process ends, pushes return what is said here.
  *
  * timeout_ns: DEFER_DROP_FOREVER destroys all that is pending; 0 destroys nothing more; with a time
- *   in between no destructor starts once it is over. If the destructor that is running has not
- *   returned a tenth of a second after that, the queue is given up: flushes and waits are answered
- *   -ECANCELED, and so is the caller. The destructor runs on, and nothing after it; until it ends,
- *   a push may still return 0, and is abandoned. Call again to wait for its end. Exit does not wait
- *   for a queue that was given up.
- * Threads: any.
- * Blocks: until that is done.
- * Errors (the queue is shut down all the same, unless said otherwise):
- *   -ETIMEDOUT  the time, neither 0 nor forever, was over, and drops were abandoned
+ *   in between no destructor starts once it is over.
+ * Threads: any, also several and later: all wait for the end, each for its own timeout. The
+ *   earliest of their deadlines applies to what is destroyed.
+ * Blocks: until the threads have ended, or the queue is given up. A watchdog function that is
+ *   running is waited for, however long it takes. A queue that callers drain, or that is stopped,
+ *   is finished on the calling thread, which runs the destructors.
+ * Errors (the queue is shut down nevertheless, unless said otherwise):
+ *   -ETIMEDOUT  drops were abandoned, at this call's deadline or at another's. Never with a timeout
+ *               of 0 or DEFER_DROP_FOREVER: these return 0 even if another caller, or exit,
+ *               abandoned drops, so that only abandoned_total of the statistics tells
  *   -ECANCELED  given up: the worker has not ended, and the queue cannot be freed
  *   -EINVAL     queue is NULL; nothing was done. This also holds for the errors below
  *   -EOVERFLOW  as for defer_drop_timed
  *   -EDEADLK    called by a destructor that the queue runs, or by a thread of the queue's; or, with
  *               a timeout that is not 0, inside a read-side critical section
- *   -ENOMEM     the default queue was not used yet and cannot be set up
  * Ordering: everything the destructors did is visible after 0 and -ETIMEDOUT.
  */
 DEFER_DROP_API int defer_drop_queue_shutdown(struct defer_drop_queue *queue, uint64_t timeout_ns);
 
 /*
- * The configuration in force. It can be passed to defer_drop_queue_create.
+ * Fills in the configuration in force. It can be passed to defer_drop_queue_create.
  *
  * config: its size field says how much to fill in, and afterwards how much was. Strings live as
  *   long as the queue.
- * Errors: -EINVAL if queue or config is NULL or config->size is smaller than that of the first
- *   version; if the default queue was not used yet, -ENOMEM if it cannot be set up and -ESHUTDOWN
- *   if the process is exiting.
+ * Threads: any, beside every other call.
+ * Blocks: never; as the first use of the default queue, briefly.
+ * Errors (config is untouched):
+ *   -EINVAL     queue or config is NULL, or config->size is smaller than that of the first version
+ *   -ESHUTDOWN  the default queue was not used before exit
  */
 DEFER_DROP_API int defer_drop_queue_config(
 	struct defer_drop_queue *queue, struct defer_drop_config *config);
 
 /*
- * Changes what pending drops may hold together, as max_bytes of the configuration. More wakes the
- * pushes that fit now; less takes nothing back, and later pushes wait until the backlog has shrunk.
+ * Changes how many bytes pending drops may hold together, as max_bytes of the configuration. More
+ * wakes the pushes that fit now; less takes nothing back, and later pushes wait until the backlog
+ * has shrunk.
  *
  * max_bytes: 1..2^62.
- * Threads: any. Blocks: never for long. It takes a lock that waiting threads hold briefly.
- * Errors: -EINVAL if queue is NULL or max_bytes is out of its range; -ENOMEM and -ESHUTDOWN as for
- *   defer_drop_queue_config.
+ * Threads: any, beside every other call.
+ * Blocks: briefly.
+ * Errors (nothing was changed):
+ *   -EINVAL     queue is NULL, or max_bytes is out of its range
+ *   -ESHUTDOWN  as for defer_drop_queue_config
  */
 DEFER_DROP_API int defer_drop_queue_set_max_bytes(
 	struct defer_drop_queue *queue, uint64_t max_bytes);
@@ -789,7 +920,7 @@ DEFER_DROP_API int defer_drop_queue_set_max_bytes(
  * long as you like. A zeroed one names no drop.
  */
 struct defer_drop_ticket {
-	uint64_t queue_id; /* never used again, so a ticket that is too old is found out */
+	uint64_t queue_id; /* never used again, so that a ticket of a freed queue is noticed */
 	uint64_t position;
 	uint32_t lane;
 	uint32_t generation;
@@ -797,48 +928,55 @@ struct defer_drop_ticket {
 };
 
 /*
- * A ticket for everything that the calling thread has pushed to a queue so far. If the thread
- * pushes to the shared lane, it covers that whole lane. The ticket of one drop comes from its
- * options.
+ * Fills in a ticket for everything that the calling thread has pushed to a queue so far. If the
+ * thread pushes to the shared lane, or has not pushed yet, the ticket covers all that the shared
+ * lane holds. The ticket of one drop comes from its options.
  *
- * Errors:
+ * Threads: any, for itself.
+ * Blocks: never; as the first use of the default queue, briefly.
+ * Errors (ticket is untouched):
  *   -EINVAL     queue or ticket is NULL
  *   -EDEADLK    called by a destructor that the queue runs: its own drop cannot be done before it
  *               returns
- *   -ENOMEM     the default queue was not used yet and cannot be set up
- *   -ESHUTDOWN  the default queue was not used yet and the process is exiting
+ *   -ESHUTDOWN  the default queue was not used before exit
  */
 DEFER_DROP_API int defer_drop_queue_ticket(
 	struct defer_drop_queue *queue, struct defer_drop_ticket *ticket);
 
 /*
- * Waits until what the ticket names has been destroyed. With a timeout of 0 it looks and never
- * blocks, not even for a destructor; else, with the runner caller, this call drains.
+ * Waits until what the ticket names has been destroyed.
  *
+ * Threads: any, also several with one ticket; destructors that the queue runs with a timeout of 0.
+ * Blocks: until then, until timeout_ns is over; with 0 it looks, and never blocks. While the queue
+ *   is stopped, the wait goes on until it is started. With the runner caller this call drains,
+ *   unless the timeout is 0: it returns late by the destructor that runs when the timeout is over.
+ *   With the runner drainer it waits for a thread that drains.
  * Errors:
  *   -EAGAIN     not yet, and timeout_ns is 0
  *   -ETIMEDOUT  not yet
- *   -ESHUTDOWN  never: the queue was shut down before its turn came
+ *   -ESHUTDOWN  it will never be destroyed: the queue was shut down before its turn came
  *   -ECANCELED  the queue was given up: it may or may not be destroyed yet
  *   -ESTALE     the ticket is from before a fork, or its queue has been freed; also if this call
  *               drains, a destructor forked, and this is the child
  *   -EINVAL     ticket is NULL, or names no drop. A position that no push returned is not noticed
  *   -EOVERFLOW  as for defer_drop_timed
- *   -EDEADLK    called by a destructor that the queue runs, or inside a read-side critical section,
- *               with a timeout that is not 0
- *   -ESRCH      the worker cannot be started
+ *   -EDEADLK    with a timeout that is not 0: called by a destructor that the queue runs, or the
+ *               call would have to wait inside a read-side critical section
+ *   -ESRCH      not yet, and the worker cannot be started
  * Ordering: what the destructor did is visible after 0.
  */
 DEFER_DROP_API int defer_drop_ticket_wait(
 	const struct defer_drop_ticket *ticket, uint64_t timeout_ns);
 
 /*
- * Adds 1 to an eventfd(2) when what the ticket names has been destroyed or abandoned; at once if it
- * has been already.
+ * Adds 1 to an eventfd(2) when what the ticket names has been destroyed or abandoned, or when its
+ * queue is given up; at once if that has happened already.
  *
  * eventfd: the library keeps a duplicate until then, so that the caller may close its own. Whether
  *   it is an eventfd is not checked: 8 bytes are written to whatever it is, if it can take them
- *   at once.
+ *   at once. A forked child does not write to it.
+ * Threads: any, destructors too.
+ * Blocks: briefly. A worker that is not running yet is started, and not waited for.
  * Errors (the eventfd will not be signalled):
  *   -ESTALE, -EINVAL  as for defer_drop_ticket_wait
  *   -EBADF, -EMFILE   eventfd cannot be duplicated (dup(2))
@@ -857,10 +995,10 @@ enum defer_drop_flags {
 };
 
 /*
- * Tells when drops have been destroyed, and with which status. The caller's, wherever it likes; it
- * serves one push at a time. From that push until a wait reports that it is over, it may not be
- * touched, copied or freed; afterwards it may be used again. Other threads may wait for it once the
- * push has returned.
+ * Says when drops have been destroyed, and with which status. It is the caller's memory, on the
+ * stack too, and serves one push at a time. From that push until a wait reports that it is over, it
+ * may not be touched, copied or freed; afterwards it may be used again. Other threads may wait for
+ * it once the push has returned.
  */
 struct defer_drop_completion {
 	/* An eventfd(2) to which 1 is added when it is over, or -1. It must stay open until then;
@@ -895,7 +1033,7 @@ struct defer_drop_options {
 	defer_drop_context_fn destroy_context;
 	void *context; /* for destroy_context, passed on as it is */
 
-	struct defer_drop_completion *completion; /* NULL: nobody wants to know */
+	struct defer_drop_completion *completion; /* NULL: none */
 	struct defer_drop_ticket *ticket;         /* filled in on success; NULL: none wanted */
 };
 
@@ -904,17 +1042,19 @@ struct defer_drop_options {
  *
  * timeout_ns: how long to wait for room in the ring and in the byte budget.
  * options: NULL asks for nothing. Read before the call returns, except for the completion.
- * Threads, Blocks: as defer_drop. A nested drop never waits, not even if it exceeds the budget.
+ * Threads: as defer_drop.
+ * Blocks: as defer_drop, and while the budget is used up, until timeout_ns is over. A nested drop
+ *   never waits, not even if it exceeds the budget.
  * Errors, beside those of defer_drop_timed (the object is still the caller's, the completion
- * unused):
+ * unused, and the ticket untouched):
  *   -EINVAL     not exactly one of destroy, destroy_status and destroy_context; context without
  *               destroy_context; an unknown flag; size smaller than that of the first version;
  *               eventfd below -1; queue is NULL
  *   -E2BIG      options is of a later version and uses what this library does not know
  *   -EOVERFLOW  also if bytes is too large, or more than 2^62 would be pending
  *   -EBUSY      the completion serves another push that is not over
- *   -ENOTSUP, -EDEADLK  as for defer_drop_rcu; -EDEADLK also if it would have to wait for the
- *               budget inside a read-side critical section
+ *   -ENOTSUP    as for defer_drop_rcu
+ * Ordering: as defer_drop.
  */
 DEFER_DROP_API int defer_drop_with(void *object, defer_drop_fn destroy, uint64_t timeout_ns,
 	const struct defer_drop_options *options);
@@ -927,26 +1067,28 @@ DEFER_DROP_API int defer_drop_queue_push_with(struct defer_drop_queue *queue, vo
  *
  * objects: the array may be freed when the call returns. count: 0..2147483647; with 0 the
  *   completion is over at once.
- * options: for each of them; the ticket is that of the last.
- * pushed: how many were, also on error; may be NULL.
+ * options: for each of the objects; the ticket is that of the last.
+ * pushed: how many were pushed, also on error; may be NULL.
+ * Threads, Blocks: as defer_drop_queue_push_with. The timeout counts once for all.
  * Errors: those of defer_drop_queue_push_with, and
  *   -EINVAL     objects is NULL and count is not 0
  *   -EOVERFLOW  also if count is too large
  *   On error the first *pushed objects are the library's, and the completion is in use for them
  *   alone (if none was pushed, it is unused); the others are still the caller's.
+ * Ordering: as defer_drop, for each.
  */
 DEFER_DROP_API int defer_drop_queue_push_many(struct defer_drop_queue *queue, void *const *objects,
 	size_t count, defer_drop_fn destroy, uint64_t timeout_ns,
 	const struct defer_drop_options *options, size_t *pushed);
 
 /*
- * Waits until all drops of a completion are destroyed. With a timeout of 0 it looks, and may be
- * called by destructors; else, with the runner caller, this call drains.
+ * Waits until all drops of a completion are destroyed.
  *
- * status: the first that was not 0, or 0; set if the answer is 0 or -ESHUTDOWN; may be NULL.
- * Threads: any, also several.
- * Blocks: also with a timeout of 0 for the moment that the worker takes from its write to the
- *   eventfd to its leaving the completion alone.
+ * status: the first that was not 0, or 0; set if the result is 0, -ESHUTDOWN or -ESTALE; may be
+ *   NULL.
+ * Threads: any, also several; destructors that the queue runs with a timeout of 0.
+ * Blocks: as defer_drop_ticket_wait; also with a timeout of 0 for the moment between the worker's
+ *   write to the eventfd and its last access to the completion.
  * Errors:
  *   -ESHUTDOWN  it is over, and some drops will never be destroyed: the queue was shut down before
  *               their turn came
@@ -958,9 +1100,9 @@ DEFER_DROP_API int defer_drop_queue_push_many(struct defer_drop_queue *queue, vo
  *   -ECANCELED  the queue was given up: the library still writes to the completion when the
  *               destructor returns that was running, which may be never
  *   -EOVERFLOW  as for defer_drop_timed
- *   -EDEADLK    called by a destructor that the queue runs, or inside a read-side critical section,
- *               with a timeout that is not 0
- *   -ESRCH      the worker cannot be started
+ *   -EDEADLK    with a timeout that is not 0, while it is not over: called by a destructor that the
+ *               queue runs, or inside a read-side critical section
+ *   -ESRCH      not yet, and the worker cannot be started
  * Ordering: what the destructors did is visible after 0.
  */
 DEFER_DROP_API int defer_drop_completion_wait(
@@ -993,43 +1135,47 @@ struct defer_drop_stats {
 	uint64_t deep_sleeps_total; /* sleeps until woken, the present one included */
 
 	uint64_t backlog; /* pending now */
-	/* The largest backlog that was seen. The worker looks when it wakes up and when much was
-	 * pending; a caller, each time it drains. */
+	/* The largest backlog that was seen. The worker looks when it wakes up and when many drops
+	 * were pending; a caller, each time it drains. */
 	uint64_t highest_backlog;
 
 	uint32_t lanes; /* of a queue: lanes in existence, the shared one included */
 
 	/* Of a queue, 0 for a lane: */
 	uint64_t backlog_bytes; /* what pending drops said they hold */
-	/* Failures, see struct defer_drop_failure; and eventfds that a defer_drop_queue_push_many
-	 * could not tell. */
+	/* Failures, see struct defer_drop_failure; and eventfds that defer_drop_queue_push_many
+	 * could not write to. */
 	uint64_t failed_total;
 	uint64_t grace_periods_total; /* waited for */
 	uint64_t slow_total;          /* destructors that ran for watchdog_ns */
 };
 
 /*
- * How many drops are pending in a queue, nested ones included; 0 if queue is NULL. It is the
- * backlog of the statistics, for a few loads per lane.
+ * Returns how many drops are pending in a queue, nested ones included; 0 if queue is NULL. It is
+ * the backlog of the statistics, for a few loads per lane.
  *
- * Threads: any. Blocks: never. Ordering: none; it was true a moment ago.
+ * Threads: any. Blocks: never. Ordering: none; the number was true a moment ago.
  */
 DEFER_DROP_API uint64_t defer_drop_queue_backlog(struct defer_drop_queue *queue);
 
 /*
- * Statistics of a queue.
+ * Fills in the statistics of a queue.
  *
  * Threads: any. Blocks: never.
- * Errors: -EINVAL if queue or stats is NULL or stats->size is smaller than that of the first
+ * Errors: -EINVAL if queue or stats is NULL, or stats->size is smaller than that of the first
  *   version.
  */
 DEFER_DROP_API int defer_drop_queue_stats(
 	struct defer_drop_queue *queue, struct defer_drop_stats *stats);
 
 /*
- * Statistics of one lane: 0 is the shared one, then those owned by threads in order of making.
+ * Fills in the statistics of one lane.
  *
- * Errors: those of defer_drop_queue_stats; -ENOENT if there is no such lane.
+ * lane: 0 is the shared lane; then come those owned by threads, in the order in which they were
+ *   made.
+ * Threads: any. Blocks: never.
+ * Errors: those of defer_drop_queue_stats; -ENOENT if there is no such lane, as in a default queue
+ *   that was not used yet.
  */
 DEFER_DROP_API int defer_drop_queue_lane_stats(
 	struct defer_drop_queue *queue, uint32_t lane, struct defer_drop_stats *stats);

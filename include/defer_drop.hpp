@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * defer_drop in C++17: the same calls, for values and pointers whose type says how they are
- * destroyed. The C++ face is this header alone.
+ * defer_drop in C++17: drops, flushes and scopes for values and pointers whose type says how they
+ * are destroyed. The C++ face is this header alone.
  *
  *     deferdrop::drop(std::move(names));              drops a value before its scope ends
  *     deferdrop::scoped<index> index(read_index());   a value that is dropped when its scope ends
@@ -45,18 +45,18 @@
  *   - a value of a trivially copyable type: it owns nothing. So std::reference_wrapper,
  *     std::string_view, iterators and numbers (an open file's, too) are not taken for what they
  *     refer to. Generic code asks std::is_trivially_copyable_v first;
- *   - scoped<T *>, for the same reason;
+ *   - scoped<T *>: a raw pointer owns nothing either;
  *   - a value that cannot be moved, or that could not be moved back if it were refused. The latter
  *     is one that cannot be assigned, and either its move constructor may throw, or its class is
  *     polymorphic and not final, so that the value could be the base of a larger object;
  *   - a deleter that is a reference to an object: the object could be gone too early.
  *
- * Exceptions. A destructor or deleter that throws ends the program (std::terminate): nobody can
- * catch it. If moving a value throws, on the way to its memory or back after a refusal, then drop()
- * throws that. Nothing was dropped then, nothing leaks, and the value is as its own move left it.
- * scoped throws what its moves throw, and take() std::bad_optional_access if it holds nothing; but
- * the end of its scope never throws. make_unique throws std::bad_alloc and what the constructor
- * throws. Nothing else throws.
+ * Exceptions. A destructor or deleter that throws ends the program (std::terminate): no caller is
+ * left to catch it. If moving a value throws, on the way to its memory or back after a refusal,
+ * then drop() throws that. Nothing was dropped then, nothing leaks, and the value is as its own
+ * move left it. scoped throws what its moves throw, and take() std::bad_optional_access if it holds
+ * nothing; but the end of its scope never throws. make_unique throws std::bad_alloc and what the
+ * constructor throws. Nothing else throws.
  *
  * The end of a scope cannot return an error. If the worker or a thread refuses an object then, the
  * object is destroyed in place; so pointers with static storage may outlive the queue. If rcu or a
@@ -549,7 +549,7 @@ template <class T, class Strategy = worker,
  * Drops the object of a pointer, or a value: see the lists at the top.
  *
  * strategy: a strategy as a type; drop<in_place>(...) names it without an object.
- * Blocks: as the strategy.
+ * Threads, Blocks: as the strategy.
  * Errors (a pointer and its deleter, or a value, are as they were): those of defer_drop_by; and
  *   -ENOMEM  no memory to move the value, or the pointer with its deleter, to
  */
@@ -572,7 +572,7 @@ template <class Strategy = own, class Subject>
 /*
  * Waits until every drop pushed to the default queue before this call has been destroyed.
  *
- * Blocks, Errors: as defer_drop_flush.
+ * Threads, Blocks, Errors, Ordering: as defer_drop_flush.
  */
 [[nodiscard]] inline int flush() noexcept
 {
@@ -580,11 +580,11 @@ template <class Strategy = own, class Subject>
 }
 
 /*
- * The flush that waits until its timeout is over. The timeout has a unit in its type, as everywhere
+ * Flushes, and waits until its timeout is over. The timeout has a unit in its type, as everywhere
  * in C++: a bare number of nanoseconds could be mistaken for milliseconds, and does not compile.
  *
  * timeout: a negative one, as of a deadline that has passed, counts as 0.
- * Blocks, Errors: as defer_drop_flush_timed.
+ * Threads, Blocks, Errors, Ordering: as defer_drop_flush_timed.
  */
 template <class Number, class Unit>
 [[nodiscard]] int flush(std::chrono::duration<Number, Unit> timeout) noexcept

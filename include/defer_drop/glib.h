@@ -48,7 +48,9 @@ static inline void defer_drop_glib_run(gpointer data, gpointer ignored)
  * A submit function (defer_drop_submit_fn): g_thread_pool_push, on a GThreadPool whose function is
  * defer_drop_glib_run.
  *
- * Threads: any. Errors: -EINVAL if pool or destroy is NULL; -ENOMEM.
+ * Threads: any.
+ * Blocks: as g_thread_pool_push.
+ * Errors (the object is still the caller's): -EINVAL if pool or destroy is NULL; -ENOMEM.
  */
 static inline int defer_drop_glib_submit(void *pool, void *object, defer_drop_fn destroy)
 {
@@ -61,7 +63,7 @@ static inline int defer_drop_glib_submit(void *pool, void *object, defer_drop_fn
 		return -ENOMEM;
 	work->object = object;
 	work->destroy = destroy;
-	/* If it cannot start a thread it answers FALSE, and has taken the work all the same. */
+	/* If it cannot start a thread it returns FALSE, and has taken the work nevertheless. */
 	g_thread_pool_push((GThreadPool *)pool, work, NULL);
 	return 0;
 }
@@ -129,7 +131,7 @@ static inline int defer_drop_strategy_glib_drain_until(const struct defer_drop_s
 	return result;
 }
 
-/* Drains on the context's own thread, since nobody else would; other threads wait for it. */
+/* Drains on the context's own thread, since no other thread would; other threads wait for it. */
 static inline int defer_drop_strategy_glib_wait(
 	const struct defer_drop_strategy *strategy, uint64_t timeout_ns)
 {
@@ -190,9 +192,10 @@ static inline int defer_drop_strategy_glib_create(struct defer_drop_strategy_gli
  * the eventfd with its parent: it may neither drop by the strategy nor iterate the context.
  *
  * context: NULL means the default one.
- * budget_ns: in one iteration no destructor but the first is started once so much time has passed.
+ * budget_ns: in one iteration no destructor except the first is started once this time has passed.
  *   A timeout as in defer_drop.h.
- * Threads: that which iterates the context; its drops, any.
+ * Threads: the one that iterates the context; its drops, any.
+ * Blocks: briefly, as defer_drop_queue_create. Its drops: as defer_drop_try.
  * Errors:
  *   -EINVAL     self is NULL
  *   -EOVERFLOW  budget_ns is above DEFER_DROP_TIMEOUT_MAX and is not DEFER_DROP_FOREVER
@@ -229,9 +232,10 @@ static inline int defer_drop_strategy_glib_open(
  * Closes it: destroys what is pending, and the strategy's memory is the caller's again.
  *
  * self: with NULL it does nothing.
- * Threads: that which iterates the context. No thread may drop by it any more.
- * Blocks: as defer_drop_queue_shutdown. Not by one of its destructors, nor inside a read-side
- *   critical section: the queue and its eventfd would stay.
+ * Threads: the one that iterates the context, except in one of the strategy's destructors and
+ *   inside a read-side critical section: the queue and its eventfd would stay. No thread may drop
+ *   by the strategy any more.
+ * Blocks: as defer_drop_queue_shutdown.
  */
 static inline void defer_drop_strategy_glib_close(struct defer_drop_strategy_glib *self)
 {

@@ -13,16 +13,16 @@
  *
  * The last user does not pay for the destruction. There are no weak references.
  *
- * Whoever calls here holds a reference, except for init. Getting more than DEFER_DROP_REF_MOST of
- * them, putting more than there are, and any use after the last put that finds the memory still
- * there, ends the process with a message: whatever follows would be a use after free.
+ * Each caller holds a reference, except of defer_drop_ref_init. The process ends with a message if
+ * a thread gets more than DEFER_DROP_REF_MOST references, puts more than there are, or uses one
+ * after the last put and finds the memory still there: what follows would be a use after free.
  *
  * Edges:
  *   PUT     put_many: count, release -> put_last, take, is_unique: count, acquire
  *           carries what each thread did with the object while it held a reference, to the
- *           destructor or the strategy, or to who has it alone
+ *           destructor or the strategy, or to the thread that has it alone
  *
- * To get one is relaxed: who holds a reference passes it on by what synchronises threads anyway.
+ * To get one is relaxed: a thread that passes a reference on synchronises with the other anyway.
  */
 #ifndef DEFER_DROP_REF_H
 #define DEFER_DROP_REF_H
@@ -55,7 +55,8 @@ struct defer_drop_ref {
  *
  * object: what destroy gets; that which embeds ref.
  * strategy: NULL means the worker; it must last as long as the object.
- * Errors: -EINVAL if ref or destroy is NULL.
+ * Threads: one, before any other uses ref. Blocks: never.
+ * Errors (ref is untouched): -EINVAL if ref or destroy is NULL.
  */
 DEFER_DROP_API int defer_drop_ref_init(struct defer_drop_ref *ref, void *object,
 	defer_drop_fn destroy, const struct defer_drop_strategy *strategy);
@@ -77,13 +78,15 @@ static inline void defer_drop_ref_get_many(struct defer_drop_ref *ref, uint64_t 
 	if (!ref)
 		return;
 	before = __atomic_fetch_add(&ref->count, count, __ATOMIC_RELAXED);
-	/* Also where it was 0, which wraps. */
+	/* Also if it was 0, which wraps. */
 	if (__builtin_expect(before - 1 >= DEFER_DROP_REF_MOST - count, 0))
 		defer_drop_ref_misused(ref, before);
 }
 
 /*
  * Gets one more reference.
+ *
+ * Threads: any that hold one. Blocks: never.
  */
 static inline void defer_drop_ref_get(struct defer_drop_ref *ref)
 {
@@ -93,9 +96,11 @@ static inline void defer_drop_ref_get(struct defer_drop_ref *ref)
 /*
  * Gives references back, 1 or more. The last one drops the object.
  *
- * Threads: any that hold so many. Blocks: the last one, as the strategy.
+ * Threads: any that hold that many.
+ * Blocks: the last one, as the strategy; the others never.
  * Errors: -EINVAL if ref is NULL; and those of defer_drop_by, from the last one: the object was not
  *   dropped, and the caller still has one reference, the only one.
+ * Ordering: what each thread did before its put is visible to the destructor.
  */
 static inline int defer_drop_ref_put_many(struct defer_drop_ref *ref, uint64_t count)
 {
@@ -113,7 +118,9 @@ static inline int defer_drop_ref_put_many(struct defer_drop_ref *ref, uint64_t c
 }
 
 /*
- * Gives one reference back.
+ * Gives one reference back. The last one drops the object.
+ *
+ * Threads, Blocks, Errors, Ordering: as defer_drop_ref_put_many.
  */
 static inline int defer_drop_ref_put(struct defer_drop_ref *ref)
 {
@@ -122,7 +129,10 @@ static inline int defer_drop_ref_put(struct defer_drop_ref *ref)
 
 /*
  * Takes the object back if the caller's reference is the only one: it will not be dropped, and may
- * be freed or initialized again. Returns the object, or NULL where there are other references.
+ * be freed or initialized again. Returns the object, or NULL if there are other references.
+ *
+ * Threads: any that hold one. Blocks: never.
+ * Ordering: what the other threads did before their puts is visible, unless the result is NULL.
  */
 static inline void *defer_drop_ref_take(struct defer_drop_ref *ref)
 {
@@ -142,6 +152,9 @@ static inline void *defer_drop_ref_take(struct defer_drop_ref *ref)
 /*
  * True if the caller holds the only reference: then the object may be changed like one that was
  * never shared.
+ *
+ * Threads: any that hold one. Blocks: never.
+ * Ordering: what the other threads did before their puts is visible if it is true.
  */
 static inline int defer_drop_ref_is_unique(const struct defer_drop_ref *ref)
 {
@@ -149,15 +162,18 @@ static inline int defer_drop_ref_is_unique(const struct defer_drop_ref *ref)
 	return ref && __atomic_load_n(&ref->count, __ATOMIC_ACQUIRE) == 1;
 }
 
-/* How many references there are, or were a moment ago: for debugging. */
+/* Returns how many references there are, or were a moment ago: for debugging. Threads: any that
+ * hold one. Blocks: never. */
 static inline uint64_t defer_drop_ref_count(const struct defer_drop_ref *ref)
 {
 	return ref ? __atomic_load_n(&ref->count, __ATOMIC_RELAXED) : 0;
 }
 
 /*
- * Changes the strategy by which the last put will drop. Of several threads' changes any may be the
- * last.
+ * Changes the strategy by which the last put will drop. If several threads change it, any of the
+ * changes may be in force.
+ *
+ * Threads: any that hold one. Blocks: never.
  */
 static inline void defer_drop_ref_retarget(
 	struct defer_drop_ref *ref, const struct defer_drop_strategy *strategy)

@@ -2,18 +2,18 @@
  *
  * Strategies: how an object is destroyed, chosen by a pointer instead of by the call.
  *
- *     defer_drop_by(&defer_drop_strategy_worker, tree, tree_free);    the same as defer_drop
- *     defer_drop_by(&defer_drop_strategy_in_place, tree, tree_free);  the same as tree_free(tree)
+ *     defer_drop_by(&defer_drop_strategy_worker, tree, tree_free);    does what defer_drop does
+ *     defer_drop_by(&defer_drop_strategy_in_place, tree, tree_free);  calls tree_free(tree)
  *
- * Guards (guard.h) and references (ref.h) keep such a pointer for their object, which can be
- * changed until the object is dropped. A program that knows what it wants needs no strategy: it
- * calls defer_drop.
+ * Guards (guard.h) and references (ref.h) keep such a pointer for their object; the pointer can be
+ * changed until the object is dropped. A program that always destroys in one way needs no strategy:
+ * it calls defer_drop.
  *
- * A strategy of one's own is a const struct with a function in it:
+ * A strategy of your own is a const struct with a function in it:
  *
  *     const struct defer_drop_strategy mine = {DEFER_DROP_STRATEGY_VERSION, mine_drop, NULL};
  *
- * One that needs to know something is the first field of a larger struct:
+ * A strategy with data of its own is the first field of a larger struct:
  *
  *     struct to_pool {
  *             struct defer_drop_strategy strategy;
@@ -38,17 +38,18 @@ extern "C" {
 
 struct defer_drop_strategy {
 	uint32_t version; /* DEFER_DROP_STRATEGY_VERSION */
-	/* Calls destroy(object), now or later, or has it called, once. Returns 0 or a negative
-	 * errno. destroy is never NULL. object is opaque: it may be NULL, or no address at all.
-	 * Threads: any. */
+	/* Calls destroy(object) once, now or later, here or on another thread. Returns 0 or a
+	 * negative errno. destroy is never NULL. object is opaque: it may be NULL, or no address at
+	 * all. Threads: called by any, unless the strategy's manual says otherwise. */
 	int (*drop)(
 		const struct defer_drop_strategy *strategy, void *object, defer_drop_fn destroy);
-	/* Lets the calling thread wait for what it dropped so, until all of it is destroyed or the
-	 * timeout is over; if it takes this thread to destroy it (it drains a queue, it turns a
-	 * loop), it does. A timeout of 0 looks once and destroys nothing. NULL: nobody can tell.
-	 * Returns 0 if it is destroyed or nobody can tell, -EAGAIN (of a timeout of 0) or
-	 * -ETIMEDOUT if it is not, -ESHUTDOWN if it never will be, -ECANCELED if its queue was
-	 * given up, -EDEADLK if a destructor would wait for itself, and other errors. */
+	/* Waits until all that the calling thread dropped by the strategy is destroyed, or the
+	 * timeout is over. If only this thread can destroy it (it drains a queue, it turns a loop),
+	 * this function does. A timeout of 0 looks once and destroys nothing. NULL: the strategy
+	 * does not know when objects are destroyed. Returns 0 if all is destroyed or that is not
+	 * known, -EAGAIN (if the timeout is 0) or -ETIMEDOUT if some is not, -ESHUTDOWN if some
+	 * never will be, -ECANCELED if its queue was given up, -EDEADLK if a destructor would wait
+	 * for itself, and other errors. */
 	int (*wait)(const struct defer_drop_strategy *strategy, uint64_t timeout_ns);
 };
 
@@ -56,41 +57,46 @@ struct defer_drop_strategy {
  * Drops by a strategy.
  *
  * strategy: NULL means the worker. It must last until the call returns, no longer.
+ * Threads, Blocks: as the strategy. The call itself takes no lock.
  * Errors (the object is still the caller's), beside those of the strategy:
  *   -EINVAL  destroy is NULL; or the strategy has version 0 or no drop function
  *   -E2BIG   the strategy has a later version than this library knows
+ * Ordering: what the thread did before is visible to the destructor.
  */
 DEFER_DROP_API int defer_drop_by(
 	const struct defer_drop_strategy *strategy, void *object, defer_drop_fn destroy);
 
-/* ---- Strategies that know nothing ------------------------------------------------------------ */
+/* ---- Strategies without data ----------------------------------------------------------------- */
 
-/* Destroys now, on the calling thread. Never fails. */
+/* Destroys at once. Threads: any, and the destructor runs there. Blocks: for what it takes. Errors:
+ * none. */
 extern DEFER_DROP_API const struct defer_drop_strategy defer_drop_strategy_in_place;
 
-/* Forgets the object, which leaks: what destroying costs at least, for benchmarks. Never fails; a
- * wait for it returns -ESHUTDOWN. */
+/* Forgets the object, which leaks: the lower bound of what destroying can cost, for benchmarks.
+ * Threads: any. Blocks: never. Errors: none; a wait for it returns -ESHUTDOWN. */
 extern DEFER_DROP_API const struct defer_drop_strategy defer_drop_strategy_leak;
 
-/* The default queue, as defer_drop. Errors: those of defer_drop. */
+/* Pushes to the default queue. Threads, Blocks, Errors, Ordering: as defer_drop. */
 extern DEFER_DROP_API const struct defer_drop_strategy defer_drop_strategy_worker;
 
-/* The default queue after a grace period, as defer_drop_rcu. Errors: those of defer_drop_rcu. */
+/* Pushes to the default queue, after a grace period. Threads, Blocks, Errors, Ordering: as
+ * defer_drop_rcu. */
 extern DEFER_DROP_API const struct defer_drop_strategy defer_drop_strategy_rcu;
 
 /*
- * A fresh detached thread for each object, with all signals blocked: for comparison. A process that
- * exits does not wait for them.
+ * Starts a detached thread for each object, with all signals blocked: for comparison. A process
+ * that exits does not wait for these threads.
  *
+ * Threads: any. Blocks: while the thread is created.
  * Errors: -ESRCH if there can be no more threads (pthread_create(3)), -ENOMEM.
  */
 extern DEFER_DROP_API const struct defer_drop_strategy defer_drop_strategy_thread;
 
-/* ---- A queue of one's own -------------------------------------------------------------------- */
+/* ---- A queue of your own --------------------------------------------------------------------- */
 
 /*
- * A queue beside the default one, with a worker, or one that callers drain: then the objects are
- * destroyed where and when the program has time for it, by defer_drop_queue_drain (one: max_drops
+ * A queue beside the default one, with a worker, or one that callers drain. In the latter case the
+ * program destroys the objects when it has time for that, by defer_drop_queue_drain (one: max_drops
  * 1; within a budget; all: max_drops UINT64_MAX and DEFER_DROP_FOREVER).
  */
 struct defer_drop_strategy_queue {
@@ -101,31 +107,36 @@ struct defer_drop_strategy_queue {
 };
 
 /*
- * Sets such a strategy up. Errors of its drops: those of defer_drop_queue_push.
+ * Sets up a strategy that pushes to a queue. Threads, Blocks, Errors, Ordering of its drops: as
+ * defer_drop_queue_push.
  *
- * queue: stays the caller's.
+ * queue: stays the caller's, and must last as long as the strategy is used.
  * timeout_ns: how long a drop waits for room. A thread that drains its own queue says 0.
- * Errors: -EINVAL if strategy or queue is NULL; -EOVERFLOW as for defer_drop_timed.
+ * Threads: one, before any drops by the strategy. Blocks: never.
+ * Errors (the strategy is untouched): -EINVAL if strategy or queue is NULL; -EOVERFLOW as for
+ *   defer_drop_timed.
  */
 DEFER_DROP_API int defer_drop_strategy_queue_init(struct defer_drop_strategy_queue *strategy,
 	struct defer_drop_queue *queue, uint64_t timeout_ns);
 
 /*
- * Ends a queue: shuts it down, destroying what is pending, and frees it. A destructor, so that a
- * guard in place ends the queue when its scope is left:
+ * Ends a queue: shuts it down, destroying what is pending, and frees it. It has the type of a
+ * destructor, so that a guard whose strategy is in place ends the queue when its scope is left:
  *
  *     DEFER_DROP_SCOPED(guard, queue, defer_drop_queue_end, &defer_drop_strategy_in_place);
  *
  * queue: a struct defer_drop_queue; with the default one, or NULL, it does nothing.
- * Blocks: as defer_drop_queue_shutdown. Not by one of its own destructors: the queue would stay.
+ * Threads: any, except one that runs a destructor of the queue or is inside a read-side critical
+ *   section: the queue would stay. No other call on the queue may be running.
+ * Blocks: as defer_drop_queue_shutdown with DEFER_DROP_FOREVER.
  */
 DEFER_DROP_API void defer_drop_queue_end(void *queue);
 
-/* ---- Somebody else's executor ---------------------------------------------------------------- */
+/* ---- An executor of the program's ------------------------------------------------------------ */
 
 /*
  * Hands destroy(object) to an executor, which calls it once, later. Returns 0 or a negative errno.
- * Ready-made ones: <defer_drop/uv.h>, <defer_drop/glib.h>.
+ * <defer_drop/uv.h> and <defer_drop/glib.h> have ready-made ones.
  */
 typedef int (*defer_drop_submit_fn)(void *executor, void *object, defer_drop_fn destroy);
 
@@ -137,16 +148,19 @@ struct defer_drop_strategy_executor {
 };
 
 /*
- * Sets such a strategy up. Errors of its drops: those of submit.
+ * Sets up a strategy that hands objects to an executor. Threads, Blocks, Errors of its drops: as
+ * submit.
  *
- * Errors: -EINVAL if strategy or submit is NULL.
+ * executor: passed to submit; must last as long as the strategy is used.
+ * Threads: one, before any drops by the strategy. Blocks: never.
+ * Errors (the strategy is untouched): -EINVAL if strategy or submit is NULL.
  */
 DEFER_DROP_API int defer_drop_strategy_executor_init(
 	struct defer_drop_strategy_executor *strategy, defer_drop_submit_fn submit, void *executor);
 
 /* ---- Trace ----------------------------------------------------------------------------------- */
 
-/* Told of each drop, by the thread that drops, before the inner strategy is. */
+/* Called for each drop, on the thread that drops, before the inner strategy. */
 typedef void (*defer_drop_trace_fn)(void *context, void *object, defer_drop_fn destroy);
 
 struct defer_drop_strategy_trace {
@@ -158,12 +172,14 @@ struct defer_drop_strategy_trace {
 };
 
 /*
- * Sets a strategy up that reports each drop and passes it on. Errors of its drops: those of the
- * inner strategy.
+ * Sets up a strategy that reports each drop and passes it on. Threads, Blocks, Errors, Ordering of
+ * its drops: as the inner strategy, and as trace.
  *
- * inner: NULL means the worker.
- * trace: defer_drop_trace_print, with a stream as its context, or a function of one's own.
- * Errors: -EINVAL if strategy or trace is NULL, or inner is not valid for defer_drop_by.
+ * inner: NULL means the worker; must last as long as the strategy is used.
+ * trace: defer_drop_trace_print, with a stream as its context, or a function of your own.
+ * Threads: one, before any drops by the strategy. Blocks: never.
+ * Errors (the strategy is untouched): -EINVAL if strategy or trace is NULL; those of defer_drop_by
+ *   for inner.
  */
 DEFER_DROP_API int defer_drop_strategy_trace_init(struct defer_drop_strategy_trace *strategy,
 	const struct defer_drop_strategy *inner, defer_drop_trace_fn trace, void *context);
@@ -173,6 +189,7 @@ DEFER_DROP_API int defer_drop_strategy_trace_init(struct defer_drop_strategy_tra
  * dynamic symbols (cc -rdynamic), else as FILE+0xOFFSET for addr2line(1).
  *
  * stream: a FILE; with NULL it prints nothing.
+ * Threads: any. Blocks: as fprintf(3), and for a lock of the dynamic linker's (dladdr(3)).
  */
 DEFER_DROP_API void defer_drop_trace_print(void *stream, void *object, defer_drop_fn destroy);
 

@@ -51,7 +51,9 @@ static inline void defer_drop_uv_work_end(uv_work_t *request, int status)
  * A submit function (defer_drop_submit_fn): uv_queue_work, on a uv_loop_t.
  *
  * Threads: that of the loop.
- * Errors: -EINVAL if loop or destroy is NULL; -ENOMEM, and those of uv_queue_work.
+ * Blocks: as uv_queue_work.
+ * Errors (the object is still the caller's): -EINVAL if loop or destroy is NULL; -ENOMEM, and those
+ *   of uv_queue_work.
  */
 static inline int defer_drop_uv_submit(void *loop, void *object, defer_drop_fn destroy)
 {
@@ -125,7 +127,7 @@ static inline int defer_drop_strategy_uv_drain_until(const struct defer_drop_str
 	return result;
 }
 
-/* Drains on the loop's own thread, since nobody else would; other threads wait for the loop. */
+/* Drains on the loop's own thread, since no other thread would; other threads wait for the loop. */
 static inline int defer_drop_strategy_uv_wait(
 	const struct defer_drop_strategy *strategy, uint64_t timeout_ns)
 {
@@ -192,9 +194,10 @@ static inline void defer_drop_strategy_uv_end(struct defer_drop_strategy_uv *sel
  * calls it, and else waits until the loop has turned. A child that is forked shares the eventfd
  * with its parent: it may neither drop by the strategy nor turn the loop.
  *
- * budget_ns: in one turn of the loop no destructor but the first is started once so much time has
+ * budget_ns: in one turn of the loop no destructor except the first is started once this time has
  *   passed. A timeout as in defer_drop.h.
  * Threads: that of the loop; its drops, any.
+ * Blocks: briefly, as defer_drop_queue_create. Its drops: as defer_drop_try.
  * Errors:
  *   -EINVAL     self or loop is NULL
  *   -EOVERFLOW  budget_ns is above DEFER_DROP_TIMEOUT_MAX and is not DEFER_DROP_FOREVER

@@ -1,28 +1,94 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""readme.py README EXAMPLE OPTIONS FORERUNNERS CONFIG: the README shows the example as it is compiled and run,
-names every Meson option and every option of the configuration, and has a test for each thing that a forerunner
-can, and no such test is left out."""
+"""readme.py README EXAMPLE OPTIONS FORERUNNERS CONFIG: the README is short, begins with the two tools, names the
+packages, the version and the Meson options that there are, shows the example as it is compiled and run, and its
+other fragments compile; what it names of the library exists; each link of a README leads somewhere. Beside
+FORERUNNERS, forerunners.md has a test for each thing that a forerunner can, and no such test is left out."""
+import os
 import pathlib
 import re
+import subprocess
 import sys
 
-readme, example, options, forerunners, config = (pathlib.Path(path).read_text() for path in sys.argv[1:6])
+MOST_BYTES = 12 * 1024
+
+readme, example, options, forerunners, config = (pathlib.Path(path) for path in sys.argv[1:6])
+root = readme.parent
+table = forerunners.with_suffix(".md")
+text = readme.read_text()
+public = "".join(header.read_text() for header in sorted((root / "include").rglob("*.h*")))
 failures = []
-if f"```c\n{example}```" not in readme:
-    failures.append("the example in the README is not the one that is tested")
-for name in re.findall(r"^option\('(\w+)'", options, re.M):
-    if f"`{name}`" not in readme:
-        failures.append(f"the README does not explain the option {name}")
-fields = re.findall(r"\bFIELD\((\w+)\), DD_(?!POINTER)", config)
-rows = readme.partition("| name | values | built in |")[2].partition("\n\n")[0]
-failures += [f"the README has no row for {name} of the configuration" for name in fields if f"`{name}`" not in rows]
-if len(fields) < 10:
-    failures.append("the options of the configuration are not found")
-section = readme.partition("## Coming from Rust")[2].partition("\n## ")[0]
+
+
+def want(holds, failure):
+    if not holds:
+        failures.append(failure)
+
+
+# ---- What there is, named as it is ------------------------------------------------------------------
+
+want(len(text.encode()) < MOST_BYTES, f"the README has more than {MOST_BYTES} bytes")
+commands = re.findall(r"^ {4}(\S+)", text, re.M)
+want(commands[:2] == ["./tools/demo", "./tools/test"], "the first commands of the README are not the two tools")
+needed = re.search(r"^need (.*?)( >&2)?$", (root / "tools/demo").read_text(), re.M).group(1).split()
+installed = re.search(r"apt-get install (.*)", text).group(1).split()
+want(installed == needed, f"the README installs {installed}, and tools/demo needs {needed}")
+version = re.search(r"^  version: '((\d+\.\d+)\.\d+)'", (root / "meson.build").read_text(), re.M)
+want(f"# {version.group(1)}\n" in text, f"the README does not install version {version.group(1)}")
+for soname in re.findall(r"libdefer_drop\.so\.([\d.]*\d)", text):
+    want(soname == version.group(2), f"the README names libdefer_drop.so.{soname}")
+for name in re.findall(r"^option\('(\w+)'", options.read_text(), re.M):
+    want(f"`{name}`" in text, f"the README does not explain the option {name}")
+fields = re.findall(r"\bFIELD\((\w+)\), DD_(?!POINTER)", config.read_text())
+want(len(fields) > 10, "the options of the configuration are not found")
+for tuned in re.findall(r"`DEFER_DROP_OPTIONS=(\S+)`", text):
+    for name in re.findall(r"(\w+)=", tuned):
+        want(name in fields, f"the README tunes {name}, which the environment cannot")
+for page in (readme, table):
+    named = re.findall(r"\b(?:defer_drop|DEFER_DROP)_\w+", page.read_text())
+    if page == readme:
+        named += re.findall(r"`([a-z]+(?:_[a-z]+)+)`", text)
+    for name in sorted(set(named)):
+        want(re.search(rf"\b{name}\b", public), f"{page.name} names {name}, which no header has")
+
+# ---- Examples ---------------------------------------------------------------------------------------
+
+want(f"```c\n{example.read_text()}```" in text, "the example in the README is not the one that is tested")
+for fragment in re.findall(r"^```c\n(.*?)^```", text, re.M | re.S):
+    if "int main" in fragment:
+        continue
+    program = f"#include <defer_drop.h>\nvoid fragment(void);\nvoid fragment(void)\n{{\n{fragment}}}\n"
+    compiled = subprocess.run(
+        [os.environ.get("CC", "cc"), "-x", "c", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I", root / "include", "-"],
+        input=program, capture_output=True, text=True,
+    )
+    want(not compiled.returncode, f"a fragment of the README does not compile:\n{compiled.stderr}")
+
+# ---- Links ------------------------------------------------------------------------------------------
+
+
+def anchors_of(page):
+    headings = re.findall(r"^#+ (.*)", page.read_text(), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+pages = [readme, table, *sorted(root.glob("[a-z]*/README.md"))]
+for page in pages:
+    for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text()):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path) if path else page
+        where = page.relative_to(root)
+        want(target.exists(), f"{where} links to {path}, which is not there")
+        if anchor and target.exists():
+            want(anchor in anchors_of(target), f"{where} links to {link}, which has no such heading")
+
+# ---- Forerunners ------------------------------------------------------------------------------------
+
+section = table.read_text().partition("## Coming from Rust")[2].partition("\n## ")[0]
 named = set(re.findall(r"\| `(\w+\.\w+)` \|$", section, re.M))
-tested = {f"{suite}.{name}" for suite, name in re.findall(r"^Test\((\w+), (\w+)", forerunners, re.M)}
-failures += [f"no test {name}, which the README names" for name in sorted(named - tested)]
-failures += [f"the README does not name the test {name}" for name in sorted(tested - named)]
+tested = {f"{suite}.{name}" for suite, name in re.findall(r"^Test\((\w+), (\w+)", forerunners.read_text(), re.M)}
+want(tested, "the tests of forerunners are not found")
+failures += [f"no test {name}, which {table.name} names" for name in sorted(named - tested)]
+failures += [f"{table.name} does not name the test {name}" for name in sorted(tested - named)]
 print("\n".join(failures))
 sys.exit(bool(failures))

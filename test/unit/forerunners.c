@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What Rust's crates defer-drop, backdrop, backdrop_arc, async-drop and async-drop-guard can, and
- * what to write here instead: a test for each row of the table in the README, which names it.
+ * what to write here instead: a test for each row of the tables in forerunners.md, which name it.
  */
 #include "queues.h"
 
