@@ -2,12 +2,12 @@
  *
  * The demo: what defer_drop does to the caller's time, on two workloads.
  *
- *     demo_input.c       lines of text to make an index from
- *     demo_index.c       a search index of millions of nodes, replaced again and again
- *     demo_strings.c     a vector of millions of strings, destroyed in five ways
- *     demo_strategies.c  the same, smaller, by every strategy
- *     demo_print.c       the figures, for people and for programs
- *     demo.c             options, and one after the other
+ *     input.c       lines of text to make an index from
+ *     index.c       a search index of millions of nodes, replaced again and again
+ *     strings.c     a vector of millions of strings, destroyed in five ways
+ *     strategies.c  a smaller vector, destroyed by every strategy
+ *     print.c       the figures, for people and for programs
+ *     main.c        the options, and the measurements one after the other
  */
 #ifndef DEMO_H
 #define DEMO_H
@@ -37,7 +37,7 @@ struct settings {
 	char **paths; /* to read, NULL after the last */
 };
 
-/* ---- Shared by all (demo.c) ------------------------------------------------------------------ */
+/* ---- Shared by all (main.c) ------------------------------------------------------------------ */
 
 /* One figure for each round. */
 struct samples {
@@ -77,7 +77,7 @@ void drop(void *object, defer_drop_fn destroy);
 void flush(void);
 void read_stats(struct defer_drop_stats *stats);
 
-/* ---- Input (demo_input.c) -------------------------------------------------------------------- */
+/* ---- Input (input.c) ------------------------------------------------------------------------- */
 
 struct input {
 	const char *source;
@@ -96,7 +96,7 @@ struct input {
 void input_read(struct input *input, char **paths);
 void input_free(struct input *input);
 
-/* ---- The index (demo_index.c) ---------------------------------------------------------------- */
+/* ---- The index (index.c) --------------------------------------------------------------------- */
 
 struct index_figures {
 	uint64_t nodes; /* in one index, all kinds */
@@ -117,7 +117,7 @@ struct index_figures {
 void index_measure(
 	struct index_figures *figures, const struct input *input, const struct settings *settings);
 
-/* ---- The strings (demo_strings.c) ------------------------------------------------------------ */
+/* ---- The strings (strings.c) ----------------------------------------------------------------- */
 
 enum way {
 	WAY_IN_PLACE,
@@ -145,7 +145,7 @@ struct strings_figures {
 
 void strings_measure(struct strings_figures *figures, const struct settings *settings);
 
-/* ---- The strategies (demo_strategies.c) ------------------------------------------------------ */
+/* ---- The strategies (strategies.c) ----------------------------------------------------------- */
 
 struct contender_figures {
 	const struct contender *contender;
@@ -161,7 +161,7 @@ struct strategies_figures {
 
 void strategies_measure(struct strategies_figures *figures, const struct settings *settings);
 
-/* ---- Figures (demo_print.c) ------------------------------------------------------------------ */
+/* ---- Figures (print.c) ----------------------------------------------------------------------- */
 
 struct machine {
 	struct machine_facts facts;

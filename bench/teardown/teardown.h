@@ -2,11 +2,11 @@
  *
  * Destroying in place against dropping.
  *
- *     teardown.c           options, the allocators one after the other, results
- *     teardown_child.c     measures in a child process, which may have another allocator
- *     teardown_subject.c   what is destroyed: lists, trees, tables, buffers, mappings, files
- *     teardown_once.c      one of it, small to huge
- *     teardown_cycle.c     again and again: from what size on dropping costs the caller less
+ *     main.c     the options, the allocators one after the other, the results
+ *     child.c    measures in a child process, which may have another allocator
+ *     subject.c  what is destroyed: lists, trees, tables, buffers, mappings, files
+ *     once.c     destroys one object at a time, from small to huge
+ *     cycle.c    builds and destroys again and again: from what size on dropping costs the caller less
  */
 #ifndef TEARDOWN_H
 #define TEARDOWN_H
@@ -20,7 +20,7 @@
 
 #define MAX_ROUNDS 101
 
-/* ---- Settings (teardown.c) ------------------------------------------------------------------- */
+/* ---- Settings (main.c) ----------------------------------------------------------------------- */
 
 struct teardown_settings {
 	uint64_t rounds;
@@ -33,7 +33,7 @@ struct teardown_settings {
 	uint64_t cycle_total; /* nodes, in one measurement of cycles */
 };
 
-/* ---- Subjects (teardown_subject.c) ----------------------------------------------------------- */
+/* ---- Subjects (subject.c) -------------------------------------------------------------------- */
 
 /* What a node of a list, a tree or a table, and each node's worth of a buffer, takes. */
 #define NODE_BYTES 64
@@ -91,7 +91,7 @@ struct teardown_figures {
 	uint64_t cycle_waits_total; /* drops of cycles that found the ring full */
 };
 
-/* ---- Measuring (teardown_once.c, teardown_cycle.c) ------------------------------------------- */
+/* ---- Measuring (once.c, cycle.c) ------------------------------------------------------------- */
 
 const struct options_list *once_sizes(const struct teardown_settings *settings, unsigned subject);
 bool once_is_measured(const struct teardown_limits *limits, unsigned subject, uint64_t size);
@@ -104,7 +104,7 @@ void cycle_measure(struct teardown_figures *figures, const struct teardown_setti
 /* Ends the program where a call failed. */
 void teardown_check(int result);
 
-/* ---- The child (teardown_child.c) ------------------------------------------------------------ */
+/* ---- The child (child.c) --------------------------------------------------------------------- */
 
 /* In a child: where its figures go. Elsewhere NULL. */
 struct teardown_figures *child_figures(void);

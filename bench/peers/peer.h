@@ -34,30 +34,30 @@ struct peer {
 	void (*end)(void);
 };
 
-extern const struct peer peer_in_place; /* peer_bare.c: nothing is handed over */
+extern const struct peer peer_in_place; /* bare.c: nothing is handed over */
 /* The floors: what the memory alone costs, what one locked instruction costs, and the library's
  * ring in a loop that never sleeps, closes or waits. */
 extern const struct peer peer_two_stores;
 extern const struct peer peer_locked_add;
 extern const struct peer peer_bare_ring;
-extern const struct peer peer_drop;        /* peer_drop.c: the short call */
+extern const struct peer peer_drop;        /* drop.c: the short call */
 extern const struct peer peer_drop_shared; /* the shared lane alone */
-extern const struct peer peer_mutex_list;  /* peer_mutex.c */
+extern const struct peer peer_mutex_list;  /* mutex.c */
 #ifdef HAVE_URCU
-extern const struct peer peer_defer_rcu; /* peer_urcu.c */
+extern const struct peer peer_defer_rcu; /* urcu.c */
 extern const struct peer peer_call_rcu;
 extern const struct peer peer_call_rcu_own;
-extern const struct peer peer_wfcqueue; /* peer_wfcqueue.c */
+extern const struct peer peer_wfcqueue; /* wfcqueue.c */
 #endif
 #ifdef HAVE_CK
-extern const struct peer peer_ck_ring; /* peer_ck.c */
+extern const struct peer peer_ck_ring; /* ck.c */
 #endif
 #ifdef HAVE_GLIB
-extern const struct peer peer_async_queue; /* peer_glib.c */
+extern const struct peer peer_async_queue; /* glib.c */
 extern const struct peer peer_thread_pool;
 #endif
 #ifdef HAVE_CROSSBEAM
-extern const struct peer peer_crossbeam_bounded; /* peer_crossbeam.c */
+extern const struct peer peer_crossbeam_bounded; /* crossbeam.c */
 extern const struct peer peer_crossbeam_unbounded;
 #endif
 
@@ -76,7 +76,7 @@ void peers_describe(struct results *results);
 /* So many drops wait at most, where a peer has a bound: our built-in queue_size. */
 #define PEER_BOUND 4096
 
-/* The empty destructor: peer_destroy.c, compiled apart so that nothing is known of it. */
+/* The empty destructor: destroy.c, compiled apart so that nothing is known of it. */
 void peer_destroy(void *object);
 
 /* For queues that keep their order: flush, and an end to their consumer, pushed as drops. */
