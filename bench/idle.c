@@ -99,11 +99,9 @@ static struct look look(void)
 	struct look look = {.threads = process_threads(threads, THREADS)};
 	struct rusage usage;
 
-	if (look.threads > THREADS) {
-		fprintf(stderr, "idle: %u threads: want none but the main thread and the worker\n",
+	if (look.threads > THREADS)
+		options_refuse("idle: %u threads: want none but the main thread and the worker",
 			look.threads);
-		exit(2);
-	}
 	for (unsigned i = 0; i < look.threads; i++) {
 		memcpy(names[i], threads[i].name, sizeof names[i]);
 		look.counts[i][CPU] = (double)threads[i].cpu_ns / 1000;

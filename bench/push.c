@@ -28,6 +28,11 @@ static uint64_t paced_ms = 20;
 static uint64_t producer_cpus = 1024;
 static const char *only;
 
+static const char *peer_name(unsigned nth)
+{
+	return peers[nth] ? peers[nth]->name : NULL;
+}
+
 static const struct options_entry table[] = {
 	{.name = "rounds",
 		.what = "how often each way is measured, in turn",
@@ -62,7 +67,10 @@ static const struct options_entry table[] = {
 		.number = &producer_cpus,
 		.least = 1,
 		.most = 1024},
-	{.name = "only", .what = "measure this way alone", .text = &only},
+	{.name = "only",
+		.what = "measure this way alone, not all",
+		.text = &only,
+		.choice = peer_name},
 	{.name = NULL},
 };
 
@@ -355,21 +363,6 @@ static void describe(struct results *results)
 		"taken of each round");
 }
 
-static void check_only(void)
-{
-	bool is_known = !only;
-
-	for (unsigned i = 0; peers[i]; i++)
-		is_known |= !is_known && !strcmp(only, peers[i]->name);
-	if (is_known)
-		return;
-	fprintf(stderr, "--only %s: want one of ", only);
-	for (unsigned i = 0; peers[i]; i++)
-		fprintf(stderr, "%s\"%s\"", i ? ", " : "", peers[i]->name);
-	fprintf(stderr, "\n");
-	exit(2);
-}
-
 int main(int count, char **arguments)
 {
 	struct options options = options_read(table,
@@ -377,7 +370,6 @@ int main(int count, char **arguments)
 		arguments);
 	struct results results;
 
-	check_only();
 	bench_limit_producer_cpus((unsigned)producer_cpus);
 	bench_pin_consumer(); /* for all consumers that are started from here */
 	results_begin(&results, &options);

@@ -1,12 +1,12 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * A clock, pinning, and quantiles.
+ */
 #define _GNU_SOURCE
 #include "bench.h"
 
-#include <errno.h>
 #include <limits.h>
-#include <inttypes.h>
 #include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -113,20 +113,4 @@ double bench_quantile(const double *sorted, unsigned count, double share)
 	if (below + 1 >= count)
 		return sorted[count - 1];
 	return sorted[below] + (place - below) * (sorted[below + 1] - sorted[below]);
-}
-
-uint64_t bench_number(const char *option, const char *text, uint64_t least, uint64_t most)
-{
-	char *end;
-	unsigned long long value;
-
-	errno = 0;
-	value = strtoull(text, &end, 10);
-	/* strtoull(3) takes "-1" for a large number. */
-	if (errno || *end || *text < '0' || *text > '9' || value < least || value > most) {
-		fprintf(stderr, "%s %s: want %" PRIu64 "..%" PRIu64 "\n", option, text, least,
-			most);
-		exit(2);
-	}
-	return value;
 }

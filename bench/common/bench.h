@@ -29,7 +29,4 @@ unsigned bench_cpus(void);
 void bench_sort(double *values, unsigned count);
 double bench_quantile(const double *sorted, unsigned count, double share);
 
-/* A number from the command line, or a message and exit status 2. */
-uint64_t bench_number(const char *option, const char *text, uint64_t least, uint64_t most);
-
 #endif

@@ -1,114 +1,251 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Reads command lines by getopt_long(3) and a table.
+ */
 #define _GNU_SOURCE
 #include "options.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <stdbool.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench.h"
-
 #define MAX_OPTIONS 32
 
-/* What getopt_long(3) returns for an entry of the table is its index. */
-enum { QUICK = MAX_OPTIONS, LEAST, JSON, HELP };
+/* The column at which --help explains an option. */
+#define EXPLANATION 21
 
-static const struct option common[] = {
-	{"quick", no_argument, NULL, QUICK},
-	{"least", no_argument, NULL, LEAST},
-	{"json", required_argument, NULL, JSON},
-	{"help", no_argument, NULL, HELP},
-	{NULL, 0, NULL, 0},
+/* The table of the program, with that of all benchmarks behind it. */
+struct entries {
+	const struct options_entry *each[MAX_OPTIONS];
+	bool is_given[MAX_OPTIONS];
+	unsigned count;
 };
+
+static void add(struct entries *entries, const struct options_entry *table)
+{
+	for (; table->name; table++) {
+		if (entries->count == MAX_OPTIONS)
+			abort();
+		entries->each[entries->count++] = table;
+	}
+}
+
+void options_refuse(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fprintf(stderr, "\n");
+	exit(2);
+}
 
 /* ---- Help ------------------------------------------------------------------------------------ */
 
-static void print_built_in(const struct options_entry *entry)
+static const char *value_name(const struct options_entry *entry)
 {
-	if (entry->text) {
-		printf(" [%s]\n", *entry->text ? *entry->text : "all");
-		return;
-	}
-	printf("; %" PRIu64 "..%" PRIu64 " [", entry->least, entry->most);
-	if (entry->number)
-		printf("%" PRIu64, *entry->number);
-	else
-		for (unsigned i = 0; i < entry->list->count; i++)
-			printf("%s%" PRIu64, i ? "," : "", entry->list->values[i]);
-	if (entry->quick)
-		printf(entry->list ? ", quick up to %" PRIu64 : ", quick %" PRIu64, entry->quick);
-	printf("]\n");
+	if (entry->flag)
+		return "";
+	if (entry->value)
+		return entry->value;
+	return entry->text ? "NAME" : entry->list ? "N,..." : "N";
 }
 
-static void print_help(const struct options_entry *table, const char *about)
+static void print_range(FILE *file, const struct options_entry *entry)
 {
-	printf("usage: %s [OPTION]...\n\n%s\n\n", program_invocation_short_name, about);
-	for (const struct options_entry *entry = table; entry->name; entry++) {
-		char left[32];
+	fprintf(file, "%s%s%" PRIu64 "..%" PRIu64, entry->is_zero_allowed ? "0 or " : "",
+		entry->is_power_of_two ? "a power of two in " : "", entry->least, entry->most);
+}
 
-		snprintf(left, sizeof left, "--%s %s", entry->name,
-			entry->number ? "N"
-			: entry->list ? "N,..."
-				      : "NAME");
-		printf("  %-18s %s", left, entry->what);
-		print_built_in(entry);
-	}
-	printf("  --quick            less of it, for some seconds\n"
-	       "  --least            every number at its least: to see that it works\n"
-	       "  --json FILE        the same figures as JSON too; - for standard output, then "
-	       "the text\n"
-	       "                     goes to standard error\n"
-	       "  --help             this text\n");
+static void print_built_in_list(const struct options_entry *entry)
+{
+	for (unsigned i = 0; i < entry->list->count; i++)
+		printf("%s%" PRIu64, i ? "," : "", entry->list->values[i]);
+	if (entry->quick)
+		printf(entry->quick_least == entry->quick ? ", quick %" PRIu64
+							  : ", quick up to %" PRIu64,
+			entry->quick);
+}
+
+static void print_built_in(const struct options_entry *entry)
+{
+	if (entry->text && *entry->text)
+		printf(" [%s]", *entry->text);
+	if (!entry->number && !entry->list)
+		return;
+	printf("; ");
+	print_range(stdout, entry);
+	if (entry->number && *entry->number == UINT64_MAX)
+		return; /* only what is given counts */
+	printf(" [");
+	if (entry->list)
+		print_built_in_list(entry);
+	else
+		printf("%" PRIu64, *entry->number);
+	if (entry->number && entry->quick)
+		printf(", quick %" PRIu64, entry->quick);
+	printf("]");
+}
+
+static void print_entry(const struct options_entry *entry)
+{
+	char left[32];
+
+	snprintf(left, sizeof left, "--%s %s", entry->name, value_name(entry));
+	printf("  %-*s", EXPLANATION - 2, left);
+	for (const char *at = entry->what; *at; at++)
+		if (*at == '\n')
+			printf("\n%*s", EXPLANATION, "");
+		else
+			putchar(*at);
+	print_built_in(entry);
+	printf("\n");
+}
+
+static _Noreturn void print_help(
+	const struct options_program *program, const struct entries *entries)
+{
+	printf("usage: %s [OPTION]...%s%s\n\n%s\n\n", program_invocation_short_name,
+		program->operands ? " " : "", program->operands ? program->operands : "",
+		program->about);
+	for (unsigned i = 0; i < entries->count; i++)
+		print_entry(entries->each[i]);
+	printf("  %-*s%s\n", EXPLANATION - 2, "--help", "this text");
+	if (program->notes)
+		printf("\n%s\n", program->notes);
+	exit(0);
 }
 
 /* ---- Values ---------------------------------------------------------------------------------- */
 
-static void read_list(const struct options_entry *entry, const char *option, char *text)
+static bool is_accepted(const struct options_entry *entry, uint64_t value)
 {
+	if (!value && entry->is_zero_allowed)
+		return true;
+	if (entry->is_power_of_two && value & (value - 1))
+		return false;
+	return value >= entry->least && value <= entry->most;
+}
+
+static uint64_t read_number(const struct options_entry *entry, const char *text)
+{
+	char *end;
+	unsigned long long value;
+
+	errno = 0;
+	value = strtoull(text, &end, 10);
+	/* strtoull(3) takes "-1" for a large number. */
+	if (errno || *end || *text < '0' || *text > '9' || !is_accepted(entry, value)) {
+		fprintf(stderr, "--%s %s: want ", entry->name, text);
+		print_range(stderr, entry);
+		options_refuse("%s", "");
+	}
+	return value;
+}
+
+static void read_list(const struct options_entry *entry, const char *text)
+{
+	/* A copy, since the results show the command line as it was given. */
+	char *copy = strdup(text);
+	char *rest = copy;
+
+	if (!copy)
+		abort();
 	entry->list->count = 0;
-	for (char *part = strsep(&text, ","); part; part = strsep(&text, ",")) {
-		if (entry->list->count == OPTIONS_LIST_MAX) {
-			fprintf(stderr, "%s: want at most %d numbers\n", option, OPTIONS_LIST_MAX);
-			exit(2);
-		}
-		entry->list->values[entry->list->count++] =
-			bench_number(option, part, entry->least, entry->most);
+	for (char *part = strsep(&rest, ","); part; part = strsep(&rest, ",")) {
+		if (entry->list->count == OPTIONS_LIST_MAX)
+			options_refuse("--%s %s: want at most %d numbers", entry->name, text,
+				OPTIONS_LIST_MAX);
+		entry->list->values[entry->list->count++] = read_number(entry, part);
 	}
+	free(copy);
 }
 
-static void read_value(const struct options_entry *entry, char *text)
+static void check_choice(const struct options_entry *entry, const char *text)
 {
-	char option[32];
+	const char *name;
 
-	snprintf(option, sizeof option, "--%s", entry->name);
-	if (entry->number) {
-		*entry->number = bench_number(option, text, entry->least, entry->most);
-	} else if (entry->list) {
-		text = strdup(text); /* for the results, which show the command line as it was */
-		if (!text)
-			abort();
-		read_list(entry, option, text);
-		free(text);
-	} else {
-		*entry->text = text;
-	}
+	for (unsigned i = 0; (name = entry->choice(i)); i++)
+		if (!strcmp(name, text))
+			return;
+	fprintf(stderr, "--%s %s: want one of ", entry->name, text);
+	for (unsigned i = 0; (name = entry->choice(i)); i++)
+		fprintf(stderr, "%s%s", i ? ", " : "", name);
+	options_refuse("%s", "");
 }
 
-static void leave_out_above(struct options_list *list, uint64_t most)
+static void read_value(const struct options_entry *entry, const char *text)
+{
+	if (entry->choice)
+		check_choice(entry, text);
+	if (entry->flag)
+		*entry->flag = true;
+	else if (entry->number)
+		*entry->number = read_number(entry, text);
+	else if (entry->list)
+		read_list(entry, text);
+	else
+		*entry->text = text;
+}
+
+/* ---- Reading --------------------------------------------------------------------------------- */
+
+/* What getopt_long(3) returns for an entry is its index, and MAX_OPTIONS for --help. */
+static void fill(struct option *known, const struct entries *entries)
+{
+	for (unsigned i = 0; i < entries->count; i++)
+		known[i] = (struct option){entries->each[i]->name,
+			entries->each[i]->flag ? no_argument : required_argument, NULL, (int)i};
+	known[entries->count] = (struct option){"help", no_argument, NULL, MAX_OPTIONS};
+	known[entries->count + 1] = (struct option){NULL, 0, NULL, 0};
+}
+
+static int parse(
+	const struct options_program *program, struct entries *entries, int count, char **arguments)
+{
+	struct option known[MAX_OPTIONS + 2];
+	int option;
+
+	fill(known, entries);
+	while ((option = getopt_long(count, arguments, "", known, NULL)) != -1) {
+		if (option == '?')
+			exit(2); /* getopt_long(3) has said why */
+		if (option == MAX_OPTIONS)
+			print_help(program, entries);
+		entries->is_given[option] = true;
+		read_value(entries->each[option], optarg);
+	}
+	if (optind < count && !program->operands)
+		options_refuse("%s: want options only, see --help", arguments[optind]);
+	return optind;
+}
+
+int options_parse(const struct options_program *program, int count, char **arguments)
+{
+	struct entries entries = {.count = 0};
+
+	add(&entries, program->table);
+	return parse(program, &entries, count, arguments);
+}
+
+/* ---- Benchmarks ------------------------------------------------------------------------------ */
+
+static void keep_within(struct options_list *list, uint64_t least, uint64_t most)
 {
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < list->count; i++)
-		if (list->values[i] <= most)
+		if (list->values[i] >= least && list->values[i] <= most)
 			list->values[kept++] = list->values[i];
 	list->count = kept;
 }
 
-/* Numbers that were not given, with --quick or --least. */
+/* Reduces numbers that were not given, for --quick or --least. */
 static void reduce(const struct options_entry *entry, bool is_least)
 {
 	if (entry->number && (is_least || entry->quick))
@@ -116,53 +253,35 @@ static void reduce(const struct options_entry *entry, bool is_least)
 	if (entry->list && is_least)
 		*entry->list = (struct options_list){{entry->least}, 1};
 	else if (entry->list && entry->quick)
-		leave_out_above(entry->list, entry->quick);
-}
-
-/* ---- Reading --------------------------------------------------------------------------------- */
-
-static unsigned fill(struct option *all, const struct options_entry *table)
-{
-	unsigned entries = 0;
-
-	for (; table[entries].name; entries++)
-		all[entries] =
-			(struct option){table[entries].name, required_argument, NULL, (int)entries};
-	memcpy(all + entries, common, sizeof common);
-	return entries;
+		keep_within(entry->list, entry->quick_least, entry->quick);
 }
 
 struct options options_read(
 	const struct options_entry *table, const char *about, int count, char **arguments)
 {
-	struct option all[MAX_OPTIONS + sizeof common / sizeof common[0]];
-	unsigned entries = fill(all, table);
-	struct options options = {count, arguments, NULL};
-	bool is_given[MAX_OPTIONS] = {false};
 	bool is_quick = false;
 	bool is_least = false;
-	int option;
+	struct options options = {count, arguments, NULL};
+	const struct options_program program = {.about = about, .table = table};
+	const struct options_entry common[] = {
+		{.name = "quick", .what = "less of it, for some seconds", .flag = &is_quick},
+		{.name = "least",
+			.what = "every number at its least: to see that it works",
+			.flag = &is_least},
+		{.name = "json",
+			.what = "the same figures as JSON too; - for standard output, then the "
+				"text\ngoes to standard error",
+			.value = "FILE",
+			.text = &options.json},
+		{.name = NULL},
+	};
+	struct entries entries = {.count = 0};
 
-	while ((option = getopt_long(count, arguments, "", all, NULL)) != -1) {
-		if (option == QUICK)
-			is_quick = true;
-		else if (option == LEAST)
-			is_least = true;
-		else if (option == JSON)
-			options.json = optarg;
-		else if (option == HELP)
-			print_help(table, about), exit(0);
-		else if (option == '?')
-			exit(2); /* getopt_long(3) has said why */
-		else
-			is_given[option] = true, read_value(&table[option], optarg);
-	}
-	if (optind < count) {
-		fprintf(stderr, "%s: want options only, see --help\n", arguments[optind]);
-		exit(2);
-	}
-	for (unsigned i = 0; i < entries && (is_quick || is_least); i++)
-		if (!is_given[i])
-			reduce(&table[i], is_least);
+	add(&entries, table);
+	add(&entries, common);
+	parse(&program, &entries, count, arguments);
+	for (unsigned i = 0; i < entries.count && (is_quick || is_least); i++)
+		if (!entries.is_given[i])
+			reduce(entries.each[i], is_least);
 	return options;
 }

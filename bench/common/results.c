@@ -217,10 +217,8 @@ static FILE *open_json(const char *path)
 	if (!strcmp(path, "-"))
 		return stdout;
 	file = fopen(path, "we");
-	if (!file) {
-		fprintf(stderr, "--json %s: cannot be written: %s\n", path, strerror(errno));
-		exit(2);
-	}
+	if (!file)
+		options_refuse("--json %s: cannot be written: %s", path, strerror(errno));
 	return file;
 }
 

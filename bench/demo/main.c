@@ -3,7 +3,6 @@
 #include "demo.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,9 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define DEFAULT_NODES   2000000
-#define DEFAULT_STRINGS 5000000
-#define DEFAULT_ROUNDS  5
+#include "options.h"
 
 /* Some 10 GB, more than the demo has business to take. */
 #define MAX_NODES   100000000
@@ -194,28 +191,45 @@ static void start(struct machine *machine)
 
 /* ---- Options --------------------------------------------------------------------------------- */
 
-static void print_help(void)
-{
-	printf("usage: demo [OPTION]... [PATH]...\n"
-	       "\n"
-	       "Shows what defer_drop does to the caller's time: a search index over names is\n"
-	       "replaced, and a vector of strings destroyed, in place and in the background.\n"
-	       "\n"
-	       "PATH: a file gives its lines to the index, a folder the names of all that is in "
-	       "it.\n"
-	       "Without any: the package lists of the machine, or else the names below /usr.\n"
-	       "\n"
-	       "  --nodes=N    nodes of the index, 1..%d [%d]\n"
-	       "  --strings=N  strings in the vector, 1..%d [%d]\n"
-	       "  --rounds=N   how often each is timed, 1..%d [%d]\n"
-	       "  --json       one JSON object instead of text; times are nanoseconds\n"
-	       "  --help       this text\n"
-	       "  --version    the version of the library\n"
-	       "\n"
-	       "DEFER_DROP_OPTIONS in the environment configures the queue (see defer_drop.h).\n"
-	       "Exit status: 0; 1 if not everything was destroyed; 2 if the demo could not run.\n",
-		MAX_NODES, DEFAULT_NODES, MAX_STRINGS, DEFAULT_STRINGS, MAX_ROUNDS, DEFAULT_ROUNDS);
-}
+static uint64_t rounds = 5;
+static bool is_version_asked;
+static struct settings settings = {.nodes = 2000000, .strings = 5000000};
+
+static const struct options_entry table[] = {
+	{.name = "nodes",
+		.what = "nodes of the index",
+		.number = &settings.nodes,
+		.least = 1,
+		.most = MAX_NODES},
+	{.name = "strings",
+		.what = "strings in the vector",
+		.number = &settings.strings,
+		.least = 1,
+		.most = MAX_STRINGS},
+	{.name = "rounds",
+		.what = "how often each is timed",
+		.number = &rounds,
+		.least = 1,
+		.most = MAX_ROUNDS},
+	{.name = "json",
+		.what = "one JSON object instead of text; times are nanoseconds",
+		.flag = &settings.is_json},
+	{.name = "version", .what = "the version of the library", .flag = &is_version_asked},
+	{.name = NULL},
+};
+
+static const struct options_program program = {
+	.about = "Shows what defer_drop does to the caller's time: a search index over names is\n"
+		 "replaced, and a vector of strings destroyed, in place and in the background.\n"
+		 "\n"
+		 "PATH: a file gives its lines to the index, a folder the names of all that is in "
+		 "it.\n"
+		 "Without any: the package lists of the machine, or else the names below /usr.",
+	.table = table,
+	.operands = "[PATH]...",
+	.notes = "DEFER_DROP_OPTIONS in the environment configures the queue (see defer_drop.h).\n"
+		 "Exit status: 0; 1 if not everything was destroyed; 2 if the demo could not run.",
+};
 
 static void print_version(void)
 {
@@ -225,84 +239,27 @@ static void print_version(void)
 		version / 100 % 100, version % 100);
 }
 
-static uint64_t number(const char *option, const char *text, uint64_t most)
-{
-	char *end;
-	unsigned long long value;
-
-	errno = 0;
-	value = strtoull(text, &end, 10);
-	/* strtoull(3) takes "-1" for a large number. */
-	if (errno || *end || text[0] < '0' || text[0] > '9' || value < 1 || value > most)
-		fail(0, "--%s=%s: want a number in 1..%" PRIu64, option, text, most);
-	return value;
-}
-
-static const struct option options[] = {
-	{"nodes", required_argument, NULL, 'n'},
-	{"strings", required_argument, NULL, 's'},
-	{"rounds", required_argument, NULL, 'r'},
-	{"json", no_argument, NULL, 'j'},
-	{"help", no_argument, NULL, 'h'},
-	{"version", no_argument, NULL, 'v'},
-	{NULL, 0, NULL, 0},
-};
-
-/* False where there is nothing more to do. */
-static bool parse(struct settings *settings, int count, char **arguments)
-{
-	int chosen;
-
-	*settings = (struct settings){DEFAULT_NODES, DEFAULT_STRINGS, DEFAULT_ROUNDS, false, NULL};
-	while ((chosen = getopt_long(count, arguments, "", options, NULL)) != -1) {
-		switch (chosen) {
-		case 'n':
-			settings->nodes = number("nodes", optarg, MAX_NODES);
-			break;
-		case 's':
-			settings->strings = number("strings", optarg, MAX_STRINGS);
-			break;
-		case 'r':
-			settings->rounds = (unsigned)number("rounds", optarg, MAX_ROUNDS);
-			break;
-		case 'j':
-			settings->is_json = true;
-			break;
-		case 'h':
-			print_help();
-			return false;
-		case 'v':
-			print_version();
-			return false;
-		default:
-			exit(EXIT_CANNOT_RUN); /* getopt_long(3) has said why */
-		}
-	}
-	settings->paths = arguments + optind;
-	return true;
-}
-
 /* ---- main ------------------------------------------------------------------------------------ */
 
-static int measure(const struct settings *settings)
+static int measure(void)
 {
 	struct machine machine;
 	struct input input;
 	bool is_all;
 
-	input_read(&input, settings->paths);
+	input_read(&input, settings.paths);
 	start(&machine);
-	if (!settings->is_json)
-		print_machine(&machine, settings);
-	index_measure(&index_figures, &input, settings);
-	if (!settings->is_json)
+	if (!settings.is_json)
+		print_machine(&machine, &settings);
+	index_measure(&index_figures, &input, &settings);
+	if (!settings.is_json)
 		print_index(&index_figures, &input);
-	strings_measure(&strings_figures, settings);
-	if (!settings->is_json)
-		print_strings(&strings_figures, settings);
-	strategies_measure(&strategies_figures, settings);
-	if (settings->is_json)
-		print_json(&machine, settings, &input, &index_figures, &strings_figures,
+	strings_measure(&strings_figures, &settings);
+	if (!settings.is_json)
+		print_strings(&strings_figures, &settings);
+	strategies_measure(&strategies_figures, &settings);
+	if (settings.is_json)
+		print_json(&machine, &settings, &input, &index_figures, &strings_figures,
 			&strategies_figures);
 	else
 		print_strategies(&strategies_figures);
@@ -316,11 +273,14 @@ static int measure(const struct settings *settings)
 
 int main(int count, char **arguments)
 {
-	struct settings settings;
 	int status = EXIT_SUCCESS;
 
-	if (parse(&settings, count, arguments))
-		status = measure(&settings);
+	settings.paths = arguments + options_parse(&program, count, arguments);
+	settings.rounds = (unsigned)rounds;
+	if (is_version_asked)
+		print_version();
+	else
+		status = measure();
 	if (fflush(stdout) || ferror(stdout))
 		fail(errno, "standard output");
 	return status;

@@ -184,7 +184,7 @@ int main(int count, char **arguments)
 	bool is_more_to_reclaim = false;
 	int result;
 
-	options_parse(&server.options, count, arguments);
+	server_options_read(&server.options, count, arguments);
 	server.started_ns = bench_now_ns();
 	start(&loop, &signals, signal_descriptor);
 	result = listener_open(&listener, &loop, server.options.address, server.options.port);

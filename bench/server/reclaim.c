@@ -37,10 +37,9 @@ const struct reclaim_way *reclaim_find(const char *name)
 	return NULL;
 }
 
-void reclaim_print_names(FILE *file)
+const char *reclaim_name(unsigned nth)
 {
-	for (unsigned i = 0; i < WAYS; i++)
-		fprintf(file, "%s%s", i ? ", " : "", ways[i]->name);
+	return nth < WAYS ? ways[nth]->name : NULL;
 }
 
 int reclaim_start(const struct reclaim_config *config)

@@ -6,8 +6,6 @@
 #ifndef RECLAIM_H
 #define RECLAIM_H
 
-#include <stdio.h>
-
 #include "buffer.h"
 #include "garbage.h"
 
@@ -51,8 +49,8 @@ extern const struct reclaim_way reclaim_call_rcu; /* reclaim_urcu.c */
 
 /* NULL where there is no way of that name in this build. */
 const struct reclaim_way *reclaim_find(const char *name);
-/* The names of all, with commas. */
-void reclaim_print_names(FILE *file);
+/* The names of all ways in this build, by number; NULL behind the last. */
+const char *reclaim_name(unsigned nth);
 
 /* 0 or a negative errno. */
 int reclaim_start(const struct reclaim_config *config);

@@ -17,8 +17,8 @@ struct server_options {
 	struct reclaim_config reclaim;
 };
 
-/* Or a message and exit status 2. */
-void options_parse(struct server_options *options, int count, char **arguments);
+/* Reads the command line; bad input ends the program (options.h). */
+void server_options_read(struct server_options *options, int count, char **arguments);
 
 struct server {
 	struct server_options options;

@@ -165,9 +165,8 @@ static const char *files_folder;
 
 _Noreturn static void fail_at_file(void)
 {
-	fprintf(stderr, "--folder %s: want one where files can be made and written: %s\n",
+	options_refuse("--folder %s: want one where files can be made and written: %s",
 		files_folder, strerror(errno));
-	exit(2);
 }
 
 void subject_use_folder(const char *folder)
