@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Writes what a benchmark found: tables as text, and the same rows as JSON.
+ */
 #define _GNU_SOURCE
 #include "results.h"
 
@@ -11,6 +14,7 @@
 #include <time.h>
 
 #include "bench.h"
+#include "json.h"
 #include "machine.h"
 
 #define TEXT(number)    #number
@@ -60,35 +64,6 @@ static struct summary summarize_ratio(const struct results_row *row)
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
-static void write_string(FILE *file, const char *text)
-{
-	fputc('"', file);
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
-			fprintf(file, "\\%c", *text);
-		else if ((unsigned char)*text < ' ')
-			fprintf(file, "\\u%04x", (unsigned)*text);
-		else
-			fputc(*text, file);
-	}
-	fputc('"', file);
-}
-
-static void write_member(FILE *file, const char *name, const char *text)
-{
-	fprintf(file, "\"%s\": ", name);
-	write_string(file, text);
-}
-
-/* JSON knows no infinity: what was divided by zero has no figure. */
-static void write_number(FILE *file, const char *name, double value)
-{
-	if (isfinite(value))
-		fprintf(file, ", \"%s\": %.10g", name, value);
-	else
-		fprintf(file, ", \"%s\": null", name);
-}
-
 static void list_begin(struct results_list *list)
 {
 	list->file = open_memstream(&list->text, &list->bytes);
@@ -117,8 +92,8 @@ static void write_command(FILE *file, const struct options *options)
 {
 	fprintf(file, "  \"command\": [");
 	for (int i = 0; i < options->count; i++) {
-		fprintf(file, i ? ", " : "");
-		write_string(file, i ? options->arguments[i] : program_invocation_short_name);
+		fputs(i ? ", " : "", file);
+		json_string(file, i ? options->arguments[i] : program_invocation_short_name);
 	}
 	fprintf(file, "],\n");
 }
@@ -131,21 +106,16 @@ static void write_head(FILE *file, const struct options *options, const struct m
 
 	strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
 	fprintf(file, "{\n  ");
-	write_member(file, "program", program_invocation_short_name);
+	json_members(file, "program", program_invocation_short_name, NULL);
 	fprintf(file, ",\n");
 	write_command(file, options);
 	fprintf(file, "  ");
-	write_member(file, "date", date);
+	json_members(file, "date", date, NULL);
 	fprintf(file, ",\n  \"machine\": {");
-	write_member(file, "cpu", facts->cpu);
+	json_members(file, "cpu", facts->cpu, NULL);
 	fprintf(file, ", \"cpus\": %u, ", facts->cpus);
-	write_member(file, "kernel", facts->kernel);
-	fprintf(file, ", ");
-	write_member(file, "compiler", facts->compiler);
-	fprintf(file, ", ");
-	write_member(file, "libc", facts->libc);
-	fprintf(file, ", ");
-	write_member(file, "allocator", facts->allocator);
+	json_members(file, "kernel", facts->kernel, "compiler", facts->compiler, "libc",
+		facts->libc, "allocator", facts->allocator, NULL);
 	fprintf(file, "}");
 }
 
@@ -153,27 +123,20 @@ static void write_row(FILE *file, const struct results_table *table, const struc
 	const struct summary *summary, const struct summary *ratio)
 {
 	fprintf(file, "{");
-	write_member(file, "table", table->title);
-	fprintf(file, ", ");
-	write_member(file, "variable", table->variable);
-	fprintf(file, ", ");
-	write_member(file, "at", row->at);
-	fprintf(file, ", ");
-	write_member(file, "name", row->name);
-	fprintf(file, ", ");
-	write_member(file, "unit", row->unit);
-	write_number(file, "median", summary->median);
-	write_number(file, "least", summary->least);
-	write_number(file, "lower_quartile", summary->lower_quartile);
-	write_number(file, "upper_quartile", summary->upper_quartile);
-	write_number(file, "most", summary->most);
+	json_members(file, "table", table->title, "variable", table->variable, "at", row->at,
+		"name", row->name, "unit", row->unit, NULL);
+	json_next_number(file, "median", summary->median);
+	json_next_number(file, "least", summary->least);
+	json_next_number(file, "lower_quartile", summary->lower_quartile);
+	json_next_number(file, "upper_quartile", summary->upper_quartile);
+	json_next_number(file, "most", summary->most);
 	fprintf(file, ", \"repeats\": %u", row->rounds);
 	if (ratio) {
 		fprintf(file, ", ");
-		write_member(file, "ratio_is", table->ratio);
-		write_number(file, "ratio", ratio->median);
-		write_number(file, "ratio_lower_quartile", ratio->lower_quartile);
-		write_number(file, "ratio_upper_quartile", ratio->upper_quartile);
+		json_members(file, "ratio_is", table->ratio, NULL);
+		json_next_number(file, "ratio", ratio->median);
+		json_next_number(file, "ratio_lower_quartile", ratio->lower_quartile);
+		json_next_number(file, "ratio_upper_quartile", ratio->upper_quartile);
 	}
 	fprintf(file, "}");
 }
@@ -241,28 +204,26 @@ void results_begin(struct results *results, const struct options *options)
 	results_version(results, "defer_drop", VERSION);
 }
 
+static void add_pair(
+	struct results_list *list, const char *name, const char *key, const char *value)
+{
+	FILE *file = list_next(list);
+
+	fprintf(file, "{");
+	json_members(file, "name", name, key, value, NULL);
+	fprintf(file, "}");
+}
+
 void results_version(struct results *results, const char *name, const char *version)
 {
-	FILE *file = list_next(&results->versions);
-
 	fprintf(results->out, "%s %s\n", name, version);
-	fprintf(file, "{");
-	write_member(file, "name", name);
-	fprintf(file, ", ");
-	write_member(file, "version", version);
-	fprintf(file, "}");
+	add_pair(&results->versions, name, "version", version);
 }
 
 void results_skip(struct results *results, const char *name, const char *why)
 {
-	FILE *file = list_next(&results->skipped);
-
 	fprintf(results->out, "skipped: %s (%s)\n", name, why);
-	fprintf(file, "{");
-	write_member(file, "name", name);
-	fprintf(file, ", ");
-	write_member(file, "why", why);
-	fprintf(file, "}");
+	add_pair(&results->skipped, name, "why", why);
 }
 
 void results_note(struct results *results, const char *format, ...)
@@ -275,7 +236,7 @@ void results_note(struct results *results, const char *format, ...)
 		abort();
 	va_end(arguments);
 	fprintf(results->out, "%s\n", note);
-	write_string(list_next(&results->notes), note);
+	json_string(list_next(&results->notes), note);
 	free(note);
 }
 

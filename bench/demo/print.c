@@ -1,10 +1,15 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Prints the figures of the demo, as text or as JSON.
+ */
 #define _GNU_SOURCE
 #include "demo.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "json.h"
 
 /* Looks at the clock, for the median. */
 #define TIMER_LOOKS MAX_ROUNDS
@@ -248,20 +253,6 @@ void print_strategies(const struct strategies_figures *figures)
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
-static void json_string(const char *key, const char *value)
-{
-	printf("\"%s\": \"", key);
-	for (; *value; value++) {
-		unsigned char byte = (unsigned char)*value;
-
-		if (byte == '"' || byte == '\\')
-			printf("\\%c", byte);
-		else
-			putchar(byte < ' ' || byte > '~' ? '?' : byte);
-	}
-	printf("\"");
-}
-
 static void json_samples(const char *key, const struct samples *samples)
 {
 	printf("\"%s\": {\"median\": %" PRIu64 ", \"least\": %" PRIu64 ", \"most\": %" PRIu64
@@ -292,9 +283,9 @@ static void json_machine(const struct machine *machine, const struct settings *s
 
 	printf("  \"version\": \"%" PRIu32 ".%" PRIu32 ".%" PRIu32 "\",\n  \"machine\": {",
 		version / 10000, version / 100 % 100, version % 100);
-	json_string("cpu", machine->facts.cpu);
+	json_members(stdout, "cpu", machine->facts.cpu, NULL);
 	printf(", \"cpus\": %u, ", machine->facts.cpus);
-	json_string("kernel", machine->facts.kernel);
+	json_members(stdout, "kernel", machine->facts.kernel, NULL);
 	printf("},\n  \"settings\": {\"nodes\": %" PRIu64 ", \"strings\": %" PRIu64
 	       ", \"rounds\": %u},\n",
 		settings->nodes, settings->strings, settings->rounds);
@@ -306,7 +297,7 @@ static void json_machine(const struct machine *machine, const struct settings *s
 static void json_index(const struct index_figures *figures, const struct input *input)
 {
 	printf("  \"index\": {\n    \"input\": {");
-	json_string("source", input->source);
+	json_members(stdout, "source", input->source, NULL);
 	printf(", \"lines\": %zu, \"bytes\": %zu, \"files\": %zu, \"folders\": %zu, "
 	       "\"left_out\": %zu, \"passes\": %" PRIu64 "},\n",
 		input->lines, input->bytes, input->files, input->folders, input->left_out,
