@@ -17,6 +17,7 @@
 
 #include "options.h"
 #include "peer.h"
+#include "process.h"
 #include "results.h"
 
 #define MAX_ROUNDS 11
@@ -56,25 +57,10 @@ static double counts[PEERS_MOST + 2][MAX_ROUNDS];
 
 /* ---- One run --------------------------------------------------------------------------------- */
 
-extern char **environ;
-
 static _Noreturn void fail(const char *what, const char *name)
 {
 	fprintf(stderr, "instructions: %s under callgrind: %s\n", name, what);
 	exit(2);
-}
-
-/* The path of a program that lies beside this one. */
-static char *beside(const char *program)
-{
-	char own[4096];
-	ssize_t length = readlink("/proc/self/exe", own, sizeof own - 1);
-	char *path;
-
-	own[length > 0 ? length : 0] = '\0';
-	if (asprintf(&path, "%.*s/%s", (int)(strrchr(own, '/') - own), own, program) < 0)
-		abort();
-	return path;
 }
 
 /* Runs it with its standard output and error thrown away. False where there is no such program. */
@@ -125,7 +111,7 @@ static uint64_t read_count(const char *path, const char *name)
 
 static double count_instructions(const struct way *way, const char *file)
 {
-	char *program = beside(way->program);
+	char *program = process_beside(way->program);
 	char out[4096];
 	char drops[24];
 	const char *const arguments[] = {"valgrind", "--tool=callgrind",

@@ -83,3 +83,15 @@ unsigned process_threads(struct process_thread *threads, unsigned most)
 		closedir(folder);
 	return count;
 }
+
+char *process_beside(const char *program)
+{
+	char own[4096];
+	ssize_t length = readlink("/proc/self/exe", own, sizeof own - 1);
+	char *path;
+
+	own[length > 0 ? length : 0] = '\0';
+	if (asprintf(&path, "%.*s/%s", (int)(strrchr(own, '/') - own), own, program) < 0)
+		abort();
+	return path;
+}

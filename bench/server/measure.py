@@ -37,7 +37,6 @@ def has_redis_benchmark():
 class Measure:
     def __init__(self, client, options, is_real_time):
         self.client, self.options, self.is_real_time = client, options, is_real_time
-        self.machine = None
 
     def client_of(self, port, rate, ms, sets, is_real_time):
         command = [self.client, "--port", port, "--rate", rate, "--ms", ms, "--sets", sets,
@@ -56,9 +55,7 @@ class Measure:
         target.set_real_time(False)
         if ran.returncode:
             raise OSError(f"{target.name}: {err}")
-        found = json.loads(out)
-        self.machine = found["machine"], found["versions"]
-        return {row["at"]: row["median"] / 1000 for row in found["rows"]}
+        return {row["at"]: row["median"] / 1000 for row in json.loads(out)["rows"]}
 
     def throughput(self, target):
         command = ["redis-benchmark", "-p", target.port, "--csv", "-t", "set,get",
