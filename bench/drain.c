@@ -5,7 +5,6 @@
  * Destructors do next to nothing, so this is what the consumer itself costs.
  */
 #define _GNU_SOURCE
-#include <defer_drop.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -13,6 +12,7 @@
 #include <stdlib.h>
 
 #include "bench.h"
+#include "library.h"
 #include "options.h"
 #include "results.h"
 
@@ -61,12 +61,6 @@ static const struct options_entry table[] = {
 		.quick = 32768},
 	{.name = NULL},
 };
-
-static void check(int result)
-{
-	if (result)
-		abort();
-}
 
 /* The smallest ring that holds so many, and the drop that holds the worker up. */
 static uint32_t ring_size(uint64_t batch)
@@ -121,7 +115,7 @@ static uint64_t repeats;
 static void fill_lane(void)
 {
 	for (uint64_t i = 0; i < batch; i++)
-		check(defer_drop_queue_push(queue, NULL, destroy, DEFER_DROP_FOREVER));
+		bench_check(defer_drop_queue_push(queue, NULL, destroy, DEFER_DROP_FOREVER));
 }
 
 /* Keeps its lane from one time to the next: who ends gives it to others. */
@@ -144,20 +138,19 @@ static void begin(unsigned count, uint32_t runner)
 	config.max_lanes = count;
 	config.runner = runner;
 	bench_pin_consumer();
-	check(defer_drop_queue_create(&queue, &config));
+	bench_check(defer_drop_queue_create(&queue, &config));
 	bench_pin_producer(0);
 }
 
 static void end(void)
 {
-	check(defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
-	check(defer_drop_queue_free(queue));
+	library_end(queue);
 }
 
 /* Fills all lanes and lets the worker empty them: ns of its time. */
 static uint64_t fill_and_release(unsigned count)
 {
-	check(defer_drop_queue_push(queue, NULL, block, DEFER_DROP_FOREVER));
+	bench_check(defer_drop_queue_push(queue, NULL, block, DEFER_DROP_FOREVER));
 	wait_for(&is_held);
 	backlog = batch * count;
 	pthread_barrier_wait(&barrier);
@@ -177,14 +170,14 @@ static double measure_worker(unsigned count, uint64_t drops_in_lane)
 	batch = drops_in_lane;
 	repeats = drops / (batch * count) + 1;
 	begin(count, DEFER_DROP_RUNNER_WORKER);
-	check(pthread_barrier_init(&barrier, NULL, count));
+	bench_check(pthread_barrier_init(&barrier, NULL, count));
 	for (unsigned i = 1; i < count; i++)
-		check(pthread_create(&others[i], NULL, fill, NULL));
+		bench_check(pthread_create(&others[i], NULL, fill, NULL));
 	for (uint64_t i = 0; i < repeats; i++)
 		sum_ns += fill_and_release(count);
 	for (unsigned i = 1; i < count; i++)
-		check(pthread_join(others[i], NULL));
-	check(pthread_barrier_destroy(&barrier));
+		bench_check(pthread_join(others[i], NULL));
+	bench_check(pthread_barrier_destroy(&barrier));
 	end();
 	return (double)(repeats * batch * count) / (double)sum_ns * 1e9;
 }
@@ -204,7 +197,7 @@ static void drain_lane(uint64_t most_drops, uint64_t most_ns, struct calls *call
 	do {
 		uint64_t call_ns = bench_now_ns();
 
-		check(defer_drop_queue_drain(queue, most_drops, most_ns, NULL));
+		bench_check(defer_drop_queue_drain(queue, most_drops, most_ns, NULL));
 		calls->sum_ns += bench_now_ns() - call_ns;
 		calls->count++;
 	} while (backlog);
@@ -309,9 +302,9 @@ int main(int count, char **arguments)
 		"How fast drops are destroyed where nobody pushes meanwhile.", count, arguments);
 	struct results results;
 
-	check(sem_init(&is_held, 0, 0));
-	check(sem_init(&may_begin, 0, 0));
-	check(sem_init(&is_done, 0, 0));
+	bench_check(sem_init(&is_held, 0, 0));
+	bench_check(sem_init(&may_begin, 0, 0));
+	bench_check(sem_init(&is_done, 0, 0));
 	results_begin(&results, &options);
 	results_note(&results, "pinned: the worker to the second CPU, all others to the first");
 	results_note(&results,

@@ -9,7 +9,6 @@
 #include <defer_drop.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 #include <urcu.h>
 #include <urcu/defer.h>
 
@@ -103,10 +102,8 @@ static void spin(uint64_t ns)
 
 static void *read_on(void *argument)
 {
-	struct timespec between = {0, (long)(section_ns * 10 % 1000000000)};
 	unsigned nth = (unsigned)(uintptr_t)argument;
 
-	between.tv_sec = (time_t)(section_ns * 10 / 1000000000);
 	if (nth % 2)
 		bench_pin_producer(0);
 	else
@@ -123,7 +120,7 @@ static void *read_on(void *argument)
 			abort();
 		}
 		rcu_read_unlock();
-		nanosleep(&between, NULL);
+		bench_sleep_ns(section_ns * 10);
 	}
 	rcu_unregister_thread();
 	return NULL;
@@ -151,14 +148,12 @@ static void drop_nothing(struct object *object)
 
 static void drop_ours(struct object *object)
 {
-	if (defer_drop_rcu(object, destroy))
-		abort();
+	bench_check(defer_drop_rcu(object, destroy));
 }
 
 static void flush_ours(void)
 {
-	if (defer_drop_flush())
-		abort();
+	bench_check(defer_drop_flush());
 }
 
 static void drop_call(struct object *object)
@@ -360,8 +355,7 @@ int main(int count, char **arguments)
 		if (pthread_create(&threads[i], NULL, read_on, (void *)(uintptr_t)i))
 			abort();
 	bench_pin_consumer();
-	if (defer_drop_start(NULL))
-		abort();
+	bench_check(defer_drop_start(NULL));
 	bench_pin_producer(0);
 	measure_all(figures);
 	__atomic_store_n(&is_over, 1, __ATOMIC_RELAXED);

@@ -5,7 +5,6 @@
  * for so many lanes.
  */
 #define _GNU_SOURCE
-#include <defer_drop.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "library.h"
 #include "options.h"
 #include "process.h"
 #include "results.h"
@@ -48,12 +48,6 @@ static const struct options_entry table[] = {
 		.most = MAX_LANES},
 	{.name = NULL},
 };
-
-static void check(int result)
-{
-	if (result)
-		abort();
-}
 
 static void destroy(void *object)
 {
@@ -108,7 +102,7 @@ static struct look look(void)
 		look.counts[i][SLEEPS] = (double)threads[i].sleeps;
 		look.counts[i][PREEMPTIONS] = (double)threads[i].preemptions;
 	}
-	check(getrusage(RUSAGE_SELF, &usage));
+	bench_check(getrusage(RUSAGE_SELF, &usage));
 	look.counts[THREADS][CPU] = (double)(time_us(&usage.ru_utime) + time_us(&usage.ru_stime));
 	look.counts[THREADS][SLEEPS] = (double)usage.ru_nvcsw;
 	look.counts[THREADS][PREEMPTIONS] = (double)usage.ru_nivcsw;
@@ -133,27 +127,15 @@ static void measure_silence(enum state state, unsigned round)
 	keep(state, round, &from);
 }
 
-/* The default queue's. This sets it up. */
-static struct defer_drop_config default_config(void)
-{
-	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
-
-	check(defer_drop_queue_config(defer_drop_queue_default(), &config));
-	return config;
-}
-
-/* Else the worker naps on for ever. */
+/* True if the worker falls asleep. Otherwise it naps for ever. */
 static bool does_sleep(void)
 {
-	return default_config().quiet_spell_ns != DEFER_DROP_NEVER;
+	return library_config(defer_drop_queue_default()).quiet_spell_ns != DEFER_DROP_NEVER;
 }
 
 static uint64_t deep_sleeps(void)
 {
-	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
-
-	check(defer_drop_queue_stats(defer_drop_queue_default(), &stats));
-	return stats.deep_sleeps_total;
+	return library_stats(defer_drop_queue_default()).deep_sleeps_total;
 }
 
 static void measure_use(unsigned round)
@@ -161,8 +143,8 @@ static void measure_use(unsigned round)
 	uint64_t before = deep_sleeps();
 	struct look from;
 
-	check(defer_drop(NULL, destroy));
-	check(defer_drop_flush());
+	bench_check(defer_drop(NULL, destroy));
+	bench_check(defer_drop_flush());
 	from = look();
 	while (deep_sleeps() == before)
 		usleep(10000);
@@ -183,7 +165,7 @@ static void *produce(void *argument)
 {
 	pthread_barrier_wait(&barrier);
 	pthread_barrier_wait(&barrier);
-	check(defer_drop_queue_push(queue, NULL, destroy, DEFER_DROP_FOREVER));
+	bench_check(defer_drop_queue_push(queue, NULL, destroy, DEFER_DROP_FOREVER));
 	pthread_barrier_wait(&barrier);
 	pthread_barrier_wait(&barrier);
 	return argument;
@@ -199,24 +181,23 @@ static void measure_memory(unsigned nth, unsigned round)
 
 	config.max_lanes = count;
 	config.runner = DEFER_DROP_RUNNER_CALLER;
-	check(pthread_barrier_init(&barrier, NULL, count + 1));
+	bench_check(pthread_barrier_init(&barrier, NULL, count + 1));
 	for (unsigned i = 0; i < count; i++)
-		check(pthread_create(&producers[i], NULL, produce, NULL));
+		bench_check(pthread_create(&producers[i], NULL, produce, NULL));
 	pthread_barrier_wait(&barrier);
 	resident = process_resident_bytes();
 	mapped = process_mapped_bytes();
-	check(defer_drop_queue_create(&queue, &config));
+	bench_check(defer_drop_queue_create(&queue, &config));
 	pthread_barrier_wait(&barrier);
 	pthread_barrier_wait(&barrier);
-	check(defer_drop_queue_flush(queue, DEFER_DROP_FOREVER));
+	bench_check(defer_drop_queue_flush(queue, DEFER_DROP_FOREVER));
 	resident_bytes[nth][round] = (double)process_resident_bytes() - (double)resident;
 	mapped_bytes[nth][round] = (double)process_mapped_bytes() - (double)mapped;
 	pthread_barrier_wait(&barrier);
 	for (unsigned i = 0; i < count; i++)
-		check(pthread_join(producers[i], NULL));
-	check(pthread_barrier_destroy(&barrier));
-	check(defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
-	check(defer_drop_queue_free(queue));
+		bench_check(pthread_join(producers[i], NULL));
+	bench_check(pthread_barrier_destroy(&barrier));
+	library_end(queue);
 }
 
 /* ---- Results --------------------------------------------------------------------------------- */
@@ -264,7 +245,7 @@ static void show_memory(struct results *results)
 
 static void describe(struct results *results)
 {
-	struct defer_drop_config config = default_config();
+	struct defer_drop_config config = library_config(defer_drop_queue_default());
 
 	results_note(results,
 		"nothing is pinned; idle for %" PRIu64 " s; one sleep of the main thread, and its "

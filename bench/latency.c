@@ -7,14 +7,13 @@
 #define _GNU_SOURCE
 #include "latency.h"
 
-#include <defer_drop.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "bench.h"
 #include "histogram.h"
+#include "library.h"
 #include "options.h"
 #include "peer.h"
 #include "timer.h"
@@ -159,20 +158,12 @@ static void push_burst(const struct peer *peer, const struct load *load)
 	}
 }
 
-static void keep_silent(uint64_t ns)
-{
-	struct timespec time = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
-
-	while (ns && nanosleep(&time, &time))
-		;
-}
-
 static void push_bursts(const struct peer *peer, const struct load *load)
 {
 	memset(&late, 0, sizeof late);
 	memset(&first, 0, sizeof first);
 	for (uint64_t i = 0; i < load->bursts; i++) {
-		keep_silent(load->silence_ns);
+		bench_sleep_ns(load->silence_ns);
 		push_burst(peer, load);
 	}
 }
@@ -196,11 +187,11 @@ static void *produce(void *argument)
 	if (peer->join)
 		peer->join(0, warm_up + load->bursts * load->pushes);
 	peer->push(warm_up);
-	peer->flush();
+	peer_flush(peer);
 	wakes_before = latency_stats().wakes_total;
 	push_bursts(peer, load);
 	measurement->wakes = latency_stats().wakes_total - wakes_before;
-	peer->flush();
+	peer_flush(peer);
 	if (peer->leave)
 		peer->leave();
 	return NULL;
@@ -251,28 +242,16 @@ static void measure_all(void)
 				measure(i, way, round);
 }
 
-/* ---- What others need too -------------------------------------------------------------------- */
-
-void latency_check(int result)
-{
-	if (result)
-		abort();
-}
+/* ---- The worker ------------------------------------------------------------------------------ */
 
 struct defer_drop_stats latency_stats(void)
 {
-	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
-
-	latency_check(defer_drop_queue_stats(defer_drop_queue_default(), &stats));
-	return stats;
+	return library_stats(defer_drop_queue_default());
 }
 
 uint64_t latency_quiet_spell_ns(void)
 {
-	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
-
-	latency_check(defer_drop_queue_config(defer_drop_queue_default(), &config));
-	return config.quiet_spell_ns;
+	return library_config(defer_drop_queue_default()).quiet_spell_ns;
 }
 
 /* ---- Results --------------------------------------------------------------------------------- */

@@ -20,8 +20,6 @@
 struct defer_drop_stats latency_stats(void);
 /* Of the default queue: without drops for so long, its worker sleeps until it is woken. */
 uint64_t latency_quiet_spell_ns(void);
-/* Ends the program where a call failed. */
-void latency_check(int result);
 
 /* Measures a vector of so many strings, each allocated by itself, in so many rounds. */
 void boxes_measure(struct results *results, uint64_t strings, unsigned rounds);

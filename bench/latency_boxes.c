@@ -8,61 +8,25 @@
 
 #include <defer_drop.h>
 #include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "peer.h"
 #include "timer.h"
-
-/* Of one string. */
-#define STRING_BYTES 24
+#include "vector.h"
 
 enum way { IN_PLACE, AWAKE, NAPPING, ASLEEP, WAYS };
 
 static const char *const states[WAYS] = {"-", "awake", "napping", "asleep"};
 
-struct vector {
-	uint64_t count;
-	char *strings[];
-};
-
 static double caller_ns[WAYS][MAX_ROUNDS];
 static double wakes[WAYS][MAX_ROUNDS];
-
-/* ---- The vector ------------------------------------------------------------------------------ */
-
-static struct vector *build(uint64_t count)
-{
-	struct vector *vector = malloc(sizeof *vector + count * sizeof vector->strings[0]);
-
-	if (!vector)
-		abort();
-	vector->count = count;
-	for (uint64_t i = 0; i < count; i++) {
-		vector->strings[i] = malloc(STRING_BYTES);
-		if (!vector->strings[i])
-			abort();
-		memset(vector->strings[i], 'x', STRING_BYTES);
-	}
-	return vector;
-}
-
-static void free_vector(void *object)
-{
-	struct vector *vector = object;
-
-	for (uint64_t i = 0; i < vector->count; i++)
-		free(vector->strings[i]);
-	free(vector);
-}
 
 /* ---- The worker ------------------------------------------------------------------------------ */
 
 static void wake_worker(void)
 {
-	latency_check(defer_drop(NULL, peer_destroy));
-	latency_check(defer_drop_flush());
+	bench_check(defer_drop(NULL, peer_destroy));
+	bench_check(defer_drop_flush());
 }
 
 /* The worker has just been awake. */
@@ -82,23 +46,24 @@ static void bring_worker_to(enum way way)
 
 static void measure(enum way way, unsigned round, uint64_t strings)
 {
-	struct vector *vector = build(strings);
+	struct vector *vector = vector_make(strings);
 	uint64_t wakes_before;
 	uint64_t begin;
 	uint64_t end;
 
+	bench_check(!vector);
 	wake_worker();
 	bring_worker_to(way);
 	wakes_before = latency_stats().wakes_total;
 	begin = timer_now();
 	if (way == IN_PLACE)
-		free_vector(vector);
+		vector_free(vector);
 	else
-		latency_check(defer_drop(vector, free_vector));
+		bench_check(defer_drop(vector, vector_free));
 	end = timer_now();
 	wakes[way][round] = (double)(latency_stats().wakes_total - wakes_before);
 	caller_ns[way][round] = timer_mean_ns(end - begin, 1);
-	latency_check(defer_drop_flush());
+	bench_check(defer_drop_flush());
 }
 
 static bool is_measured(enum way way)

@@ -5,7 +5,6 @@
  * memory does not grow. A producer that is refused destroys in place.
  */
 #define _GNU_SOURCE
-#include <defer_drop.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -14,9 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "bench.h"
+#include "library.h"
 #include "options.h"
 #include "process.h"
 #include "results.h"
@@ -106,12 +105,6 @@ static struct {
 	struct producer each[MAX_PRODUCERS];
 } measurement;
 
-static void check(int result)
-{
-	if (result)
-		abort();
-}
-
 static void destroy(void *object)
 {
 	uint64_t begin_ns = bench_now_ns();
@@ -163,10 +156,12 @@ static void *produce(void *argument)
 
 	bench_pin_producer(producer->nth);
 	if (producer->nth)
-		check(defer_drop_queue_push(measurement.queue, NULL, destroy, DEFER_DROP_FOREVER));
+		bench_check(defer_drop_queue_push(
+			measurement.queue, NULL, destroy, DEFER_DROP_FOREVER));
 	pthread_barrier_wait(&measurement.barrier);
 	if (!producer->nth)
-		check(defer_drop_queue_push(measurement.queue, NULL, destroy, DEFER_DROP_FOREVER));
+		bench_check(defer_drop_queue_push(
+			measurement.queue, NULL, destroy, DEFER_DROP_FOREVER));
 	pthread_barrier_wait(&measurement.barrier);
 	push_until_over(producer);
 	return NULL;
@@ -194,38 +189,29 @@ static void begin(enum way way, enum lanes lanes, unsigned count)
 	measurement.producers = count;
 	atomic_store(&measurement.is_over, false);
 	config.max_lanes = max_lanes(lanes);
-	check(defer_drop_queue_create(&measurement.queue, &config));
-	check(pthread_barrier_init(&measurement.barrier, NULL, count + 1));
+	bench_check(defer_drop_queue_create(&measurement.queue, &config));
+	bench_check(pthread_barrier_init(&measurement.barrier, NULL, count + 1));
 	for (unsigned i = 0; i < count; i++) {
 		struct producer *producer = &measurement.each[i];
 
 		producer->nth = i;
-		check(pthread_create(&producer->thread, NULL, produce, producer));
+		bench_check(pthread_create(&producer->thread, NULL, produce, producer));
 	}
 	pthread_barrier_wait(&measurement.barrier);
 	pthread_barrier_wait(&measurement.barrier);
-}
-
-static struct defer_drop_stats stats(void)
-{
-	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
-
-	check(defer_drop_queue_stats(measurement.queue, &stats));
-	return stats;
 }
 
 /* Lets the period pass; returns by how much memory grew. */
 static uint64_t watch_memory(void)
 {
 	uint64_t look_ns = period_ms * 1000000 / LOOKS;
-	struct timespec pause = {(time_t)(look_ns / 1000000000), (long)(look_ns % 1000000000)};
 	uint64_t least = 0;
 	uint64_t most = 0;
 
 	for (unsigned i = 1; i <= LOOKS; i++) {
 		uint64_t bytes;
 
-		nanosleep(&pause, NULL);
+		bench_sleep_ns(look_ns);
 		bytes = process_resident_bytes();
 		if (i == LOOKS / 4)
 			least = bytes;
@@ -239,7 +225,7 @@ static void end(void)
 {
 	atomic_store(&measurement.is_over, true);
 	for (unsigned i = 0; i < measurement.producers; i++)
-		check(pthread_join(measurement.each[i].thread, NULL));
+		bench_check(pthread_join(measurement.each[i].thread, NULL));
 	pthread_barrier_destroy(&measurement.barrier);
 }
 
@@ -278,19 +264,19 @@ static void measure(double found[FIGURES], enum way way, enum lanes lanes, unsig
 
 	begin(way, lanes, count);
 	begin_ns = bench_now_ns();
-	destroyed = stats().destroyed_total;
+	destroyed = library_stats(measurement.queue).destroyed_total;
 	found[GROWTH] = (double)watch_memory() / 1024;
-	destroyed = stats().destroyed_total - destroyed;
+	destroyed = library_stats(measurement.queue).destroyed_total - destroyed;
 	period_ns = bench_now_ns() - begin_ns;
 	end();
 	producing_ns = bench_now_ns() - begin_ns; /* the last waits are over */
 	sums = sum_up();
 	found[THROUGHPUT] = (double)(destroyed + sums.refused) * 1e9 / (double)period_ns;
 	found[FAIRNESS] = percent(sums.least_pushed, sums.most_pushed);
-	found[WAITED] = percent(stats().wait_ns_total, producing_ns * count);
+	found[WAITED] =
+		percent(library_stats(measurement.queue).wait_ns_total, producing_ns * count);
 	found[REFUSED] = percent(sums.refused, sums.pushed + sums.refused);
-	check(defer_drop_queue_shutdown(measurement.queue, DEFER_DROP_FOREVER));
-	check(defer_drop_queue_free(measurement.queue));
+	library_end(measurement.queue);
 }
 
 static void measure_all(unsigned nth, unsigned round)

@@ -138,7 +138,7 @@ static void meet_and_flush(const struct producer *producer)
 
 	pthread_barrier_wait(&m->barrier);
 	if (!producer->nth) {
-		m->peer->flush();
+		peer_flush(m->peer);
 		m->flushed_ns = bench_now_ns();
 	}
 	pthread_barrier_wait(&m->barrier);

@@ -5,9 +5,11 @@
 #define _GNU_SOURCE
 #include "bench.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 uint64_t bench_now_ns(void)
@@ -16,6 +18,14 @@ uint64_t bench_now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void bench_sleep_ns(uint64_t ns)
+{
+	struct timespec left = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+
+	while (nanosleep(&left, &left) && errno == EINTR)
+		;
 }
 
 /* ---- Pinning --------------------------------------------------------------------------------- */
@@ -113,4 +123,18 @@ double bench_quantile(const double *sorted, unsigned count, double share)
 	if (below + 1 >= count)
 		return sorted[count - 1];
 	return sorted[below] + (place - below) * (sorted[below + 1] - sorted[below]);
+}
+
+double bench_median(const double *samples, unsigned count)
+{
+	double *sorted = malloc(count * sizeof *sorted);
+	double median;
+
+	if (!sorted)
+		abort();
+	memcpy(sorted, samples, count * sizeof *sorted);
+	bench_sort(sorted, count);
+	median = bench_quantile(sorted, count, 0.5);
+	free(sorted);
+	return median;
 }

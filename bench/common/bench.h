@@ -1,32 +1,42 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the benchmarks share: a clock, pinning, medians, and numbers from the command line.
+ * What the benchmarks share: a clock, pinning and medians.
  */
 #ifndef BENCH_H
 #define BENCH_H
 
 #include <stdint.h>
+#include <stdlib.h>
+
+/* Ends the program if a call failed that a benchmark cannot go on without. */
+static inline void bench_check(int result)
+{
+	if (result)
+		abort();
+}
 
 uint64_t bench_now_ns(void);
+void bench_sleep_ns(uint64_t ns);
 
 /*
  * Pinning, always to CPUs that the process was allowed when it began: the consumer to the second of
- * them; producers to the others in turn, the first one first. Where there are but two, further
- * producers take both in turn; where there is but one, all share it. A thread that is made inherits
- * the CPU of its maker (sched_setaffinity(2)): so whoever starts a consumer is pinned as one.
+ * them; producers to the others in turn, the first one first. With two CPUs, further producers take
+ * both in turn; with one, all threads share it. A new thread inherits the CPU of its maker
+ * (sched_setaffinity(2)), so the thread that starts a consumer is pinned as a consumer.
  */
 void bench_pin_consumer(void);
 void bench_pin_producer(unsigned nth);
-/* From here on producers take no more than so many CPUs, at least 1. */
+/* Limits the number of CPUs that producers take, from here on. At least 1. */
 void bench_limit_producer_cpus(unsigned limit);
-/* How many they take. */
+/* Returns the number of CPUs that producers take. */
 unsigned bench_producer_cpus(void);
-/* What was pinned where, in words. */
+/* Says in words what was pinned where. */
 const char *bench_pinning(void);
 unsigned bench_cpus(void);
 
-/* Sorts the values, and the value below which so much of them lies: 0.5 is the median. */
 void bench_sort(double *values, unsigned count);
+/* Returns the value below which that share of the values lies. */
 double bench_quantile(const double *sorted, unsigned count, double share);
+double bench_median(const double *samples, unsigned count);
 
 #endif

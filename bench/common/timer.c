@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Finds out whether the time stamp counter can serve as a clock, and at what rate it runs.
+ */
 #include "timer.h"
 
 #if defined(__x86_64__)
@@ -66,8 +69,7 @@ static double overhead_ns(void)
 
 		looks[i] = timer_to_ns(timer_now() - begin);
 	}
-	bench_sort(looks, LOOKS);
-	return bench_quantile(looks, LOOKS, 0.5);
+	return bench_median(looks, LOOKS);
 }
 
 double timer_mean_ns(uint64_t ticks, uint64_t times)

@@ -36,25 +36,14 @@ static unsigned kept(const struct samples *samples)
 	return samples->count < MAX_ROUNDS ? samples->count : MAX_ROUNDS;
 }
 
-static int compare(const void *left, const void *right)
-{
-	uint64_t l = *(const uint64_t *)left;
-	uint64_t r = *(const uint64_t *)right;
-
-	return (l > r) - (l < r);
-}
-
 uint64_t samples_median(const struct samples *samples)
 {
-	struct samples sorted = *samples;
+	double ns[MAX_ROUNDS];
 	unsigned count = kept(samples);
 
-	if (!count)
-		return 0;
-	qsort(sorted.ns, count, sizeof sorted.ns[0], compare);
-	if (count % 2)
-		return sorted.ns[count / 2];
-	return (sorted.ns[count / 2 - 1] + sorted.ns[count / 2]) / 2;
+	for (unsigned i = 0; i < count; i++)
+		ns[i] = (double)samples->ns[i];
+	return count ? (uint64_t)bench_median(ns, count) : 0;
 }
 
 uint64_t samples_least(const struct samples *samples)

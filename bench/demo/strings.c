@@ -8,9 +8,7 @@
  */
 #include "demo.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <time.h>
 
 /* Longer than that, the worker is not waited for to fall asleep. */
 #define LONGEST_QUIET_NS UINT64_C(1000000000)
@@ -113,15 +111,9 @@ static void wait_for_sleep(const struct defer_drop_config *config)
 	uint64_t quiet_ns = config->quiet_spell_ns + config->longest_nap_ns + QUIET_SLACK_NS;
 	uint64_t passed_ns = bench_now_ns() - worked_at_ns;
 	uint64_t left_ns = passed_ns < quiet_ns ? quiet_ns - passed_ns : 0;
-	struct timespec left = {
-		(time_t)(left_ns / 1000000000u),
-		(long)(left_ns % 1000000000u),
-	};
 
-	if (config->quiet_spell_ns > LONGEST_QUIET_NS)
-		return;
-	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR)
-		;
+	if (config->quiet_spell_ns <= LONGEST_QUIET_NS)
+		bench_sleep_ns(left_ns);
 }
 
 static void by_worker_asleep(struct strings_figures *figures, const struct settings *settings,

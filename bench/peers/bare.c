@@ -10,10 +10,6 @@
 
 #include "ring.h"
 
-static void nothing(void)
-{
-}
-
 /* ---- In place -------------------------------------------------------------------------------- */
 
 static void destroy_in_place(uint64_t count)
@@ -22,8 +18,7 @@ static void destroy_in_place(uint64_t count)
 		peer_destroy(NULL);
 }
 
-const struct peer peer_in_place = {
-	.name = "destroyed in place", .push = destroy_in_place, .flush = nothing};
+const struct peer peer_in_place = {.name = "destroyed in place", .push = destroy_in_place};
 
 /* ---- Two stores ------------------------------------------------------------------------------ */
 
@@ -39,8 +34,7 @@ static void store(uint64_t count)
 	}
 }
 
-const struct peer peer_two_stores = {
-	.name = "two stores", .most_producers = 1, .push = store, .flush = nothing};
+const struct peer peer_two_stores = {.name = "two stores", .most_producers = 1, .push = store};
 
 /* ---- One locked add -------------------------------------------------------------------------- */
 
@@ -56,7 +50,7 @@ static void add(uint64_t count)
 		atomic_fetch_add_explicit(&counter.word, 1, memory_order_relaxed);
 }
 
-const struct peer peer_locked_add = {.name = "locked add", .push = add, .flush = nothing};
+const struct peer peer_locked_add = {.name = "locked add", .push = add};
 
 /* ---- The ring alone -------------------------------------------------------------------------- */
 

@@ -6,21 +6,16 @@
 
 #include <ck_ring.h>
 
-struct pair {
-	void *object;
-	void (*destroy)(void *object);
-};
-
-CK_RING_PROTOTYPE(pair, pair)
+CK_RING_PROTOTYPE(pair, peer_drop_pair)
 
 static ck_ring_t ring;
-static struct pair pairs[PEER_BOUND];
+static struct peer_drop_pair pairs[PEER_BOUND];
 static bool is_over;
 static pthread_t consumer;
 
 static void *consume(void *argument)
 {
-	struct pair pair;
+	struct peer_drop_pair pair;
 
 	for (unsigned times = 0; !is_over; times++) {
 		if (CK_RING_DEQUEUE_MPSC(pair, &ring, pairs, &pair))
@@ -39,7 +34,7 @@ static void begin(void)
 
 static void push_one(void *object, void (*destroy)(void *))
 {
-	struct pair pair = {object, destroy};
+	struct peer_drop_pair pair = {object, destroy};
 
 	for (unsigned times = 0; !CK_RING_ENQUEUE_MPSC(pair, &ring, pairs, &pair); times++)
 		peer_relax(times);
@@ -51,11 +46,6 @@ static void push(uint64_t count)
 		push_one(NULL, peer_destroy);
 }
 
-static void flush(void)
-{
-	peer_flush_behind(push_one);
-}
-
 static void end(void)
 {
 	peer_end_behind(push_one, &is_over, consumer);
@@ -65,5 +55,5 @@ const struct peer peer_ck_ring = {.name = "ck_ring MPSC",
 	.is_spinning = true,
 	.begin = begin,
 	.push = push,
-	.flush = flush,
+	.push_one = push_one,
 	.end = end};

@@ -33,11 +33,6 @@ static void push_one(void *object, void (*destroy)(void *))
 	crossbeam_push(channel, 1, object, destroy);
 }
 
-static void flush(void)
-{
-	peer_flush_behind(push_one);
-}
-
 static void end(void)
 {
 	crossbeam_end(channel);
@@ -46,11 +41,11 @@ static void end(void)
 const struct peer peer_crossbeam_bounded = {.name = "crossbeam bounded",
 	.begin = begin_bounded,
 	.push = push,
-	.flush = flush,
+	.push_one = push_one,
 	.end = end};
 
 const struct peer peer_crossbeam_unbounded = {.name = "crossbeam unbounded",
 	.begin = begin_unbounded,
 	.push = push,
-	.flush = flush,
+	.push_one = push_one,
 	.end = end};

@@ -4,34 +4,27 @@
  */
 #include "peer.h"
 
-#include <defer_drop.h>
-#include <stdlib.h>
+#include "library.h"
 
 #ifndef DROP_NAME
 #define DROP_NAME "defer_drop"
 #endif
 
-static void check(int result)
-{
-	if (result)
-		abort();
-}
-
 /* Once for all: the worker is pinned where its starter is. */
 static void begin(void)
 {
-	check(defer_drop_start(NULL));
+	bench_check(defer_drop_start(NULL));
 }
 
 static void push(uint64_t count)
 {
 	for (uint64_t i = 0; i < count; i++)
-		check(defer_drop(NULL, peer_destroy));
+		bench_check(defer_drop(NULL, peer_destroy));
 }
 
 static void flush(void)
 {
-	check(defer_drop_flush());
+	bench_check(defer_drop_flush());
 }
 
 const struct peer peer_drop = {.name = DROP_NAME, .begin = begin, .push = push, .flush = flush};
@@ -43,24 +36,23 @@ static void begin_shared(void)
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
 
 	config.max_lanes = 0;
-	check(defer_drop_queue_create(&queue, &config));
+	bench_check(defer_drop_queue_create(&queue, &config));
 }
 
 static void push_shared(uint64_t count)
 {
 	for (uint64_t i = 0; i < count; i++)
-		check(defer_drop_queue_push(queue, NULL, peer_destroy, DEFER_DROP_FOREVER));
+		bench_check(defer_drop_queue_push(queue, NULL, peer_destroy, DEFER_DROP_FOREVER));
 }
 
 static void flush_shared(void)
 {
-	check(defer_drop_queue_flush(queue, DEFER_DROP_FOREVER));
+	bench_check(defer_drop_queue_flush(queue, DEFER_DROP_FOREVER));
 }
 
 static void end_shared(void)
 {
-	check(defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
-	check(defer_drop_queue_free(queue));
+	library_end(queue);
 }
 
 const struct peer peer_drop_shared = {.name = DROP_NAME " shared lane",

@@ -7,20 +7,15 @@
 
 #include <glib.h>
 
-struct pair {
-	void *object;
-	void (*destroy)(void *object);
-};
-
-static struct pair *make_pair(void *object, void (*destroy)(void *))
+static struct peer_drop_pair *make_pair(void *object, void (*destroy)(void *))
 {
-	struct pair *pair = g_new(struct pair, 1);
+	struct peer_drop_pair *pair = g_new(struct peer_drop_pair, 1);
 
-	*pair = (struct pair){object, destroy};
+	*pair = (struct peer_drop_pair){object, destroy};
 	return pair;
 }
 
-static void destroy_pair(struct pair *pair)
+static void destroy_pair(struct peer_drop_pair *pair)
 {
 	pair->destroy(pair->object);
 	g_free(pair);
@@ -56,11 +51,6 @@ static void push_to_queue(uint64_t count)
 		push_one_to_queue(NULL, peer_destroy);
 }
 
-static void flush_queue(void)
-{
-	peer_flush_behind(push_one_to_queue);
-}
-
 static void end_queue(void)
 {
 	peer_end_behind(push_one_to_queue, &is_over, consumer);
@@ -70,7 +60,7 @@ static void end_queue(void)
 const struct peer peer_async_queue = {.name = "GAsyncQueue",
 	.begin = begin_queue,
 	.push = push_to_queue,
-	.flush = flush_queue,
+	.push_one = push_one_to_queue,
 	.end = end_queue};
 
 /* ---- GThreadPool ----------------------------------------------------------------------------- */
@@ -100,11 +90,6 @@ static void push_to_pool(uint64_t count)
 		push_one_to_pool(NULL, peer_destroy);
 }
 
-static void flush_pool(void)
-{
-	peer_flush_behind(push_one_to_pool);
-}
-
 static void end_pool(void)
 {
 	g_thread_pool_free(pool, FALSE, TRUE);
@@ -113,5 +98,5 @@ static void end_pool(void)
 const struct peer peer_thread_pool = {.name = "GThreadPool",
 	.begin = begin_pool,
 	.push = push_to_pool,
-	.flush = flush_pool,
+	.push_one = push_one_to_pool,
 	.end = end_pool};

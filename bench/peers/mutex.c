@@ -70,15 +70,10 @@ static void push(uint64_t count)
 		push_one(NULL, peer_destroy);
 }
 
-static void flush(void)
-{
-	peer_flush_behind(push_one);
-}
-
 static void end(void)
 {
 	peer_end_behind(push_one, &is_over, consumer);
 }
 
 const struct peer peer_mutex_list = {
-	.name = "mutex and list", .begin = begin, .push = push, .flush = flush, .end = end};
+	.name = "mutex and list", .begin = begin, .push = push, .push_one = push_one, .end = end};

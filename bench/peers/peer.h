@@ -27,7 +27,11 @@ struct peer {
 	void (*join)(unsigned nth, uint64_t pushes);
 	/* Hands over so many objects with an empty destructor, one by one. */
 	void (*push)(uint64_t count);
-	/* Waits until all that was pushed before has been destroyed. */
+	/* Hands over one object with its destructor: of peers that keep the order of pushes, which
+	 * peer_flush relies on. Or NULL. */
+	void (*push_one)(void *object, void (*destroy)(void *object));
+	/* Waits until everything pushed before is destroyed. NULL: push_one serves, or nothing is
+	 * handed over. */
 	void (*flush)(void);
 	/* Undoes join, begin. May be NULL. */
 	void (*leave)(void);
@@ -61,6 +65,9 @@ extern const struct peer peer_crossbeam_bounded; /* crossbeam.c */
 extern const struct peer peer_crossbeam_unbounded;
 #endif
 
+/* Waits until everything pushed before is destroyed. */
+void peer_flush(const struct peer *peer);
+
 /* All that were built, the short call first; NULL ends them. */
 extern const struct peer *const peers[];
 #define PEERS_MOST 24
@@ -79,10 +86,15 @@ void peers_describe(struct results *results);
 /* The empty destructor: destroy.c, compiled apart so that nothing is known of it. */
 void peer_destroy(void *object);
 
-/* For queues that keep their order: flush, and an end to their consumer, pushed as drops. */
-typedef void (*peer_push_one)(void *object, void (*destroy)(void *object));
-void peer_flush_behind(peer_push_one push_one);
-void peer_end_behind(peer_push_one push_one, bool *is_over, pthread_t consumer);
+/* A drop, for queues that carry pairs of pointers. */
+struct peer_drop_pair {
+	void *object;
+	void (*destroy)(void *object);
+};
+
+/* Ends a consumer by a drop that sets *is_over, behind all others. */
+void peer_end_behind(void (*push_one)(void *object, void (*destroy)(void *object)), bool *is_over,
+	pthread_t consumer);
 
 void peer_start(pthread_t *consumer, void *(*consume)(void *));
 

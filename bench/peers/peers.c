@@ -72,12 +72,16 @@ static void reach(void *object)
 	sem_post(object);
 }
 
-void peer_flush_behind(peer_push_one push_one)
+void peer_flush(const struct peer *peer)
 {
 	sem_t is_reached;
 
+	if (peer->flush)
+		peer->flush();
+	if (peer->flush || !peer->push_one)
+		return;
 	sem_init(&is_reached, 0, 0);
-	push_one(&is_reached, reach);
+	peer->push_one(&is_reached, reach);
 	while (sem_wait(&is_reached))
 		;
 	sem_destroy(&is_reached);
@@ -88,7 +92,8 @@ static void end(void *object)
 	*(bool *)object = true;
 }
 
-void peer_end_behind(peer_push_one push_one, bool *is_over, pthread_t consumer)
+void peer_end_behind(void (*push_one)(void *object, void (*destroy)(void *object)), bool *is_over,
+	pthread_t consumer)
 {
 	push_one(is_over, end);
 	pthread_join(consumer, NULL);

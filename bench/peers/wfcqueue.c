@@ -82,11 +82,6 @@ static void push_one(void *object, void (*destroy)(void *))
 	enqueue(&node, object, destroy);
 }
 
-static void flush(void)
-{
-	peer_flush_behind(push_one);
-}
-
 static void leave(void)
 {
 	free(nodes);
@@ -101,6 +96,6 @@ const struct peer peer_wfcqueue = {.name = "liburcu wfcqueue",
 	.begin = begin,
 	.join = join,
 	.push = push,
-	.flush = flush,
+	.push_one = push_one,
 	.leave = leave,
 	.end = end};

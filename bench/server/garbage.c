@@ -26,7 +26,7 @@ struct marker {
 	int eventfd; /* its own: who asked may be gone by then */
 };
 
-void garbage_cancel_marker(struct garbage *garbage)
+static void free_marker(struct garbage *garbage)
 {
 	struct marker *marker = (struct marker *)garbage;
 
@@ -38,11 +38,11 @@ static bool destroy_marker(struct garbage *garbage, struct slice *slice)
 {
 	(void)slice;
 	eventfd_write(((struct marker *)garbage)->eventfd, 1);
-	garbage_cancel_marker(garbage);
+	free_marker(garbage);
 	return true;
 }
 
-struct garbage *garbage_create_marker(int eventfd)
+static struct garbage *create_marker(int eventfd)
 {
 	struct marker *marker = malloc(sizeof *marker);
 
@@ -54,4 +54,16 @@ struct garbage *garbage_create_marker(int eventfd)
 		return &marker->garbage;
 	free(marker);
 	return NULL;
+}
+
+int garbage_push_marker(bool (*push)(struct garbage *garbage), int eventfd)
+{
+	struct garbage *marker = create_marker(eventfd);
+
+	if (!marker)
+		return -errno;
+	if (push(marker))
+		return 0;
+	free_marker(marker);
+	return -EAGAIN;
 }

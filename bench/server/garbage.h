@@ -27,9 +27,10 @@ bool garbage_destroy_some(struct garbage *garbage, uint64_t nodes);
 /* The same, all of it: a defer_drop_fn. */
 void garbage_destroy(void *garbage);
 
-/* Garbage that holds nothing: as it is destroyed it adds 1 to an eventfd. NULL with errno set. */
-struct garbage *garbage_create_marker(int eventfd);
-/* Takes it back: nothing is added. */
-void garbage_cancel_marker(struct garbage *garbage);
+/*
+ * Pushes garbage that holds nothing and adds 1 to an eventfd as it is destroyed. Returns 0 or a
+ * negative errno; -EAGAIN if push refused it.
+ */
+int garbage_push_marker(bool (*push)(struct garbage *garbage), int eventfd);
 
 #endif

@@ -3,8 +3,6 @@
  * defer_drop without a worker: the loop drains, within a time budget per turn. A drop that takes
  * longer than that is destroyed in slices; the rest of it comes before the next one.
  */
-#include <errno.h>
-
 #include "bench.h"
 #include "queue.h"
 
@@ -36,14 +34,7 @@ static bool push(struct garbage *garbage)
 /* A ticket would tell too early, of the drop that was taken. */
 static int notify(int eventfd)
 {
-	struct garbage *marker = garbage_create_marker(eventfd);
-
-	if (!marker)
-		return -errno;
-	if (push(marker))
-		return 0;
-	garbage_cancel_marker(marker);
-	return -EAGAIN;
+	return garbage_push_marker(push, eventfd);
 }
 
 /* False where there is nothing to destroy. */

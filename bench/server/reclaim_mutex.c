@@ -3,7 +3,6 @@
  * A mutex, a condition variable and an allocated list, with no limit, as servers' background
  * threads are often made.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
@@ -80,14 +79,7 @@ static bool push(struct garbage *garbage)
 
 static int notify(int eventfd)
 {
-	struct garbage *marker = garbage_create_marker(eventfd);
-
-	if (!marker)
-		return -errno;
-	if (push(marker))
-		return 0;
-	garbage_cancel_marker(marker);
-	return -ENOMEM;
+	return garbage_push_marker(push, eventfd);
 }
 
 static void describe(struct buffer *out)

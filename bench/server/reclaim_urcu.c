@@ -35,11 +35,7 @@ static bool push(struct garbage *garbage)
 
 static int notify(int eventfd)
 {
-	struct garbage *marker = garbage_create_marker(eventfd);
-
-	if (!marker)
-		return -errno;
-	return push(marker), 0;
+	return garbage_push_marker(push, eventfd);
 }
 
 static void stop(void)

@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 #include "teardown.h"
 
+#include "library.h"
 #include "timer.h"
 
 /* What the caller has to do at least, between two cycles. */
@@ -51,7 +52,7 @@ static void cycle(struct cycles *cycles)
 		uint64_t end;
 
 		if (cycles->is_dropped)
-			teardown_check(defer_drop(object, cycles->subject->destroy));
+			bench_check(defer_drop(object, cycles->subject->destroy));
 		else
 			cycles->subject->destroy(object);
 		end = timer_now();
@@ -59,7 +60,7 @@ static void cycle(struct cycles *cycles)
 		cycles->destroy += end - allocated;
 		pass_time(end, cycles->pause);
 	}
-	teardown_check(defer_drop_flush());
+	bench_check(defer_drop_flush());
 }
 
 /* As many again at first are not counted: caches fill, and the pause is found. */
@@ -94,10 +95,7 @@ static void measure(const struct subject *subject, uint64_t nodes, uint64_t tota
 
 static uint64_t waits_total(void)
 {
-	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
-
-	teardown_check(defer_drop_queue_stats(defer_drop_queue_default(), &stats));
-	return stats.waits_total;
+	return library_stats(defer_drop_queue_default()).waits_total;
 }
 
 void cycle_measure(struct teardown_figures *figures, const struct teardown_settings *settings)

@@ -79,12 +79,6 @@ static const struct options_entry table[] = {
 	{.name = NULL},
 };
 
-void teardown_check(int result)
-{
-	if (result)
-		abort();
-}
-
 /* ---- The child ------------------------------------------------------------------------------- */
 
 static void measure(struct teardown_figures *figures)
@@ -95,7 +89,7 @@ static void measure(struct teardown_figures *figures)
 	memcpy(figures->allocator, facts.allocator, sizeof figures->allocator);
 	timer_begin();
 	bench_pin_consumer();
-	teardown_check(defer_drop_start(NULL));
+	bench_check(defer_drop_start(NULL));
 	bench_pin_producer(0);
 	once_measure(figures, &settings);
 	cycle_measure(figures, &settings);
@@ -161,11 +155,7 @@ static void show_once(struct results *results, const struct teardown_figures *fi
 
 static double median(const double *samples)
 {
-	double sorted[MAX_ROUNDS];
-
-	memcpy(sorted, samples, settings.cycle_rounds * sizeof *sorted);
-	bench_sort(sorted, (unsigned)settings.cycle_rounds);
-	return bench_quantile(sorted, (unsigned)settings.cycle_rounds, 0.5);
+	return bench_median(samples, (unsigned)settings.cycle_rounds);
 }
 
 static bool is_cheaper_dropped(const struct cycle_figures *figures, bool is_with_malloc)

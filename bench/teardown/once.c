@@ -50,9 +50,9 @@ static void drop(const struct subject *subject, void *object, struct costs *cost
 {
 	uint64_t begin = timer_now();
 
-	teardown_check(defer_drop(object, subject->destroy));
+	bench_check(defer_drop(object, subject->destroy));
 	costs->caller += timer_now() - begin;
-	teardown_check(defer_drop_flush());
+	bench_check(defer_drop_flush());
 	costs->gone += timer_now() - begin;
 }
 

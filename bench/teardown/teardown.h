@@ -101,9 +101,6 @@ void once_measure(struct teardown_figures *figures, const struct teardown_settin
 unsigned cycle_powers(const struct teardown_settings *settings);
 void cycle_measure(struct teardown_figures *figures, const struct teardown_settings *settings);
 
-/* Ends the program where a call failed. */
-void teardown_check(int result);
-
 /* ---- The child (child.c) --------------------------------------------------------------------- */
 
 /* In a child: where its figures go. Elsewhere NULL. */
