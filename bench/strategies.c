@@ -60,23 +60,14 @@ static void end_all(void)
 		contender_end(present[i]);
 }
 
-/* The nth contender, with the vector of the at-th size. */
+/* Measures the nth contender, with the vector of the at-th size. */
 static void measure(unsigned at, unsigned nth, unsigned round)
 {
-	const struct contender *contender = present[nth];
-	struct vector *vector = vector_make(strings.values[at]);
-	uint64_t destroyed_total;
-	uint64_t begin_ns;
+	struct contender_times times;
 
-	if (!vector || contender_warm_up(contender))
-		abort();
-	destroyed_total = vector_destroyed_total() + strings.values[at];
-	begin_ns = bench_now_ns();
-	if (defer_drop_by(contender->strategy, vector, vector_free))
-		abort();
-	figures[CALLER][at][nth][round] = (double)(bench_now_ns() - begin_ns);
-	contender_finish(contender, vector, destroyed_total);
-	figures[GONE][at][nth][round] = (double)(bench_now_ns() - begin_ns);
+	bench_check(contender_time(present[nth], strings.values[at], &times));
+	figures[CALLER][at][nth][round] = (double)(times.returned_ns - times.begin_ns);
+	figures[GONE][at][nth][round] = (double)(times.gone_ns - times.begin_ns);
 }
 
 static void measure_all(void)
@@ -94,7 +85,7 @@ static void print_row(struct results *results, enum kind kind, unsigned at, unsi
 	char text[24];
 
 	/* What leaked is destroyed afterwards, by the benchmark. */
-	if (kind == GONE && present[nth]->strategy == &defer_drop_strategy_leak)
+	if (kind == GONE && contender_leaks(present[nth]))
 		return;
 	snprintf(text, sizeof text, "%" PRIu64, strings.values[at]);
 	results_row(results, &(struct results_row){

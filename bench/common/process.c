@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* The first line of a file that begins with a word, less the word: false where there is none. */
@@ -82,6 +83,14 @@ unsigned process_threads(struct process_thread *threads, unsigned most)
 	if (folder)
 		closedir(folder);
 	return count;
+}
+
+uint64_t process_preemptions(void)
+{
+	struct rusage usage = {0};
+
+	getrusage(RUSAGE_THREAD, &usage);
+	return (uint64_t)usage.ru_nivcsw;
 }
 
 char *process_beside(const char *program)

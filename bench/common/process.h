@@ -25,6 +25,9 @@ struct process_thread {
 /* Looks at the threads, at most so many; returns how many there are. */
 unsigned process_threads(struct process_thread *threads, unsigned most);
 
+/* Returns how often the kernel gave the CPU of the calling thread to another. */
+uint64_t process_preemptions(void);
+
 /* Returns the path of a program that lies beside this one. The caller frees it. */
 char *process_beside(const char *program);
 

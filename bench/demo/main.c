@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "options.h"
+#include "process.h"
 
 /* Some 10 GB, more than the demo has business to take. */
 #define MAX_NODES   100000000
@@ -64,17 +64,9 @@ uint64_t samples_most(const struct samples *samples)
 	return most;
 }
 
-static uint64_t preemptions(void)
-{
-	struct rusage usage = {0};
-
-	getrusage(RUSAGE_THREAD, &usage);
-	return (uint64_t)usage.ru_nivcsw;
-}
-
 struct watch watch_start(void)
 {
-	struct watch watch = {.preemptions = preemptions()};
+	struct watch watch = {.preemptions = process_preemptions()};
 
 	watch.start_ns = bench_now_ns(); /* last, so that the system call is not timed */
 	return watch;
@@ -83,7 +75,7 @@ struct watch watch_start(void)
 void watch_stop(const struct watch *watch, struct samples *samples)
 {
 	samples_add(samples, bench_now_ns() - watch->start_ns);
-	samples->preempted += preemptions() != watch->preemptions;
+	samples->preempted += process_preemptions() != watch->preemptions;
 }
 
 /* ---- Trouble and progress -------------------------------------------------------------------- */

@@ -23,22 +23,15 @@ static void end_all(const struct strategies_figures *figures)
 
 static void measure(struct contender_figures *figures, uint64_t strings)
 {
-	const struct contender *contender = figures->contender;
-	struct vector *vector = make_vector(strings);
-	uint64_t destroyed_total;
-	struct watch watch;
-	int result = contender_warm_up(contender);
+	struct contender_times times;
+	int result = contender_time(figures->contender, strings, &times);
 
-	destroyed_total = vector_destroyed_total() + strings;
-	watch = watch_start();
-	if (!result)
-		result = defer_drop_by(contender->strategy, vector, vector_free);
-	watch_stop(&watch, &figures->caller);
 	if (result)
-		fail(-result, "%s", contender->name);
-	contender_finish(contender, vector, destroyed_total);
-	if (contender->strategy != &defer_drop_strategy_leak)
-		samples_add(&figures->gone, bench_now_ns() - watch.start_ns);
+		fail(-result, "%s", figures->contender->name);
+	samples_add(&figures->caller, times.returned_ns - times.begin_ns);
+	figures->caller.preempted += times.is_preempted;
+	if (!contender_leaks(figures->contender))
+		samples_add(&figures->gone, times.gone_ns - times.begin_ns);
 }
 
 void strategies_measure(struct strategies_figures *figures, const struct settings *settings)

@@ -5,6 +5,9 @@
 #include <sched.h>
 #include <stdio.h>
 
+#include "bench.h"
+#include "process.h"
+
 /* ---- Those that need no library -------------------------------------------------------------- */
 
 static const struct contender in_place = {
@@ -89,7 +92,11 @@ const unsigned contenders_count = sizeof contenders / sizeof contenders[0];
 
 _Static_assert(sizeof contenders / sizeof contenders[0] <= CONTENDERS_MOST, "room for all");
 
-void contender_finish(
+/*
+ * Sees to it that a vector that was dropped is destroyed: waits, turns the loop, or destroys it if
+ * it was leaked. destroyed_total: of strings, when it is.
+ */
+static void finish(
 	const struct contender *contender, struct vector *vector, uint64_t destroyed_total)
 {
 	const struct defer_drop_strategy *strategy = contender->strategy;
@@ -106,7 +113,8 @@ void contender_finish(
 	}
 }
 
-int contender_warm_up(const struct contender *contender)
+/* Drops a small vector and waits for it, so that the thread that destroys is awake for the next. */
+static int warm_up(const struct contender *contender)
 {
 	uint64_t destroyed_total = vector_destroyed_total() + 1;
 	struct vector *vector = vector_make(1);
@@ -118,7 +126,7 @@ int contender_warm_up(const struct contender *contender)
 	if (result)
 		vector_free(vector);
 	else
-		contender_finish(contender, vector, destroyed_total);
+		finish(contender, vector, destroyed_total);
 	return result;
 }
 
@@ -128,7 +136,7 @@ int contender_begin(const struct contender *contender)
 
 	if (result)
 		return result;
-	result = contender_warm_up(contender);
+	result = warm_up(contender);
 	if (result)
 		contender_end(contender);
 	return result;
@@ -138,4 +146,26 @@ void contender_end(const struct contender *contender)
 {
 	if (contender->end)
 		contender->end();
+}
+
+int contender_time(
+	const struct contender *contender, uint64_t strings, struct contender_times *times)
+{
+	struct vector *vector = vector_make(strings);
+	uint64_t preemptions, destroyed_total;
+	int result = vector ? warm_up(contender) : -ENOMEM;
+
+	if (result)
+		return result;
+	destroyed_total = vector_destroyed_total() + strings;
+	preemptions = process_preemptions();
+	times->begin_ns = bench_now_ns();
+	result = defer_drop_by(contender->strategy, vector, vector_free);
+	times->returned_ns = bench_now_ns();
+	times->is_preempted = process_preemptions() != preemptions;
+	if (result)
+		return result;
+	finish(contender, vector, destroyed_total);
+	times->gone_ns = bench_now_ns();
+	return 0;
 }

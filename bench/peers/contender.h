@@ -6,6 +6,7 @@
 #define CONTENDER_H
 
 #include <defer_drop/strategy.h>
+#include <stdbool.h>
 
 #include "vector.h"
 
@@ -38,18 +39,28 @@ extern const struct contender contender_glib_pool; /* contender_glib.c */
 extern const struct contender contender_glib_context;
 #endif
 
-/* 0 or a negative errno: then it can take no part. */
+/* Returns 0, or a negative errno: then it takes no part. */
 int contender_begin(const struct contender *contender);
 void contender_end(const struct contender *contender);
 
-/* Drops a small vector and waits for it, so that who destroys is awake for the next. */
-int contender_warm_up(const struct contender *contender);
+struct contender_times {
+	uint64_t begin_ns;
+	uint64_t returned_ns; /* the caller went on */
+	uint64_t gone_ns;     /* all strings were destroyed */
+	bool is_preempted;    /* the caller lost its CPU before it went on */
+};
 
 /*
- * Sees to it that a vector which was dropped is destroyed: waits, turns; or destroys it, where it
- * was leaked. destroyed_total: strings, once it is.
+ * Times a vector of new strings that is dropped, by a thread that destroyed something a moment
+ * before. Returns 0 or a negative errno.
  */
-void contender_finish(
-	const struct contender *contender, struct vector *vector, uint64_t destroyed_total);
+int contender_time(
+	const struct contender *contender, uint64_t strings, struct contender_times *times);
+
+/* True if its objects are destroyed by nobody. The time when they are gone means nothing then. */
+static inline bool contender_leaks(const struct contender *contender)
+{
+	return contender->strategy == &defer_drop_strategy_leak;
+}
 
 #endif
