@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A clock, pinning, and quantiles.
+ * A clock, pinning to CPUs, and medians.
  */
 #define _GNU_SOURCE
 #include "bench.h"

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Merges histograms and reads percentiles out of them.
+ */
 #include "histogram.h"
 
 void histogram_merge(struct histogram *into, const struct histogram *from)

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Finds out where a program runs: the CPU, the kernel, the compiler, the C library and malloc.
+ */
 #define _GNU_SOURCE
 #include "machine.h"
 

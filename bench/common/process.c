@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Reads what the kernel says of this process and its threads.
+ */
 #define _GNU_SOURCE
 #include "process.h"
 

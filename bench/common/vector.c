@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Makes and destroys vectors of strings, and counts the strings that are destroyed.
+ */
 #include "vector.h"
 
 #include <stdatomic.h>

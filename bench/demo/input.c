@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Reads the lines that the demo makes an index from: out of files, folders or package lists.
+ */
 #define _GNU_SOURCE
 #include "demo.h"
 

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Reads the options of the demo, and runs its measurements one after the other.
+ */
 #define _GNU_SOURCE
 #include "demo.h"
 

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * The strategies that need no other library, the list of all, and how one is timed.
+ */
 #include "contender.h"
 
 #include <errno.h>

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * The list of all peers, and what several of them are made of.
+ */
 #include "peer.h"
 
 #include <sched.h>

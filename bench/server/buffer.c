@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Buffers: they grow within the limit of the server, and lend their memory to each other.
+ */
 #include "buffer.h"
 
 #include <stdarg.h>

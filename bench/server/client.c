@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * One connection of the client that measures.
+ */
 #define _GNU_SOURCE
 #include "client.h"
 

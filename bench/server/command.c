@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Finds the command of a request by its name, checks it, and runs it.
+ */
 #include "command.h"
 
 #include <string.h>

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * A connection, from accepting it to closing it.
+ */
 #define _GNU_SOURCE
 #include "connection.h"
 

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Destroys garbage, all of it or some.
+ */
 #include "garbage.h"
 
 #include <errno.h>

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * The data set: one dictionary of keys, which can be replaced as a whole.
+ */
 #include "keyspace.h"
 
 #include <errno.h>

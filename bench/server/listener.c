@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Opens the port of the server, and accepts clients.
+ */
 #define _GNU_SOURCE
 #include "listener.h"
 

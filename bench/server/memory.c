@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Counts nodes and bytes as they are created and destroyed.
+ */
 #include "memory.h"
 
 #include <stdatomic.h>

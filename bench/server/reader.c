@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * The thread that answers what only reads.
+ */
 #define _GNU_SOURCE
 #include "reader.h"
 

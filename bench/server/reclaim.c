@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Decides what is destroyed in place, and passes the rest to the chosen way.
+ */
 #include "reclaim.h"
 
 #include <errno.h>

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Writes answers.
+ */
 #include "reply.h"
 
 #include <stdarg.h>

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Parses requests.
+ */
 #include "request.h"
 
 #include <ctype.h>

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * The objects that are destroyed: lists, trees, tables, buffers, mappings and deleted files.
+ */
 #define _GNU_SOURCE
 #include "teardown.h"
 
