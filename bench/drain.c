@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * How fast drops are destroyed where nobody pushes meanwhile: by the worker, from rings that were
- * filled while a destructor held it up; and by a caller who drains, with a budget for each call.
- * Destructors do next to nothing, so this is what the consumer itself costs.
+ * Measures how fast drops are destroyed while nobody pushes. The worker empties rings that were
+ * filled while a destructor held it up; a caller drains with a budget for each call. The
+ * destructors do next to nothing, so this is the cost of the consumer itself.
  */
 #define _GNU_SOURCE
 #include <inttypes.h>
@@ -51,7 +51,7 @@ static const struct options_entry table[] = {
 	{.name = "budget-ns",
 		.what = "time after which a caller begins none",
 		.list = &budget_ns,
-		.least = 1000, /* with much less no call would get to its first drop */
+		.least = 1000, /* with much less, no call would reach its first drop */
 		.most = 1000000000},
 	{.name = "drops",
 		.what = "in one measurement, at least",
@@ -62,7 +62,9 @@ static const struct options_entry table[] = {
 	{.name = NULL},
 };
 
-/* The smallest ring that holds so many, and the drop that holds the worker up. */
+/*
+ * Returns the size of the smallest ring that holds a batch, and the drop that holds the worker up.
+ */
 static uint32_t ring_size(uint64_t batch)
 {
 	uint32_t size = 2;
@@ -72,12 +74,12 @@ static uint32_t ring_size(uint64_t batch)
 	return size;
 }
 
-/* ---- What is destroyed: it only tells when the last was reached ------------------------------ */
+/* ---- Destructors: they only tell when the last drop is reached ------------------------------- */
 
-static sem_t is_held; /* the worker is in the blocker */
+static sem_t is_held; /* posted by the destructor that holds the worker up */
 static sem_t may_begin;
 static sem_t is_done;
-static uint64_t backlog; /* of the thread that destroys, as the next two are */
+static uint64_t backlog; /* written by the thread that destroys, as the next two are */
 static uint64_t begin_ns;
 static uint64_t end_ns;
 
@@ -108,7 +110,7 @@ static void block(void *object)
 /* ---- The worker ------------------------------------------------------------------------------ */
 
 static struct defer_drop_queue *queue;
-static pthread_barrier_t barrier; /* of the producers, of whom the main thread is one */
+static pthread_barrier_t barrier; /* of the producers, one of which is the main thread */
 static uint64_t batch;
 static uint64_t repeats;
 
@@ -118,7 +120,7 @@ static void fill_lane(void)
 		bench_check(defer_drop_queue_push(queue, NULL, destroy, DEFER_DROP_FOREVER));
 }
 
-/* Keeps its lane from one time to the next: who ends gives it to others. */
+/* Lives as long as the measurement: a thread that ends gives its lane to others. */
 static void *fill(void *argument)
 {
 	bench_pin_producer(0);
@@ -147,7 +149,7 @@ static void end(void)
 	library_end(queue);
 }
 
-/* Fills all lanes and lets the worker empty them: ns of its time. */
+/* Fills all lanes and lets the worker empty them. Returns the time of the worker in ns. */
 static uint64_t fill_and_release(unsigned count)
 {
 	bench_check(defer_drop_queue_push(queue, NULL, block, DEFER_DROP_FOREVER));
@@ -161,7 +163,7 @@ static uint64_t fill_and_release(unsigned count)
 	return end_ns - begin_ns;
 }
 
-/* Drops per second. */
+/* Returns drops per second. */
 static double measure_worker(unsigned count, uint64_t drops_in_lane)
 {
 	pthread_t others[MAX_LANES];

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reclamation after a grace period, against liburcu's own: an updater replaces a pointer that
- * readers follow, and hands the old object over. What that costs the updater, paced, so that nobody
- * waits for room; and as fast as it can: the time until all is destroyed, and how many objects wait
- * at worst.
+ * Measures reclamation after a grace period, against liburcu's own ways. An updater replaces a
+ * pointer that readers follow, and hands the old object over. Paced updates, where nobody waits for
+ * room, show what that costs the updater. Updates as fast as possible show the time until all
+ * objects are destroyed, and how many wait at worst.
  */
 #define _GNU_SOURCE
 #include <defer_drop.h>
@@ -19,7 +19,7 @@
 
 #define MAX_ROUNDS  101
 #define MAX_READERS 64
-/* Paced updates come so many at a time, so that the clock costs little beside them. */
+/* Paced updates come in bursts of this many, so that reading the clock costs little beside them. */
 #define BURST 16
 
 static uint64_t rounds = 11;
@@ -75,7 +75,7 @@ struct object {
 
 static struct object *objects;
 static struct object *current;
-static uint64_t destroyed; /* by one thread at a time; read by the updater */
+static uint64_t destroyed; /* written by one thread at a time; read by the updater */
 static uint64_t is_over;
 
 static void destroy(void *argument)
@@ -140,7 +140,7 @@ static void nothing(void)
 {
 }
 
-/* The floor: what an update costs whose old object is kept for ever. */
+/* The floor: an update whose old object is kept for ever. */
 static void drop_nothing(struct object *object)
 {
 	(void)object;
@@ -161,7 +161,10 @@ static void drop_call(struct object *object)
 	call_rcu(&object->head, destroy_head);
 }
 
-/* liburcu's workers inherit the CPU of who starts them: for that moment, the consumer's. */
+/*
+ * A worker of liburcu inherits the CPU of its starter, which is on the consumer's CPU for that
+ * moment.
+ */
 static void join_call(void)
 {
 	bench_pin_consumer();
@@ -172,7 +175,7 @@ static void join_call(void)
 
 static void join_defer(void)
 {
-	static int is_registered; /* once: liburcu 0.13 cannot do it again */
+	static int is_registered; /* only once: liburcu 0.13 cannot register a thread again */
 
 	bench_pin_consumer();
 	if (!is_registered++ && rcu_defer_register_thread())
@@ -201,7 +204,7 @@ struct figures {
 	double update_ns[MAX_ROUNDS];
 	double total_ns[MAX_ROUNDS];
 	double worst_backlog[MAX_ROUNDS];
-	double drop_ns[MAX_ROUNDS]; /* paced_ns less that of the floor */
+	double drop_ns[MAX_ROUNDS]; /* paced_ns minus that of the floor */
 };
 
 static void renew(uint64_t count)
@@ -306,7 +309,7 @@ static void print_all(struct results *results, struct figures *figures)
 	print(results, &backlog, "objects", figures, offsetof(struct figures, worst_backlog));
 }
 
-#define FLOOR 1 /* among the ways */
+#define FLOOR 1 /* its index among the ways */
 
 static void subtract_floor(struct figures *figures, unsigned round)
 {

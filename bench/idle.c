@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a process pays that does not drop: CPU time and context switches of each of its threads,
- * before the first push and after a quiet spell; what the worker took to fall asleep; and memory
- * for so many lanes.
+ * Measures what a process pays that does not drop: CPU time and context switches of each of its
+ * threads, before the first push and after a quiet spell; what the worker spends until it falls
+ * asleep; and memory by the number of lanes.
  */
 #define _GNU_SOURCE
 #include <inttypes.h>
@@ -75,7 +75,7 @@ static const struct {
 static double figures[STATES][THREADS + 1][MEASURES][MAX_ROUNDS];
 static char names[THREADS][16];
 
-/* All that is counted, at a moment. */
+/* All counters at one moment. */
 struct look {
 	unsigned threads;
 	double counts[THREADS + 1][MEASURES];
@@ -171,7 +171,10 @@ static void *produce(void *argument)
 	return argument;
 }
 
-/* Of a queue without a worker, whose stack would be new or used before; the producers are there. */
+/*
+ * Measures a queue without a worker, since the stack of a worker may be new or reused. The
+ * producers exist before the first look.
+ */
 static void measure_memory(unsigned nth, unsigned round)
 {
 	unsigned count = (unsigned)lanes.values[nth];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * How many instructions a push takes, its loop and its call included: bench/push under callgrind,
- * which counts what the producer does between the clock's two readings. So few are pushed that no
- * ring fills up: nobody waits, and the figure can be repeated on any machine.
+ * Counts the instructions of a push, with its loop and its call, by running bench/push under
+ * callgrind. What the producer does between two readings of the clock is counted. There are so few
+ * pushes that no ring fills up: nobody waits, and the figure can be repeated on any machine.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -46,7 +46,7 @@ static const struct options_entry table[] = {
 	{.name = NULL},
 };
 
-/* One way: which program has it, under which name. */
+/* A way to push: the program that has it, and its name there. */
 struct way {
 	const char *program;
 	const char *name;
@@ -63,7 +63,7 @@ static _Noreturn void fail(const char *what, const char *name)
 	exit(2);
 }
 
-/* Runs it with its standard output and error thrown away. False where there is no such program. */
+/* Runs a program and discards its output. False if there is no such program. */
 static bool run_silently(const char *const *arguments, int *status)
 {
 	posix_spawn_file_actions_t actions;
@@ -73,7 +73,7 @@ static bool run_silently(const char *const *arguments, int *status)
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
 	posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
-	/* It changes none of them, for all its type says. */
+	/* posix_spawnp(3) does not change the arguments, although its type allows it. */
 	error = posix_spawnp(
 		&child, arguments[0], &actions, NULL, (char *const *)arguments, environ);
 	posix_spawn_file_actions_destroy(&actions);
@@ -92,7 +92,7 @@ static bool has_valgrind(void)
 	return run_silently(arguments, &status) && !status;
 }
 
-/* What callgrind wrote down: the instructions that it counted. */
+/* Returns the number of instructions that callgrind wrote to a file. */
 static uint64_t read_count(const char *path, const char *name)
 {
 	FILE *file = fopen(path, "re");
@@ -131,7 +131,7 @@ static double count_instructions(const struct way *way, const char *file)
 
 /* ---- All ------------------------------------------------------------------------------------- */
 
-/* Ours, through either library, and then the others. */
+/* Lists our own push, through either library, and then the peers. */
 static unsigned list_ways(void)
 {
 	unsigned count = 0;

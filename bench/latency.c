@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * How late a push is done that was due at a set time, in percentiles: in an open loop, where who is
- * late makes the next ones late too, and each is counted from when it was due. The same loop with
- * an empty call shows what the timer and the machine add; the timer's part is subtracted.
+ * Measures how late a push that was due at a set time is done, in percentiles. The loop is open: a
+ * late push makes the next ones late too, and each is counted from when it was due. The same loop
+ * with an empty call shows what the timer and the machine add; the part of the timer is subtracted.
  */
 #define _GNU_SOURCE
 #include "latency.h"
@@ -20,13 +20,16 @@
 
 #define MAX_LOADS (2 * OPTIONS_LIST_MAX)
 
-/* Between the pushes of a burst. */
+/* From one push of a burst to the next. */
 #define BURST_GAP_NS 200
-/* From the end of a silence, which is slept, to the first push: it is waited for awake. */
+/*
+ * From the end of a silence to the first push. The producer sleeps through the silence and spins
+ * then.
+ */
 #define LEAD_NS 100000
-/* Bursts after a short silence are so many as fit into this, in a round. */
+/* A round has as many bursts after a short silence as fit into this time. */
 #define SILENT_NS UINT64_C(200000000)
-/* Silences as long as this come in fewer rounds. */
+/* From this length on, silences are measured in fewer rounds. */
 #define LONG_NS UINT64_C(1000000000)
 
 static uint64_t rounds = 11;
@@ -85,7 +88,7 @@ static const struct peer *const ways[] = {
 #define WAYS (sizeof ways / sizeof ways[0])
 #define OURS 1
 
-/* Bursts after silences; paced is one burst after none. */
+/* Bursts after silences. A paced load is one burst without a silence before it. */
 struct load {
 	uint64_t silence_ns;
 	uint64_t gap_ns;
@@ -122,19 +125,19 @@ static const struct {
 	double percent;
 } percentiles[] = {
 	{"p50", 50}, {"p90", 90}, {"p99", 99}, {"p99.9", 99.9}, {"p99.99", 99.99}, {"max", 100},
-	{"first", 50}, /* of the first pushes of bursts alone */
+	{"first", 50}, /* only of the first push of each burst */
 };
 #define PERCENTILES (sizeof percentiles / sizeof percentiles[0])
 #define FIRST       (PERCENTILES - 1)
 
-/* What was measured, one figure for each round. */
+/* The figures of a way, one for each round. */
 struct figures {
 	double late_ns[PERCENTILES][MAX_ROUNDS];
-	double wakes[MAX_ROUNDS]; /* of our worker, by pushes, for each burst */
+	double wakes[MAX_ROUNDS]; /* calls by pushes to wake our worker, for each burst */
 };
 
 static struct figures figures[MAX_LOADS][WAYS];
-static double timer_ns[MAX_LOADS][MAX_ROUNDS]; /* the median empty call: what is subtracted */
+static double timer_ns[MAX_LOADS][MAX_ROUNDS]; /* the median empty call, which is subtracted */
 
 static struct histogram late;  /* of all pushes of a measurement */
 static struct histogram first; /* of the first of each burst */
@@ -168,7 +171,7 @@ static void push_bursts(const struct peer *peer, const struct load *load)
 	}
 }
 
-/* What the producer is told, and tells. */
+/* Passed to the producer, which sets wakes. */
 struct measurement {
 	const struct peer *peer;
 	const struct load *load;
@@ -197,7 +200,7 @@ static void *produce(void *argument)
 	return NULL;
 }
 
-/* By a thread made for it: liburcu's defer_rcu is not for threads that come back. */
+/* Pushes from a new thread: liburcu's defer_rcu cannot register a thread a second time. */
 static uint64_t run(const struct peer *peer, const struct load *load)
 {
 	struct measurement measurement = {.peer = peer, .load = load};
@@ -268,7 +271,7 @@ static void write_title(char *title, size_t room, const struct load *load)
 			load->silence_ns < latency_quiet_spell_ns() ? "naps" : "sleeps");
 }
 
-/* Of each way. Ours is put in relation to each of the others. */
+/* Shows a percentile of each way, with the ratio of ours to it. */
 static void show_percentile(struct results *results, unsigned nth, unsigned percentile)
 {
 	const double *ours = figures[nth][OURS].late_ns[percentile];
@@ -350,6 +353,6 @@ int main(int count, char **arguments)
 	for (unsigned i = 0; i < loads_count; i++)
 		show(&results, i);
 	bench_pin_producer(0);
-	boxes_measure(&results, strings, (unsigned)rounds);
+	latency_measure_vector(&results, strings, (unsigned)rounds);
 	return results_end(&results);
 }

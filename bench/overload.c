@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Producers that are faster than the destructors: how much gets done all the same, whether each
- * producer gets its share, what they wait, how often those are refused that do not wait, and that
- * memory does not grow. A producer that is refused destroys in place.
+ * Measures producers that are faster than the destructors: the throughput, the share of each
+ * producer, the time spent waiting, how many pushes are refused, and the growth of memory. A
+ * producer that is refused destroys in place.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -23,7 +23,7 @@
 #define MAX_ROUNDS    101
 #define MAX_PRODUCERS 64
 #define OBJECT_BYTES  64
-/* Memory is looked at so often in a period. The first quarter fills the rings. */
+/* The number of looks at memory in a period. The first quarter of the period fills the rings. */
 #define LOOKS 20
 
 static uint64_t rounds = 5;
@@ -149,7 +149,7 @@ static void push_until_over(struct producer *producer)
 	producer->refused = refused;
 }
 
-/* The first producer comes last for a lane: it is the one that shares, where one does. */
+/* The first producer asks for a lane last, so it is the one that shares if one has to. */
 static void *produce(void *argument)
 {
 	struct producer *producer = argument;
@@ -201,7 +201,7 @@ static void begin(enum way way, enum lanes lanes, unsigned count)
 	pthread_barrier_wait(&measurement.barrier);
 }
 
-/* Lets the period pass; returns by how much memory grew. */
+/* Lets the period pass. Returns the growth of memory. */
 static uint64_t watch_memory(void)
 {
 	uint64_t look_ns = period_ms * 1000000 / LOOKS;
@@ -234,7 +234,7 @@ static double percent(uint64_t part, uint64_t whole)
 	return whole ? (double)part / (double)whole * 100 : 0;
 }
 
-/* What the producers did. */
+/* Sums over all producers. */
 struct sums {
 	uint64_t pushed, least_pushed, most_pushed;
 	uint64_t refused;
@@ -269,7 +269,7 @@ static void measure(double found[FIGURES], enum way way, enum lanes lanes, unsig
 	destroyed = library_stats(measurement.queue).destroyed_total - destroyed;
 	period_ns = bench_now_ns() - begin_ns;
 	end();
-	producing_ns = bench_now_ns() - begin_ns; /* the last waits are over */
+	producing_ns = bench_now_ns() - begin_ns; /* the last waits have ended */
 	sums = sum_up();
 	found[THROUGHPUT] = (double)(destroyed + sums.refused) * 1e9 / (double)period_ns;
 	found[FAIRNESS] = percent(sums.least_pushed, sums.most_pushed);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a push costs its caller, with an empty destructor, against other ways to hand destruction
- * over: in one run, taken in turn. By one producer and by many; as fast as they can, and paced so
- * that nobody ever waits for room.
+ * Measures what a push costs its caller, against other ways to hand destruction over. All ways are
+ * measured in one run, in turn, with an empty destructor: by one producer and by many, as fast as
+ * they can, and paced so that nobody waits for room.
  */
 #define _GNU_SOURCE
 #include <defer_drop.h>
@@ -17,7 +17,7 @@
 #include "results.h"
 
 #define MAX_ROUNDS 101
-/* Paced pushes come so many at a time, so that the clock costs little beside them. */
+/* Paced pushes come in bursts of this many, so that reading the clock costs little beside them. */
 #define BURST 16
 
 static uint64_t rounds = 11;
@@ -94,9 +94,9 @@ struct measurement {
 	struct producer each[PEER_PRODUCERS];
 };
 
-/* What was measured, one figure for each round. */
+/* The figures of a way, one for each round. */
 struct figures {
-	double push_ns[MAX_ROUNDS];  /* of a CPU, per push, until the last push returned */
+	double push_ns[MAX_ROUNDS];  /* CPU time per push, until the last push returned */
 	double total_ns[MAX_ROUNDS]; /* per drop, until all were destroyed */
 	double paced_ns[MAX_ROUNDS]; /* per push, of the median burst */
 };
@@ -104,7 +104,7 @@ struct figures {
 static struct measurement measurement;
 static struct figures figures[OPTIONS_LIST_MAX][PEERS_MOST];
 
-/* Extern, so that it keeps its name and its body: instructions are counted inside it. */
+/* External, so that it keeps its name and its body: bench/instructions counts inside it. */
 void push_saturating(struct producer *producer);
 
 __attribute__((noinline)) void push_saturating(struct producer *producer)
@@ -126,12 +126,12 @@ static void push_paced(struct producer *producer)
 		while (begin_ns < due_ns);
 		producer->measurement->peer->push(BURST);
 		histogram_record(&producer->bursts, bench_now_ns() - begin_ns);
-		/* Who was held up does not catch up: that would be no pace. */
+		/* A producer that was held up does not catch up, which would break the pace. */
 		due_ns = begin_ns + BURST * pace_ns;
 	}
 }
 
-/* When all have come here, one flushes; then they go on. */
+/* Waits for all producers. The first one flushes; then all go on. */
 static void meet_and_flush(const struct producer *producer)
 {
 	struct measurement *m = producer->measurement;
@@ -191,7 +191,7 @@ static void run(const struct peer *peer, unsigned count, uint64_t pushes, bool i
 
 /* ---- Figures --------------------------------------------------------------------------------- */
 
-/* CPUs that producers are at work on at the same time. */
+/* Returns the number of CPUs on which producers work at the same time. */
 static unsigned busy_cpus(unsigned count)
 {
 	return count < bench_producer_cpus() ? count : bench_producer_cpus();
@@ -273,7 +273,7 @@ static struct results_row begin_row(char at[static 4], unsigned n, const char *n
 		.name = name, .at = at, .unit = "ns", .rounds = (unsigned)rounds};
 }
 
-/* Every way against ours, which comes first. */
+/* Shows every way, with the ratio of ours to it. Ours comes first. */
 static void show(struct results *results, enum measure measure, const char *title)
 {
 	const struct results_table shown = {title, "producers", "ours/theirs"};
@@ -302,7 +302,7 @@ static unsigned index_of(const struct peer *peer)
 	return i;
 }
 
-/* What more producers with lanes of their own cost each other. */
+/* Shows what more producers with lanes of their own cost each other. */
 static void show_growth(struct results *results)
 {
 	const struct results_table shown = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The comparison with which Rust's crate backdrop introduces itself: a vector of strings is dropped
- * by every strategy. What that costs the caller, and how long it takes until all is destroyed.
+ * Measures a vector of strings dropped by every strategy: the caller's time, and the time until all
+ * strings are destroyed. It is the comparison with which Rust's crate backdrop introduces itself.
  */
 #include <defer_drop.h>
 #include <inttypes.h>
@@ -35,7 +35,7 @@ static const struct options_entry table[] = {
 	{.name = NULL},
 };
 
-/* What is measured, in nanoseconds. */
+/* The kinds of figures, in nanoseconds. */
 enum kind { CALLER, GONE, KINDS };
 
 static const struct contender *present[CONTENDERS_MOST];
@@ -84,7 +84,7 @@ static void print_row(struct results *results, enum kind kind, unsigned at, unsi
 {
 	char text[24];
 
-	/* What leaked is destroyed afterwards, by the benchmark. */
+	/* The benchmark destroys leaked vectors itself. */
 	if (kind == GONE && contender_leaks(present[nth]))
 		return;
 	snprintf(text, sizeof text, "%" PRIu64, strings.values[at]);

@@ -32,7 +32,7 @@ void bench_sleep_ns(uint64_t ns)
 
 static cpu_set_t all;
 
-/* Before main, since what is asked for later is what the thread was pinned to. */
+/* Runs before main: a later look would find the CPU that the thread is pinned to by then. */
 __attribute__((constructor)) static void look_at_cpus(void)
 {
 	sched_getaffinity(0, sizeof all, &all);
@@ -43,7 +43,7 @@ unsigned bench_cpus(void)
 	return (unsigned)CPU_COUNT(&all);
 }
 
-/* Pins the calling thread to the nth CPU of the process, or to the last. */
+/* Pins the calling thread to the nth CPU of the process, or to its last one if it has fewer. */
 static void pin(unsigned nth)
 {
 	cpu_set_t one;

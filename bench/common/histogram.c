@@ -13,7 +13,7 @@ void histogram_merge(struct histogram *into, const struct histogram *from)
 		into->most_ns = from->most_ns;
 }
 
-/* The longest time that is recorded in a part. */
+/* Returns the longest time that is recorded in a part. */
 static uint64_t part_end_ns(unsigned part)
 {
 	unsigned lost = part < 128 ? 0 : part / 64 - 1;

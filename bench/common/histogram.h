@@ -8,10 +8,10 @@
 
 #include <stdint.h>
 
-/* Up to 127 each value has a part of its own; then come 57 more powers of two. */
+/* Each value up to 127 has a part of its own. 57 more powers of two follow. */
 #define HISTOGRAM_PARTS (57 * 64 + 128)
 
-/* Zeroed, it is empty. Not for the stack: 30 kB. */
+/* Empty if all is 0. Too large for a stack: 30 kB. */
 struct histogram {
 	uint64_t counts[HISTOGRAM_PARTS];
 	uint64_t count_total;
@@ -20,7 +20,7 @@ struct histogram {
 
 static inline unsigned histogram_part(uint64_t ns)
 {
-	/* So many low bits are not kept: all below the seven highest. */
+	/* The number of low bits that are lost: all below the seven highest. */
 	unsigned lost = ns < 128 ? 0 : 57 - (unsigned)__builtin_clzll(ns);
 
 	return lost * 64 + (unsigned)(ns >> lost);
@@ -37,8 +37,8 @@ static inline void histogram_record(struct histogram *histogram, uint64_t ns)
 void histogram_merge(struct histogram *into, const struct histogram *from);
 
 /*
- * The time within which so many percent of what was recorded lie, 0 < percent <= 100: never less
- * than the true one. 0 where nothing was recorded.
+ * Returns the time within which that percentage of the recorded times lie, 0 < percent <= 100. It
+ * is never less than the true one. 0 if nothing was recorded.
  */
 uint64_t histogram_percentile(const struct histogram *histogram, double percent);
 

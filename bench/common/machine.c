@@ -48,7 +48,7 @@ static void look_at_kernel(char *kernel, size_t room)
 		snprintf(kernel, room, "%s %s", name.sysname, name.release);
 }
 
-/* Whoever is preloaded comes before the C library. */
+/* A preloaded allocator is found before the C library. */
 static void look_at_allocator(char *allocator, size_t room)
 {
 	void *function = dlsym(RTLD_DEFAULT, "malloc");
@@ -56,7 +56,7 @@ static void look_at_allocator(char *allocator, size_t room)
 	Dl_info info;
 
 	snprintf(allocator, room, "unknown");
-	/* The file behind links has the version in its name. */
+	/* The file that the links lead to has the version in its name. */
 	if (function && dladdr(function, &info) && realpath(info.dli_fname, path))
 		snprintf(allocator, room, "%s", strrchr(path, '/') + 1);
 }

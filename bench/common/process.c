@@ -14,7 +14,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* The first line of a file that begins with a word, less the word: false where there is none. */
+/*
+ * Finds the first line of a file that begins with a word, and removes the word. False if there is
+ * none.
+ */
 static bool find_line(const char *path, const char *word, char *line, int room)
 {
 	FILE *file = fopen(path, "re");
@@ -30,7 +33,7 @@ static bool find_line(const char *path, const char *word, char *line, int room)
 	return is_found;
 }
 
-/* The number behind a word; 0 where there is none. */
+/* Returns the number that follows a word, or 0 if the word is missing. */
 static uint64_t number_in(const char *path, const char *word)
 {
 	char line[256];

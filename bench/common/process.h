@@ -7,22 +7,22 @@
 
 #include <stdint.h>
 
-/* In memory, exact; and mapped. */
+/* The bytes that are in memory, which is exact, and the bytes that are mapped. */
 uint64_t process_resident_bytes(void);
 uint64_t process_mapped_bytes(void);
 
-/* What can be had without swapping. */
+/* The memory that can be had without swapping. */
 uint64_t process_available_bytes(void);
 
 struct process_thread {
 	char name[16];
 	uint64_t id;     /* the main thread's is that of the process */
-	uint64_t cpu_ns; /* so long it ran */
+	uint64_t cpu_ns; /* the time for which it ran */
 	uint64_t sleeps; /* voluntary context switches */
 	uint64_t preemptions;
 };
 
-/* Looks at the threads, at most so many; returns how many there are. */
+/* Describes at most that many threads of this process. Returns the number of threads there are. */
 unsigned process_threads(struct process_thread *threads, unsigned most);
 
 /* Returns how often the kernel gave the CPU of the calling thread to another. */

@@ -23,7 +23,7 @@
 	EXPANDED(DEFER_DROP_VERSION_MAJOR) \
 	"." EXPANDED(DEFER_DROP_VERSION_MINOR) "." EXPANDED(DEFER_DROP_VERSION_PATCH)
 
-/* What is shown of a series of figures. */
+/* What a table shows of a series of figures. */
 struct summary {
 	double least, lower_quartile, median, upper_quartile, most;
 };
@@ -72,14 +72,14 @@ static void list_begin(struct results_list *list)
 		abort();
 }
 
-/* Where the next element of the array is to be written. */
+/* Returns the file to write the next element of the array to. */
 static FILE *list_next(struct results_list *list)
 {
 	fprintf(list->file, list->count++ ? ",\n    " : "\n    ");
 	return list->file;
 }
 
-/* file: NULL where nobody wants it. */
+/* Writes the array to the file, unless that is NULL. */
 static void list_end(struct results_list *list, const char *name, FILE *file)
 {
 	fclose(list->file);
@@ -143,7 +143,7 @@ static void write_row(FILE *file, const struct results_table *table, const struc
 
 /* ---- Text ------------------------------------------------------------------------------------ */
 
-/* Three digits that count, and all those before the point. */
+/* Prints three significant digits, and all digits before the point. */
 static void print_number(FILE *file, double value)
 {
 	double size = fabs(value);
@@ -261,7 +261,9 @@ void results_row(struct results *results, const struct results_row *row)
 		row->ratio_of ? &ratio : NULL);
 }
 
-/* Closes what was written; standard output and standard error stay open. */
+/*
+ * Closes a file, except standard output and standard error. Returns 2 if it could not be written.
+ */
 static int finish(FILE *file, const char *name)
 {
 	int is_bad = fflush(file) || ferror(file);

@@ -17,7 +17,7 @@
 
 #include "options.h"
 
-/* One array of the JSON, written as it comes. */
+/* One array of the JSON, which grows while the benchmark runs. */
 struct results_list {
 	FILE *file;
 	char *text;
@@ -46,28 +46,37 @@ struct results_row {
 	/* One figure for each round. */
 	const double *samples;
 	unsigned rounds;
-	/* Two series of as many figures: the ratio is taken of each round, so that what slowed a
-	 * whole round down cancels out, and is shown as their median. NULL: no ratio. */
+	/*
+	 * Two more series, one figure for each round. The ratio is taken within each round, so that
+	 * what slowed the whole round down cancels out; the median of these ratios is shown. NULL:
+	 * no ratio.
+	 */
 	const double *ratio_of;
 	const double *ratio_to;
 };
 
-/* Where the JSON cannot be written, a message and exit status 2: before anything is measured. */
+/*
+ * Begins the results. If the JSON cannot be written, ends the program before anything is measured,
+ * with a message and exit status 2.
+ */
 void results_begin(struct results *results, const struct options *options);
 
-/* Of a peer; ours is there already. */
+/* Adds the version of a peer. That of this library is already there. */
 void results_version(struct results *results, const char *name, const char *version);
-/* What could not be measured. */
+/* Names something that could not be measured. */
 void results_skip(struct results *results, const char *name, const char *why);
-/* How it was measured: a line. */
+/* Adds a line about how the figures were measured. */
 void results_note(struct results *results, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* The table must stay where it is until the next one, or the end. */
+/* Begins a table, which must stay in place until the next one begins or the results end. */
 void results_table(struct results *results, const struct results_table *table);
 void results_row(struct results *results, const struct results_row *row);
 
-/* Returns the program's exit status: 2, after a message, where the results could not be written. */
+/*
+ * Ends the results. Returns the exit status of the program: 2, after a message, if the results
+ * could not be written.
+ */
 int results_end(struct results *results);
 
 #endif

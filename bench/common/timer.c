@@ -14,7 +14,7 @@
 bool timer_is_counter;
 static double ns_per_tick = 1;
 
-/* Does the counter exist, and run on at one rate in all states of the CPU? */
+/* True if the counter exists and runs at one rate in all states of the CPU. */
 static bool has_steady_counter(void)
 {
 #if defined(__x86_64__)
@@ -59,7 +59,7 @@ uint64_t timer_from_ns(uint64_t ns)
 	return (uint64_t)((double)ns / ns_per_tick);
 }
 
-/* The median of what two looks, one right after the other, lie apart. */
+/* Returns the median time between two looks, one right after the other. */
 static double overhead_ns(void)
 {
 	double looks[LOOKS];

@@ -17,12 +17,15 @@
 /* Set by timer_begin. */
 extern bool timer_is_counter;
 
-/* Before the first look at the timer. Takes some 50 ms. */
+/* Prepares the timer. To be called before the first look at it. Takes about 50 ms. */
 void timer_begin(void);
-/* In words. */
+/* Names the timer in use. */
 const char *timer_name(void);
 
-/* Ticks: what is done between two looks is done by the second, and not begun before the first. */
+/*
+ * Returns ticks. What stands between two looks has ended by the second one, and has not begun
+ * before the first.
+ */
 static inline uint64_t timer_now(void)
 {
 #if defined(__x86_64__)
@@ -39,8 +42,8 @@ static inline uint64_t timer_now(void)
 
 double timer_to_ns(uint64_t ticks);
 /*
- * What one of so many times took that took so many ticks together, each between two looks: in ns,
- * less what two looks lie apart by themselves.
+ * Returns the mean time of one of several actions in ns, without the time that two looks take by
+ * themselves. ticks: the sum over all actions, each timed by two looks.
  */
 double timer_mean_ns(uint64_t ticks, uint64_t times);
 uint64_t timer_from_ns(uint64_t ns);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The digits of the largest uint64_t, and the end. */
+/* The digits of the largest uint64_t, and a terminating zero. */
 #define STRING_BYTES 21
 
 struct vector {
@@ -18,7 +18,7 @@ struct vector {
 
 static _Atomic(uint64_t) destroyed_total;
 
-/* A number in decimal. snprintf(3) would take most of the building's time. */
+/* Returns a number in decimal. snprintf(3) would take most of the time for building a vector. */
 static char *make_string(uint64_t number)
 {
 	char digits[STRING_BYTES];

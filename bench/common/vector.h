@@ -10,13 +10,13 @@
 
 struct vector;
 
-/* Of the numbers below count. NULL where there is no memory. */
+/* Makes a vector of the numbers below count, in decimal. NULL if there is no memory. */
 struct vector *vector_make(uint64_t count);
 
-/* Its destructor. */
+/* The destructor of a vector. */
 void vector_free(void *vector);
 
-/* Strings destroyed so far, by whichever thread. */
+/* Returns the number of strings destroyed so far, by all threads. */
 uint64_t vector_destroyed_total(void);
 
 #endif

@@ -30,11 +30,11 @@ enum {
 };
 
 struct settings {
-	uint64_t nodes;   /* at least so many in the index */
+	uint64_t nodes;   /* the least number of nodes in the index */
 	uint64_t strings; /* in the vector */
-	unsigned rounds;  /* of everything that is timed */
+	unsigned rounds;  /* how often everything is timed */
 	bool is_json;
-	char **paths; /* to read, NULL after the last */
+	char **paths; /* of the input; NULL after the last */
 };
 
 /* ---- Shared by all (main.c) ------------------------------------------------------------------ */
@@ -47,32 +47,32 @@ struct samples {
 };
 
 void samples_add(struct samples *samples, uint64_t ns);
-/* All three are 0 where there are no samples. */
+/* All three return 0 if there are no samples. */
 uint64_t samples_median(const struct samples *samples);
 uint64_t samples_least(const struct samples *samples);
 uint64_t samples_most(const struct samples *samples);
 
-/* Times what the calling thread does, and notes where it lost its CPU meanwhile. */
-struct watch {
+/* Times what the calling thread does, and notes if it lost its CPU meanwhile. */
+struct stopwatch {
 	uint64_t preemptions;
 	uint64_t start_ns;
 };
 
-struct watch watch_start(void);
-void watch_stop(const struct watch *watch, struct samples *samples);
+struct stopwatch stopwatch_start(void);
+void stopwatch_stop(const struct stopwatch *stopwatch, struct samples *samples);
 
 /* Ends the program with one line on stderr. error: an errno value to explain it, or 0. */
 _Noreturn void fail(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* malloc(3) that ends the program where there is no memory. */
+/* As malloc(3), but ends the program if there is no memory. */
 void *allocate(size_t bytes);
-/* Likewise vector_make. */
+/* As vector_make, but ends the program if there is no memory. */
 struct vector *make_vector(uint64_t count);
 
-/* Replaces the line of progress on stderr; nothing where stderr is no terminal. */
+/* Replaces the line of progress on stderr, if that is a terminal. */
 void progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void progress_clear(void);
 
-/* Hands an object to the default queue's worker, as it is done in earnest. */
+/* Hands an object to the worker of the default queue, as a program would. */
 void drop(void *object, defer_drop_fn destroy);
 void flush(void);
 void read_stats(struct defer_drop_stats *stats);
@@ -81,8 +81,8 @@ void read_stats(struct defer_drop_stats *stats);
 
 struct input {
 	const char *source;
-	char *text;     /* all lines, without what ended them */
-	size_t *starts; /* of each line in text; one more: the end of the last */
+	char *text;     /* all lines, without their line ends */
+	size_t *starts; /* of each line in text; one more, for the end of the last */
 	size_t bytes;
 	size_t lines;
 	size_t files;    /* read line by line */
@@ -92,22 +92,25 @@ struct input {
 	size_t starts_room;
 };
 
-/* Reads the paths; without any, the package lists of this machine, or else the names below /usr. */
+/*
+ * Reads the paths. Without any it reads the package lists of this machine, or else the names below
+ * /usr.
+ */
 void input_read(struct input *input, char **paths);
 void input_free(struct input *input);
 
 /* ---- The index (index.c) --------------------------------------------------------------------- */
 
 struct index_figures {
-	uint64_t nodes; /* in one index, all kinds */
+	uint64_t nodes; /* of all kinds, in one index */
 	uint64_t names;
 	uint64_t letters;
 	uint64_t postings;
-	uint64_t passes; /* over the input, the last one perhaps not to its end */
+	uint64_t passes; /* over the input; the last one may end early */
 	struct samples build;
 	struct samples in_place;
 	struct samples dropped;
-	struct samples worker; /* in the destructor of what was dropped */
+	struct samples worker; /* in the destructor of the dropped index */
 	unsigned woken;        /* rounds in which the drop had to wake the worker */
 	uint64_t created;      /* nodes, in all rounds */
 	uint64_t destroyed;
@@ -150,7 +153,7 @@ void strings_measure(struct strings_figures *figures, const struct settings *set
 struct contender_figures {
 	const struct contender *contender;
 	struct samples caller;
-	struct samples gone; /* none, of what leaks */
+	struct samples gone; /* without samples, if the strategy leaks */
 };
 
 struct strategies_figures {

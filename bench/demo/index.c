@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * A search index over names: which of them contain a word? A trie of letters leads from a word to
- * the list of its postings, each of which leads to a name. Every node of it, of whichever kind, is
- * allocated by itself, as in a program that grows its index as names come.
- *
- * The program replaces the index by a fresh one, as it would after its input changed. What is timed
- * is the replacement: the old index destroyed in place, or dropped.
+ * Times the replacement of a search index, whose old version is destroyed in place or dropped. The
+ * index tells which names contain a word. A trie of letters leads from a word to the list of its
+ * postings, each of which leads to a name. Every node of any kind is allocated by itself, as in a
+ * program that grows its index as names come.
  */
 #include "demo.h"
 
@@ -33,7 +31,7 @@ struct posting {
 };
 
 struct letter {
-	struct letter *first; /* of those that can follow */
+	struct letter *first; /* of the letters that can follow */
 	struct letter *next;  /* instead of this one */
 	struct posting *postings;
 	unsigned char byte;
@@ -49,7 +47,10 @@ struct index {
 	uint64_t passes;
 };
 
-/* Plain on purpose: whoever destroys writes them, and a flush makes them visible to the caller. */
+/*
+ * Not atomic on purpose: the thread that destroys writes them, and a flush makes them visible to
+ * the caller.
+ */
 static uint64_t destroyed_total;
 static uint64_t worker_ns;
 
@@ -65,7 +66,10 @@ static struct letter *add_letter(struct index *index, unsigned char byte)
 	return letter;
 }
 
-/* The letter that follows another; found or made, it moves to the front, since words repeat. */
+/*
+ * Returns the letter that follows another, found or made. It moves to the front, since words
+ * repeat.
+ */
 static struct letter *follow(struct index *index, struct letter *letter, unsigned char byte)
 {
 	struct letter **link = &letter->first;
@@ -87,7 +91,9 @@ static void add_posting(struct index *index, struct letter *last, struct name *n
 {
 	struct posting *posting;
 
-	/* Names come one after the other: a word's second time in a name finds the name in front.
+	/*
+	 * Names come one after the other, so the second occurrence of a word in a name finds the
+	 * name in front.
 	 */
 	if (last->postings && last->postings->name == name)
 		return;
@@ -136,7 +142,10 @@ static void add_name(struct index *index, const char *mark, const char *line, si
 	add_words(index, name);
 }
 
-/* Goes over the input as often as it takes; names after the first pass are marked as copies. */
+/*
+ * Goes over the input until there are enough nodes. Names after the first pass are marked as
+ * copies.
+ */
 static struct index *build(const struct input *input, uint64_t nodes)
 {
 	struct index *index = allocate(sizeof *index);
@@ -167,7 +176,7 @@ static void free_postings(struct posting *posting)
 	}
 }
 
-/* As deep as the longest word. */
+/* Recurses as deep as the longest word. */
 static void free_letters(struct letter *letter)
 {
 	while (letter) {
@@ -197,7 +206,7 @@ static void free_index(void *object)
 	destroyed_total++;
 }
 
-/* The same, on the worker. */
+/* Destroys an index on the worker, and times that. */
 static void free_index_timed(void *object)
 {
 	uint64_t start_ns = bench_now_ns();
@@ -230,11 +239,11 @@ static void replace_in_place(struct replacement *replacement)
 {
 	struct index *fresh = build_timed(replacement);
 	struct index *old = replacement->current;
-	struct watch watch = watch_start();
+	struct stopwatch stopwatch = stopwatch_start();
 
 	replacement->current = fresh;
 	free_index(old);
-	watch_stop(&watch, &replacement->figures->in_place);
+	stopwatch_stop(&stopwatch, &replacement->figures->in_place);
 }
 
 static void replace_dropping(struct replacement *replacement)
@@ -243,15 +252,18 @@ static void replace_dropping(struct replacement *replacement)
 	struct defer_drop_stats after;
 	struct index *fresh;
 	struct index *old = replacement->current;
-	struct watch watch;
+	struct stopwatch stopwatch;
 
-	/* Before the building: read just before the drop, they would warm its cache lines up. */
+	/*
+	 * Read before the index is built: just before the drop, reading would warm up cache lines
+	 * of the drop.
+	 */
 	read_stats(&before);
 	fresh = build_timed(replacement);
-	watch = watch_start();
+	stopwatch = stopwatch_start();
 	replacement->current = fresh;
 	drop(old, free_index_timed);
-	watch_stop(&watch, &replacement->figures->dropped);
+	stopwatch_stop(&stopwatch, &replacement->figures->dropped);
 	read_stats(&after);
 	replacement->figures->woken += after.wakes_total != before.wakes_total;
 	flush();

@@ -66,7 +66,7 @@ static void read_file(struct input *input, const char *path)
 		add_line(input, line, bytes && line[bytes - 1] == '\n' ? bytes - 1 : bytes);
 		errno = 0;
 	}
-	/* getline(3) fails for want of memory too, and then sets no mark on the file. */
+	/* getline(3) fails for lack of memory too, and then leaves no mark on the file. */
 	if (ferror(file) || !feof(file))
 		fail(errno ? errno : EIO, "%s", path);
 	free(line);
@@ -81,7 +81,7 @@ static int visit(const char *path, const struct stat *status, int type, struct F
 	(void)status;
 	if (type == FTW_DNR && !place->level)
 		fail(EACCES, "%s", path);
-	/* Somebody's private folder is no reason to do without the rest. */
+	/* A private folder of some user is no reason to do without the rest. */
 	if (type == FTW_DNR)
 		walked_input->left_out++;
 	add_line(walked_input, path, strlen(path));
@@ -92,7 +92,10 @@ static int visit(const char *path, const struct stat *status, int type, struct F
 
 static void read_folder(struct input *input, const char *path)
 {
-	/* FTW_PHYS keeps out of links, which could lead in circles; path itself may be one. */
+	/*
+	 * FTW_PHYS does not follow links, which could lead in circles. The path itself may be a
+	 * link.
+	 */
 	char *resolved = realpath(path, NULL);
 
 	if (!resolved)

@@ -16,11 +16,11 @@
 #include "options.h"
 #include "process.h"
 
-/* Some 10 GB, more than the demo has business to take. */
+/* About 10 GB, more than a demo should take. */
 #define MAX_NODES   100000000
 #define MAX_STRINGS 100000000
 
-/* Not on the stack: 8 kB for each series of samples. */
+/* Too large for the stack: 8 kB for each series of samples. */
 static struct index_figures index_figures;
 static struct strings_figures strings_figures;
 static struct strategies_figures strategies_figures;
@@ -29,7 +29,9 @@ static struct strategies_figures strategies_figures;
 
 void samples_add(struct samples *samples, uint64_t ns)
 {
-	/* The building of vectors has more samples than rounds: the last ones stand for all. */
+	/*
+	 * Vectors are built more often than there are rounds. The last samples replace the first.
+	 */
 	samples->ns[samples->count % MAX_ROUNDS] = ns;
 	samples->count++;
 }
@@ -67,18 +69,18 @@ uint64_t samples_most(const struct samples *samples)
 	return most;
 }
 
-struct watch watch_start(void)
+struct stopwatch stopwatch_start(void)
 {
-	struct watch watch = {.preemptions = process_preemptions()};
+	struct stopwatch stopwatch = {.preemptions = process_preemptions()};
 
-	watch.start_ns = bench_now_ns(); /* last, so that the system call is not timed */
-	return watch;
+	stopwatch.start_ns = bench_now_ns(); /* last, so that the system call is not timed */
+	return stopwatch;
 }
 
-void watch_stop(const struct watch *watch, struct samples *samples)
+void stopwatch_stop(const struct stopwatch *stopwatch, struct samples *samples)
 {
-	samples_add(samples, bench_now_ns() - watch->start_ns);
-	samples->preempted += process_preemptions() != watch->preemptions;
+	samples_add(samples, bench_now_ns() - stopwatch->start_ns);
+	samples->preempted += process_preemptions() != stopwatch->preemptions;
 }
 
 /* ---- Trouble and progress -------------------------------------------------------------------- */
@@ -161,8 +163,8 @@ void read_stats(struct defer_drop_stats *stats)
 }
 
 /*
- * First of all, for fairness: free(3) takes no lock in a process that never had a second thread,
- * and no way of destroying shall have that for itself.
+ * Starts the worker before anything is measured: free(3) takes no lock in a process that never had
+ * a second thread, which would favour destroying in place.
  */
 static void start(struct machine *machine)
 {

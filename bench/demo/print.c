@@ -11,10 +11,10 @@
 
 #include "json.h"
 
-/* Looks at the clock, for the median. */
+/* The number of looks at the clock, of which the median is shown. */
 #define TIMER_LOOKS MAX_ROUNDS
 
-/* What was formatted, to be used in the same expression. */
+/* A formatted value, which lives as long as the expression that formats it. */
 struct text {
 	char at[32];
 };
@@ -60,7 +60,7 @@ bool is_all_destroyed(uint64_t created, uint64_t destroyed, const struct defer_d
 
 /* ---- Numbers --------------------------------------------------------------------------------- */
 
-/* Three digits that count, and the unit that suits them. */
+/* Formats three significant digits, with the unit that suits them. */
 static struct text duration(uint64_t ns)
 {
 	static const char *const units[] = {"ns", "us", "ms", "s"};
@@ -80,7 +80,7 @@ static struct text duration(uint64_t ns)
 	return text;
 }
 
-/* 1234567 as 1,234,567. */
+/* Formats 1234567 as 1,234,567. */
 static struct text count(uint64_t value)
 {
 	struct text text;
@@ -123,7 +123,9 @@ static void print_head(bool has_gone)
 		"times less", "preempted", has_gone ? "  all gone" : "");
 }
 
-/* All that both tables have in common; to_beat: what is divided by the median. */
+/*
+ * Prints the columns that both tables have. to_beat: its median is divided by that of the samples.
+ */
 static void print_caller(
 	const char *what, const struct samples *samples, const struct samples *to_beat)
 {

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * The same vector, smaller, dropped by every strategy there is. Whoever destroys was at work a moment
- * before.
+ * A smaller vector of strings, dropped by every strategy there is. The thread that destroys it was
+ * at work a moment before.
  */
 #include "demo.h"
 
-/* A fraction of the other vectors, so that many strategies take no longer than few ways. */
+/*
+ * Divides the size of the vector, so that many strategies take no longer than the few ways of
+ * strings.c.
+ */
 #define FRACTION 10
 
 static void begin_all(struct strategies_figures *figures)

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * A vector of strings, each allocated by itself: the workload with which Rust's crates for deferred
- * drops introduce themselves. The same vector is destroyed in place, by a thread made for it,
- * through a queue that the caller drains, and by the worker: once where it was asleep, since
- * building takes longer than its quiet spell, and once where it had something to do a moment
- * before.
+ * Times the destruction of a vector of strings, each allocated by itself: the workload with which
+ * Rust's crates for deferred drops introduce themselves. The vector is destroyed in place, by a
+ * thread made for it, through a queue that the caller drains, and by the worker. The worker is
+ * asleep once, since building takes longer than its quiet spell, and awake once, since it had
+ * something to do a moment before.
  */
 #include "demo.h"
 
 #include <pthread.h>
 
-/* Longer than that, the worker is not waited for to fall asleep. */
+/* The longest quiet spell for which the demo waits until the worker falls asleep. */
 #define LONGEST_QUIET_NS UINT64_C(1000000000)
-/* Beyond the quiet spell and a nap: for a busy machine. */
+/* Added to the quiet spell and a nap, for a busy machine. */
 #define QUIET_SLACK_NS UINT64_C(20000000)
 
 /* When the worker was last seen at work. */
@@ -35,11 +35,11 @@ static struct vector *build(struct strings_figures *figures, uint64_t count)
 static void in_place(struct strings_figures *figures, struct vector *vector)
 {
 	struct way_figures *way = &figures->ways[WAY_IN_PLACE];
-	struct watch watch = watch_start();
+	struct stopwatch stopwatch = stopwatch_start();
 
 	vector_free(vector);
-	watch_stop(&watch, &way->caller);
-	samples_add(&way->gone, bench_now_ns() - watch.start_ns);
+	stopwatch_stop(&stopwatch, &way->caller);
+	samples_add(&way->gone, bench_now_ns() - stopwatch.start_ns);
 }
 
 static void *run_vector_free(void *object)
@@ -48,37 +48,40 @@ static void *run_vector_free(void *object)
 	return NULL;
 }
 
-/* Joined, so that the end can be timed; who detached it would spend the same until here. */
+/*
+ * The thread is joined, so that its end can be timed. A caller that detaches it spends the same
+ * until pthread_create returns.
+ */
 static void by_thread(struct strings_figures *figures, struct vector *vector)
 {
 	struct way_figures *way = &figures->ways[WAY_THREAD];
 	pthread_t thread;
-	struct watch watch = watch_start();
+	struct stopwatch stopwatch = stopwatch_start();
 	int error = pthread_create(&thread, NULL, run_vector_free, vector);
 
-	watch_stop(&watch, &way->caller);
+	stopwatch_stop(&stopwatch, &way->caller);
 	if (error)
 		fail(error, "pthread_create");
 	pthread_join(thread, NULL);
-	samples_add(&way->gone, bench_now_ns() - watch.start_ns);
+	samples_add(&way->gone, bench_now_ns() - stopwatch.start_ns);
 }
 
 static void by_caller(
 	struct strings_figures *figures, struct vector *vector, struct defer_drop_queue *queue)
 {
 	struct way_figures *way = &figures->ways[WAY_CALLER];
-	struct watch watch = watch_start();
+	struct stopwatch stopwatch = stopwatch_start();
 	uint64_t drain_from_ns, destroyed;
 	int result = defer_drop_queue_push(queue, vector, vector_free, 0);
 
-	watch_stop(&watch, &way->caller);
+	stopwatch_stop(&stopwatch, &way->caller);
 	drain_from_ns = bench_now_ns();
 	if (result)
 		fail(-result, "defer_drop_queue_push");
 	result = defer_drop_queue_drain(queue, UINT64_MAX, DEFER_DROP_FOREVER, &destroyed);
 	if (result || destroyed != 1)
 		fail(-result, "defer_drop_queue_drain");
-	samples_add(&way->gone, bench_now_ns() - watch.start_ns);
+	samples_add(&way->gone, bench_now_ns() - stopwatch.start_ns);
 	samples_add(&figures->drain, bench_now_ns() - drain_from_ns);
 }
 
@@ -92,20 +95,20 @@ static uint64_t wakes_total(void)
 
 static void by_worker(struct way_figures *way, struct vector *vector, uint64_t wakes_before)
 {
-	struct watch watch = watch_start();
+	struct stopwatch stopwatch = stopwatch_start();
 
 	drop(vector, vector_free);
-	watch_stop(&watch, &way->caller);
-	/* Before the flush, which may wake the worker too. */
+	stopwatch_stop(&stopwatch, &way->caller);
+	/* Read before the flush, which may wake the worker too. */
 	way->woken += wakes_total() != wakes_before;
 	flush();
 	worked_at_ns = bench_now_ns();
-	samples_add(&way->gone, worked_at_ns - watch.start_ns);
+	samples_add(&way->gone, worked_at_ns - stopwatch.start_ns);
 }
 
 /* ---- Asleep and awake ------------------------------------------------------------------------ */
 
-/* A vector of a few strings is built before the quiet spell is over. */
+/* Waits, since a vector of a few strings is built before the quiet spell is over. */
 static void wait_for_sleep(const struct defer_drop_config *config)
 {
 	uint64_t quiet_ns = config->quiet_spell_ns + config->longest_nap_ns + QUIET_SLACK_NS;
@@ -119,7 +122,10 @@ static void wait_for_sleep(const struct defer_drop_config *config)
 static void by_worker_asleep(struct strings_figures *figures, const struct settings *settings,
 	const struct defer_drop_config *config)
 {
-	/* Before the building: read just before the drop, they would warm its cache lines up. */
+	/*
+	 * Read before the vector is built: just before the drop, reading would warm up cache lines
+	 * of the drop.
+	 */
 	uint64_t wakes_before = wakes_total();
 	struct vector *vector = build(figures, settings->strings);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What can be had at all: the destructor called in place; two plain stores into a ring that nobody
- * empties; one locked add; and lib/ring.h as one producer and one consumer would use it that never
- * sleep, close or wait.
+ * The floors that no peer can beat: the destructor called in place; two plain stores into a ring
+ * that nobody empties; one locked add; and the library's ring between a producer and a consumer
+ * that never sleep, close or wait.
  */
 #include "peer.h"
 
@@ -38,7 +38,7 @@ const struct peer peer_two_stores = {.name = "two stores", .most_producers = 1, 
 
 /* ---- One locked add -------------------------------------------------------------------------- */
 
-/* Alone on its lines, also for what fetches two at a time. */
+/* Alone on its cache lines, also for prefetchers that fetch two at a time. */
 static alignas(128) struct {
 	_Atomic uint64_t word;
 	char padding[120];

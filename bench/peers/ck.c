@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Concurrency Kit's ring, many producers and one consumer, of the same size and with pairs as ours.
+ * Concurrency Kit's ring for many producers and one consumer, which holds as many pairs as ours.
  */
 #include "peer.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * All strategies, to be measured beside each other on the same vector.
+ * All strategies, to be measured beside each other on equal vectors of strings.
  */
 #ifndef CONTENDER_H
 #define CONTENDER_H
@@ -14,10 +14,12 @@ struct contender {
 	const char *name;
 	const char *key; /* in JSON */
 	const struct defer_drop_strategy *strategy;
-	/* Starts what has to be started: 0 or a negative errno. NULL: nothing has. */
+	/* Starts what the strategy needs. Returns 0 or a negative errno. NULL: it needs nothing. */
 	int (*begin)(void);
-	/* What the calling thread has to do again and again, so that objects are destroyed. NULL:
-	 * nothing. */
+	/*
+	 * Called by the waiting thread again and again until objects are destroyed, as for an event
+	 * loop. NULL: others destroy.
+	 */
 	void (*turn)(void);
 	/* Ends what begin started. */
 	void (*end)(void);
@@ -29,7 +31,7 @@ struct contender {
 extern const struct contender *const contenders[];
 extern const unsigned contenders_count;
 
-/* Those that need a library. */
+/* Strategies that need another library. */
 #ifdef HAVE_UV
 extern const struct contender contender_uv_pool; /* contender_uv.c */
 extern const struct contender contender_uv_loop;

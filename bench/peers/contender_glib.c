@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A thread pool of GLib's, and its main context.
+ * Strategies with GLib: a thread pool, and the main context.
  */
 #include <defer_drop/glib.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * libuv's thread pool and its loop.
+ * Strategies with libuv: its thread pool, and its loop.
  */
 #define _GNU_SOURCE
 #include <defer_drop/uv.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Channels of Rust's crossbeam, of our size and without bound: crossbeam.rs.
+ * Channels of Rust's crossbeam, bounded as our ring and unbounded; crossbeam.rs is their Rust part.
  */
 #include "peer.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Ours. Compiled twice: for the shared library, and with DROP_NAME for the static one.
+ * This library, among its peers. Compiled twice: for the shared library, and with DROP_NAME for the
+ * static one.
  */
 #include "peer.h"
 
@@ -10,7 +11,7 @@
 #define DROP_NAME "defer_drop"
 #endif
 
-/* Once for all: the worker is pinned where its starter is. */
+/* Starts the worker once for all measurements. It is pinned where its starter is. */
 static void begin(void)
 {
 	bench_check(defer_drop_start(NULL));

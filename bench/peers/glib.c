@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * GLib's queue between threads with a thread that empties it, and its pool of threads, of one here.
- * Both carry a pointer: a pair is allocated for each drop.
+ * GLib's asynchronous queue with a thread that empties it, and GLib's thread pool with one thread.
+ * Both carry a pointer, so a pair is allocated for each drop.
  */
 #include "peer.h"
 
@@ -73,7 +73,7 @@ static void run(void *pair, void *unused)
 	destroy_pair(pair);
 }
 
-/* Exclusive: its thread is made now, and pinned as its maker. */
+/* Exclusive, so that its thread is made now and pinned as its maker. */
 static void begin_pool(void)
 {
 	pool = g_thread_pool_new(run, NULL, 1, TRUE, NULL);

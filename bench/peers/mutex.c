@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A mutex, a condition variable and an allocated list, as servers often feed a background thread.
+ * A mutex, a condition variable and an allocated list, as in the background threads of many
+ * servers.
  */
 #include "peer.h"
 

@@ -18,22 +18,31 @@
 struct peer {
 	const char *name;
 	unsigned most_producers; /* 0: any number */
-	/* Producers wait for each other without giving up the CPU: where there were more of them
-	 * than CPUs, each push would take a time slice or two. */
+	/*
+	 * Producers spin for each other. With more producers than CPUs, each push would take a time
+	 * slice or two.
+	 */
 	bool is_spinning;
-	/* Starts the consumer; the caller is pinned where it shall run. May be NULL. */
+	/* Starts the consumer, on the CPU of the caller. May be NULL. */
 	void (*begin)(void);
-	/* The calling thread will be the nth producer and push at most so often. May be NULL. */
+	/*
+	 * Makes the calling thread the nth producer, with at most that number of pushes. May be
+	 * NULL.
+	 */
 	void (*join)(unsigned nth, uint64_t pushes);
-	/* Hands over so many objects with an empty destructor, one by one. */
+	/* Hands over that number of objects with an empty destructor, one by one. */
 	void (*push)(uint64_t count);
-	/* Hands over one object with its destructor: of peers that keep the order of pushes, which
-	 * peer_flush relies on. Or NULL. */
+	/*
+	 * Hands over one object with its destructor. Only for peers that keep the order of pushes,
+	 * on which peer_flush relies; else NULL.
+	 */
 	void (*push_one)(void *object, void (*destroy)(void *object));
-	/* Waits until everything pushed before is destroyed. NULL: push_one serves, or nothing is
-	 * handed over. */
+	/*
+	 * Waits until everything pushed before is destroyed. NULL: push_one is used instead, or
+	 * nothing is handed over.
+	 */
 	void (*flush)(void);
-	/* Undoes join, begin. May be NULL. */
+	/* These undo join and begin. May be NULL. */
 	void (*leave)(void);
 	void (*end)(void);
 };
@@ -68,22 +77,22 @@ extern const struct peer peer_crossbeam_unbounded;
 /* Waits until everything pushed before is destroyed. */
 void peer_flush(const struct peer *peer);
 
-/* All that were built, the short call first; NULL ends them. */
+/* All peers of this build, defer_drop first; NULL behind the last. */
 extern const struct peer *const peers[];
 #define PEERS_MOST 24
 
-/* Producers at a time, at most. */
+/* The largest number of producers at a time. */
 #define PEER_PRODUCERS 64
 
-/* Adds versions, and what was not there to build with, to the results. */
+/* Adds to the results the versions of the peers, and the peers that this build lacks. */
 void peers_describe(struct results *results);
 
 /* ---- What peers are made of ------------------------------------------------------------------ */
 
-/* So many drops wait at most, where a peer has a bound: our built-in queue_size. */
+/* The number of drops that wait at most in a peer with a bound: our built-in queue_size. */
 #define PEER_BOUND 4096
 
-/* The empty destructor: destroy.c, compiled apart so that nothing is known of it. */
+/* The empty destructor (destroy.c). */
 void peer_destroy(void *object);
 
 /* A drop, for queues that carry pairs of pointers. */
@@ -98,10 +107,10 @@ void peer_end_behind(void (*push_one)(void *object, void (*destroy)(void *object
 
 void peer_start(pthread_t *consumer, void *(*consume)(void *));
 
-/* Zeroed memory that has been touched, as objects have that are to be destroyed. */
+/* Returns zeroed memory that has been touched, as real objects have when they are dropped. */
 void *peer_allocate(uint64_t count, size_t bytes);
 
-/* Lets time pass for who found nothing, or no room, so many times in a row. */
+/* Lets time pass. times: how often in a row the caller found nothing, or no room. */
 void peer_relax(unsigned times);
 
 #endif

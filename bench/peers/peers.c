@@ -11,7 +11,7 @@
 
 #include "atomic.h"
 
-/* Looks in vain before the CPU is offered to others, who may be the ones waited for. */
+/* Looks in vain before the CPU is offered to other threads, which may be those waited for. */
 #define RELAXES 1024
 
 const struct peer *const peers[PEERS_MOST] = {
@@ -115,7 +115,7 @@ void *peer_allocate(uint64_t count, size_t bytes)
 
 	if (!memory)
 		abort();
-	/* Not calloc(3), whose fresh pages are touched by who uses them first. */
+	/* Not calloc(3), whose fresh pages would be touched first in the measurement. */
 	memset(memory, 0xff, count * bytes);
 	return memset(memory, 0, count * bytes);
 }

@@ -2,9 +2,8 @@
  *
  * liburcu's own ways to defer: defer_rcu (a ring per thread, drained after a grace period, by a
  * worker or by the caller when full) and call_rcu (a list and a worker, one for all or one for each
- * thread). They give more than we are asked for here, a grace period; there are no readers.
- *
- * Their workers inherit the CPU of the thread that starts them: for that moment, the consumer's.
+ * thread). Both wait for a grace period, which nobody needs here, as there are no readers. Their
+ * workers inherit the CPU of their starter, which is on the consumer's CPU for that moment.
  */
 #include "peer.h"
 
@@ -51,7 +50,7 @@ const struct peer peer_defer_rcu = {.name = "liburcu defer_rcu",
 
 /* ---- call_rcu -------------------------------------------------------------------------------- */
 
-/* As in real use the head is part of the object, so that call_rcu allocates nothing. */
+/* As in real use, the head is part of the object, so that call_rcu allocates nothing. */
 static _Thread_local struct rcu_head *heads, *next_head;
 
 static void destroy_head(struct rcu_head *head)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * liburcu's wait-free queue, and a consumer that takes all there is at a time.
+ * liburcu's wait-free queue, with a consumer that takes all nodes at a time.
  */
 #include "peer.h"
 
 #include <stdlib.h>
 #include <urcu/wfcqueue.h>
 
-/* As in real use part of the object, so that a push allocates nothing. */
+/* As in real use, part of the object, so that a push allocates nothing. */
 struct node {
 	struct cds_wfcq_node node;
 	void *object;
@@ -74,7 +74,7 @@ static void push(uint64_t count)
 		enqueue(next_node++, NULL, peer_destroy);
 }
 
-/* One at a time, when nobody else pushes; the consumer is done with it before the next. */
+/* Called when nobody else pushes. The consumer has finished with the node before the next call. */
 static void push_one(void *object, void (*destroy)(void *))
 {
 	static struct node node;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What small commands take, measured open loop: they are sent at times fixed beforehand, and their
- * time counts from then, so that a server that stands still is charged for all who would have come
- * meanwhile. GET and SET of small values, over several connections in turn.
+ * Measures small commands, GET and SET of small values over several connections, in an open loop.
+ * The commands are sent at times fixed beforehand and their time counts from then, so that a server
+ * that stands still is charged for all commands that would have come meanwhile.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -22,7 +22,7 @@
 #define MAX_EVENTS  64
 #define KEYS        10000
 
-/* How long the last answers are waited for. */
+/* The time that the client waits for the last answers. */
 #define PATIENCE_NS UINT64_C(60000000000)
 
 static uint64_t port = 6379;
@@ -62,7 +62,7 @@ static void request(struct client *client, uint64_t number, bool is_write, uint6
 		"SET", key, "sixteen bytes long, four times over: that is 64 bytes of it."};
 	const char *get[] = {"GET", key};
 
-	/* A stride that is prime to the number of keys reaches them all. */
+	/* The stride is prime to the number of keys, so it reaches them all. */
 	snprintf(key, sizeof key, "small:%" PRIu64, number * 7919 % KEYS);
 	if (is_write)
 		client_request(client, due_ns, set, 3);
@@ -70,13 +70,13 @@ static void request(struct client *client, uint64_t number, bool is_write, uint6
 		client_request(client, due_ns, get, 2);
 }
 
-/* Evenly spread. */
+/* True for evenly spread requests. */
 static bool is_write(uint64_t number)
 {
 	return number * sets_percent % 100 < sets_percent;
 }
 
-/* Before the clock runs: all keys are there. */
+/* Creates all keys, before the clock runs. */
 static void fill(struct client *client)
 {
 	for (uint64_t i = 0; i < KEYS; i++)
@@ -96,7 +96,7 @@ static void set_timer(uint64_t due_ns)
 		fail("timer", errno);
 }
 
-/* Sends all that is due; returns how many have been. */
+/* Sends all requests that are due. Returns the number sent so far. */
 static uint64_t send_due(uint64_t sent, uint64_t total, uint64_t begin_ns)
 {
 	uint64_t now_ns = bench_now_ns();

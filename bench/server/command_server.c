@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What clients ask of the server itself.
+ * Commands for the server itself.
  */
 #define _GNU_SOURCE
 #include <defer_drop.h>

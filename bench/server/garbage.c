@@ -26,7 +26,7 @@ void garbage_destroy(void *garbage)
 
 struct marker {
 	struct garbage garbage;
-	int eventfd; /* its own: who asked may be gone by then */
+	int eventfd; /* a duplicate: the connection that asked may be closed by then */
 };
 
 static void free_marker(struct garbage *garbage)

@@ -15,7 +15,7 @@ struct keyspace {
 
 static _Atomic(struct keyspace *) current;
 
-/* By the thread that writes it. */
+/* Relaxed: only the thread that writes the keyspace calls it. */
 static struct keyspace *own(void)
 {
 	return atomic_load_explicit(&current, memory_order_relaxed);

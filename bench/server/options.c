@@ -8,7 +8,7 @@
 
 #define LARGEST (UINT64_C(1) << 62)
 
-/* Of --read-port, where it is not given. */
+/* The value of --read-port if it is not given. */
 #define NONE UINT64_MAX
 
 static const char *way = "drop";

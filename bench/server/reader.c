@@ -19,7 +19,7 @@
 static struct loop loop;
 static struct listener listener;
 static pthread_t thread;
-static int wake = -1; /* an eventfd: the thread shall end */
+static int wake = -1; /* an eventfd that ends the thread */
 static bool is_ending;
 
 static void woken(struct watch *watch, uint32_t events)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A mutex, a condition variable and an allocated list, with no limit, as servers' background
- * threads are often made.
+ * The way with a mutex, a condition variable and an allocated list without a limit, as in the
+ * background threads of many servers.
  */
 #include <inttypes.h>
 #include <pthread.h>

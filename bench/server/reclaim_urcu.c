@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * liburcu's call_rcu: a list without a limit, and a thread that destroys after a grace period.
+ * The way with liburcu's call_rcu: a list without a limit, and a thread that destroys after a grace
+ * period.
  */
 #include <errno.h>
 #include <signal.h>

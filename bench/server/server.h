@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What there is once in a process: what it was started with, and that it shall end.
+ * The state that a process has once: its options, and whether it is ending.
  */
 #ifndef SERVER_H
 #define SERVER_H
@@ -22,7 +22,7 @@ void server_options_read(struct server_options *options, int count, char **argum
 
 struct server {
 	struct server_options options;
-	uint16_t port; /* the one in use */
+	uint16_t port; /* the port in use */
 	uint64_t started_ns;
 	bool is_ending;
 };

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * A caller that again and again allocates something, and destroys it or drops it: what it spends on
- * both. Where another thread frees, the allocator's own caches no longer serve the caller's malloc,
- * and that belongs to the price of dropping.
- *
- * Between two cycles the caller has other things to do, for as long whether it drops or not: twice
- * what a cycle in place takes, so that the worker can keep up.
+ * Measures what a caller spends that again and again allocates an object, and destroys or drops it.
+ * If another thread frees, the caches of the allocator no longer serve the malloc of the caller,
+ * and that belongs to the price of dropping. Between two cycles the caller does other things, for
+ * the same time whether it drops or not: twice what a cycle in place takes, so that the worker can
+ * keep up.
  */
 #define _GNU_SOURCE
 #include "teardown.h"
@@ -13,7 +12,7 @@
 #include "library.h"
 #include "timer.h"
 
-/* What the caller has to do at least, between two cycles. */
+/* The shortest pause between two cycles. */
 #define PAUSE_NS 500
 
 struct cycles {
@@ -23,7 +22,7 @@ struct cycles {
 	bool is_dropped;   /* or destroyed in place */
 	uint64_t pause;    /* ticks; 0: to be found */
 	uint64_t allocate; /* ticks, of all */
-	uint64_t destroy;  /* or drop: likewise */
+	uint64_t destroy;  /* or drop; ticks, of all */
 };
 
 unsigned cycle_powers(const struct teardown_settings *settings)
@@ -63,7 +62,7 @@ static void cycle(struct cycles *cycles)
 	bench_check(defer_drop_flush());
 }
 
-/* As many again at first are not counted: caches fill, and the pause is found. */
+/* Runs as many cycles before, uncounted: they fill caches, and tell how long the pause is. */
 static void run(struct cycles *cycles, struct cycle_costs *to, unsigned round)
 {
 	struct cycles warm_up = *cycles;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Destroying in place against dropping, for objects from small to huge and with each allocator that
- * is there: what it takes from the caller's time, what it takes until all is gone, and from what
- * size on dropping costs the caller less.
+ * Measures destroying in place against dropping, for objects from small to huge and with each
+ * allocator on the machine: the caller's time, the time until the object is gone, and the size from
+ * which on dropping costs the caller less.
  */
 #define _GNU_SOURCE
 #include "teardown.h"
@@ -97,7 +97,7 @@ static void measure(struct teardown_figures *figures)
 
 /* ---- Results: once --------------------------------------------------------------------------- */
 
-/* samples: the way's; in_place: what it is put in relation to. */
+/* Shows the samples of a way, with their ratio to those in place. */
 static void show_row(struct results *results, const char *name, const char *way,
 	struct results_row row, const double *samples, const double *in_place)
 {
@@ -165,7 +165,10 @@ static bool is_cheaper_dropped(const struct cycle_figures *figures, bool is_with
 	return median(figures->dropped.destroy_ns) <= median(figures->in_place.destroy_ns);
 }
 
-/* The least number of nodes measured from which on dropping never costs the caller more. */
+/*
+ * Returns the least number of nodes from which on dropping never costs the caller more, or
+ * infinity.
+ */
 static double break_even_nodes(const struct cycle_figures *figures, bool is_with_malloc)
 {
 	unsigned powers = cycle_powers(&settings);
@@ -207,7 +210,7 @@ static void divide(double *quotients, const double *samples, double divisor)
 		quotients[round] = samples[round] / divisor;
 }
 
-/* A malloc by itself: of a node of the longest list. */
+/* Shows a malloc by itself: of a node of the longest list. */
 static void show_malloc(struct results *results, const struct teardown_figures *figures)
 {
 	unsigned power = cycle_powers(&settings) - 1;
@@ -255,7 +258,10 @@ static void show_break_even(
 static const char *const allocators[] = {"libjemalloc.so.2", "libmimalloc.so.2"};
 #define ALLOCATORS (sizeof allocators / sizeof allocators[0])
 
-/* Distributions put them where the C library is. False where it is not there. */
+/*
+ * Looks for an allocator beside the C library, where distributions put it. False if it is not
+ * there.
+ */
 static bool find_allocator(const char *name, char *path, size_t room)
 {
 	char libc[4096];
@@ -289,7 +295,7 @@ static void run_with_all(struct results *results, struct teardown_limits limits)
 	char path[4096];
 
 	run_with(results, figures, limits, NULL);
-	limits.has_kernel = false; /* no allocator has to do with that */
+	limits.has_kernel = false; /* these do not depend on the allocator */
 	for (unsigned i = 0; i < ALLOCATORS; i++)
 		if (find_allocator(allocators[i], path, sizeof path))
 			run_with(results, figures, limits, path);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * One object of each size: what its destruction takes from the caller's time in place, and dropped,
- * and how long it takes until it is gone. Small ones are measured many times, one by one.
+ * Measures one object of each size: the caller's time when it is destroyed in place and when it is
+ * dropped, and the time until it is gone. Small objects are measured many times, one by one.
  */
 #define _GNU_SOURCE
 #include "teardown.h"
 
 #include "timer.h"
 
-/* So many nodes are destroyed in a round at least. */
+/* The least number of nodes that are destroyed in a round. */
 #define ROUND_NODES 1000
 
 const struct options_list *once_sizes(const struct teardown_settings *settings, unsigned subject)

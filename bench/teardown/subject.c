@@ -143,7 +143,7 @@ struct mapping {
 	uint64_t bytes;
 };
 
-/* The mapping begins with its own description; every page has been touched. */
+/* A mapping begins with its own description. Every page is touched. */
 static void *build_mapping(uint64_t mib)
 {
 	uint64_t bytes = mib * MIB;
@@ -179,7 +179,7 @@ void subject_use_folder(const char *folder)
 		fail_at_file();
 }
 
-/* Without a name, on the disk, and open. */
+/* Makes a file that is on the disk and open, but has no name. */
 static void *build_file(uint64_t mib)
 {
 	static char block[MIB];
@@ -205,7 +205,7 @@ static void close_file(void *object)
 }
 
 const struct subject subjects[SUBJECTS] = {
-	/* With what the allocator adds, and the table's chains. */
+	/* The sizes include what the allocator adds, and the chains of a table. */
 	[LIST] = {"list", build_list, free_list, 2 * NODE_BYTES},
 	[TREE] = {"tree", build_tree, free_tree, 2 * NODE_BYTES},
 	[TABLE] = {"table", build_table, free_table, 2 * NODE_BYTES},

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Destroying in place against dropping.
+ * The parts of the benchmark that compares destroying in place with dropping.
  *
  *     main.c     the options, the allocators one after the other, the results
  *     child.c    measures in a child process, which may have another allocator
  *     subject.c  what is destroyed: lists, trees, tables, buffers, mappings, files
  *     once.c     destroys one object at a time, from small to huge
- *     cycle.c    builds and destroys again and again: from what size on dropping costs the caller less
+ *     cycle.c    builds and destroys again and again: the size from which on dropping pays
  */
 #ifndef TEARDOWN_H
 #define TEARDOWN_H
@@ -35,22 +35,25 @@ struct teardown_settings {
 
 /* ---- Subjects (subject.c) -------------------------------------------------------------------- */
 
-/* What a node of a list, a tree or a table, and each node's worth of a buffer, takes. */
+/*
+ * The size of a node of a list, a tree or a table. A buffer has as many bytes as that number of
+ * nodes.
+ */
 #define NODE_BYTES 64
 
 enum { LIST, TREE, TABLE, BUFFER, NODE_SUBJECTS, MAPPING = NODE_SUBJECTS, DELETED_FILE, SUBJECTS };
 
 struct subject {
 	const char *name;
-	/* Ends the program where it cannot be made. size: nodes or MiB. */
+	/* Ends the program if the object cannot be made. size: nodes or MiB. */
 	void *(*build)(uint64_t size);
 	defer_drop_fn destroy;
-	size_t size_bytes; /* of memory, about, for each of size */
+	size_t size_bytes; /* memory for each node or MiB, about */
 };
 
 extern const struct subject subjects[SUBJECTS];
 
-/* Where deleted files are made. Ends the program where they cannot be. */
+/* Sets the folder for deleted files. Ends the program if none can be made there. */
 void subject_use_folder(const char *folder);
 
 /* ---- Figures: shared with the child ---------------------------------------------------------- */
@@ -77,14 +80,14 @@ struct cycle_figures {
 	struct cycle_costs dropped;
 };
 
-/* What is not measured. */
+/* Limits on what is measured. */
 struct teardown_limits {
-	uint64_t most_bytes; /* what is larger */
-	bool has_kernel;     /* false: mappings and files */
+	uint64_t most_bytes; /* of an object */
+	bool has_kernel;     /* mappings and files too */
 };
 
 struct teardown_figures {
-	struct teardown_limits limits; /* for the child; all else comes from it */
+	struct teardown_limits limits; /* written by the parent; all else by the child */
 	char allocator[128];
 	struct once_figures once[SUBJECTS][OPTIONS_LIST_MAX];
 	struct cycle_figures cycle[NODE_SUBJECTS][POWERS];
@@ -97,18 +100,18 @@ const struct options_list *once_sizes(const struct teardown_settings *settings, 
 bool once_is_measured(const struct teardown_limits *limits, unsigned subject, uint64_t size);
 void once_measure(struct teardown_figures *figures, const struct teardown_settings *settings);
 
-/* How many powers of two there are, up to the largest cycle. */
+/* Returns the number of powers of two up to the largest cycle. */
 unsigned cycle_powers(const struct teardown_settings *settings);
 void cycle_measure(struct teardown_figures *figures, const struct teardown_settings *settings);
 
 /* ---- The child (child.c) --------------------------------------------------------------------- */
 
-/* In a child: where its figures go. Elsewhere NULL. */
+/* Returns where a child writes its figures. NULL in the parent. */
 struct teardown_figures *child_figures(void);
 
-/* In the parent: where a child's figures come. */
+/* Prepares for children, in the parent. Returns where their figures arrive. */
 struct teardown_figures *child_prepare(void);
-/* Runs this program once more and waits for its end. preload: a library, or NULL. */
+/* Runs this program once more and waits for its end. preload: a library to load first, or NULL. */
 void child_run(char **arguments, const char *preload);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A vector of strings, each allocated by itself, destroyed in place and handed over with one push:
- * while the worker is awake, while it naps, and while it sleeps until it is woken.
+ * Times a vector of strings, each allocated by itself, that is destroyed in place or handed over
+ * with one push: while the worker is awake, while it naps, and while it sleeps until it is woken.
  */
 #define _GNU_SOURCE
 #include "latency.h"
@@ -29,7 +29,7 @@ static void wake_worker(void)
 	bench_check(defer_drop_flush());
 }
 
-/* The worker has just been awake. */
+/* Waits until the worker naps or sleeps. It has just been awake. */
 static void bring_worker_to(enum way way)
 {
 	uint64_t slept_before = latency_stats().deep_sleeps_total;
@@ -101,7 +101,7 @@ static void show(struct results *results, uint64_t strings, unsigned rounds)
 						     .rounds = rounds});
 }
 
-void boxes_measure(struct results *results, uint64_t strings, unsigned rounds)
+void latency_measure_vector(struct results *results, uint64_t strings, unsigned rounds)
 {
 	for (unsigned round = 0; round < rounds; round++)
 		for (enum way way = 0; way < WAYS; way++)
