@@ -28,7 +28,7 @@ static uint64_t drops = 262144;
 
 static const struct options_entry table[] = {
 	{.name = "rounds",
-		.what = "how often all is measured, in turn",
+		.what = "how often everything is measured, in turn",
 		.number = &rounds,
 		.least = 1,
 		.most = MAX_ROUNDS,
@@ -39,22 +39,22 @@ static const struct options_entry table[] = {
 		.least = 1,
 		.most = MAX_LANES},
 	{.name = "batches",
-		.what = "drops that are put into each lane",
+		.what = "drops in each lane",
 		.list = &batches,
 		.least = 16,
 		.most = 1048576},
 	{.name = "budget-drops",
-		.what = "drops that a caller destroys in a call at most",
+		.what = "most drops that a caller destroys in a call",
 		.list = &budget_drops,
 		.least = 1,
 		.most = 1048576},
 	{.name = "budget-ns",
-		.what = "time after which a caller begins none",
+		.what = "time after which a caller begins no further drop",
 		.list = &budget_ns,
 		.least = 1000, /* with much less, no call would reach its first drop */
 		.most = 1000000000},
 	{.name = "drops",
-		.what = "in one measurement, at least",
+		.what = "least number of drops in one measurement",
 		.number = &drops,
 		.least = 16,
 		.most = 100000000,
@@ -301,7 +301,7 @@ static void show_caller(struct results *results)
 int main(int count, char **arguments)
 {
 	struct options options = options_read(table,
-		"How fast drops are destroyed where nobody pushes meanwhile.", count, arguments);
+		"Measures how fast drops are destroyed while nobody pushes.", count, arguments);
 	struct results results;
 
 	bench_check(sem_init(&is_held, 0, 0));
@@ -311,7 +311,7 @@ int main(int count, char **arguments)
 	results_note(&results, "pinned: the worker to the second CPU, all others to the first");
 	results_note(&results,
 		"the worker's own time, from the end of a destructor that held it up to the last "
-		"drop; a ring is the next power of two above what is put into it");
+		"drop; the size of a ring is the next power of two above its drops");
 	for (unsigned round = 0; round < rounds; round++)
 		measure_all(round);
 	show_worker(&results);

@@ -44,7 +44,7 @@ static const struct options_entry table[] = {
 		.quick = 200000},
 	{.name = "readers", .what = "threads that read", .number = &readers, .most = MAX_READERS},
 	{.name = "section-ns",
-		.what = "length of a read-side critical section; ten times as long lies between "
+		.what = "length of a read-side critical section; ten times that lies between "
 			"two",
 		.number = &section_ns,
 		.least = 10,
@@ -340,8 +340,8 @@ int main(int count, char **arguments)
 	static struct figures figures[WAYS];
 	static pthread_t threads[MAX_READERS];
 	struct options options = options_read(table,
-		"What it costs to reclaim after a grace period, against liburcu's own ways.", count,
-		arguments);
+		"Measures the cost of reclaiming after a grace period, against liburcu's own ways.",
+		count, arguments);
 	struct results results;
 	uint64_t most = updates > bursts * BURST ? updates : bursts * BURST;
 

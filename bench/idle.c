@@ -31,7 +31,7 @@ static struct options_list lanes = {{0, 1, 16, 64}, 4};
 
 static const struct options_entry table[] = {
 	{.name = "rounds",
-		.what = "how often all is measured",
+		.what = "how often everything is measured",
 		.number = &rounds,
 		.least = 1,
 		.most = MAX_ROUNDS},
@@ -42,7 +42,7 @@ static const struct options_entry table[] = {
 		.most = 3600,
 		.quick = 2},
 	{.name = "lanes",
-		.what = "made beside the shared one, to see their memory",
+		.what = "lanes beside the shared one, whose memory is measured",
 		.list = &lanes,
 		.least = 0,
 		.most = MAX_LANES},
@@ -256,14 +256,15 @@ static void describe(struct results *results)
 		seconds);
 	results_note(results,
 		"memory: what a queue adds, without a worker; lanes hold %" PRIu32
-		" drops; beside those counted the shared one is always there",
+		" drops; the shared lane is there too and is not counted",
 		config.queue_size);
 }
 
 int main(int count, char **arguments)
 {
 	struct options options = options_read(table,
-		"What a process pays that does not drop, and what lanes take.", count, arguments);
+		"Measures what a process pays that does not drop, and the memory of lanes.", count,
+		arguments);
 	struct results results;
 	unsigned states = STATES;
 

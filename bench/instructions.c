@@ -39,7 +39,7 @@ static const struct options_entry table[] = {
 		.least = 1000,
 		.most = PEER_BOUND - 1},
 	{.name = "ways",
-		.what = "count only the first so many, of which the first two are ours",
+		.what = "how many ways are counted; the first two are ours",
 		.number = &most_ways,
 		.least = 1,
 		.most = PEERS_MOST},
@@ -178,8 +178,7 @@ static void show(struct results *results, unsigned count)
 int main(int count, char **arguments)
 {
 	struct options options = options_read(table,
-		"How many instructions a push takes, counted by valgrind's callgrind.", count,
-		arguments);
+		"Counts the instructions of a push with valgrind's callgrind.", count, arguments);
 	struct results results;
 
 	results_begin(&results, &options);
@@ -190,7 +189,7 @@ int main(int count, char **arguments)
 		count_all(chosen);
 		show(&results, chosen);
 	} else {
-		results_skip(&results, "instructions of a push", "valgrind was not there");
+		results_skip(&results, "instructions of a push", "valgrind is not installed");
 	}
 	return results_end(&results);
 }

@@ -47,7 +47,7 @@ static const struct options_entry table[] = {
 		.most = MAX_ROUNDS,
 		.quick = 3},
 	{.name = "gaps-ns",
-		.what = "from one paced push to the next",
+		.what = "time from one paced push to the next",
 		.list = &gaps_ns,
 		.least = 50,
 		.most = 1000000},
@@ -58,14 +58,14 @@ static const struct options_entry table[] = {
 		.most = 10000000,
 		.quick = 10000},
 	{.name = "silence-ms",
-		.what = "before a burst of pushes",
+		.what = "length of the silence before a burst of pushes",
 		.list = &silences_ms,
 		.least = 1,
 		.most = 60000,
 		.quick = 1000},
 	{.name = "burst", .what = "pushes of a burst", .number = &burst, .least = 1, .most = 4096},
 	{.name = "strings",
-		.what = "strings that are handed over with one push",
+		.what = "strings handed over with one push",
 		.number = &strings,
 		.least = 1,
 		.most = 50000000,
@@ -319,15 +319,16 @@ static void describe(struct results *results)
 	results_version(results, "liburcu", HAVE_URCU);
 #else
 	results_skip(results, "liburcu defer_rcu and call_rcu",
-		"liburcu-dev was not there to build with");
+		"liburcu-dev was missing when this was built");
 #endif
 	if (latency_quiet_spell_ns() > LONGEST_QUIET_NS)
 		results_skip(results, "strings dropped while the worker sleeps",
 			"quiet_spell_ns is above 1000000000");
 	results_note(results, "%s", bench_pinning());
 	results_note(results,
-		"timer: %s; each push is counted from when it was due, late or not; what is shown "
-		"is less the median empty call of the same round",
+		"timer: %s; each push is counted from when it was due, late or not; the median "
+		"empty "
+		"call of the same round is subtracted",
 		timer_name());
 	results_note(results,
 		"first: the first push of each burst, its median; wakes: calls by pushes to wake "
@@ -339,8 +340,8 @@ static void describe(struct results *results)
 int main(int count, char **arguments)
 {
 	struct options options = options_read(table,
-		"How late a push is done that was due at a set time, against other ways to hand\n"
-		"destruction over.",
+		"Measures how late a push that was due at a set time is done, against other ways\n"
+		"to hand destruction over.",
 		count, arguments);
 	struct results results;
 

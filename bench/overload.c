@@ -34,7 +34,7 @@ static uint64_t timeout_ns = 100000;
 
 static const struct options_entry table[] = {
 	{.name = "rounds",
-		.what = "how often all is measured, in turn",
+		.what = "how often everything is measured, in turn",
 		.number = &rounds,
 		.least = 1,
 		.most = MAX_ROUNDS,
@@ -46,17 +46,17 @@ static const struct options_entry table[] = {
 		.most = 60000,
 		.quick = 100},
 	{.name = "producers",
-		.what = "how many push at a time",
+		.what = "number of producers",
 		.list = &producers,
 		.least = 2,
 		.most = MAX_PRODUCERS},
 	{.name = "destroy-ns",
-		.what = "what a destructor takes",
+		.what = "time that a destructor takes",
 		.number = &destroy_ns,
 		.least = 100,
 		.most = 1000000},
 	{.name = "timeout-ns",
-		.what = "for the pushes that wait so long for room",
+		.what = "time that the timed pushes wait for room",
 		.number = &timeout_ns,
 		.least = 0,
 		.most = 1000000000},
@@ -322,8 +322,7 @@ static void show(struct results *results, enum figure figure)
 int main(int count, char **arguments)
 {
 	struct options options = options_read(table,
-		"What becomes of producers that are faster than the destructors.", count,
-		arguments);
+		"Measures producers that are faster than the destructors.", count, arguments);
 	struct results results;
 
 	bench_pin_consumer(); /* for all workers, which are started from here */

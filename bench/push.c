@@ -47,7 +47,7 @@ static const struct options_entry table[] = {
 		.most = 10000000,
 		.quick = 100000},
 	{.name = "producers",
-		.what = "how many push at a time",
+		.what = "number of producers",
 		.list = &producers,
 		.least = 1,
 		.most = PEER_PRODUCERS},
@@ -63,7 +63,7 @@ static const struct options_entry table[] = {
 		.most = 100,
 		.quick = 2},
 	{.name = "producer-cpus",
-		.what = "that producers share at most: of two, 1 leaves the worker one for itself",
+		.what = "most CPUs that producers share; with two CPUs, 1 leaves one to the worker",
 		.number = &producer_cpus,
 		.least = 1,
 		.most = 1024},
@@ -347,8 +347,8 @@ static void describe(struct results *results)
 	for (unsigned i = 0; peers[i]; i++)
 		if (peers[i]->is_spinning)
 			results_note(results,
-				"%s: with no more producers than CPUs, since they spin for each "
-				"other",
+				"%s: only up to as many producers as CPUs, since they spin for "
+				"each other",
 				peers[i]->name);
 	results_note(results,
 		"queue_size %" PRIu32 ", max_lanes %" PRIu32 "; saturating: %" PRIu64
@@ -366,8 +366,9 @@ static void describe(struct results *results)
 int main(int count, char **arguments)
 {
 	struct options options = options_read(table,
-		"What a push costs its caller, against other ways to hand destruction over.", count,
-		arguments);
+		"Measures what a push costs its caller, against other ways to hand destruction "
+		"over.",
+		count, arguments);
 	struct results results;
 
 	bench_limit_producer_cpus((unsigned)producer_cpus);

@@ -115,8 +115,8 @@ static void print(struct results *results, enum kind kind)
 int main(int count, char **arguments)
 {
 	struct options options = options_read(table,
-		"What it costs the caller to drop a vector of strings, by every strategy.", count,
-		arguments);
+		"Measures what it costs the caller to drop a vector of strings, by every strategy.",
+		count, arguments);
 	struct results results;
 
 	results_begin(&results, &options);
@@ -124,12 +124,12 @@ int main(int count, char **arguments)
 #ifdef HAVE_UV
 	results_version(&results, "libuv", HAVE_UV);
 #else
-	results_skip(&results, "libuv", "libuv1-dev was not there to build with");
+	results_skip(&results, "libuv", "libuv1-dev was missing when this was built");
 #endif
 #ifdef HAVE_GLIB
 	results_version(&results, "GLib", HAVE_GLIB);
 #else
-	results_skip(&results, "GLib", "libglib2.0-dev was not there to build with");
+	results_skip(&results, "GLib", "libglib2.0-dev was missing when this was built");
 #endif
 	begin_all(&results);
 	measure_all();

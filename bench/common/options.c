@@ -264,13 +264,16 @@ struct options options_read(
 	struct options options = {count, arguments, NULL};
 	const struct options_program program = {.about = about, .table = table};
 	const struct options_entry common[] = {
-		{.name = "quick", .what = "less of it, for some seconds", .flag = &is_quick},
+		{.name = "quick",
+			.what = "measures less, for some seconds or minutes",
+			.flag = &is_quick},
 		{.name = "least",
-			.what = "every number at its least: to see that it works",
+			.what = "every number at its least, to see that the program works",
 			.flag = &is_least},
 		{.name = "json",
-			.what = "the same figures as JSON too; - for standard output, then the "
-				"text\ngoes to standard error",
+			.what = "where the figures go as JSON too; - is standard output, and the "
+				"text "
+				"goes\nto standard error then",
 			.value = "FILE",
 			.text = &options.json},
 		{.name = NULL},

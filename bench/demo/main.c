@@ -183,7 +183,7 @@ static struct settings settings = {.nodes = 2000000, .strings = 5000000};
 
 static const struct options_entry table[] = {
 	{.name = "nodes",
-		.what = "nodes of the index",
+		.what = "least number of nodes in the index",
 		.number = &settings.nodes,
 		.least = 1,
 		.most = MAX_NODES},

@@ -1,13 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# crossbeam.sh: prints the version of the crossbeam channels that Debian's packages have put there,
-# or fails.
+# crossbeam.sh: prints the version of the crossbeam channels that Debian's packages installed, or
+# fails.
 # crossbeam.sh RUSTC SOURCE OUTPUT FOLDER: builds a static library from them and SOURCE; FOLDER is
-# for what lies in between. By rustc alone: it needs no network and no lock file.
+# for intermediate files. It needs only rustc: no network, no lock file.
 set -eu
 
-# The folder of a crate whose version begins so; the last one where there are several.
+# Prints the folder of a crate whose version begins as given; the last one if there are several.
 crate() {
 	found=
 	for folder in /usr/share/cargo/registry/"$1"*; do
@@ -38,7 +38,7 @@ library() {
 	compile --crate-type rlib --cap-lints allow --out-dir "$folder" "$@"
 }
 
-# Each by its path: the compiler may have one of the same name for itself.
+# Each is named by its path: the compiler may have a crate of that name for itself.
 cfg_if_at=cfg_if=$folder/libcfg_if.rlib
 utils_at=crossbeam_utils=$folder/libcrossbeam_utils.rlib
 channel_at=crossbeam_channel=$folder/libcrossbeam_channel.rlib

@@ -47,24 +47,24 @@ void peers_describe(struct results *results)
 	results_version(results, "liburcu", HAVE_URCU);
 #else
 	results_skip(results, "liburcu defer_rcu, call_rcu and wfcqueue",
-		"liburcu-dev was not there to build with");
+		"liburcu-dev was missing when this was built");
 #endif
 #ifdef HAVE_CK
 	results_version(results, "Concurrency Kit", HAVE_CK);
 #else
-	results_skip(results, "ck_ring MPSC", "libck-dev was not there to build with");
+	results_skip(results, "ck_ring MPSC", "libck-dev was missing when this was built");
 #endif
 #ifdef HAVE_GLIB
 	results_version(results, "GLib", HAVE_GLIB);
 #else
 	results_skip(results, "GAsyncQueue and GThreadPool",
-		"libglib2.0-dev was not there to build with");
+		"libglib2.0-dev was missing when this was built");
 #endif
 #ifdef HAVE_CROSSBEAM
 	results_version(results, "crossbeam", HAVE_CROSSBEAM);
 #else
 	results_skip(results, "crossbeam channels",
-		"rustc and librust-crossbeam-channel-dev were not there to build with");
+		"rustc and librust-crossbeam-channel-dev were missing when this was built");
 #endif
 }
 

@@ -35,9 +35,11 @@ static const struct options_entry table[] = {
 	{"port", "where the server listens, on loopback", .number = &port, .least = 1,
 		.most = 65535},
 	{"rate", "requests per second", .number = &rate, .least = 100, .most = 10000000},
-	{"ms", "for so long", .number = &duration_ms, .least = 10, .most = 3600000, .quick = 1000},
-	{"connections", "taken in turn", .number = &clients_count, .least = 1, .most = MAX_CLIENTS},
-	{"sets", "of a hundred requests, the others are GET; 0: keys are not filled first",
+	{"ms", "time for which it sends requests", .number = &duration_ms, .least = 10,
+		.most = 3600000, .quick = 1000},
+	{"connections", "connections, used in turn", .number = &clients_count, .least = 1,
+		.most = MAX_CLIENTS},
+	{"sets", "SETs in a hundred requests, the others are GETs; 0: no keys are created first",
 		.number = &sets_percent, .least = 0, .most = 100},
 	{0},
 };
@@ -204,9 +206,9 @@ int main(int count, char **arguments)
 	static const struct results_table answers = {
 		"time from when a request was due to its answer", "percentile", NULL};
 	struct options options = options_read(table,
-		"Measures what a Redis server on loopback takes for small commands, open loop: "
-		"from when\n"
-		"each was due, whatever became of those before it.",
+		"Measures small commands to a Redis server on loopback in an open loop: each "
+		"counts\n"
+		"from when it was due, whatever became of those before it.",
 		count, arguments);
 	struct results results;
 	uint64_t errors = 0;

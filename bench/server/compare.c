@@ -37,13 +37,13 @@ static struct options_list sizes = {{10, 1000, 100000, 1000000}, 4};
 
 static const struct options_entry table[] = {
 	{.name = "rounds",
-		.what = "how often each is measured, in turn",
+		.what = "how often each server is measured, in turn",
 		.number = &rounds,
 		.least = 1,
 		.most = MAX_ROUNDS,
 		.quick = 1},
 	{.name = "ms",
-		.what = "for how long small commands are measured",
+		.what = "time for which small commands are measured",
 		.number = &duration_ms,
 		.least = 100,
 		.most = 3600000,
@@ -54,19 +54,19 @@ static const struct options_entry table[] = {
 		.least = 100,
 		.most = 1000000},
 	{.name = "requests",
-		.what = "of redis-benchmark, GET and SET each",
+		.what = "requests of redis-benchmark, GET and SET each",
 		.number = &requests,
 		.least = 100,
 		.most = 100000000,
 		.quick = 10000},
 	{.name = "deletions",
-		.what = "pipelined, to see what one takes",
+		.what = "pipelined deletions, of which the mean is shown",
 		.number = &deletions,
 		.least = 10,
 		.most = 100000,
 		.quick = 500},
 	{.name = "overload",
-		.what = "values made and deleted as fast as it goes",
+		.what = "values made and deleted as fast as possible",
 		.number = &overload,
 		.least = 1,
 		.most = 100000,
@@ -205,13 +205,13 @@ int main(int count, char **arguments)
 	struct options options = options_read(table,
 		"Runs the server with each way to destroy big values, and redis-server with DEL "
 		"and\n"
-		"with UNLINK where it is installed. A client makes values of so many elements and\n"
-		"deletes them at a steady pace, while another measures small commands, open loop, "
+		"with UNLINK if it is installed. A client makes big values and deletes them at a\n"
+		"steady pace. Meanwhile another client measures small commands in an open loop, "
 		"and\n"
-		"redis-benchmark what goes through. Then what a deletion takes of the loop's time, "
-		"by\n"
-		"elements; and values are made and deleted as fast as it goes, while who destroys\n"
-		"hardly gets to run: how much memory that takes.",
+		"redis-benchmark measures the throughput. After that, deletions are measured by "
+		"the\n"
+		"CPU time of the loop, and an overload by its memory: values are made and deleted\n"
+		"as fast as possible, while the thread that destroys hardly gets to run.",
 		count, arguments);
 	struct results results;
 	char *line = NULL;

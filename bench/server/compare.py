@@ -1,7 +1,7 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: MIT
-"""compare.py SERVER CLIENT NAME=NUMBER...: measures what a server's small commands take, by who
-destroys its big values. compare.c runs it, and writes down what it prints: see there."""
+"""compare.py SERVER CLIENT NAME=NUMBER...: measures the small commands of servers, by who destroys
+their big values. compare.c runs it and reads the lines that it prints."""
 import os
 import subprocess
 import sys
@@ -16,7 +16,7 @@ WAYS = {"drop": "defer_drop", "loop": "defer_drop, in the loop", "place": "in pl
         "mutex": "mutex and list", "call_rcu": "call_rcu"}
 PERCENTILES = "p50", "p90", "p99", "p99.9", "p99.99", "max"
 
-# Elements of a value whose deletion is looked at by itself.
+# Elements of the values whose deletion is measured by itself.
 DELETION_SIZES = 1, 2, 4, 8, 16, 32, 64, 256, 1024
 
 
@@ -32,7 +32,7 @@ def tell(kind, *fields):
 
 
 def ways_of(server):
-    """Those that it was built with, as it says when it is asked for none."""
+    """Returns the ways of this build, which the server lists if it does not know a way."""
     ran = subprocess.run([server, "--reclaim", ""], capture_output=True, text=True, check=False)
     return ran.stderr.split("want one of ")[1].strip().split(", ")
 
@@ -53,7 +53,7 @@ class Comparison:
                                   "--max-clients", "100")
                              for way in ("drop", "call_rcu")]
         else:
-            self.missing.append(("call_rcu", "liburcu-dev was not there to build with"))
+            self.missing.append(("call_rcu", "liburcu-dev was missing when this was built"))
         if redis_version():
             self.targets += [Redis("DEL"), Redis("UNLINK")]
         else:
@@ -62,7 +62,7 @@ class Comparison:
             self.missing.append(("redis-benchmark", "redis-tools is not installed"))
 
     def rounds(self, targets, measured):
-        """{target name: [figures of each round]}, taken in turn."""
+        """Measures the targets in turn. Returns {target name: [figures of each round]}."""
         found = {target.name: [] for target in targets}
         for _ in range(self.options.rounds):
             for target in targets:
@@ -74,7 +74,7 @@ class Comparison:
     def row(self, found, name, at, unit):
         """found: {target name: [one figure of each round]}"""
         ours = found[WAYS["drop"]]
-        # Of few deletions the clock of a thread may tell nothing.
+        # With few deletions, the clock of a thread may not move.
         has_ratio = name != WAYS["drop"] and all(found[name])
         tell("row", name, at, unit, ",".join(map(str, found[name])),
              ",".join(map(str, ours)) if has_ratio else "")

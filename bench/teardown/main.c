@@ -40,32 +40,32 @@ static const struct options_entry table[] = {
 		.most = MAX_ROUNDS,
 		.quick = 3},
 	{.name = "nodes",
-		.what = "of lists, trees, tables, buffers",
+		.what = "nodes of lists, trees and tables, or of the size of a buffer",
 		.list = &settings.nodes,
 		.least = 10,
 		.most = 100000000,
 		.quick = 100000},
 	{.name = "map-mib",
-		.what = "mappings",
+		.what = "sizes of mappings",
 		.list = &settings.map_mib,
 		.least = 1,
 		.most = 1048576,
 		.quick = 64},
 	{.name = "file-mib",
-		.what = "deleted files",
+		.what = "sizes of deleted files",
 		.list = &settings.file_mib,
 		.least = 1,
 		.most = 1048576,
 		.quick = 16},
 	{.name = "folder", .what = "where files are made", .text = &settings.folder},
 	{.name = "cycle-rounds",
-		.what = "how often cycles are",
+		.what = "how often each cycle is measured, in turn",
 		.number = &settings.cycle_rounds,
 		.least = 1,
 		.most = MAX_ROUNDS,
 		.quick = 5},
 	{.name = "cycle-nodes",
-		.what = "cycles are of 1, 2, 4, ... nodes, up to so many",
+		.what = "nodes of the largest cycle; the others have 1, 2, 4, ... nodes",
 		.number = &settings.cycle_nodes,
 		.least = 1,
 		.most = UINT64_C(1) << (POWERS - 1),
@@ -322,22 +322,24 @@ static void describe(struct results *results, const struct teardown_limits *limi
 	}
 	results_note(results, "%s", bench_pinning());
 	results_note(results,
-		"a node is %d bytes, a buffer is one allocation of as many bytes as so many nodes; "
+		"a node is %d bytes; a buffer of n nodes is one allocation of the bytes of n "
+		"nodes; "
 		"small objects are measured many times in a round, and the mean is shown",
 		NODE_BYTES);
 	results_note(results,
-		"cycles: the caller's time for allocating and destroying or dropping, and for a "
-		"pause after each, uncounted, of twice what a cycle in place takes");
+		"cycles: the caller's time for allocating, and for destroying or dropping; after "
+		"each there is an uncounted pause of twice what a cycle in place takes");
 	results_note(results,
-		"break-even: the least that was measured from which on the median of dropping is "
-		"never above that in place; - where there is none");
+		"break-even: the least size from which on the median of dropping is never above "
+		"that in place; - if there is none");
 }
 
 int main(int count, char **arguments)
 {
 	struct options options = options_read(table,
-		"Destroying in place against dropping, with each allocator that is there.", count,
-		arguments);
+		"Measures destroying in place against dropping, with each allocator on the "
+		"machine.",
+		count, arguments);
 	struct teardown_figures *figures = child_figures();
 	struct teardown_limits limits = {process_available_bytes() / 2, true};
 	struct results results;
