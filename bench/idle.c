@@ -30,22 +30,12 @@ static uint64_t seconds = 10;
 static struct options_list lanes = {{0, 1, 16, 64}, 4};
 
 static const struct options_entry table[] = {
-	{.name = "rounds",
-		.what = "how often everything is measured",
-		.number = &rounds,
-		.least = 1,
-		.most = MAX_ROUNDS},
-	{.name = "seconds",
-		.what = "length of one measurement",
-		.number = &seconds,
-		.least = 1,
-		.most = 3600,
-		.quick = 2},
-	{.name = "lanes",
-		.what = "lanes beside the shared one, whose memory is measured",
-		.list = &lanes,
-		.least = 0,
-		.most = MAX_LANES},
+	OPTIONS_NUMBER(
+		"rounds", &rounds, 1, MAX_ROUNDS, .what = "how often everything is measured"),
+	OPTIONS_NUMBER(
+		"seconds", &seconds, 1, 3600, .quick = 2, .what = "length of one measurement"),
+	OPTIONS_LIST("lanes", &lanes, 0, MAX_LANES,
+		.what = "lanes beside the shared one, whose memory is measured"),
 	{.name = NULL},
 };
 

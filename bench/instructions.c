@@ -27,22 +27,11 @@ static uint64_t pushes = 3000;
 static uint64_t most_ways = PEERS_MOST;
 
 static const struct options_entry table[] = {
-	{.name = "rounds",
-		.what = "how often each way is run",
-		.number = &rounds,
-		.least = 1,
-		.most = MAX_ROUNDS,
-		.quick = 1},
-	{.name = "pushes",
-		.what = "pushes of one run",
-		.number = &pushes,
-		.least = 1000,
-		.most = PEER_BOUND - 1},
-	{.name = "ways",
-		.what = "how many ways are counted; the first two are ours",
-		.number = &most_ways,
-		.least = 1,
-		.most = PEERS_MOST},
+	OPTIONS_NUMBER(
+		"rounds", &rounds, 1, MAX_ROUNDS, .quick = 1, .what = "how often each way is run"),
+	OPTIONS_NUMBER("pushes", &pushes, 1000, PEER_BOUND - 1, .what = "pushes of one run"),
+	OPTIONS_NUMBER("ways", &most_ways, 1, PEERS_MOST,
+		.what = "how many ways are counted; the first two are ours"),
 	{.name = NULL},
 };
 

@@ -20,18 +20,10 @@ static uint64_t rounds = 11;
 static struct options_list strings = {{5000, 500000}, 2};
 
 static const struct options_entry table[] = {
-	{.name = "rounds",
-		.what = "how often each strategy is measured, in turn",
-		.number = &rounds,
-		.least = 1,
-		.most = MAX_ROUNDS,
-		.quick = 3},
-	{.name = "strings",
-		.what = "strings in the vector",
-		.list = &strings,
-		.least = 1,
-		.most = 100000000,
-		.quick = 5000},
+	OPTIONS_NUMBER("rounds", &rounds, 1, MAX_ROUNDS, .quick = 3,
+		.what = "how often each strategy is measured, in turn"),
+	OPTIONS_LIST(
+		"strings", &strings, 1, 100000000, .quick = 5000, .what = "strings in the vector"),
 	{.name = NULL},
 };
 

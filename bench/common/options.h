@@ -39,6 +39,16 @@ struct options_entry {
 	uint64_t quick_least; /* the least one of a list that is kept */
 };
 
+/* Entries for a number and for a list, with their range. What follows are further members. */
+#define OPTIONS_NUMBER(name_, number_, least_, most_, ...)                                    \
+	{                                                                                     \
+		.name = name_, .number = number_, .least = least_, .most = most_, __VA_ARGS__ \
+	}
+#define OPTIONS_LIST(name_, list_, least_, most_, ...)                                    \
+	{                                                                                 \
+		.name = name_, .list = list_, .least = least_, .most = most_, __VA_ARGS__ \
+	}
+
 struct options_program {
 	const char *about; /* for --help, a sentence or more */
 	const struct options_entry *table;

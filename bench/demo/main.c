@@ -182,21 +182,11 @@ static bool is_version_asked;
 static struct settings settings = {.nodes = 2000000, .strings = 5000000};
 
 static const struct options_entry table[] = {
-	{.name = "nodes",
-		.what = "least number of nodes in the index",
-		.number = &settings.nodes,
-		.least = 1,
-		.most = MAX_NODES},
-	{.name = "strings",
-		.what = "strings in the vector",
-		.number = &settings.strings,
-		.least = 1,
-		.most = MAX_STRINGS},
-	{.name = "rounds",
-		.what = "how often each is timed",
-		.number = &rounds,
-		.least = 1,
-		.most = MAX_ROUNDS},
+	OPTIONS_NUMBER("nodes", &settings.nodes, 1, MAX_NODES,
+		.what = "least number of nodes in the index"),
+	OPTIONS_NUMBER(
+		"strings", &settings.strings, 1, MAX_STRINGS, .what = "strings in the vector"),
+	OPTIONS_NUMBER("rounds", &rounds, 1, MAX_ROUNDS, .what = "how often each is timed"),
 	{.name = "json",
 		.what = "one JSON object instead of text; times are nanoseconds",
 		.flag = &settings.is_json},

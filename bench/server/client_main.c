@@ -32,16 +32,16 @@ static uint64_t clients_count = 16;
 static uint64_t sets_percent = 10;
 
 static const struct options_entry table[] = {
-	{"port", "where the server listens, on loopback", .number = &port, .least = 1,
-		.most = 65535},
-	{"rate", "requests per second", .number = &rate, .least = 100, .most = 10000000},
-	{"ms", "time for which it sends requests", .number = &duration_ms, .least = 10,
-		.most = 3600000, .quick = 1000},
-	{"connections", "connections, used in turn", .number = &clients_count, .least = 1,
-		.most = MAX_CLIENTS},
-	{"sets", "SETs in a hundred requests, the others are GETs; 0: no keys are created first",
-		.number = &sets_percent, .least = 0, .most = 100},
-	{0},
+	OPTIONS_NUMBER("port", &port, 1, 65535, .what = "where the server listens, on loopback"),
+	OPTIONS_NUMBER("rate", &rate, 100, 10000000, .what = "requests per second"),
+	OPTIONS_NUMBER("ms", &duration_ms, 10, 3600000, .quick = 1000,
+		.what = "time for which it sends requests"),
+	OPTIONS_NUMBER(
+		"connections", &clients_count, 1, MAX_CLIENTS, .what = "connections, used in turn"),
+	OPTIONS_NUMBER("sets", &sets_percent, 0, 100,
+		.what = "SETs in a hundred requests, the others are GETs; 0: no keys are created "
+			"first"),
+	{.name = NULL},
 };
 
 static struct client clients[MAX_CLIENTS];

@@ -36,50 +36,29 @@ static uint64_t overload = 200;
 static struct options_list sizes = {{10, 1000, 100000, 1000000}, 4};
 
 static const struct options_entry table[] = {
-	{.name = "rounds",
-		.what = "how often each server is measured, in turn",
-		.number = &rounds,
-		.least = 1,
-		.most = MAX_ROUNDS,
-		.quick = 1},
-	{.name = "ms",
-		.what = "time for which small commands are measured",
-		.number = &duration_ms,
-		.least = 100,
-		.most = 3600000,
-		.quick = 2000},
-	{.name = "rate",
-		.what = "small commands per second",
-		.number = &rate,
-		.least = 100,
-		.most = 1000000},
-	{.name = "requests",
-		.what = "requests of redis-benchmark, GET and SET each",
-		.number = &requests,
-		.least = 100,
-		.most = 100000000,
-		.quick = 10000},
-	{.name = "deletions",
-		.what = "pipelined deletions, of which the mean is shown",
-		.number = &deletions,
-		.least = 10,
-		.most = 100000,
-		.quick = 500},
-	{.name = "overload",
-		.what = "values made and deleted as fast as possible",
-		.number = &overload,
-		.least = 1,
-		.most = 100000,
-		.quick = 40},
-	{.name = "sizes",
-		.what = "elements of a value",
-		.list = &sizes,
-		.least = 1,
-		.most = 100000000,
-		.quick = 1000000,
-		.quick_least = 1000000},
+	OPTIONS_NUMBER("rounds", &rounds, 1, MAX_ROUNDS, .quick = 1,
+		.what = "how often each server is measured, in turn"),
+	OPTIONS_NUMBER("ms", &duration_ms, 100, 3600000, .quick = 2000,
+		.what = "time for which small commands are measured"),
+	OPTIONS_NUMBER("rate", &rate, 100, 1000000, .what = "small commands per second"),
+	OPTIONS_NUMBER("requests", &requests, 100, 100000000, .quick = 10000,
+		.what = "requests of redis-benchmark, GET and SET each"),
+	OPTIONS_NUMBER("deletions", &deletions, 10, 100000, .quick = 500,
+		.what = "pipelined deletions, of which the mean is shown"),
+	OPTIONS_NUMBER("overload", &overload, 1, 100000, .quick = 40,
+		.what = "values made and deleted as fast as possible"),
+	OPTIONS_LIST("sizes", &sizes, 1, 100000000, .quick = 1000000, .quick_least = 1000000,
+		.what = "elements of a value"),
 	{.name = NULL},
 };
+
+static const char about[] =
+	"Runs the server with each way to destroy big values, and redis-server with DEL and\n"
+	"with UNLINK if it is installed. A client makes big values and deletes them at a\n"
+	"steady pace. Meanwhile another client measures small commands in an open loop, and\n"
+	"redis-benchmark measures the throughput. After that, deletions are measured by the\n"
+	"CPU time of the loop, and an overload by its memory: values are made and deleted as\n"
+	"fast as possible, while the thread that destroys hardly gets to run.";
 
 /* ---- The script ------------------------------------------------------------------------------ */
 
@@ -202,17 +181,7 @@ static void write_line(struct results *results, char *line)
 
 int main(int count, char **arguments)
 {
-	struct options options = options_read(table,
-		"Runs the server with each way to destroy big values, and redis-server with DEL "
-		"and\n"
-		"with UNLINK if it is installed. A client makes big values and deletes them at a\n"
-		"steady pace. Meanwhile another client measures small commands in an open loop, "
-		"and\n"
-		"redis-benchmark measures the throughput. After that, deletions are measured by "
-		"the\n"
-		"CPU time of the loop, and an overload by its memory: values are made and deleted\n"
-		"as fast as possible, while the thread that destroys hardly gets to run.",
-		count, arguments);
+	struct options options = options_read(table, about, count, arguments);
 	struct results results;
 	char *line = NULL;
 	size_t room = 0;

@@ -50,7 +50,7 @@ def check_links(document):
 declared = r"'(\w+)': executable\("
 check_names(bench / "README.md", names(bench, declared, "meson.build") + names(server, declared, "meson.build"))
 check_names(server / "README.md", names(server, r'\.name = "(\w+)"', "reclaim*.c")
-            + ["--" + name for name in names(server, r'^\t\{\.name = "([\w-]+)"', "options.c")])
+            + ["--" + name for name in names(server, r'(?:\.name = |OPTIONS_NUMBER\(\s*)"([\w-]+)"', "options.c")])
 for path in sys.argv[1], bench / "README.md", server / "README.md":
     check_links(pathlib.Path(path))
 print("\n".join(failures))
