@@ -164,7 +164,7 @@ static double measure_worker(unsigned count, uint64_t drops_in_lane)
 	return (double)(repeats * batch * count) / (double)sum_ns * 1e9;
 }
 
-/* ---- A caller who drains --------------------------------------------------------------------- */
+/* ---- A caller that drains -------------------------------------------------------------------- */
 
 #define CALLER_BATCH 65536
 

@@ -45,7 +45,7 @@ static const struct options_entry table[] = {
 	{.name = NULL},
 };
 
-/* ---- What is replaced, and read -------------------------------------------------------------- */
+/* ---- Objects, and their readers -------------------------------------------------------------- */
 
 #define ALIVE    UINT64_C(0x616c697665)
 #define POISONED UINT64_C(0x646561646465)

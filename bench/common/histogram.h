@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A histogram of times, log-linear: each power of two is cut into 64 equal parts, so that what is
- * read lies above what was recorded by less than a 64th of it, from nanoseconds to centuries.
+ * A log-linear histogram of times, from nanoseconds to centuries. Each power of two is cut into 64
+ * equal parts, so a time that is read exceeds the recorded one by less than a 64th.
  */
 #ifndef HISTOGRAM_H
 #define HISTOGRAM_H

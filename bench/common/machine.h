@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Where a benchmark ran: what must be known to compare its figures with others.
+ * Tells where a benchmark runs, which must be known to compare its figures with others.
  */
 #ifndef MACHINE_H
 #define MACHINE_H

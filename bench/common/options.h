@@ -39,7 +39,7 @@ struct options_entry {
 	uint64_t quick_least; /* the least one of a list that is kept */
 };
 
-/* Entries for a number and for a list, with their range. What follows are further members. */
+/* Entries for a number and for a list, with their range. Further members follow. */
 #define OPTIONS_NUMBER(name_, number_, least_, most_, ...)                                    \
 	{                                                                                     \
 		.name = name_, .number = number_, .least = least_, .most = most_, __VA_ARGS__ \

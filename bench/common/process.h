@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the kernel says of this process, and of the memory that is left (proc(5)).
+ * Facts from the kernel about this process and about free memory (proc(5)).
  */
 #ifndef PROCESS_H
 #define PROCESS_H

@@ -23,7 +23,7 @@
 	EXPANDED(DEFER_DROP_VERSION_MAJOR) \
 	"." EXPANDED(DEFER_DROP_VERSION_MINOR) "." EXPANDED(DEFER_DROP_VERSION_PATCH)
 
-/* What a table shows of a series of figures. */
+/* The figures of a series that a table shows. */
 struct summary {
 	double least, lower_quartile, median, upper_quartile, most;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a benchmark found, for people and for programs: a table as text while it goes on, and the
- * same rows as JSON at the end.
+ * Writes what a benchmark found: tables as text while it runs, and the same rows as JSON at the
+ * end.
  *
  *     results_begin    where, when and how it ran
  *     results_version, results_skip, results_note

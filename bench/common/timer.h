@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A timer for what takes nanoseconds: the CPU's time stamp counter where it runs at one rate, which
- * is measured against the clock; else the clock itself.
+ * A timer for nanoseconds: the time stamp counter of the CPU if it runs at one rate, which is
+ * measured against the clock; otherwise the clock itself.
  */
 #ifndef TIMER_H
 #define TIMER_H

@@ -59,7 +59,7 @@ struct contender_times {
 int contender_time(
 	const struct contender *contender, uint64_t strings, struct contender_times *times);
 
-/* True if its objects are destroyed by nobody. The time when they are gone means nothing then. */
+/* True if nobody destroys its objects. Then gone_ns means nothing. */
 static inline bool contender_leaks(const struct contender *contender)
 {
 	return contender->strategy == &defer_drop_strategy_leak;

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Ways to hand destruction to another thread, to be measured beside each other.
- *
- * The calls come in this order: begin; in each producer join, pushes, and, when all have pushed,
- * leave; between pushes and leave, flush by one of them; end.
+ * Ways to hand destruction to another thread, to be measured beside each other. The calls come in
+ * this order: begin; in each producer join, pushes, and leave when all have pushed; a flush by one
+ * producer between the pushes and leave; end.
  */
 #ifndef PEER_H
 #define PEER_H
@@ -87,7 +86,7 @@ extern const struct peer *const peers[];
 /* Adds to the results the versions of the peers, and the peers that this build lacks. */
 void peers_describe(struct results *results);
 
-/* ---- What peers are made of ------------------------------------------------------------------ */
+/* ---- Parts of several peers ------------------------------------------------------------------ */
 
 /* The number of drops that wait at most in a peer with a bound: our built-in queue_size. */
 #define PEER_BOUND 4096

@@ -68,7 +68,7 @@ void peers_describe(struct results *results)
 #endif
 }
 
-/* ---- What peers are made of ------------------------------------------------------------------ */
+/* ---- Parts of several peers ------------------------------------------------------------------ */
 
 static void reach(void *object)
 {

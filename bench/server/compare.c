@@ -116,7 +116,7 @@ static pid_t start_script(FILE **out)
 	return script;
 }
 
-/* ---- What it tells --------------------------------------------------------------------------- */
+/* ---- Its output ------------------------------------------------------------------------------ */
 
 static unsigned read_samples(double *samples, char *text)
 {
