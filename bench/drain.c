@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * How fast drops are destroyed where nobody pushes meanwhile: by the worker, from rings that were
- * filled while a destructor held it up; and by a caller who drains, with a budget for each call.
- * Destructors do next to nothing, so this is what the consumer itself costs.
+ * Measures how fast drops are destroyed while nobody pushes. The worker empties rings that were
+ * filled while a destructor held it up; a caller drains with a budget for each call. The
+ * destructors do next to nothing, so this is the cost of the consumer itself.
  */
 #define _GNU_SOURCE
-#include <defer_drop.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -13,6 +12,7 @@
 #include <stdlib.h>
 
 #include "bench.h"
+#include "library.h"
 #include "options.h"
 #include "results.h"
 
@@ -27,48 +27,24 @@ static struct options_list budget_ns = {{1000, 10000, 100000}, 3};
 static uint64_t drops = 262144;
 
 static const struct options_entry table[] = {
-	{.name = "rounds",
-		.what = "how often all is measured, in turn",
-		.number = &rounds,
-		.least = 1,
-		.most = MAX_ROUNDS,
-		.quick = 3},
-	{.name = "lanes",
-		.what = "lanes that are filled before the worker begins",
-		.list = &lanes,
-		.least = 1,
-		.most = MAX_LANES},
-	{.name = "batches",
-		.what = "drops that are put into each lane",
-		.list = &batches,
-		.least = 16,
-		.most = 1048576},
-	{.name = "budget-drops",
-		.what = "drops that a caller destroys in a call at most",
-		.list = &budget_drops,
-		.least = 1,
-		.most = 1048576},
-	{.name = "budget-ns",
-		.what = "time after which a caller begins none",
-		.list = &budget_ns,
-		.least = 1000, /* with much less no call would get to its first drop */
-		.most = 1000000000},
-	{.name = "drops",
-		.what = "in one measurement, at least",
-		.number = &drops,
-		.least = 16,
-		.most = 100000000,
-		.quick = 32768},
+	OPTIONS_NUMBER("rounds", &rounds, 1, MAX_ROUNDS, .quick = 3,
+		.what = "how often everything is measured, in turn"),
+	OPTIONS_LIST("lanes", &lanes, 1, MAX_LANES,
+		.what = "lanes that are filled before the worker begins"),
+	OPTIONS_LIST("batches", &batches, 16, 1048576, .what = "drops in each lane"),
+	OPTIONS_LIST("budget-drops", &budget_drops, 1, 1048576,
+		.what = "most drops that a caller destroys in a call"),
+	/* with much less, no call would reach its first drop */
+	OPTIONS_LIST("budget-ns", &budget_ns, 1000, 1000000000,
+		.what = "time after which a caller begins no further drop"),
+	OPTIONS_NUMBER("drops", &drops, 16, 100000000, .quick = 32768,
+		.what = "least number of drops in one measurement"),
 	{.name = NULL},
 };
 
-static void check(int result)
-{
-	if (result)
-		abort();
-}
-
-/* The smallest ring that holds so many, and the drop that holds the worker up. */
+/*
+ * Returns the size of the smallest ring that holds a batch, and the drop that holds the worker up.
+ */
 static uint32_t ring_size(uint64_t batch)
 {
 	uint32_t size = 2;
@@ -78,12 +54,12 @@ static uint32_t ring_size(uint64_t batch)
 	return size;
 }
 
-/* ---- What is destroyed: it only tells when the last was reached ------------------------------ */
+/* ---- Destructors: they only tell when the last drop is reached ------------------------------- */
 
-static sem_t is_held; /* the worker is in the blocker */
+static sem_t is_held; /* posted by the destructor that holds the worker up */
 static sem_t may_begin;
 static sem_t is_done;
-static uint64_t backlog; /* of the thread that destroys, as the next two are */
+static uint64_t backlog; /* written by the thread that destroys, as the next two are */
 static uint64_t begin_ns;
 static uint64_t end_ns;
 
@@ -114,17 +90,17 @@ static void block(void *object)
 /* ---- The worker ------------------------------------------------------------------------------ */
 
 static struct defer_drop_queue *queue;
-static pthread_barrier_t barrier; /* of the producers, of whom the main thread is one */
+static pthread_barrier_t barrier; /* of the producers, one of which is the main thread */
 static uint64_t batch;
 static uint64_t repeats;
 
 static void fill_lane(void)
 {
 	for (uint64_t i = 0; i < batch; i++)
-		check(defer_drop_queue_push(queue, NULL, destroy, DEFER_DROP_FOREVER));
+		bench_check(defer_drop_queue_push(queue, NULL, destroy, DEFER_DROP_FOREVER));
 }
 
-/* Keeps its lane from one time to the next: who ends gives it to others. */
+/* Lives as long as the measurement: a thread that ends gives its lane to others. */
 static void *fill(void *argument)
 {
 	bench_pin_producer(0);
@@ -144,20 +120,19 @@ static void begin(unsigned count, uint32_t runner)
 	config.max_lanes = count;
 	config.runner = runner;
 	bench_pin_consumer();
-	check(defer_drop_queue_create(&queue, &config));
+	bench_check(defer_drop_queue_create(&queue, &config));
 	bench_pin_producer(0);
 }
 
 static void end(void)
 {
-	check(defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
-	check(defer_drop_queue_free(queue));
+	library_end(queue);
 }
 
-/* Fills all lanes and lets the worker empty them: ns of its time. */
+/* Fills all lanes and lets the worker empty them. Returns the time of the worker in ns. */
 static uint64_t fill_and_release(unsigned count)
 {
-	check(defer_drop_queue_push(queue, NULL, block, DEFER_DROP_FOREVER));
+	bench_check(defer_drop_queue_push(queue, NULL, block, DEFER_DROP_FOREVER));
 	wait_for(&is_held);
 	backlog = batch * count;
 	pthread_barrier_wait(&barrier);
@@ -168,7 +143,7 @@ static uint64_t fill_and_release(unsigned count)
 	return end_ns - begin_ns;
 }
 
-/* Drops per second. */
+/* Returns drops per second. */
 static double measure_worker(unsigned count, uint64_t drops_in_lane)
 {
 	pthread_t others[MAX_LANES];
@@ -177,19 +152,19 @@ static double measure_worker(unsigned count, uint64_t drops_in_lane)
 	batch = drops_in_lane;
 	repeats = drops / (batch * count) + 1;
 	begin(count, DEFER_DROP_RUNNER_WORKER);
-	check(pthread_barrier_init(&barrier, NULL, count));
+	bench_check(pthread_barrier_init(&barrier, NULL, count));
 	for (unsigned i = 1; i < count; i++)
-		check(pthread_create(&others[i], NULL, fill, NULL));
+		bench_check(pthread_create(&others[i], NULL, fill, NULL));
 	for (uint64_t i = 0; i < repeats; i++)
 		sum_ns += fill_and_release(count);
 	for (unsigned i = 1; i < count; i++)
-		check(pthread_join(others[i], NULL));
-	check(pthread_barrier_destroy(&barrier));
+		bench_check(pthread_join(others[i], NULL));
+	bench_check(pthread_barrier_destroy(&barrier));
 	end();
 	return (double)(repeats * batch * count) / (double)sum_ns * 1e9;
 }
 
-/* ---- A caller who drains --------------------------------------------------------------------- */
+/* ---- A caller that drains -------------------------------------------------------------------- */
 
 #define CALLER_BATCH 65536
 
@@ -204,7 +179,7 @@ static void drain_lane(uint64_t most_drops, uint64_t most_ns, struct calls *call
 	do {
 		uint64_t call_ns = bench_now_ns();
 
-		check(defer_drop_queue_drain(queue, most_drops, most_ns, NULL));
+		bench_check(defer_drop_queue_drain(queue, most_drops, most_ns, NULL));
 		calls->sum_ns += bench_now_ns() - call_ns;
 		calls->count++;
 	} while (backlog);
@@ -306,17 +281,17 @@ static void show_caller(struct results *results)
 int main(int count, char **arguments)
 {
 	struct options options = options_read(table,
-		"How fast drops are destroyed where nobody pushes meanwhile.", count, arguments);
+		"Measures how fast drops are destroyed while nobody pushes.", count, arguments);
 	struct results results;
 
-	check(sem_init(&is_held, 0, 0));
-	check(sem_init(&may_begin, 0, 0));
-	check(sem_init(&is_done, 0, 0));
+	bench_check(sem_init(&is_held, 0, 0));
+	bench_check(sem_init(&may_begin, 0, 0));
+	bench_check(sem_init(&is_done, 0, 0));
 	results_begin(&results, &options);
 	results_note(&results, "pinned: the worker to the second CPU, all others to the first");
 	results_note(&results,
 		"the worker's own time, from the end of a destructor that held it up to the last "
-		"drop; a ring is the next power of two above what is put into it");
+		"drop; the size of a ring is the next power of two above its drops");
 	for (unsigned round = 0; round < rounds; round++)
 		measure_all(round);
 	show_worker(&results);

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reclamation after a grace period, against liburcu's own: an updater replaces a pointer that
- * readers follow, and hands the old object over. What that costs the updater, paced, so that nobody
- * waits for room; and as fast as it can: the time until all is destroyed, and how many objects wait
- * at worst.
+ * Measures reclamation after a grace period, against liburcu's own ways. An updater replaces a
+ * pointer that readers follow, and hands the old object over. Paced updates, where nobody waits for
+ * room, show what that costs the updater. Updates as fast as possible show the time until all
+ * objects are destroyed, and how many wait at worst.
  */
 #define _GNU_SOURCE
 #include <defer_drop.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 #include <urcu.h>
 #include <urcu/defer.h>
 
@@ -20,7 +19,7 @@
 
 #define MAX_ROUNDS  101
 #define MAX_READERS 64
-/* Paced updates come so many at a time, so that the clock costs little beside them. */
+/* Paced updates come in bursts of this many, so that reading the clock costs little beside them. */
 #define BURST 16
 
 static uint64_t rounds = 11;
@@ -31,40 +30,22 @@ static uint64_t pace_ns = 50000;
 static uint64_t bursts = 400;
 
 static const struct options_entry table[] = {
-	{.name = "rounds",
-		.what = "how often each way is measured, in turn",
-		.number = &rounds,
-		.least = 1,
-		.most = MAX_ROUNDS,
-		.quick = 3},
-	{.name = "updates",
-		.what = "saturating updates of one measurement; 32 bytes each",
-		.number = &updates,
-		.least = 1000,
-		.most = 10000000,
-		.quick = 200000},
-	{.name = "readers", .what = "threads that read", .number = &readers, .most = MAX_READERS},
-	{.name = "section-ns",
-		.what = "length of a read-side critical section; ten times as long lies between "
-			"two",
-		.number = &section_ns,
-		.least = 10,
-		.most = 1000000000},
-	{.name = "pace-ns",
-		.what = "time from one burst of 16 paced updates to the next",
-		.number = &pace_ns,
-		.least = 1000,
-		.most = 1000000000},
-	{.name = "bursts",
-		.what = "bursts of one measurement",
-		.number = &bursts,
-		.least = 10,
-		.most = 1000000,
-		.quick = 100},
+	OPTIONS_NUMBER("rounds", &rounds, 1, MAX_ROUNDS, .quick = 3,
+		.what = "how often each way is measured, in turn"),
+	OPTIONS_NUMBER("updates", &updates, 1000, 10000000, .quick = 200000,
+		.what = "saturating updates of one measurement; 32 bytes each"),
+	OPTIONS_NUMBER("readers", &readers, 0, MAX_READERS, .what = "threads that read"),
+	OPTIONS_NUMBER("section-ns", &section_ns, 10, 1000000000,
+		.what = "length of a read-side critical section; ten times that lies between "
+			"two"),
+	OPTIONS_NUMBER("pace-ns", &pace_ns, 1000, 1000000000,
+		.what = "time from one burst of 16 paced updates to the next"),
+	OPTIONS_NUMBER(
+		"bursts", &bursts, 10, 1000000, .quick = 100, .what = "bursts of one measurement"),
 	{.name = NULL},
 };
 
-/* ---- What is replaced, and read -------------------------------------------------------------- */
+/* ---- Objects, and their readers -------------------------------------------------------------- */
 
 #define ALIVE    UINT64_C(0x616c697665)
 #define POISONED UINT64_C(0x646561646465)
@@ -76,7 +57,7 @@ struct object {
 
 static struct object *objects;
 static struct object *current;
-static uint64_t destroyed; /* by one thread at a time; read by the updater */
+static uint64_t destroyed; /* written by one thread at a time; read by the updater */
 static uint64_t is_over;
 
 static void destroy(void *argument)
@@ -103,10 +84,8 @@ static void spin(uint64_t ns)
 
 static void *read_on(void *argument)
 {
-	struct timespec between = {0, (long)(section_ns * 10 % 1000000000)};
 	unsigned nth = (unsigned)(uintptr_t)argument;
 
-	between.tv_sec = (time_t)(section_ns * 10 / 1000000000);
 	if (nth % 2)
 		bench_pin_producer(0);
 	else
@@ -123,7 +102,7 @@ static void *read_on(void *argument)
 			abort();
 		}
 		rcu_read_unlock();
-		nanosleep(&between, NULL);
+		bench_sleep_ns(section_ns * 10);
 	}
 	rcu_unregister_thread();
 	return NULL;
@@ -143,7 +122,7 @@ static void nothing(void)
 {
 }
 
-/* The floor: what an update costs whose old object is kept for ever. */
+/* The floor: an update whose old object is kept for ever. */
 static void drop_nothing(struct object *object)
 {
 	(void)object;
@@ -151,14 +130,12 @@ static void drop_nothing(struct object *object)
 
 static void drop_ours(struct object *object)
 {
-	if (defer_drop_rcu(object, destroy))
-		abort();
+	bench_check(defer_drop_rcu(object, destroy));
 }
 
 static void flush_ours(void)
 {
-	if (defer_drop_flush())
-		abort();
+	bench_check(defer_drop_flush());
 }
 
 static void drop_call(struct object *object)
@@ -166,7 +143,10 @@ static void drop_call(struct object *object)
 	call_rcu(&object->head, destroy_head);
 }
 
-/* liburcu's workers inherit the CPU of who starts them: for that moment, the consumer's. */
+/*
+ * A worker of liburcu inherits the CPU of its starter, which is on the consumer's CPU for that
+ * moment.
+ */
 static void join_call(void)
 {
 	bench_pin_consumer();
@@ -177,7 +157,7 @@ static void join_call(void)
 
 static void join_defer(void)
 {
-	static int is_registered; /* once: liburcu 0.13 cannot do it again */
+	static int is_registered; /* only once: liburcu 0.13 cannot register a thread again */
 
 	bench_pin_consumer();
 	if (!is_registered++ && rcu_defer_register_thread())
@@ -206,7 +186,7 @@ struct figures {
 	double update_ns[MAX_ROUNDS];
 	double total_ns[MAX_ROUNDS];
 	double worst_backlog[MAX_ROUNDS];
-	double drop_ns[MAX_ROUNDS]; /* paced_ns less that of the floor */
+	double drop_ns[MAX_ROUNDS]; /* paced_ns minus that of the floor */
 };
 
 static void renew(uint64_t count)
@@ -311,7 +291,7 @@ static void print_all(struct results *results, struct figures *figures)
 	print(results, &backlog, "objects", figures, offsetof(struct figures, worst_backlog));
 }
 
-#define FLOOR 1 /* among the ways */
+#define FLOOR 1 /* its index among the ways */
 
 static void subtract_floor(struct figures *figures, unsigned round)
 {
@@ -342,8 +322,8 @@ int main(int count, char **arguments)
 	static struct figures figures[WAYS];
 	static pthread_t threads[MAX_READERS];
 	struct options options = options_read(table,
-		"What it costs to reclaim after a grace period, against liburcu's own ways.", count,
-		arguments);
+		"Measures the cost of reclaiming after a grace period, against liburcu's own ways.",
+		count, arguments);
 	struct results results;
 	uint64_t most = updates > bursts * BURST ? updates : bursts * BURST;
 
@@ -360,8 +340,7 @@ int main(int count, char **arguments)
 		if (pthread_create(&threads[i], NULL, read_on, (void *)(uintptr_t)i))
 			abort();
 	bench_pin_consumer();
-	if (defer_drop_start(NULL))
-		abort();
+	bench_check(defer_drop_start(NULL));
 	bench_pin_producer(0);
 	measure_all(figures);
 	__atomic_store_n(&is_over, 1, __ATOMIC_RELAXED);

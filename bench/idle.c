@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a process pays that does not drop: CPU time and context switches of each of its threads,
- * before the first push and after a quiet spell; what the worker took to fall asleep; and memory
- * for so many lanes.
+ * Measures what a process pays that does not drop: CPU time and context switches of each of its
+ * threads, before the first push and after a quiet spell; what the worker spends until it falls
+ * asleep; and memory by the number of lanes.
  */
 #define _GNU_SOURCE
-#include <defer_drop.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "library.h"
 #include "options.h"
 #include "process.h"
 #include "results.h"
@@ -30,30 +30,14 @@ static uint64_t seconds = 10;
 static struct options_list lanes = {{0, 1, 16, 64}, 4};
 
 static const struct options_entry table[] = {
-	{.name = "rounds",
-		.what = "how often all is measured",
-		.number = &rounds,
-		.least = 1,
-		.most = MAX_ROUNDS},
-	{.name = "seconds",
-		.what = "length of one measurement",
-		.number = &seconds,
-		.least = 1,
-		.most = 3600,
-		.quick = 2},
-	{.name = "lanes",
-		.what = "made beside the shared one, to see their memory",
-		.list = &lanes,
-		.least = 0,
-		.most = MAX_LANES},
+	OPTIONS_NUMBER(
+		"rounds", &rounds, 1, MAX_ROUNDS, .what = "how often everything is measured"),
+	OPTIONS_NUMBER(
+		"seconds", &seconds, 1, 3600, .quick = 2, .what = "length of one measurement"),
+	OPTIONS_LIST("lanes", &lanes, 0, MAX_LANES,
+		.what = "lanes beside the shared one, whose memory is measured"),
 	{.name = NULL},
 };
-
-static void check(int result)
-{
-	if (result)
-		abort();
-}
 
 static void destroy(void *object)
 {
@@ -81,7 +65,7 @@ static const struct {
 static double figures[STATES][THREADS + 1][MEASURES][MAX_ROUNDS];
 static char names[THREADS][16];
 
-/* All that is counted, at a moment. */
+/* All counters at one moment. */
 struct look {
 	unsigned threads;
 	double counts[THREADS + 1][MEASURES];
@@ -99,18 +83,16 @@ static struct look look(void)
 	struct look look = {.threads = process_threads(threads, THREADS)};
 	struct rusage usage;
 
-	if (look.threads > THREADS) {
-		fprintf(stderr, "idle: %u threads: want none but the main thread and the worker\n",
+	if (look.threads > THREADS)
+		options_refuse("idle: %u threads: want none but the main thread and the worker",
 			look.threads);
-		exit(2);
-	}
 	for (unsigned i = 0; i < look.threads; i++) {
 		memcpy(names[i], threads[i].name, sizeof names[i]);
 		look.counts[i][CPU] = (double)threads[i].cpu_ns / 1000;
 		look.counts[i][SLEEPS] = (double)threads[i].sleeps;
 		look.counts[i][PREEMPTIONS] = (double)threads[i].preemptions;
 	}
-	check(getrusage(RUSAGE_SELF, &usage));
+	bench_check(getrusage(RUSAGE_SELF, &usage));
 	look.counts[THREADS][CPU] = (double)(time_us(&usage.ru_utime) + time_us(&usage.ru_stime));
 	look.counts[THREADS][SLEEPS] = (double)usage.ru_nvcsw;
 	look.counts[THREADS][PREEMPTIONS] = (double)usage.ru_nivcsw;
@@ -135,27 +117,15 @@ static void measure_silence(enum state state, unsigned round)
 	keep(state, round, &from);
 }
 
-/* The default queue's. This sets it up. */
-static struct defer_drop_config default_config(void)
-{
-	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
-
-	check(defer_drop_queue_config(defer_drop_queue_default(), &config));
-	return config;
-}
-
-/* Else the worker naps on for ever. */
+/* True if the worker falls asleep. Otherwise it naps for ever. */
 static bool does_sleep(void)
 {
-	return default_config().quiet_spell_ns != DEFER_DROP_NEVER;
+	return library_config(defer_drop_queue_default()).quiet_spell_ns != DEFER_DROP_NEVER;
 }
 
 static uint64_t deep_sleeps(void)
 {
-	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
-
-	check(defer_drop_queue_stats(defer_drop_queue_default(), &stats));
-	return stats.deep_sleeps_total;
+	return library_stats(defer_drop_queue_default()).deep_sleeps_total;
 }
 
 static void measure_use(unsigned round)
@@ -163,8 +133,8 @@ static void measure_use(unsigned round)
 	uint64_t before = deep_sleeps();
 	struct look from;
 
-	check(defer_drop(NULL, destroy));
-	check(defer_drop_flush());
+	bench_check(defer_drop(NULL, destroy));
+	bench_check(defer_drop_flush());
 	from = look();
 	while (deep_sleeps() == before)
 		usleep(10000);
@@ -185,13 +155,16 @@ static void *produce(void *argument)
 {
 	pthread_barrier_wait(&barrier);
 	pthread_barrier_wait(&barrier);
-	check(defer_drop_queue_push(queue, NULL, destroy, DEFER_DROP_FOREVER));
+	bench_check(defer_drop_queue_push(queue, NULL, destroy, DEFER_DROP_FOREVER));
 	pthread_barrier_wait(&barrier);
 	pthread_barrier_wait(&barrier);
 	return argument;
 }
 
-/* Of a queue without a worker, whose stack would be new or used before; the producers are there. */
+/*
+ * Measures a queue without a worker, since the stack of a worker may be new or reused. The
+ * producers exist before the first look.
+ */
 static void measure_memory(unsigned nth, unsigned round)
 {
 	unsigned count = (unsigned)lanes.values[nth];
@@ -201,24 +174,23 @@ static void measure_memory(unsigned nth, unsigned round)
 
 	config.max_lanes = count;
 	config.runner = DEFER_DROP_RUNNER_CALLER;
-	check(pthread_barrier_init(&barrier, NULL, count + 1));
+	bench_check(pthread_barrier_init(&barrier, NULL, count + 1));
 	for (unsigned i = 0; i < count; i++)
-		check(pthread_create(&producers[i], NULL, produce, NULL));
+		bench_check(pthread_create(&producers[i], NULL, produce, NULL));
 	pthread_barrier_wait(&barrier);
 	resident = process_resident_bytes();
 	mapped = process_mapped_bytes();
-	check(defer_drop_queue_create(&queue, &config));
+	bench_check(defer_drop_queue_create(&queue, &config));
 	pthread_barrier_wait(&barrier);
 	pthread_barrier_wait(&barrier);
-	check(defer_drop_queue_flush(queue, DEFER_DROP_FOREVER));
+	bench_check(defer_drop_queue_flush(queue, DEFER_DROP_FOREVER));
 	resident_bytes[nth][round] = (double)process_resident_bytes() - (double)resident;
 	mapped_bytes[nth][round] = (double)process_mapped_bytes() - (double)mapped;
 	pthread_barrier_wait(&barrier);
 	for (unsigned i = 0; i < count; i++)
-		check(pthread_join(producers[i], NULL));
-	check(pthread_barrier_destroy(&barrier));
-	check(defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
-	check(defer_drop_queue_free(queue));
+		bench_check(pthread_join(producers[i], NULL));
+	bench_check(pthread_barrier_destroy(&barrier));
+	library_end(queue);
 }
 
 /* ---- Results --------------------------------------------------------------------------------- */
@@ -266,7 +238,7 @@ static void show_memory(struct results *results)
 
 static void describe(struct results *results)
 {
-	struct defer_drop_config config = default_config();
+	struct defer_drop_config config = library_config(defer_drop_queue_default());
 
 	results_note(results,
 		"nothing is pinned; idle for %" PRIu64 " s; one sleep of the main thread, and its "
@@ -274,14 +246,15 @@ static void describe(struct results *results)
 		seconds);
 	results_note(results,
 		"memory: what a queue adds, without a worker; lanes hold %" PRIu32
-		" drops; beside those counted the shared one is always there",
+		" drops; the shared lane is there too and is not counted",
 		config.queue_size);
 }
 
 int main(int count, char **arguments)
 {
 	struct options options = options_read(table,
-		"What a process pays that does not drop, and what lanes take.", count, arguments);
+		"Measures what a process pays that does not drop, and the memory of lanes.", count,
+		arguments);
 	struct results results;
 	unsigned states = STATES;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * How many instructions a push takes, its loop and its call included: bench/push under callgrind,
- * which counts what the producer does between the clock's two readings. So few are pushed that no
- * ring fills up: nobody waits, and the figure can be repeated on any machine.
+ * Counts the instructions of a push, with its loop and its call, by running bench/push under
+ * callgrind. What the producer does between two readings of the clock is counted. There are so few
+ * pushes that no ring fills up: nobody waits, and the figure can be repeated on any machine.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -17,6 +17,7 @@
 
 #include "options.h"
 #include "peer.h"
+#include "process.h"
 #include "results.h"
 
 #define MAX_ROUNDS 11
@@ -26,26 +27,15 @@ static uint64_t pushes = 3000;
 static uint64_t most_ways = PEERS_MOST;
 
 static const struct options_entry table[] = {
-	{.name = "rounds",
-		.what = "how often each way is run",
-		.number = &rounds,
-		.least = 1,
-		.most = MAX_ROUNDS,
-		.quick = 1},
-	{.name = "pushes",
-		.what = "pushes of one run",
-		.number = &pushes,
-		.least = 1000,
-		.most = PEER_BOUND - 1},
-	{.name = "ways",
-		.what = "count only the first so many, of which the first two are ours",
-		.number = &most_ways,
-		.least = 1,
-		.most = PEERS_MOST},
+	OPTIONS_NUMBER(
+		"rounds", &rounds, 1, MAX_ROUNDS, .quick = 1, .what = "how often each way is run"),
+	OPTIONS_NUMBER("pushes", &pushes, 1000, PEER_BOUND - 1, .what = "pushes of one run"),
+	OPTIONS_NUMBER("ways", &most_ways, 1, PEERS_MOST,
+		.what = "how many ways are counted; the first two are ours"),
 	{.name = NULL},
 };
 
-/* One way: which program has it, under which name. */
+/* A way to push: the program that has it, and its name there. */
 struct way {
 	const char *program;
 	const char *name;
@@ -56,28 +46,13 @@ static double counts[PEERS_MOST + 2][MAX_ROUNDS];
 
 /* ---- One run --------------------------------------------------------------------------------- */
 
-extern char **environ;
-
 static _Noreturn void fail(const char *what, const char *name)
 {
 	fprintf(stderr, "instructions: %s under callgrind: %s\n", name, what);
 	exit(2);
 }
 
-/* The path of a program that lies beside this one. */
-static char *beside(const char *program)
-{
-	char own[4096];
-	ssize_t length = readlink("/proc/self/exe", own, sizeof own - 1);
-	char *path;
-
-	own[length > 0 ? length : 0] = '\0';
-	if (asprintf(&path, "%.*s/%s", (int)(strrchr(own, '/') - own), own, program) < 0)
-		abort();
-	return path;
-}
-
-/* Runs it with its standard output and error thrown away. False where there is no such program. */
+/* Runs a program and discards its output. False if there is no such program. */
 static bool run_silently(const char *const *arguments, int *status)
 {
 	posix_spawn_file_actions_t actions;
@@ -87,7 +62,7 @@ static bool run_silently(const char *const *arguments, int *status)
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
 	posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
-	/* It changes none of them, for all its type says. */
+	/* posix_spawnp(3) does not change the arguments, although its type allows it. */
 	error = posix_spawnp(
 		&child, arguments[0], &actions, NULL, (char *const *)arguments, environ);
 	posix_spawn_file_actions_destroy(&actions);
@@ -106,7 +81,7 @@ static bool has_valgrind(void)
 	return run_silently(arguments, &status) && !status;
 }
 
-/* What callgrind wrote down: the instructions that it counted. */
+/* Returns the number of instructions that callgrind wrote to a file. */
 static uint64_t read_count(const char *path, const char *name)
 {
 	FILE *file = fopen(path, "re");
@@ -125,7 +100,7 @@ static uint64_t read_count(const char *path, const char *name)
 
 static double count_instructions(const struct way *way, const char *file)
 {
-	char *program = beside(way->program);
+	char *program = process_beside(way->program);
 	char out[4096];
 	char drops[24];
 	const char *const arguments[] = {"valgrind", "--tool=callgrind",
@@ -145,7 +120,7 @@ static double count_instructions(const struct way *way, const char *file)
 
 /* ---- All ------------------------------------------------------------------------------------- */
 
-/* Ours, through either library, and then the others. */
+/* Lists our own push, through either library, and then the peers. */
 static unsigned list_ways(void)
 {
 	unsigned count = 0;
@@ -192,8 +167,7 @@ static void show(struct results *results, unsigned count)
 int main(int count, char **arguments)
 {
 	struct options options = options_read(table,
-		"How many instructions a push takes, counted by valgrind's callgrind.", count,
-		arguments);
+		"Counts the instructions of a push with valgrind's callgrind.", count, arguments);
 	struct results results;
 
 	results_begin(&results, &options);
@@ -204,7 +178,7 @@ int main(int count, char **arguments)
 		count_all(chosen);
 		show(&results, chosen);
 	} else {
-		results_skip(&results, "instructions of a push", "valgrind was not there");
+		results_skip(&results, "instructions of a push", "valgrind is not installed");
 	}
 	return results_end(&results);
 }

@@ -1,33 +1,35 @@
 /* SPDX-License-Identifier: MIT
  *
- * How late a push is done that was due at a set time, in percentiles: in an open loop, where who is
- * late makes the next ones late too, and each is counted from when it was due. The same loop with
- * an empty call shows what the timer and the machine add; the timer's part is subtracted.
+ * Measures how late a push that was due at a set time is done, in percentiles. The loop is open: a
+ * late push makes the next ones late too, and each is counted from when it was due. The same loop
+ * with an empty call shows what the timer and the machine add; the part of the timer is subtracted.
  */
 #define _GNU_SOURCE
 #include "latency.h"
 
-#include <defer_drop.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "bench.h"
 #include "histogram.h"
+#include "library.h"
 #include "options.h"
 #include "peer.h"
 #include "timer.h"
 
 #define MAX_LOADS (2 * OPTIONS_LIST_MAX)
 
-/* Between the pushes of a burst. */
+/* From one push of a burst to the next. */
 #define BURST_GAP_NS 200
-/* From the end of a silence, which is slept, to the first push: it is waited for awake. */
+/*
+ * From the end of a silence to the first push. The producer sleeps through the silence and spins
+ * then.
+ */
 #define LEAD_NS 100000
-/* Bursts after a short silence are so many as fit into this, in a round. */
+/* A round has as many bursts after a short silence as fit into this time. */
 #define SILENT_NS UINT64_C(200000000)
-/* Silences as long as this come in fewer rounds. */
+/* From this length on, silences are measured in fewer rounds. */
 #define LONG_NS UINT64_C(1000000000)
 
 static uint64_t rounds = 11;
@@ -38,36 +40,17 @@ static uint64_t burst = 64;
 static uint64_t strings = 5000000;
 
 static const struct options_entry table[] = {
-	{.name = "rounds",
-		.what = "how often each way is measured, in turn",
-		.number = &rounds,
-		.least = 1,
-		.most = MAX_ROUNDS,
-		.quick = 3},
-	{.name = "gaps-ns",
-		.what = "from one paced push to the next",
-		.list = &gaps_ns,
-		.least = 50,
-		.most = 1000000},
-	{.name = "pushes",
-		.what = "paced pushes of one measurement",
-		.number = &pushes,
-		.least = 100,
-		.most = 10000000,
-		.quick = 10000},
-	{.name = "silence-ms",
-		.what = "before a burst of pushes",
-		.list = &silences_ms,
-		.least = 1,
-		.most = 60000,
-		.quick = 1000},
-	{.name = "burst", .what = "pushes of a burst", .number = &burst, .least = 1, .most = 4096},
-	{.name = "strings",
-		.what = "strings that are handed over with one push",
-		.number = &strings,
-		.least = 1,
-		.most = 50000000,
-		.quick = 500000},
+	OPTIONS_NUMBER("rounds", &rounds, 1, MAX_ROUNDS, .quick = 3,
+		.what = "how often each way is measured, in turn"),
+	OPTIONS_LIST(
+		"gaps-ns", &gaps_ns, 50, 1000000, .what = "time from one paced push to the next"),
+	OPTIONS_NUMBER("pushes", &pushes, 100, 10000000, .quick = 10000,
+		.what = "paced pushes of one measurement"),
+	OPTIONS_LIST("silence-ms", &silences_ms, 1, 60000, .quick = 1000,
+		.what = "length of the silence before a burst of pushes"),
+	OPTIONS_NUMBER("burst", &burst, 1, 4096, .what = "pushes of a burst"),
+	OPTIONS_NUMBER("strings", &strings, 1, 50000000, .quick = 500000,
+		.what = "strings handed over with one push"),
 	{.name = NULL},
 };
 
@@ -86,7 +69,7 @@ static const struct peer *const ways[] = {
 #define WAYS (sizeof ways / sizeof ways[0])
 #define OURS 1
 
-/* Bursts after silences; paced is one burst after none. */
+/* Bursts after silences. A paced load is one burst without a silence before it. */
 struct load {
 	uint64_t silence_ns;
 	uint64_t gap_ns;
@@ -123,19 +106,19 @@ static const struct {
 	double percent;
 } percentiles[] = {
 	{"p50", 50}, {"p90", 90}, {"p99", 99}, {"p99.9", 99.9}, {"p99.99", 99.99}, {"max", 100},
-	{"first", 50}, /* of the first pushes of bursts alone */
+	{"first", 50}, /* only of the first push of each burst */
 };
 #define PERCENTILES (sizeof percentiles / sizeof percentiles[0])
 #define FIRST       (PERCENTILES - 1)
 
-/* What was measured, one figure for each round. */
+/* The figures of a way, one for each round. */
 struct figures {
 	double late_ns[PERCENTILES][MAX_ROUNDS];
-	double wakes[MAX_ROUNDS]; /* of our worker, by pushes, for each burst */
+	double wakes[MAX_ROUNDS]; /* calls by pushes to wake our worker, for each burst */
 };
 
 static struct figures figures[MAX_LOADS][WAYS];
-static double timer_ns[MAX_LOADS][MAX_ROUNDS]; /* the median empty call: what is subtracted */
+static double timer_ns[MAX_LOADS][MAX_ROUNDS]; /* the median empty call, which is subtracted */
 
 static struct histogram late;  /* of all pushes of a measurement */
 static struct histogram first; /* of the first of each burst */
@@ -159,25 +142,17 @@ static void push_burst(const struct peer *peer, const struct load *load)
 	}
 }
 
-static void keep_silent(uint64_t ns)
-{
-	struct timespec time = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
-
-	while (ns && nanosleep(&time, &time))
-		;
-}
-
 static void push_bursts(const struct peer *peer, const struct load *load)
 {
 	memset(&late, 0, sizeof late);
 	memset(&first, 0, sizeof first);
 	for (uint64_t i = 0; i < load->bursts; i++) {
-		keep_silent(load->silence_ns);
+		bench_sleep_ns(load->silence_ns);
 		push_burst(peer, load);
 	}
 }
 
-/* What the producer is told, and tells. */
+/* Passed to the producer, which sets wakes. */
 struct measurement {
 	const struct peer *peer;
 	const struct load *load;
@@ -196,17 +171,17 @@ static void *produce(void *argument)
 	if (peer->join)
 		peer->join(0, warm_up + load->bursts * load->pushes);
 	peer->push(warm_up);
-	peer->flush();
+	peer_flush(peer);
 	wakes_before = latency_stats().wakes_total;
 	push_bursts(peer, load);
 	measurement->wakes = latency_stats().wakes_total - wakes_before;
-	peer->flush();
+	peer_flush(peer);
 	if (peer->leave)
 		peer->leave();
 	return NULL;
 }
 
-/* By a thread made for it: liburcu's defer_rcu is not for threads that come back. */
+/* Pushes from a new thread: liburcu's defer_rcu cannot register a thread a second time. */
 static uint64_t run(const struct peer *peer, const struct load *load)
 {
 	struct measurement measurement = {.peer = peer, .load = load};
@@ -251,28 +226,16 @@ static void measure_all(void)
 				measure(i, way, round);
 }
 
-/* ---- What others need too -------------------------------------------------------------------- */
-
-void latency_check(int result)
-{
-	if (result)
-		abort();
-}
+/* ---- The worker ------------------------------------------------------------------------------ */
 
 struct defer_drop_stats latency_stats(void)
 {
-	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
-
-	latency_check(defer_drop_queue_stats(defer_drop_queue_default(), &stats));
-	return stats;
+	return library_stats(defer_drop_queue_default());
 }
 
 uint64_t latency_quiet_spell_ns(void)
 {
-	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
-
-	latency_check(defer_drop_queue_config(defer_drop_queue_default(), &config));
-	return config.quiet_spell_ns;
+	return library_config(defer_drop_queue_default()).quiet_spell_ns;
 }
 
 /* ---- Results --------------------------------------------------------------------------------- */
@@ -289,7 +252,7 @@ static void write_title(char *title, size_t room, const struct load *load)
 			load->silence_ns < latency_quiet_spell_ns() ? "naps" : "sleeps");
 }
 
-/* Of each way. Ours is put in relation to each of the others. */
+/* Shows a percentile of each way, with the ratio of ours to it. */
 static void show_percentile(struct results *results, unsigned nth, unsigned percentile)
 {
 	const double *ours = figures[nth][OURS].late_ns[percentile];
@@ -337,15 +300,16 @@ static void describe(struct results *results)
 	results_version(results, "liburcu", HAVE_URCU);
 #else
 	results_skip(results, "liburcu defer_rcu and call_rcu",
-		"liburcu-dev was not there to build with");
+		"liburcu-dev was missing when this was built");
 #endif
 	if (latency_quiet_spell_ns() > LONGEST_QUIET_NS)
 		results_skip(results, "strings dropped while the worker sleeps",
 			"quiet_spell_ns is above 1000000000");
 	results_note(results, "%s", bench_pinning());
 	results_note(results,
-		"timer: %s; each push is counted from when it was due, late or not; what is shown "
-		"is less the median empty call of the same round",
+		"timer: %s; each push is counted from when it was due, late or not; the median "
+		"empty "
+		"call of the same round is subtracted",
 		timer_name());
 	results_note(results,
 		"first: the first push of each burst, its median; wakes: calls by pushes to wake "
@@ -357,8 +321,8 @@ static void describe(struct results *results)
 int main(int count, char **arguments)
 {
 	struct options options = options_read(table,
-		"How late a push is done that was due at a set time, against other ways to hand\n"
-		"destruction over.",
+		"Measures how late a push that was due at a set time is done, against other ways\n"
+		"to hand destruction over.",
 		count, arguments);
 	struct results results;
 
@@ -371,6 +335,6 @@ int main(int count, char **arguments)
 	for (unsigned i = 0; i < loads_count; i++)
 		show(&results, i);
 	bench_pin_producer(0);
-	boxes_measure(&results, strings, (unsigned)rounds);
+	latency_measure_vector(&results, strings, (unsigned)rounds);
 	return results_end(&results);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a single push costs its caller.
+ * Measures what a single push costs its caller.
  *
  *     latency.c          pushes that are due at set times, against other ways
- *     latency_boxes.c    one push that hands over millions of strings
+ *     latency_vector.c   one push that hands over millions of strings
  */
 #ifndef LATENCY_H
 #define LATENCY_H
@@ -14,16 +14,17 @@
 
 #define MAX_ROUNDS 101
 
-/* A worker is waited for to fall asleep no longer than that. */
+/* The longest quiet spell for which the benchmark waits until the worker falls asleep. */
 #define LONGEST_QUIET_NS UINT64_C(1000000000)
 
 struct defer_drop_stats latency_stats(void);
-/* Of the default queue: without drops for so long, its worker sleeps until it is woken. */
+/*
+ * Returns the quiet spell of the default queue: without drops for that time, its worker sleeps
+ * until it is woken.
+ */
 uint64_t latency_quiet_spell_ns(void);
-/* Ends the program where a call failed. */
-void latency_check(int result);
 
-/* Measures a vector of so many strings, each allocated by itself, in so many rounds. */
-void boxes_measure(struct results *results, uint64_t strings, unsigned rounds);
+/* Measures the drop of a vector of strings, each allocated by itself. */
+void latency_measure_vector(struct results *results, uint64_t strings, unsigned rounds);
 
 #endif

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Producers that are faster than the destructors: how much gets done all the same, whether each
- * producer gets its share, what they wait, how often those are refused that do not wait, and that
- * memory does not grow. A producer that is refused destroys in place.
+ * Measures producers that are faster than the destructors: the throughput, the share of each
+ * producer, the time spent waiting, how many pushes are refused, and the growth of memory. A
+ * producer that is refused destroys in place.
  */
 #define _GNU_SOURCE
-#include <defer_drop.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -14,9 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "bench.h"
+#include "library.h"
 #include "options.h"
 #include "process.h"
 #include "results.h"
@@ -24,7 +23,7 @@
 #define MAX_ROUNDS    101
 #define MAX_PRODUCERS 64
 #define OBJECT_BYTES  64
-/* Memory is looked at so often in a period. The first quarter fills the rings. */
+/* The number of looks at memory in a period. The first quarter of the period fills the rings. */
 #define LOOKS 20
 
 static uint64_t rounds = 5;
@@ -34,33 +33,15 @@ static uint64_t destroy_ns = 1000;
 static uint64_t timeout_ns = 100000;
 
 static const struct options_entry table[] = {
-	{.name = "rounds",
-		.what = "how often all is measured, in turn",
-		.number = &rounds,
-		.least = 1,
-		.most = MAX_ROUNDS,
-		.quick = 2},
-	{.name = "period-ms",
-		.what = "length of one measurement",
-		.number = &period_ms,
-		.least = 20,
-		.most = 60000,
-		.quick = 100},
-	{.name = "producers",
-		.what = "how many push at a time",
-		.list = &producers,
-		.least = 2,
-		.most = MAX_PRODUCERS},
-	{.name = "destroy-ns",
-		.what = "what a destructor takes",
-		.number = &destroy_ns,
-		.least = 100,
-		.most = 1000000},
-	{.name = "timeout-ns",
-		.what = "for the pushes that wait so long for room",
-		.number = &timeout_ns,
-		.least = 0,
-		.most = 1000000000},
+	OPTIONS_NUMBER("rounds", &rounds, 1, MAX_ROUNDS, .quick = 2,
+		.what = "how often everything is measured, in turn"),
+	OPTIONS_NUMBER("period-ms", &period_ms, 20, 60000, .quick = 100,
+		.what = "length of one measurement"),
+	OPTIONS_LIST("producers", &producers, 2, MAX_PRODUCERS, .what = "number of producers"),
+	OPTIONS_NUMBER(
+		"destroy-ns", &destroy_ns, 100, 1000000, .what = "time that a destructor takes"),
+	OPTIONS_NUMBER("timeout-ns", &timeout_ns, 0, 1000000000,
+		.what = "time that the timed pushes wait for room"),
 	{.name = NULL},
 };
 
@@ -106,12 +87,6 @@ static struct {
 	struct producer each[MAX_PRODUCERS];
 } measurement;
 
-static void check(int result)
-{
-	if (result)
-		abort();
-}
-
 static void destroy(void *object)
 {
 	uint64_t begin_ns = bench_now_ns();
@@ -156,17 +131,19 @@ static void push_until_over(struct producer *producer)
 	producer->refused = refused;
 }
 
-/* The first producer comes last for a lane: it is the one that shares, where one does. */
+/* The first producer asks for a lane last, so it is the one that shares if one has to. */
 static void *produce(void *argument)
 {
 	struct producer *producer = argument;
 
 	bench_pin_producer(producer->nth);
 	if (producer->nth)
-		check(defer_drop_queue_push(measurement.queue, NULL, destroy, DEFER_DROP_FOREVER));
+		bench_check(defer_drop_queue_push(
+			measurement.queue, NULL, destroy, DEFER_DROP_FOREVER));
 	pthread_barrier_wait(&measurement.barrier);
 	if (!producer->nth)
-		check(defer_drop_queue_push(measurement.queue, NULL, destroy, DEFER_DROP_FOREVER));
+		bench_check(defer_drop_queue_push(
+			measurement.queue, NULL, destroy, DEFER_DROP_FOREVER));
 	pthread_barrier_wait(&measurement.barrier);
 	push_until_over(producer);
 	return NULL;
@@ -194,38 +171,29 @@ static void begin(enum way way, enum lanes lanes, unsigned count)
 	measurement.producers = count;
 	atomic_store(&measurement.is_over, false);
 	config.max_lanes = max_lanes(lanes);
-	check(defer_drop_queue_create(&measurement.queue, &config));
-	check(pthread_barrier_init(&measurement.barrier, NULL, count + 1));
+	bench_check(defer_drop_queue_create(&measurement.queue, &config));
+	bench_check(pthread_barrier_init(&measurement.barrier, NULL, count + 1));
 	for (unsigned i = 0; i < count; i++) {
 		struct producer *producer = &measurement.each[i];
 
 		producer->nth = i;
-		check(pthread_create(&producer->thread, NULL, produce, producer));
+		bench_check(pthread_create(&producer->thread, NULL, produce, producer));
 	}
 	pthread_barrier_wait(&measurement.barrier);
 	pthread_barrier_wait(&measurement.barrier);
 }
 
-static struct defer_drop_stats stats(void)
-{
-	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
-
-	check(defer_drop_queue_stats(measurement.queue, &stats));
-	return stats;
-}
-
-/* Lets the period pass; returns by how much memory grew. */
+/* Lets the period pass. Returns the growth of memory. */
 static uint64_t watch_memory(void)
 {
 	uint64_t look_ns = period_ms * 1000000 / LOOKS;
-	struct timespec pause = {(time_t)(look_ns / 1000000000), (long)(look_ns % 1000000000)};
 	uint64_t least = 0;
 	uint64_t most = 0;
 
 	for (unsigned i = 1; i <= LOOKS; i++) {
 		uint64_t bytes;
 
-		nanosleep(&pause, NULL);
+		bench_sleep_ns(look_ns);
 		bytes = process_resident_bytes();
 		if (i == LOOKS / 4)
 			least = bytes;
@@ -239,7 +207,7 @@ static void end(void)
 {
 	atomic_store(&measurement.is_over, true);
 	for (unsigned i = 0; i < measurement.producers; i++)
-		check(pthread_join(measurement.each[i].thread, NULL));
+		bench_check(pthread_join(measurement.each[i].thread, NULL));
 	pthread_barrier_destroy(&measurement.barrier);
 }
 
@@ -248,7 +216,7 @@ static double percent(uint64_t part, uint64_t whole)
 	return whole ? (double)part / (double)whole * 100 : 0;
 }
 
-/* What the producers did. */
+/* Sums over all producers. */
 struct sums {
 	uint64_t pushed, least_pushed, most_pushed;
 	uint64_t refused;
@@ -278,19 +246,19 @@ static void measure(double found[FIGURES], enum way way, enum lanes lanes, unsig
 
 	begin(way, lanes, count);
 	begin_ns = bench_now_ns();
-	destroyed = stats().destroyed_total;
+	destroyed = library_stats(measurement.queue).destroyed_total;
 	found[GROWTH] = (double)watch_memory() / 1024;
-	destroyed = stats().destroyed_total - destroyed;
+	destroyed = library_stats(measurement.queue).destroyed_total - destroyed;
 	period_ns = bench_now_ns() - begin_ns;
 	end();
-	producing_ns = bench_now_ns() - begin_ns; /* the last waits are over */
+	producing_ns = bench_now_ns() - begin_ns; /* the last waits have ended */
 	sums = sum_up();
 	found[THROUGHPUT] = (double)(destroyed + sums.refused) * 1e9 / (double)period_ns;
 	found[FAIRNESS] = percent(sums.least_pushed, sums.most_pushed);
-	found[WAITED] = percent(stats().wait_ns_total, producing_ns * count);
+	found[WAITED] =
+		percent(library_stats(measurement.queue).wait_ns_total, producing_ns * count);
 	found[REFUSED] = percent(sums.refused, sums.pushed + sums.refused);
-	check(defer_drop_queue_shutdown(measurement.queue, DEFER_DROP_FOREVER));
-	check(defer_drop_queue_free(measurement.queue));
+	library_end(measurement.queue);
 }
 
 static void measure_all(unsigned nth, unsigned round)
@@ -336,8 +304,7 @@ static void show(struct results *results, enum figure figure)
 int main(int count, char **arguments)
 {
 	struct options options = options_read(table,
-		"What becomes of producers that are faster than the destructors.", count,
-		arguments);
+		"Measures producers that are faster than the destructors.", count, arguments);
 	struct results results;
 
 	bench_pin_consumer(); /* for all workers, which are started from here */

@@ -3,7 +3,7 @@
 # gnuplot -e "data='FILE'; picture='FILE'; heading='TEXT'; variable='TEXT'; unit='TEXT'; ways=N"
 # plot.gp
 #
-# One line for each way, as plot.py writes them: a block that begins with its name, then
+# Draws one line for each way. plot.py writes a block for each: its name, then lines of
 # x label median lower-quartile upper-quartile.
 
 set terminal svg size 1000,600 noenhanced background rgb 'white'

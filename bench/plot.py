@@ -13,8 +13,8 @@ SCRIPT = pathlib.Path(__file__).with_name("plot.gp")
 
 
 def place(label):
-    """Where a value of the variable lies on a logarithmic axis; None: nowhere. A percentile lies at
-    the number of times of which one is longer."""
+    """Returns the place of a value on a logarithmic axis, or None. A percentile lies at the number
+    of times of which one is longer."""
     if re.fullmatch(r"[\d.]+", label):
         return float(label) or None
     if re.fullmatch(r"p[\d.]+", label) and float(label[1:]) < 100:
@@ -23,8 +23,8 @@ def place(label):
 
 
 def lines_of(rows):
-    """For each name the points (x, row), of those rows that can be drawn. The maximum follows a
-    decade behind the last percentile."""
+    """Returns {name: points (x, row)} of the rows that can be drawn. The maximum lies a decade
+    behind the last percentile."""
     lines = {}
     last = max((place(row["at"]) or 0 for row in rows), default=0)
     for row in rows:

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a push costs its caller, with an empty destructor, against other ways to hand destruction
- * over: in one run, taken in turn. By one producer and by many; as fast as they can, and paced so
- * that nobody ever waits for room.
+ * Measures what a push costs its caller, against other ways to hand destruction over. All ways are
+ * measured in one run, in turn, with an empty destructor: by one producer and by many, as fast as
+ * they can, and paced so that nobody waits for room.
  */
 #define _GNU_SOURCE
 #include <defer_drop.h>
@@ -17,7 +17,7 @@
 #include "results.h"
 
 #define MAX_ROUNDS 101
-/* Paced pushes come so many at a time, so that the clock costs little beside them. */
+/* Paced pushes come in bursts of this many, so that reading the clock costs little beside them. */
 #define BURST 16
 
 static uint64_t rounds = 11;
@@ -28,41 +28,28 @@ static uint64_t paced_ms = 20;
 static uint64_t producer_cpus = 1024;
 static const char *only;
 
+static const char *peer_name(unsigned nth)
+{
+	return peers[nth] ? peers[nth]->name : NULL;
+}
+
 static const struct options_entry table[] = {
-	{.name = "rounds",
-		.what = "how often each way is measured, in turn",
-		.number = &rounds,
-		.least = 1,
-		.most = MAX_ROUNDS,
-		.quick = 3},
-	{.name = "drops",
-		.what = "saturating pushes of one measurement, by all producers",
-		.number = &drops,
-		.least = 1000,
-		.most = 10000000,
-		.quick = 100000},
-	{.name = "producers",
-		.what = "how many push at a time",
-		.list = &producers,
-		.least = 1,
-		.most = PEER_PRODUCERS},
-	{.name = "pace-ns",
-		.what = "time from one paced push of a producer to its next",
-		.number = &pace_ns,
-		.least = 100,
-		.most = 1000000},
-	{.name = "paced-ms",
-		.what = "length of one paced measurement",
-		.number = &paced_ms,
-		.least = 1,
-		.most = 100,
-		.quick = 2},
-	{.name = "producer-cpus",
-		.what = "that producers share at most: of two, 1 leaves the worker one for itself",
-		.number = &producer_cpus,
-		.least = 1,
-		.most = 1024},
-	{.name = "only", .what = "measure this way alone", .text = &only},
+	OPTIONS_NUMBER("rounds", &rounds, 1, MAX_ROUNDS, .quick = 3,
+		.what = "how often each way is measured, in turn"),
+	OPTIONS_NUMBER("drops", &drops, 1000, 10000000, .quick = 100000,
+		.what = "saturating pushes of one measurement, by all producers"),
+	OPTIONS_LIST("producers", &producers, 1, PEER_PRODUCERS, .what = "number of producers"),
+	OPTIONS_NUMBER("pace-ns", &pace_ns, 100, 1000000,
+		.what = "time from one paced push of a producer to its next"),
+	OPTIONS_NUMBER("paced-ms", &paced_ms, 1, 100, .quick = 2,
+		.what = "length of one paced measurement"),
+	OPTIONS_NUMBER("producer-cpus", &producer_cpus, 1, 1024,
+		.what = "most CPUs that producers share; with two CPUs, 1 leaves one to the "
+			"worker"),
+	{.name = "only",
+		.what = "measure this way alone, not all",
+		.text = &only,
+		.choice = peer_name},
 	{.name = NULL},
 };
 
@@ -86,9 +73,9 @@ struct measurement {
 	struct producer each[PEER_PRODUCERS];
 };
 
-/* What was measured, one figure for each round. */
+/* The figures of a way, one for each round. */
 struct figures {
-	double push_ns[MAX_ROUNDS];  /* of a CPU, per push, until the last push returned */
+	double push_ns[MAX_ROUNDS];  /* CPU time per push, until the last push returned */
 	double total_ns[MAX_ROUNDS]; /* per drop, until all were destroyed */
 	double paced_ns[MAX_ROUNDS]; /* per push, of the median burst */
 };
@@ -96,7 +83,7 @@ struct figures {
 static struct measurement measurement;
 static struct figures figures[OPTIONS_LIST_MAX][PEERS_MOST];
 
-/* Extern, so that it keeps its name and its body: instructions are counted inside it. */
+/* External, so that it keeps its name and its body: bench/instructions counts inside it. */
 void push_saturating(struct producer *producer);
 
 __attribute__((noinline)) void push_saturating(struct producer *producer)
@@ -118,19 +105,19 @@ static void push_paced(struct producer *producer)
 		while (begin_ns < due_ns);
 		producer->measurement->peer->push(BURST);
 		histogram_record(&producer->bursts, bench_now_ns() - begin_ns);
-		/* Who was held up does not catch up: that would be no pace. */
+		/* A producer that was held up does not catch up, which would break the pace. */
 		due_ns = begin_ns + BURST * pace_ns;
 	}
 }
 
-/* When all have come here, one flushes; then they go on. */
+/* Waits for all producers. The first one flushes; then all go on. */
 static void meet_and_flush(const struct producer *producer)
 {
 	struct measurement *m = producer->measurement;
 
 	pthread_barrier_wait(&m->barrier);
 	if (!producer->nth) {
-		m->peer->flush();
+		peer_flush(m->peer);
 		m->flushed_ns = bench_now_ns();
 	}
 	pthread_barrier_wait(&m->barrier);
@@ -183,7 +170,7 @@ static void run(const struct peer *peer, unsigned count, uint64_t pushes, bool i
 
 /* ---- Figures --------------------------------------------------------------------------------- */
 
-/* CPUs that producers are at work on at the same time. */
+/* Returns the number of CPUs on which producers work at the same time. */
 static unsigned busy_cpus(unsigned count)
 {
 	return count < bench_producer_cpus() ? count : bench_producer_cpus();
@@ -265,7 +252,7 @@ static struct results_row begin_row(char at[static 4], unsigned n, const char *n
 		.name = name, .at = at, .unit = "ns", .rounds = (unsigned)rounds};
 }
 
-/* Every way against ours, which comes first. */
+/* Shows every way, with the ratio of ours to it. Ours comes first. */
 static void show(struct results *results, enum measure measure, const char *title)
 {
 	const struct results_table shown = {title, "producers", "ours/theirs"};
@@ -294,7 +281,7 @@ static unsigned index_of(const struct peer *peer)
 	return i;
 }
 
-/* What more producers with lanes of their own cost each other. */
+/* Shows what more producers with lanes of their own cost each other. */
 static void show_growth(struct results *results)
 {
 	const struct results_table shown = {
@@ -339,8 +326,8 @@ static void describe(struct results *results)
 	for (unsigned i = 0; peers[i]; i++)
 		if (peers[i]->is_spinning)
 			results_note(results,
-				"%s: with no more producers than CPUs, since they spin for each "
-				"other",
+				"%s: only up to as many producers as CPUs, since they spin for "
+				"each other",
 				peers[i]->name);
 	results_note(results,
 		"queue_size %" PRIu32 ", max_lanes %" PRIu32 "; saturating: %" PRIu64
@@ -355,29 +342,14 @@ static void describe(struct results *results)
 		"taken of each round");
 }
 
-static void check_only(void)
-{
-	bool is_known = !only;
-
-	for (unsigned i = 0; peers[i]; i++)
-		is_known |= !is_known && !strcmp(only, peers[i]->name);
-	if (is_known)
-		return;
-	fprintf(stderr, "--only %s: want one of ", only);
-	for (unsigned i = 0; peers[i]; i++)
-		fprintf(stderr, "%s\"%s\"", i ? ", " : "", peers[i]->name);
-	fprintf(stderr, "\n");
-	exit(2);
-}
-
 int main(int count, char **arguments)
 {
 	struct options options = options_read(table,
-		"What a push costs its caller, against other ways to hand destruction over.", count,
-		arguments);
+		"Measures what a push costs its caller, against other ways to hand destruction "
+		"over.",
+		count, arguments);
 	struct results results;
 
-	check_only();
 	bench_limit_producer_cpus((unsigned)producer_cpus);
 	bench_pin_consumer(); /* for all consumers that are started from here */
 	results_begin(&results, &options);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The comparison with which Rust's crate backdrop introduces itself: a vector of strings is dropped
- * by every strategy. What that costs the caller, and how long it takes until all is destroyed.
+ * Measures a vector of strings dropped by every strategy: the caller's time, and the time until all
+ * strings are destroyed. It is the comparison with which Rust's crate backdrop introduces itself.
  */
 #include <defer_drop.h>
 #include <inttypes.h>
@@ -20,22 +20,14 @@ static uint64_t rounds = 11;
 static struct options_list strings = {{5000, 500000}, 2};
 
 static const struct options_entry table[] = {
-	{.name = "rounds",
-		.what = "how often each strategy is measured, in turn",
-		.number = &rounds,
-		.least = 1,
-		.most = MAX_ROUNDS,
-		.quick = 3},
-	{.name = "strings",
-		.what = "strings in the vector",
-		.list = &strings,
-		.least = 1,
-		.most = 100000000,
-		.quick = 5000},
+	OPTIONS_NUMBER("rounds", &rounds, 1, MAX_ROUNDS, .quick = 3,
+		.what = "how often each strategy is measured, in turn"),
+	OPTIONS_LIST(
+		"strings", &strings, 1, 100000000, .quick = 5000, .what = "strings in the vector"),
 	{.name = NULL},
 };
 
-/* What is measured, in nanoseconds. */
+/* The kinds of figures, in nanoseconds. */
 enum kind { CALLER, GONE, KINDS };
 
 static const struct contender *present[CONTENDERS_MOST];
@@ -60,23 +52,14 @@ static void end_all(void)
 		contender_end(present[i]);
 }
 
-/* The nth contender, with the vector of the at-th size. */
+/* Measures the nth contender, with the vector of the at-th size. */
 static void measure(unsigned at, unsigned nth, unsigned round)
 {
-	const struct contender *contender = present[nth];
-	struct vector *vector = vector_make(strings.values[at]);
-	uint64_t destroyed_total;
-	uint64_t begin_ns;
+	struct contender_times times;
 
-	if (!vector || contender_warm_up(contender))
-		abort();
-	destroyed_total = vector_destroyed_total() + strings.values[at];
-	begin_ns = bench_now_ns();
-	if (defer_drop_by(contender->strategy, vector, vector_free))
-		abort();
-	figures[CALLER][at][nth][round] = (double)(bench_now_ns() - begin_ns);
-	contender_finish(contender, vector, destroyed_total);
-	figures[GONE][at][nth][round] = (double)(bench_now_ns() - begin_ns);
+	bench_check(contender_time(present[nth], strings.values[at], &times));
+	figures[CALLER][at][nth][round] = (double)(times.returned_ns - times.begin_ns);
+	figures[GONE][at][nth][round] = (double)(times.gone_ns - times.begin_ns);
 }
 
 static void measure_all(void)
@@ -93,8 +76,8 @@ static void print_row(struct results *results, enum kind kind, unsigned at, unsi
 {
 	char text[24];
 
-	/* What leaked is destroyed afterwards, by the benchmark. */
-	if (kind == GONE && present[nth]->strategy == &defer_drop_strategy_leak)
+	/* The benchmark destroys leaked vectors itself. */
+	if (kind == GONE && contender_leaks(present[nth]))
 		return;
 	snprintf(text, sizeof text, "%" PRIu64, strings.values[at]);
 	results_row(results, &(struct results_row){
@@ -124,8 +107,8 @@ static void print(struct results *results, enum kind kind)
 int main(int count, char **arguments)
 {
 	struct options options = options_read(table,
-		"What it costs the caller to drop a vector of strings, by every strategy.", count,
-		arguments);
+		"Measures what it costs the caller to drop a vector of strings, by every strategy.",
+		count, arguments);
 	struct results results;
 
 	results_begin(&results, &options);
@@ -133,12 +116,12 @@ int main(int count, char **arguments)
 #ifdef HAVE_UV
 	results_version(&results, "libuv", HAVE_UV);
 #else
-	results_skip(&results, "libuv", "libuv1-dev was not there to build with");
+	results_skip(&results, "libuv", "libuv1-dev was missing when this was built");
 #endif
 #ifdef HAVE_GLIB
 	results_version(&results, "GLib", HAVE_GLIB);
 #else
-	results_skip(&results, "GLib", "libglib2.0-dev was not there to build with");
+	results_skip(&results, "GLib", "libglib2.0-dev was missing when this was built");
 #endif
 	begin_all(&results);
 	measure_all();

@@ -223,11 +223,12 @@ typedef void (*defer_drop_fn)(void *object);
  *   on the worker soon after the destructor that made it, and never waits), destructors of
  *   thread-specific data, and atexit handlers.
  * Blocks: while the thread's ring is full, until there is room (it spins for some microseconds,
- *   then sleeps, so that a worker of less priority gets its CPU too). In destructors of
- *   thread-specific data that run after the library's own: until what the thread pushed before is
- *   destroyed. The first push of a thread blocks briefly (defer_drop_queue_attach does that ahead
- *   of time). The first push after a quiet spell makes one system call to wake the worker; the
- *   first push of the process starts it.
+ *   then sleeps, so that a worker of less priority gets its CPU too). In a destructor of
+ *   thread-specific data that runs after the library's own, if another thread has taken over the
+ *   lane by then: until what the thread pushed before is destroyed (the push destroys nothing
+ *   itself). The first push of a thread blocks briefly (defer_drop_queue_attach does that ahead of
+ *   time). The first push after a quiet spell makes one system call to wake the worker; the first
+ *   push of the process starts it.
  * Errors (the object is still the caller's):
  *   -EINVAL     destroy is NULL
  *   -ESHUTDOWN  the queue was shut down, by a call or by exit (see defer_drop_queue_shutdown)
@@ -525,8 +526,8 @@ struct defer_drop_config {
 	 * which a drain had left empty, gets a drop; when a drain leaves something that could be
 	 * destroyed; and when a grace period has passed that drops wait for. So an event loop reads
 	 * it, drains, and need not know more. A new queue counts as empty. A signal can be
-	 * spurious, and one signal can stand for two events. It must stay open until
-	 * the queue is shut down; a push to a queue that is not empty pays nothing for it. A forked
+	 * spurious, and one signal can stand for two events. It is open when the queue is created,
+	 * and stays open until the queue is shut down; a push to a queue that is not empty pays nothing for it. A forked
 	 * child has none, since its parent would read what it counts [-1, none]. */
 	int32_t pending_eventfd;
 

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -430,8 +431,12 @@ static bool has_bytes_marks_as_due(const struct defer_drop_config *values)
 
 static bool has_what_its_runner_takes(const struct defer_drop_config *values)
 {
-	return values->runner == DEFER_DROP_RUNNER_WORKER ? values->pending_eventfd == -1
-							  : !values->worker_start;
+	bool has_eventfd = values->pending_eventfd != -1;
+
+	if (values->runner == DEFER_DROP_RUNNER_WORKER)
+		return !has_eventfd;
+	return !values->worker_start &&
+	       (!has_eventfd || fcntl(values->pending_eventfd, F_GETFD) != -1);
 }
 
 static const struct {
@@ -445,8 +450,8 @@ static const struct {
 	[BYTES_MARKS] = {has_bytes_marks_as_due,
 		"low_bytes below high_bytes, in a program that has a watermark function"},
 	[RUNNER] = {has_what_its_runner_takes,
-		"worker_start with the runner worker only, and pending_eventfd with the others "
-		"only"},
+		"worker_start with the runner worker only, and pending_eventfd, an open "
+		"descriptor, with the others only"},
 };
 
 unsigned dd_config_broken_rule(const struct defer_drop_config *values, unsigned after)

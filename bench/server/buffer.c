@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Buffers: they grow within the limit of the server, and lend their memory to each other.
+ */
 #include "buffer.h"
 
 #include <stdarg.h>
@@ -11,7 +14,7 @@
 
 #define SMALL 16384
 
-/* A spare larger than this is given back to the system. */
+/* A spare that is larger is given back to the system. */
 #define LARGEST_SPARE (1u << 20)
 
 static bool grow(struct buffer *buffer, size_t room)

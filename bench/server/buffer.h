@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Bytes on their way in or out of a connection. They grow at the end and are consumed from the
+ * Bytes on their way into or out of a connection, appended at the end and consumed from the
  * beginning.
  */
 #ifndef BUFFER_H
@@ -11,10 +11,10 @@
 
 struct buffer {
 	char *memory;
-	size_t begin; /* of what is not consumed */
+	size_t begin; /* of the bytes that are not consumed */
 	size_t end;
 	size_t room;
-	bool is_broken; /* something could not be appended: what it holds is not to be used */
+	bool is_broken; /* something could not be appended: the contents must not be used */
 };
 
 static inline size_t buffer_length(const struct buffer *buffer)
@@ -28,9 +28,9 @@ static inline char *buffer_bytes(const struct buffer *buffer)
 }
 
 /*
- * Makes room for so many bytes at the end. False, and the buffer is broken, where there is no
- * memory or the server's limit is reached; a small buffer (of 16 KiB) is always given, so that full
- * servers still answer.
+ * Makes room for that number of bytes at the end. False, and the buffer is broken, if there is no
+ * memory or the limit of the server is reached. A small buffer (16 KiB) is given even beyond the
+ * limit, so that a full server still answers.
  */
 bool buffer_reserve(struct buffer *buffer, size_t bytes);
 void buffer_append(struct buffer *buffer, const void *bytes, size_t count);
@@ -41,8 +41,8 @@ void buffer_consume(struct buffer *buffer, size_t count);
 void buffer_free(struct buffer *buffer);
 
 /*
- * Memory that nobody uses now, kept for the next who does: so that connections that are idle have
- * none, and the others need not call malloc.
+ * Give and take back memory that a buffer does not use now. So idle connections have none, and the
+ * others need not call malloc.
  */
 void buffer_give(struct buffer *buffer, struct buffer *spare);
 void buffer_take(struct buffer *buffer, struct buffer *spare);

@@ -4,10 +4,10 @@ import socket
 import threading
 import time
 
-# Elements to a command, so that making a value holds up nobody by itself.
+# Elements in a command: few, so that making a value holds up nobody by itself.
 CHUNK = 100
 
-# Commands on their way at a time.
+# Commands that may be unanswered at a time.
 WINDOW = 64
 
 
@@ -46,7 +46,7 @@ class Churn:
             raise self.error
 
     def wait(self, most):
-        """Until at most so many commands are not answered."""
+        """Waits until at most that number of commands are unanswered."""
         while self.unanswered > most:
             answers = self.socket.recv(65536)
             if not answers or b"-" in answers:
@@ -59,7 +59,7 @@ class Churn:
         self.wait(WINDOW)
 
     def one(self, begin_s):
-        """Makes a value, over the time there is for that, and deletes it."""
+        """Makes a value, spread over the pause, and deletes it."""
         for i, chunk in enumerate(self.chunks):
             delay_s = begin_s + self.pause_s * i / len(self.chunks) - time.monotonic()
             if self.pause_s and delay_s > 0:
@@ -78,7 +78,7 @@ class Churn:
             self.error = error
 
     def run_times(self, times):
-        """In the caller's thread, as fast as it goes."""
+        """Makes and deletes values in the caller's thread, as fast as possible."""
         while self.deleted < times:
             self.one(0)
         self.wait(0)

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * One connection of the client that measures.
+ */
 #define _GNU_SOURCE
 #include "client.h"
 
@@ -90,7 +93,7 @@ void client_send(struct client *client)
 		fail("send", errno);
 }
 
-/* The length of the answer at the beginning: a line, or a string. 0: not all of it is there. */
+/* Returns the length of the first answer, a line or a string. 0: not all of it is there. */
 static size_t answer_length(const char *bytes, size_t count)
 {
 	const char *end = memchr(bytes, '\n', count);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * One connection of the client that measures: requests go out when it is their time, whether the
- * answers to earlier ones have come or not; answers come in their order.
+ * One connection of the client that measures. Requests go out when they are due, whether or not
+ * earlier ones are answered. Answers come in the order of the requests.
  */
 #ifndef CLIENT_H
 #define CLIENT_H
@@ -16,7 +16,7 @@ struct client {
 	int socket;
 	struct buffer in;
 	struct buffer out;
-	/* When the requests that were sent, and not answered, were to be sent: a ring. */
+	/* When each request that is not answered was due: a ring. */
 	uint64_t *due_ns;
 	uint64_t sent;
 	uint64_t answered;
@@ -24,17 +24,19 @@ struct client {
 	uint64_t errors;
 };
 
-/* Each ends the program with a message where it fails: there is nothing to measure then. */
+/* Each call ends the program with a message if it fails, since there is nothing to measure then. */
 
 void client_open(struct client *client, uint16_t port);
 void client_close(struct client *client);
 
-/* Appends a request to what is to be sent; count words. */
+/* Appends a request of count words to the bytes that wait to be sent. */
 void client_request(
 	struct client *client, uint64_t due_ns, const char *const *words, unsigned count);
 /* Sends as much as the socket takes. */
 void client_send(struct client *client);
-/* Takes what answers have come. histogram: of the time since they were due, or NULL. */
+/*
+ * Takes the answers that have come. histogram: of the time since their requests were due, or NULL.
+ */
 void client_receive(struct client *client, struct histogram *histogram);
 
 static inline bool client_is_idle(const struct client *client)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What small commands take, measured open loop: they are sent at times fixed beforehand, and their
- * time counts from then, so that a server that stands still is charged for all who would have come
- * meanwhile. GET and SET of small values, over several connections in turn.
+ * Measures small commands, GET and SET of small values over several connections, in an open loop.
+ * The commands are sent at times fixed beforehand and their time counts from then, so that a server
+ * that stands still is charged for all commands that would have come meanwhile.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -22,7 +22,7 @@
 #define MAX_EVENTS  64
 #define KEYS        10000
 
-/* How long the last answers are waited for. */
+/* The time that the client waits for the last answers. */
 #define PATIENCE_NS UINT64_C(60000000000)
 
 static uint64_t port = 6379;
@@ -32,14 +32,16 @@ static uint64_t clients_count = 16;
 static uint64_t sets_percent = 10;
 
 static const struct options_entry table[] = {
-	{"port", "where the server listens, on loopback", .number = &port, .least = 1,
-		.most = 65535},
-	{"rate", "requests per second", .number = &rate, .least = 100, .most = 10000000},
-	{"ms", "for so long", .number = &duration_ms, .least = 10, .most = 3600000, .quick = 1000},
-	{"connections", "taken in turn", .number = &clients_count, .least = 1, .most = MAX_CLIENTS},
-	{"sets", "of a hundred requests, the others are GET; 0: keys are not filled first",
-		.number = &sets_percent, .least = 0, .most = 100},
-	{0},
+	OPTIONS_NUMBER("port", &port, 1, 65535, .what = "where the server listens, on loopback"),
+	OPTIONS_NUMBER("rate", &rate, 100, 10000000, .what = "requests per second"),
+	OPTIONS_NUMBER("ms", &duration_ms, 10, 3600000, .quick = 1000,
+		.what = "time for which it sends requests"),
+	OPTIONS_NUMBER(
+		"connections", &clients_count, 1, MAX_CLIENTS, .what = "connections, used in turn"),
+	OPTIONS_NUMBER("sets", &sets_percent, 0, 100,
+		.what = "SETs in a hundred requests, the others are GETs; 0: no keys are created "
+			"first"),
+	{.name = NULL},
 };
 
 static struct client clients[MAX_CLIENTS];
@@ -62,7 +64,7 @@ static void request(struct client *client, uint64_t number, bool is_write, uint6
 		"SET", key, "sixteen bytes long, four times over: that is 64 bytes of it."};
 	const char *get[] = {"GET", key};
 
-	/* A stride that is prime to the number of keys reaches them all. */
+	/* The stride is prime to the number of keys, so it reaches them all. */
 	snprintf(key, sizeof key, "small:%" PRIu64, number * 7919 % KEYS);
 	if (is_write)
 		client_request(client, due_ns, set, 3);
@@ -70,13 +72,13 @@ static void request(struct client *client, uint64_t number, bool is_write, uint6
 		client_request(client, due_ns, get, 2);
 }
 
-/* Evenly spread. */
+/* True for evenly spread requests. */
 static bool is_write(uint64_t number)
 {
 	return number * sets_percent % 100 < sets_percent;
 }
 
-/* Before the clock runs: all keys are there. */
+/* Creates all keys, before the clock runs. */
 static void fill(struct client *client)
 {
 	for (uint64_t i = 0; i < KEYS; i++)
@@ -96,7 +98,7 @@ static void set_timer(uint64_t due_ns)
 		fail("timer", errno);
 }
 
-/* Sends all that is due; returns how many have been. */
+/* Sends all requests that are due. Returns the number sent so far. */
 static uint64_t send_due(uint64_t sent, uint64_t total, uint64_t begin_ns)
 {
 	uint64_t now_ns = bench_now_ns();
@@ -204,9 +206,9 @@ int main(int count, char **arguments)
 	static const struct results_table answers = {
 		"time from when a request was due to its answer", "percentile", NULL};
 	struct options options = options_read(table,
-		"Measures what a Redis server on loopback takes for small commands, open loop: "
-		"from when\n"
-		"each was due, whatever became of those before it.",
+		"Measures small commands to a Redis server on loopback in an open loop: each "
+		"counts\n"
+		"from when it was due, whatever became of those before it.",
 		count, arguments);
 	struct results results;
 	uint64_t errors = 0;

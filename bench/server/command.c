@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Finds the command of a request by its name, checks it, and runs it.
+ */
 #include "command.h"
 
 #include <string.h>
@@ -8,13 +11,13 @@
 #include "reader.h"
 #include "reply.h"
 
-/* What is asked for most comes first. */
+/* The commands that clients use most come first. */
 static const struct command *const lists[] = {
 	commands_of_keys, commands_of_values, commands_of_server};
 
 #define LISTS (sizeof lists / sizeof lists[0])
 
-/* Of an unknown name, so much is repeated to the client. */
+/* The number of bytes of an unknown name that are repeated to the client. */
 #define MAX_REPEATED 64
 
 bool call_is(const struct call *call, uint32_t argument, const char *word)

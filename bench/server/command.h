@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT
  *
- * What clients can ask for.
+ * The commands that clients can send.
  */
 #ifndef COMMAND_H
 #define COMMAND_H
 
 #include "connection.h"
 
-/* A request that is being done. */
+/* A request that is being executed. */
 struct call {
 	struct connection *connection;
 	struct buffer *out;
-	const char *bytes; /* what the spans count from */
+	const char *bytes; /* the origin of the spans */
 	const struct span *arguments;
 	uint32_t count; /* of arguments, the command's name included */
 };
 
 enum command_flags {
-	COMMAND_GROWS = 1 << 0, /* takes memory: refused when the limit is reached */
-	COMMAND_READS = 1 << 1, /* changes nothing, and reads no list or set: for readers too */
+	COMMAND_GROWS = 1 << 0, /* takes memory: refused beyond the limit */
+	COMMAND_READS = 1 << 1, /* reads, and no list or set: for readers too */
 };
 
 struct command {
@@ -46,16 +46,16 @@ static inline size_t call_length(const struct call *call, uint32_t argument)
 	return call->arguments[argument].length;
 }
 
-/* Whatever the case of its letters. */
+/* True if an argument is that word. Upper and lower case are the same. */
 bool call_is(const struct call *call, uint32_t argument, const char *word);
 
-/* The value of a key; NULL where there is none. */
+/* Returns the value of a key, or NULL if there is none. */
 struct value *call_find(const struct call *call, uint32_t argument);
 
 void call_refuse_type(struct call *call);
 void call_refuse_memory(struct call *call);
 
-/* How many commands there are. */
+/* Returns the number of commands. */
 uint64_t command_count(void);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Strings, and what holds for keys of any kind.
+ * Commands for strings, and for keys with values of any kind.
  */
 #include "command.h"
 #include "keyspace.h"
@@ -34,7 +34,7 @@ static void set(struct call *call)
 	call_refuse_memory(call);
 }
 
-/* UNLINK too: who destroys is the server's choice, not the client's. */
+/* UNLINK too: the server decides who destroys, not the client. */
 static void delete (struct call *call)
 {
 	uint64_t deleted = 0;
@@ -58,7 +58,10 @@ static void dbsize(struct call *call)
 	reply_integer(call->out, keyspace_count());
 }
 
-/* Unlinked at once. SYNC is answered when all is destroyed too; meanwhile others are served. */
+/*
+ * Unlinks everything at once. SYNC is answered when everything is destroyed; meanwhile other
+ * clients are served.
+ */
 static void flushall(struct call *call)
 {
 	bool is_sync = call->count > 1 && call_is(call, 1, "SYNC");

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * What clients ask of the server itself.
+ * Commands for the server itself.
  */
 #define _GNU_SOURCE
 #include <defer_drop.h>
 #include <fnmatch.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 

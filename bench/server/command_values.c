@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Lists and sets.
+ * Commands for lists and sets.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,7 +13,10 @@
 /* Digits and a sign of the longest index. */
 #define MAX_INDEX_BYTES 20
 
-/* The value of the call's key, made where there is none. NULL: the call has been answered. */
+/*
+ * Returns the value of the call's key, and creates it if there is none. NULL: the call has been
+ * answered.
+ */
 static struct value *get_or_create(
 	struct call *call, enum value_type type, struct value *(*create)(void))
 {
@@ -34,8 +37,10 @@ static struct value *get_or_create(
 	return NULL;
 }
 
-/* The value of the call's key. NULL: there is none, or none of that type; the call has been
- * answered, in the first case with nothing. */
+/*
+ * Returns the value of the call's key. NULL: there is none, or it has another type, and the call
+ * has been answered.
+ */
 static struct value *get(
 	struct call *call, enum value_type type, void (*reply_nothing)(struct buffer *))
 {
@@ -94,7 +99,7 @@ static void llen(struct call *call)
 		reply_integer(call->out, list->count);
 }
 
-/* False where the argument is no index. Negative ones count from the end. */
+/* Reads an index; a negative one counts from the end. False if the argument is no index. */
 static bool read_index(const struct call *call, uint32_t argument, uint64_t count, int64_t *index)
 {
 	char digits[MAX_INDEX_BYTES + 1] = "";

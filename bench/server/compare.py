@@ -1,28 +1,38 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: MIT
-"""compare.py SERVER CLIENT: who destroys a server's big values, and what that does to its small
-commands. See --help."""
+"""compare.py SERVER CLIENT NAME=NUMBER...: measures the small commands of servers, by who destroys
+their big values. compare.c runs it and reads the lines that it prints."""
 import os
 import subprocess
 import sys
+import types
 
 import measure
-from arguments import Options
 from measure import Measure, has_redis_benchmark
-from results import Results
-from target import (ALL_CPUS, CLIENT_CPUS, Ours, Redis, is_real_time_allowed, pinning,
+from target import (CLIENT_CPUS, Ours, Redis, is_real_time_allowed, pinning,
                     redis_version)
 
 WAYS = {"drop": "defer_drop", "loop": "defer_drop, in the loop", "place": "in place",
         "mutex": "mutex and list", "call_rcu": "call_rcu"}
 PERCENTILES = "p50", "p90", "p99", "p99.9", "p99.99", "max"
 
-# Elements of a value whose deletion is looked at by itself.
+# Elements of the values whose deletion is measured by itself.
 DELETION_SIZES = 1, 2, 4, 8, 16, 32, 64, 256, 1024
 
 
+def read_options(arguments):
+    options = dict(argument.split("=") for argument in arguments)
+    options["sizes"] = [int(size) for size in options["sizes"].split(",")]
+    return types.SimpleNamespace(**{name: value if name == "sizes" else int(value)
+                                    for name, value in options.items()})
+
+
+def tell(kind, *fields):
+    print(kind, *fields, sep="\t", flush=True)
+
+
 def ways_of(server):
-    """Those that it was built with, as it says when it is asked for none."""
+    """Returns the ways of this build, which the server lists if it does not know a way."""
     ran = subprocess.run([server, "--reclaim", ""], capture_output=True, text=True, check=False)
     return ran.stderr.split("want one of ")[1].strip().split(", ")
 
@@ -30,7 +40,6 @@ def ways_of(server):
 class Comparison:
     def __init__(self, server, client, options):
         self.options = options
-        self.results = Results("server", sys.argv[3:], options.json)
         self.is_real_time = is_real_time_allowed()
         self.measure = Measure(client, options, self.is_real_time)
         self.missing = []
@@ -44,7 +53,7 @@ class Comparison:
                                   "--max-clients", "100")
                              for way in ("drop", "call_rcu")]
         else:
-            self.missing.append(("call_rcu", "liburcu-dev was not there to build with"))
+            self.missing.append(("call_rcu", "liburcu-dev was missing when this was built"))
         if redis_version():
             self.targets += [Redis("DEL"), Redis("UNLINK")]
         else:
@@ -53,7 +62,7 @@ class Comparison:
             self.missing.append(("redis-benchmark", "redis-tools is not installed"))
 
     def rounds(self, targets, measured):
-        """{target name: [figures of each round]}, taken in turn."""
+        """Measures the targets in turn. Returns {target name: [figures of each round]}."""
         found = {target.name: [] for target in targets}
         for _ in range(self.options.rounds):
             for target in targets:
@@ -65,14 +74,14 @@ class Comparison:
     def row(self, found, name, at, unit):
         """found: {target name: [one figure of each round]}"""
         ours = found[WAYS["drop"]]
-        # Of few deletions the clock of a thread may tell nothing.
-        ratios = ([a / b for a, b in zip(ours, found[name])]
-                  if name != WAYS["drop"] and all(found[name]) else None)
-        self.results.row(name, at, unit, found[name], ratios)
+        # With few deletions, the clock of a thread may not move.
+        has_ratio = name != WAYS["drop"] and all(found[name])
+        tell("row", name, at, unit, ",".join(map(str, found[name])),
+             ",".join(map(str, ours)) if has_ratio else "")
 
     def print_latencies(self, size, found):
-        self.results.table(f"small commands while values of {size} elements are deleted",
-                           "percentile", "ours/theirs")
+        tell("table", f"small commands while values of {size} elements are deleted",
+             "percentile", "ours/theirs")
         for target in self.targets:
             for percentile in PERCENTILES:
                 self.row({name: [figures[percentile] for figures in rounds]
@@ -80,7 +89,7 @@ class Comparison:
 
     def print_by_size(self, title, unit, targets, by_size):
         """by_size: {elements: {target name: [one figure of each round]}}"""
-        self.results.table(title, "elements", "ours/theirs")
+        tell("table", title, "elements", "ours/theirs")
         for target in targets:
             for size, found in by_size.items():
                 self.row(found, target.name, str(size), unit)
@@ -91,32 +100,27 @@ class Comparison:
         self.print_by_size(title, unit, self.targets, picked)
 
     def print_head(self):
-        facts, versions = self.measure.machine
-        self.results.machine({**facts, "cpus": len(ALL_CPUS)})
-        for version in versions:
-            self.results.version(**version)
         if redis_version():
-            self.results.version("redis-server", redis_version())
-            self.results.note("redis-server is another program, and its lists are packed: it gets "
-                              "sets; it is there for the shape")
+            tell("version", "redis-server", redis_version())
+            tell("note", "redis-server is another program, and its lists are packed: it gets "
+                 "sets; it is there for the shape")
         for name, why in self.missing:
-            self.results.skip(name, why)
-        self.results.note(pinning() + ("; the loop and the client that measures are real-time "
-                                       "threads meanwhile" if self.is_real_time else ""))
-        self.results.note(f"{self.options.rate} small commands per second for {self.options.ms} "
-                          f"ms, median of {self.options.rounds}; {measure.ELEMENTS_PER_S} elements "
-                          f"per second are made and deleted, in at most "
-                          f"{measure.MOST_VALUES_PER_S} values; \"none is deleted\": they are made")
-        self.results.note(f"with readers: a second thread answers {measure.READS_PER_S} GETs per "
-                          "second; what falls out of the data set, of any size, waits for a grace "
-                          "period")
+            tell("skip", name, why)
+        tell("note", pinning() + ("; the loop and the client that measures are real-time "
+                                  "threads meanwhile" if self.is_real_time else ""))
+        tell("note", f"{self.options.rate} small commands per second for {self.options.ms} ms, "
+             f"median of {self.options.rounds}; {measure.ELEMENTS_PER_S} elements per second are "
+             f"made and deleted, in at most {measure.MOST_VALUES_PER_S} values; \"none is "
+             "deleted\": they are made")
+        tell("note", f"with readers: a second thread answers {measure.READS_PER_S} GETs per "
+             "second; what falls out of the data set, of any size, waits for a grace period")
 
     def run(self):
         os.sched_setaffinity(0, CLIENT_CPUS)
+        self.print_head()
         by_size = {size: self.rounds(self.targets,
                                      lambda target: self.measure.small_commands(target, size))
                    for size in self.options.sizes}
-        self.print_head()
         for size, found in by_size.items():
             self.print_latencies(size, found)
         if has_redis_benchmark():
@@ -127,19 +131,18 @@ class Comparison:
             size: self.rounds(self.ours, lambda target: self.measure.deletion(target, size))
             for size in DELETION_SIZES})
         self.print_overload()
-        self.results.end()
 
     def print_overload(self):
         found = self.rounds(self.ours, self.measure.overload)
-        self.results.table("peak memory under overload", "values", "ours/theirs")
+        tell("table", "peak memory under overload", "values", "ours/theirs")
         for target in self.ours:
             self.row(found, target.name, str(self.options.overload), "MiB")
-        self.results.note(f"overload: values of {measure.OVERLOAD_ELEMENTS} elements, without a "
-                          "pause; who destroys is an idle thread (sched(7)) beside a busy process; "
-                          f"queue-bytes {measure.OVERLOAD_QUEUE_BYTES}")
+        tell("note", f"overload: values of {measure.OVERLOAD_ELEMENTS} elements, without a pause; "
+             "who destroys is an idle thread (sched(7)) beside a busy process; queue-bytes "
+             f"{measure.OVERLOAD_QUEUE_BYTES}")
 
 
 try:
-    Comparison(sys.argv[1], sys.argv[2], Options(sys.argv[3:])).run()
+    Comparison(sys.argv[1], sys.argv[2], read_options(sys.argv[3:])).run()
 except OSError as error:
     sys.exit(f"server: {error}")

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * A connection, from accepting it to closing it.
+ */
 #define _GNU_SOURCE
 #include "connection.h"
 
@@ -15,10 +18,15 @@
 #include "reclaim.h"
 #include "reply.h"
 
-/* Read at a time: so little that one client's pipeline holds up the others only briefly. */
+/*
+ * The bytes read at a time: few, so that the pipeline of one client holds up the others only
+ * briefly.
+ */
 #define READ_BYTES 4096
 
-/* Answers that wait to be read by the client, until no more requests are done for it. */
+/*
+ * The bytes of answers that may wait for a client before the server stops executing its requests.
+ */
 #define MAX_WAITING_BYTES (1u << 20)
 
 /* ---- The end --------------------------------------------------------------------------------- */
@@ -27,7 +35,10 @@ static void stop_waiting(struct connection *connection)
 {
 	if (connection->eventfd < 0)
 		return;
-	/* By itself: the library may hold a duplicate, and epoll(7) goes by what is open. */
+	/*
+	 * Removed by an explicit call: the library may hold a duplicate, and epoll(7) watches until
+	 * all are closed.
+	 */
 	loop_unwatch(connection->loop, connection->eventfd);
 	close(connection->eventfd);
 	connection->eventfd = -1;
@@ -118,7 +129,10 @@ static void read_some(struct connection *connection)
 		connection->is_closing = true;
 		return;
 	}
-	/* Of a large argument as much as there is: nothing is done before all of it has come. */
+	/*
+	 * Reads as much of a large argument as there is: nothing is executed before all of it has
+	 * come.
+	 */
 	if (connection->request.bulk > READ_BYTES)
 		most = in->room - in->end;
 	count = recv(connection->socket, in->memory + in->end, most, 0);
@@ -144,7 +158,7 @@ static void write_some(struct connection *connection)
 		die(connection);
 }
 
-/* After something has changed: goes on as far as that is possible, and says what for it waits. */
+/* Goes on with a connection after something has changed, and sets the events that it waits for. */
 static void go_on(struct connection *connection)
 {
 	struct buffer *out = &connection->out;
@@ -152,7 +166,10 @@ static void go_on(struct connection *connection)
 
 	buffer_take(out, &connection->loop->spare_out);
 	do_requests(connection);
-	/* An answer that could not be kept whole cannot be told from another. */
+	/*
+	 * After an answer that could not be kept whole, the client could not tell where the next
+	 * one begins.
+	 */
 	if (out->is_broken)
 		die(connection);
 	if (!connection->is_dead)
@@ -223,7 +240,7 @@ void connection_wait_for_reclaim(struct connection *connection)
 
 static void refuse(int socket, const char *error)
 {
-	/* As much as fits at once, which is all. */
+	/* Sends what fits at once, which is all of this short answer. */
 	send(socket, error, strlen(error), MSG_NOSIGNAL | MSG_DONTWAIT);
 	close(socket);
 }

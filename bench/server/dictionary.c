@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * A reader that finds an entry is right, wherever entries are moved: they are compared by their
- * keys. One that finds none may have been led astray by an entry that was moved under its feet, to
- * another chain; it looks again if buckets were moved meanwhile. Chains end, so it arrives.
+ * A hash table that one thread writes and others may read. A reader that finds an entry is right
+ * even while entries are moved, since keys are compared. A reader that finds none may have followed
+ * an entry that was moved to another chain meanwhile; it looks again if buckets were moved. Every
+ * chain ends, so its search ends too.
  */
 #include "dictionary.h"
 
@@ -14,7 +15,10 @@
 
 #define FIRST_BUCKETS 8
 
-/* Moved at each change: more than one for each entry added, so that growing ends in time. */
+/*
+ * The buckets moved at each change: more than one for each entry added, so that growing ends in
+ * time.
+ */
 #define MOVED_BUCKETS 4
 
 struct table {
@@ -33,10 +37,10 @@ size_t entry_size(const struct entry *entry)
 	return sizeof *entry + entry->length;
 }
 
-/* Readers see what was written before. */
+/* A release store: readers see everything written before. */
 #define publish(place, pointer) atomic_store_explicit(place, pointer, memory_order_release)
 #define read_published(place)   atomic_load_explicit(place, memory_order_acquire)
-/* By who writes them. */
+/* Relaxed: only the thread that writes the pointers calls it. */
 #define own(place) atomic_load_explicit(place, memory_order_relaxed)
 
 /* ---- Tables ---------------------------------------------------------------------------------- */
@@ -80,7 +84,7 @@ static void move_bucket(struct table *from, struct table *to, uint64_t at)
 		struct entry *next = own(&entry->next);
 		_Atomic(struct entry *) *place = bucket(to, entry->hash);
 
-		/* Out of the old chain first, or the two would be joined for good. */
+		/* Removed from the old chain first, or the two chains would be joined for good. */
 		publish(&from->first[at], next);
 		publish(&entry->next, own(place));
 		publish(place, entry);
@@ -88,7 +92,7 @@ static void move_bucket(struct table *from, struct table *to, uint64_t at)
 	}
 }
 
-/* The first table is empty: takes it out. */
+/* Replaces the first table, which is empty, by the second. */
 static struct table *end_growing(struct dictionary *dictionary)
 {
 	struct table *old = own(&dictionary->tables[0]);
@@ -110,7 +114,7 @@ static void move_some(struct dictionary *dictionary)
 		return;
 	atomic_store_explicit(
 		&dictionary->moves, own(&dictionary->moves) + 1, memory_order_relaxed);
-	/* Who sees one of the moves sees that they have begun. */
+	/* A reader that sees one of the moves sees that they have begun. */
 	atomic_thread_fence(memory_order_release);
 	for (unsigned i = 0; i < MOVED_BUCKETS && dictionary->cursor < from->buckets; i++)
 		move_bucket(from, to, dictionary->cursor++);
@@ -118,12 +122,12 @@ static void move_some(struct dictionary *dictionary)
 		old = end_growing(dictionary);
 	atomic_store_explicit(
 		&dictionary->moves, own(&dictionary->moves) + 1, memory_order_release);
-	/* Not sooner: it may wait for readers, who may wait for the end of the moves. */
+	/* Not earlier: it may wait for readers, and readers may wait for the end of the moves. */
 	if (old)
 		reclaim(&old->garbage);
 }
 
-/* Without memory for it, chains get longer. */
+/* If there is no memory for it, chains get longer. */
 static void begin_growing(struct dictionary *dictionary)
 {
 	struct table *table = own(&dictionary->tables[0]);
@@ -145,7 +149,10 @@ static bool is_key(const struct entry *entry, uint64_t hash, const char *key, si
 	return entry->hash == hash && entry->length == length && !memcmp(entry->key, key, length);
 }
 
-/* place: where the pointer to the entry is. NULL where there is no such entry. */
+/*
+ * Finds an entry. place: set to the pointer that leads to the entry. NULL if there is no such
+ * entry.
+ */
 static struct entry *find(struct dictionary *dictionary, const char *key, size_t length,
 	_Atomic(struct entry *) **place)
 {
@@ -181,7 +188,7 @@ struct entry *dictionary_find_shared(struct dictionary *dictionary, const char *
 	do {
 		moves = read_published(&dictionary->moves);
 		entry = find(dictionary, key, length, &place);
-		/* What was read above was read before the second look at moves. */
+		/* Orders the reads above before the second look at moves. */
 		atomic_thread_fence(memory_order_acquire);
 	} while (!entry && (moves % 2 || moves != own(&dictionary->moves)));
 	return entry;

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Destroys garbage, all of it or some.
+ */
 #include "garbage.h"
 
 #include <errno.h>
@@ -23,10 +26,10 @@ void garbage_destroy(void *garbage)
 
 struct marker {
 	struct garbage garbage;
-	int eventfd; /* its own: who asked may be gone by then */
+	int eventfd; /* a duplicate: the connection that asked may be closed by then */
 };
 
-void garbage_cancel_marker(struct garbage *garbage)
+static void free_marker(struct garbage *garbage)
 {
 	struct marker *marker = (struct marker *)garbage;
 
@@ -38,11 +41,11 @@ static bool destroy_marker(struct garbage *garbage, struct slice *slice)
 {
 	(void)slice;
 	eventfd_write(((struct marker *)garbage)->eventfd, 1);
-	garbage_cancel_marker(garbage);
+	free_marker(garbage);
 	return true;
 }
 
-struct garbage *garbage_create_marker(int eventfd)
+static struct garbage *create_marker(int eventfd)
 {
 	struct marker *marker = malloc(sizeof *marker);
 
@@ -54,4 +57,16 @@ struct garbage *garbage_create_marker(int eventfd)
 		return &marker->garbage;
 	free(marker);
 	return NULL;
+}
+
+int garbage_push_marker(bool (*push)(struct garbage *garbage), int eventfd)
+{
+	struct garbage *marker = create_marker(eventfd);
+
+	if (!marker)
+		return -errno;
+	if (push(marker))
+		return 0;
+	free_marker(marker);
+	return -EAGAIN;
 }

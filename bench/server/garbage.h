@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What is out of everybody's reach and waits to be destroyed: a value, a table that was outgrown, a
- * data set. It begins with this head.
+ * The head of objects that nobody can reach any more and that wait to be destroyed: a value, an
+ * outgrown table, a data set.
  */
 #ifndef GARBAGE_H
 #define GARBAGE_H
@@ -14,22 +14,23 @@
 #include "memory.h"
 
 struct garbage {
-	/* Destroys some of it, as much as the slice allows. True when all of it is gone. */
+	/* Destroys as much of it as the slice allows. True if all of it is gone. */
 	bool (*destroy)(struct garbage *garbage, struct slice *slice);
-	struct tally tally; /* what it holds, itself included */
+	struct tally tally; /* its contents, itself included */
 #ifdef HAVE_URCU
-	struct rcu_head head; /* for call_rcu(3), which wants it in the object */
+	struct rcu_head head; /* call_rcu(3) needs it in the object */
 #endif
 };
 
-/* Destroys about so many nodes of it. True when all of it is gone. Any thread. */
+/* Destroys about that number of its nodes. True if all of it is gone. Any thread. */
 bool garbage_destroy_some(struct garbage *garbage, uint64_t nodes);
-/* The same, all of it: a defer_drop_fn. */
+/* Destroys all of it: a defer_drop_fn. Any thread. */
 void garbage_destroy(void *garbage);
 
-/* Garbage that holds nothing: as it is destroyed it adds 1 to an eventfd. NULL with errno set. */
-struct garbage *garbage_create_marker(int eventfd);
-/* Takes it back: nothing is added. */
-void garbage_cancel_marker(struct garbage *garbage);
+/*
+ * Pushes garbage that holds nothing and adds 1 to an eventfd as it is destroyed. Returns 0 or a
+ * negative errno; -EAGAIN if push refused it.
+ */
+int garbage_push_marker(bool (*push)(struct garbage *garbage), int eventfd);
 
 #endif

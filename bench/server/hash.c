@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * SipHash-1-3 with a seed that is random in each process.
+ */
 #include "hash.h"
 
 #include <errno.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Where keys lie in tables, unforeseeable for clients: SipHash-1-3 with a random seed (Aumasson,
- * Bernstein: "SipHash: a fast short-input PRF", 2012; one round for a word and three at the end).
+ * Hashes keys so that clients cannot foresee their place in a table: SipHash-1-3 with a random seed
+ * (Aumasson, Bernstein: "SipHash: a fast short-input PRF", 2012; one round for a word and three at
+ * the end).
  */
 #ifndef HASH_H
 #define HASH_H

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * The data set: one dictionary of keys, which can be replaced as a whole.
+ */
 #include "keyspace.h"
 
 #include <errno.h>
@@ -12,7 +15,7 @@ struct keyspace {
 
 static _Atomic(struct keyspace *) current;
 
-/* By the thread that writes it. */
+/* Relaxed: only the thread that writes the keyspace calls it. */
 static struct keyspace *own(void)
 {
 	return atomic_load_explicit(&current, memory_order_relaxed);

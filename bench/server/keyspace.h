@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The data set: keys and their values. Whatever falls out of it is reclaimed.
+ * The data set: keys and their values. Everything that is removed from it is reclaimed.
  */
 #ifndef KEYSPACE_H
 #define KEYSPACE_H
@@ -12,23 +12,31 @@ int keyspace_create(void);
 
 uint64_t keyspace_count(void);
 
-/* NULL where there is no such key. */
+/* Returns NULL if there is no such key. */
 struct value *keyspace_get(const char *key, size_t length);
 
-/* For threads that only read, in a read-side critical section: the value stays until that ends. */
+/*
+ * For threads that only read, in a read-side critical section. The value stays until the section
+ * ends.
+ */
 struct value *keyspace_get_shared(const char *key, size_t length);
 
-/* The value of a key that may exist: the old one is reclaimed. On false, for want of memory,
- * value is the caller's still. */
+/*
+ * Sets the value of a key. An old value is reclaimed. False if there is no memory: the value is
+ * still the caller's.
+ */
 bool keyspace_set(const char *key, size_t length, struct value *value);
 
-/* False where there was no such key. */
+/* False if there was no such key. */
 bool keyspace_delete(const char *key, size_t length);
 
-/* Replaces the whole by an empty one. False where there is no memory for that. */
+/*
+ * Replaces the data set by an empty one, and has the old one reclaimed. False if there is no
+ * memory.
+ */
 bool keyspace_flush(void);
 
-/* Has all of it reclaimed, for good. */
+/* Has the data set reclaimed, at the end. */
 void keyspace_destroy(void);
 
 #endif

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Opens the port of the server, and accepts clients.
+ */
 #define _GNU_SOURCE
 #include "listener.h"
 
@@ -14,7 +17,7 @@
 
 #define BACKLOG 1024
 
-/* Accepted in a turn: others want to be served too. */
+/* The clients accepted in a turn: few, since others want to be served too. */
 #define ACCEPTED 64
 
 static int open_reserve(void)
@@ -22,7 +25,7 @@ static int open_reserve(void)
 	return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* A client that waits in vain keeps the socket ready, and the loop spinning. */
+/* A client that cannot be accepted would keep the socket ready, and the loop spinning. */
 static void turn_away(struct listener *listener)
 {
 	int socket;

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * The event loop: waits for descriptors, and calls what watches them.
+ */
 #define _GNU_SOURCE
 #include "loop.h"
 

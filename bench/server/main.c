@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A small server that speaks the Redis protocol: see --help, and command.h for what it knows.
+ * A small server that speaks the Redis protocol: see --help, and command.h for its commands.
  *
  *     a request -> connection.c: read, parse, -> command_*.c -> keyspace.c: unlink -> reclaim.c:
  *     who destroys -> the answer
@@ -25,10 +25,10 @@
 #include "reader.h"
 #include "server.h"
 
-/* Descriptors beside those of clients: a few, and one for each that waits for a flush. */
+/* Descriptors beside those of clients: a few, and one for each client that waits for a flush. */
 #define OTHER_DESCRIPTORS 64
 
-/* How long clients have, at the end, to read their answers. */
+/* The time that clients have at the end to read their answers. */
 #define LINGER_NS UINT64_C(2000000000)
 
 struct server server;
@@ -47,7 +47,7 @@ __attribute__((format(printf, 2, 3))) static _Noreturn void fail(int error, cons
 
 /* ---- The beginning --------------------------------------------------------------------------- */
 
-/* Fewer clients where the system has no more descriptors for us. */
+/* Reduces the number of clients if the system has fewer descriptors for this process. */
 static void make_room_for_clients(struct server_options *options)
 {
 	struct rlimit limit;
@@ -76,7 +76,7 @@ static void make_room_for_clients(struct server_options *options)
 		options->max_clients);
 }
 
-/* Threads start on the CPU of who starts them. */
+/* A thread starts on the CPU of its starter. */
 static void start_reclaim(const struct server_options *options)
 {
 	int result;
@@ -110,7 +110,7 @@ static void signal_ready(struct watch *watch, uint32_t events)
 	server.is_ending = true;
 }
 
-/* Before any thread is started, so that none of them gets the signals. */
+/* Called before any thread is started, so that none of them gets the signals. */
 static int open_signals(void)
 {
 	sigset_t signals;
@@ -123,9 +123,9 @@ static int open_signals(void)
 }
 
 /*
- * What another thread frees, glibc keeps aside as it is, up to 128 bytes each, until somebody asks
- * for a large block: that is the loop, which would have to join a million of them. Without that
- * store whoever frees does it. Other allocators do not hear of this.
+ * glibc keeps freed blocks of up to 128 bytes aside unjoined until somebody asks for a large block.
+ * That would be the loop, which would have to join a million of them. Without this store the thread
+ * that frees joins them. Other allocators ignore the setting.
  */
 static void keep_no_fastbins(void)
 {
@@ -184,7 +184,7 @@ int main(int count, char **arguments)
 	bool is_more_to_reclaim = false;
 	int result;
 
-	options_parse(&server.options, count, arguments);
+	server_options_read(&server.options, count, arguments);
 	server.started_ns = bench_now_ns();
 	start(&loop, &signals, signal_descriptor);
 	result = listener_open(&listener, &loop, server.options.address, server.options.port);

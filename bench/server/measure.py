@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What is measured of a server: small commands while values are deleted, what a deletion takes of
-the loop's time, and memory under overload."""
+"""Measures a server: small commands while values are deleted, the CPU time of the loop for a
+deletion, and memory under overload."""
 import contextlib
 import csv
 import io
@@ -14,8 +14,8 @@ import time
 from churn import WINDOW, Churn, request
 from target import CLIENT_CPUS, PATIENCE_S, RECLAIM_CPUS, start
 
-# Elements that are made, and destroyed, in a second, however many there are to a value; but no more
-# values than MOST_VALUES_PER_S.
+# Elements that are made and destroyed in a second, for values of any size; but at most
+# MOST_VALUES_PER_S values.
 ELEMENTS_PER_S = 1000000
 MOST_VALUES_PER_S = 1000
 
@@ -23,10 +23,10 @@ MOST_VALUES_PER_S = 1000
 OVERLOAD_ELEMENTS = 100000
 OVERLOAD_QUEUE_BYTES = 64 << 20
 
-# Of the thread that reads meanwhile, where there is one.
+# Sent to the thread that reads, if there is one.
 READS_PER_S = 2000
 
-# Until who destroys is through with its work, and the loop's time is up to date: it sleeps.
+# Until the thread that destroys has finished, and the loop sleeps, so that its time is up to date.
 REST_S = 0.02
 
 
@@ -37,7 +37,6 @@ def has_redis_benchmark():
 class Measure:
     def __init__(self, client, options, is_real_time):
         self.client, self.options, self.is_real_time = client, options, is_real_time
-        self.machine = None
 
     def client_of(self, port, rate, ms, sets, is_real_time):
         command = [self.client, "--port", port, "--rate", rate, "--ms", ms, "--sets", sets,
@@ -47,18 +46,16 @@ class Measure:
     # ---- Small commands ----
 
     def latency(self, target):
-        """Microseconds by percentile. The loop is a real-time thread for so long: else what is
-        seen from the 99.9th percentile on is other threads of the machine, the kernel's too, that
-        are on its CPU when a command comes."""
+        """Returns {percentile: microseconds}. The loop is a real-time thread meanwhile: otherwise
+        percentiles from 99.9 on show other threads, the kernel's too, that are on its CPU when a
+        command comes."""
         target.set_real_time(self.is_real_time)
         ran = self.client_of(target.port, self.options.rate, self.options.ms, 10, self.is_real_time)
         out, err = ran.communicate(timeout=PATIENCE_S + self.options.ms / 1000)
         target.set_real_time(False)
         if ran.returncode:
             raise OSError(f"{target.name}: {err}")
-        found = json.loads(out)
-        self.machine = found["machine"], found["versions"]
-        return {row["at"]: row["median"] / 1000 for row in found["rows"]}
+        return {row["at"]: row["median"] / 1000 for row in json.loads(out)["rows"]}
 
     def throughput(self, target):
         command = ["redis-benchmark", "-p", target.port, "--csv", "-t", "set,get",
@@ -72,7 +69,7 @@ class Measure:
 
     @contextlib.contextmanager
     def reading(self, target):
-        """Another client asks the thread that only reads, if there is one."""
+        """Lets another client send GETs to the thread that reads, if there is one."""
         if not target.read_port:
             yield
             return
@@ -99,8 +96,8 @@ class Measure:
     # ---- One deletion ----
 
     def deletion(self, target, size):
-        """Microseconds of the loop's CPU time for a DEL, of pipelined ones, with all that comes of
-        it in the loop."""
+        """Returns microseconds of the loop's CPU time for one of many pipelined DELs, with
+        everything that it causes in the loop."""
         words = [f"element:{i:08}" for i in range(size)]
         times = self.options.deletions
         with target.running("--reclaim-min", 1), \
@@ -128,7 +125,7 @@ class Measure:
 
 
 def pipeline(client, commands):
-    """Each is answered by one line."""
+    """Sends commands, each of which is answered by one line."""
     for first in range(0, len(commands), WINDOW):
         part = commands[first:first + WINDOW]
         client.sendall(b"".join(part))

@@ -1,10 +1,13 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Counts nodes and bytes as they are created and destroyed.
+ */
 #include "memory.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* Written by the loop's thread alone, but read by all. */
+/* Written by the thread of the loop alone, read by all. */
 static _Atomic uint64_t created_nodes;
 static _Atomic uint64_t created_bytes;
 
@@ -13,7 +16,7 @@ static _Atomic uint64_t destroyed_bytes;
 static _Atomic int64_t buffer_bytes;
 static uint64_t limit_bytes;
 
-/* One writer: no locked instruction. */
+/* There is one writer, so no locked instruction is needed. */
 static void add(_Atomic uint64_t *counter, uint64_t more)
 {
 	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more,
@@ -74,7 +77,7 @@ void memory_count_buffers(int64_t bytes)
 
 uint64_t memory_used_bytes(void)
 {
-	/* In this order: what was destroyed had been created. */
+	/* Read in this order, so that every node counted as destroyed is counted as created. */
 	uint64_t destroyed = memory_destroyed().bytes;
 
 	return memory_created().bytes - destroyed +

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the server holds, counted. A node is whatever is allocated by itself for the data: a key, a
- * string, a node of a list, a member of a set, a table. Nodes are created by the loop alone and
- * destroyed by anyone; at the end both counts must agree. Buffers are counted by their bytes.
+ * Counts the memory of the server. A node is anything allocated by itself for the data: a key, a
+ * string, a node of a list, a member of a set, a table. Only the loop creates nodes; any thread may
+ * destroy them. At the end both counts must agree. Buffers are counted by their bytes.
  */
 #ifndef MEMORY_H
 #define MEMORY_H
@@ -16,41 +16,43 @@ struct tally {
 	uint64_t bytes;
 };
 
-/* How much may be destroyed now, and how much was. */
+/* The amount that may be destroyed now, and the amount that was. */
 struct slice {
-	uint64_t left; /* nodes, and buckets that were looked at */
+	uint64_t left; /* nodes, and buckets that are looked at */
 	struct tally done;
 };
 
-/* What an allocation takes, as glibc rounds. */
+/* Returns the size of an allocation as glibc rounds it. */
 static inline uint64_t node_bytes(size_t bytes)
 {
 	return (bytes + sizeof(size_t) + 15) & ~(size_t)15;
 }
 
-/* Of the loop's thread. NULL where there is no memory. holder: whose node it will be. */
+/*
+ * Called by the thread of the loop. NULL if there is no memory. holder: counts the node as its own.
+ */
 void *node_create(size_t bytes, struct tally *holder);
-/* As node_create, with zeros. */
+/* As node_create, filled with zeros. */
 void *node_create_zeroed(size_t bytes, struct tally *holder);
 
-/* bytes: as it was created. */
+/* bytes: as passed to node_create. */
 void node_destroy(void *node, size_t bytes, struct slice *slice);
 
-/* Adds what a slice destroyed to the sum; any thread. */
+/* Adds what a slice destroyed to the total. Any thread. */
 void memory_count_destroyed(const struct tally *done);
 
-/* Of the loop's thread. */
+/* Called by the thread of the loop. */
 struct tally memory_created(void);
 /* Any thread. */
 struct tally memory_destroyed(void);
 
-/* Any thread: what buffers take has grown (or, negative, shrunk). */
+/* Adds to the memory of buffers, or subtracts if negative. Any thread. */
 void memory_count_buffers(int64_t bytes);
 
-/* Nodes that are not destroyed yet, and buffers. Any thread. */
+/* Returns the memory of nodes that are not destroyed yet, and of buffers. Any thread. */
 uint64_t memory_used_bytes(void);
 
-/* 0: no limit. Before the first of the others is called. */
+/* Called before all others. 0: no limit. */
 void memory_set_limit(uint64_t bytes);
 uint64_t memory_limit_bytes(void);
 bool memory_is_over_limit(uint64_t more_bytes);

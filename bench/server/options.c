@@ -1,153 +1,93 @@
-/* SPDX-License-Identifier: MIT */
-#include <getopt.h>
-#include <stdarg.h>
-#include <stdlib.h>
+/* SPDX-License-Identifier: MIT
+ *
+ * The command line of the server.
+ */
+#include "options.h"
 
-#include "bench.h"
 #include "server.h"
 
-static void print_usage(void)
+#define LARGEST (UINT64_C(1) << 62)
+
+/* The value of --read-port if it is not given. */
+#define NONE UINT64_MAX
+
+static const char *way = "drop";
+static uint64_t min_weight = 16; /* measured: bench/server/compare.py */
+static uint64_t queue_size = 4096;
+static uint64_t queue_bytes = UINT64_C(256) << 20;
+static uint64_t budget_us = 200;
+static uint64_t port = 6379;
+static uint64_t read_port = NONE;
+static const char *address = "127.0.0.1";
+static uint64_t max_clients = 10000;
+static uint64_t max_memory_bytes = UINT64_C(4) << 30;
+static bool is_pinned;
+
+static const struct options_entry table[] = {
+	{.name = "reclaim",
+		.value = "WAY",
+		.what = "who destroys what clients delete, replace and flush:\n"
+			"  place     the loop, in place\n"
+			"  mutex     a thread with a list, a mutex and no limit\n"
+			"  call_rcu  liburcu's call_rcu, without a limit\n"
+			"  drop      defer_drop's worker\n"
+			"  loop      the loop, draining defer_drop's queue\n",
+		.text = &way,
+		.choice = reclaim_name},
+	OPTIONS_NUMBER("reclaim-min", &min_weight, 1, 1000000000,
+		.what = "nodes, or pages, from which on garbage is left to that way"),
+	OPTIONS_NUMBER("queue-size", &queue_size, 2, 16777216, .is_power_of_two = true,
+		.what = "drops that may wait"),
+	OPTIONS_NUMBER(
+		"queue-bytes", &queue_bytes, 1, LARGEST, .what = "bytes that these drops may hold"),
+	OPTIONS_NUMBER("budget-us", &budget_us, 1, 1000000,
+		.what = "time for draining in a turn of the loop"),
+	OPTIONS_NUMBER(
+		"port", &port, 0, 65535, .what = "where clients connect; 0 picks a free port"),
+	{.name = "listen",
+		.value = "ADDRESS",
+		.what = "where clients connect, of IPv4 or IPv6",
+		.text = &address},
+	OPTIONS_NUMBER("read-port", &read_port, 0, 65535,
+		.what = "where a second thread answers read-only commands; needs a way with\n"
+			"grace periods, call_rcu or drop"),
+	OPTIONS_NUMBER("max-clients", &max_clients, 1, 1000000, .what = "most clients at a time"),
+	OPTIONS_NUMBER("max-memory", &max_memory_bytes, 1048576, LARGEST, .value = "BYTES",
+		.is_zero_allowed = true,
+		.what = "of data, of garbage, and of buffers; 0: no limit"),
+	{.name = "pin",
+		.what = "pins the loop to the first CPU, others to the second",
+		.flag = &is_pinned},
+	{.name = NULL},
+};
+
+static const struct options_program program = {
+	.about = "A server that speaks enough of the Redis protocol for redis-cli and "
+		 "redis-benchmark,\n"
+		 "to show how its answers depend on who destroys big values.",
+	.table = table,
+	.notes = "The first line of its output says where it listens. SIGTERM ends it: it answers\n"
+		 "what was asked, destroys everything, and prints how many nodes it created and\n"
+		 "destroyed; the exit status is 1 if the two differ.",
+};
+
+void server_options_read(struct server_options *options, int count, char **arguments)
 {
-	puts("usage: drop_server [OPTION]...\n"
-	     "\n"
-	     "A server that speaks enough of the Redis protocol for redis-cli and "
-	     "redis-benchmark,\n"
-	     "to show what it does to its answers who destroys big values.\n"
-	     "\n"
-	     "  --reclaim WAY       who destroys what clients delete, replace and flush [drop]:\n"
-	     "                        place     the loop, in place\n"
-	     "                        mutex     a thread with a list, a mutex and no limit\n"
-	     "                        call_rcu  liburcu's call_rcu, without a limit\n"
-	     "                        drop      defer_drop's worker\n"
-	     "                        loop      the loop, draining defer_drop's queue\n"
-	     "  --reclaim-min N     the nodes, or pages, from which garbage is left to that way;\n"
-	     "                      1..1000000000 [16]\n"
-	     "  --queue-size N      drops that may wait, a power of two in 2..16777216 [4096]\n"
-	     "  --queue-bytes N     what they may hold; 1..2^62 [268435456]\n"
-	     "  --budget-us N       for draining in a turn of the loop; 1..1000000 [200]\n"
-	     "  --port N            0..65535; 0 picks a free one [6379]\n"
-	     "  --listen ADDRESS    of IPv4 or IPv6 [127.0.0.1]\n"
-	     "  --read-port N       also where a second thread answers what only reads; it needs a "
-	     "way\n"
-	     "                      with grace periods, call_rcu or drop\n"
-	     "  --max-clients N     1..1000000 [10000]\n"
-	     "  --max-memory BYTES  for data, what waits to be destroyed, and buffers;\n"
-	     "                      1048576..2^62, or 0: no limit [4294967296]\n"
-	     "  --pin               the loop on the first CPU, others on the second\n"
-	     "  --help              this text\n"
-	     "\n"
-	     "It says on the first line of its output where it listens. SIGTERM ends it: what was\n"
-	     "asked for is answered, all is destroyed, and the last line says how many nodes were\n"
-	     "created and destroyed; the exit status is 1 if not as many.");
-}
-
-__attribute__((format(printf, 1, 2))) static _Noreturn void refuse(const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
-	va_end(arguments);
-	fprintf(stderr, "\n");
-	exit(2);
-}
-
-static const struct reclaim_way *way(const char *name)
-{
-	const struct reclaim_way *found = reclaim_find(name);
-
-	if (found)
-		return found;
-	fprintf(stderr, "--reclaim %s: want one of ", name);
-	reclaim_print_names(stderr);
-	fprintf(stderr, "\n");
-	exit(2);
-}
-
-static uint32_t power_of_two(const char *option, const char *text)
-{
-	uint64_t value = bench_number(option, text, 2, 16777216);
-
-	if (!(value & (value - 1)))
-		return (uint32_t)value;
-	refuse("%s %s: want a power of two in 2..16777216", option, text);
-}
-
-static uint64_t limit(const char *option, const char *text)
-{
-	uint64_t value = bench_number(option, text, 0, UINT64_C(1) << 62);
-
-	if (!value || value >= 1048576)
-		return value;
-	refuse("%s %s: want 0 or 1048576..%llu", option, text, 1ULL << 62);
-}
-
-static void take(struct server_options *options, int option, const char *text)
-{
-	if (option == 'r')
-		options->reclaim.way = way(text);
-	else if (option == 'm')
-		options->reclaim.min_weight = bench_number("--reclaim-min", text, 1, 1000000000);
-	else if (option == 'q')
-		options->reclaim.queue_size = power_of_two("--queue-size", text);
-	else if (option == 'B')
-		options->reclaim.max_bytes =
-			bench_number("--queue-bytes", text, 1, UINT64_C(1) << 62);
-	else if (option == 'b')
-		options->reclaim.budget_ns = bench_number("--budget-us", text, 1, 1000000) * 1000;
-	else if (option == 'p')
-		options->port = (uint16_t)bench_number("--port", text, 0, 65535);
-	else if (option == 'R')
-		options->read_port = (int)bench_number("--read-port", text, 0, 65535);
-	else if (option == 'l')
-		options->address = text;
-	else if (option == 'c')
-		options->max_clients = (unsigned)bench_number("--max-clients", text, 1, 1000000);
-	else if (option == 'M')
-		options->max_memory_bytes = limit("--max-memory", text);
-	else if (option == 'P')
-		options->is_pinned = true;
-	else
-		print_usage(), exit(option == 'h' ? 0 : 2);
-}
-
-void options_parse(struct server_options *options, int count, char **arguments)
-{
-	static const struct option known[] = {
-		{"reclaim", required_argument, NULL, 'r'},
-		{"reclaim-min", required_argument, NULL, 'm'},
-		{"queue-size", required_argument, NULL, 'q'},
-		{"queue-bytes", required_argument, NULL, 'B'},
-		{"budget-us", required_argument, NULL, 'b'},
-		{"port", required_argument, NULL, 'p'},
-		{"read-port", required_argument, NULL, 'R'},
-		{"listen", required_argument, NULL, 'l'},
-		{"max-clients", required_argument, NULL, 'c'},
-		{"max-memory", required_argument, NULL, 'M'},
-		{"pin", no_argument, NULL, 'P'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
-	int option;
-
+	options_parse(&program, count, arguments);
 	*options = (struct server_options){
-		.address = "127.0.0.1",
-		.port = 6379,
-		.read_port = -1,
-		.max_clients = 10000,
-		.max_memory_bytes = UINT64_C(4) << 30,
-		.reclaim = {.way = &reclaim_drop,
-			.min_weight = 16, /* measured: bench/server/compare.py */
-			.queue_size = 4096,
-			.max_bytes = 256 << 20,
-			.budget_ns = 200000},
+		.address = address,
+		.port = (uint16_t)port,
+		.read_port = read_port == NONE ? -1 : (int)read_port,
+		.max_clients = (unsigned)max_clients,
+		.max_memory_bytes = max_memory_bytes,
+		.is_pinned = is_pinned,
+		.reclaim = {.way = reclaim_find(way),
+			.min_weight = min_weight,
+			.queue_size = (uint32_t)queue_size,
+			.max_bytes = queue_bytes,
+			.is_shared = read_port != NONE,
+			.budget_ns = budget_us * 1000},
 	};
-	while ((option = getopt_long(count, arguments, "", known, NULL)) != -1)
-		take(options, option, optarg);
-	if (optind < count)
-		refuse("%s: want options only (see --help)", arguments[optind]);
-	options->reclaim.is_shared = options->read_port >= 0;
 	if (options->reclaim.is_shared && !options->reclaim.way->has_grace_periods)
-		refuse("--reclaim %s: want one with grace periods with --read-port",
-			options->reclaim.way->name);
+		options_refuse("--reclaim %s: want one with grace periods with --read-port", way);
 }

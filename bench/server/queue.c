@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * The queue of the library that garbage is pushed to.
+ */
 #include "queue.h"
 
 #include <inttypes.h>

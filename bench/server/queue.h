@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A queue of defer_drop's for garbage: what the ways that use one have in common. It is one of its
- * own, so that its limits and its statistics are those of the data set alone.
+ * The queue of defer_drop for garbage, shared by the two ways that use one. It is not the default
+ * queue, so that its limits and its statistics are those of the data set alone.
  */
 #ifndef QUEUE_H
 #define QUEUE_H
@@ -14,18 +14,23 @@
 int queue_create(
 	struct defer_drop_queue **queue, const struct reclaim_config *config, uint32_t runner);
 
-/* False where there is no room, of drops or of bytes; it never waits: the loop has others to
- * serve. */
+/*
+ * False if there is no room for another drop or for its bytes. Never waits, since the loop has
+ * others to serve.
+ */
 bool queue_push(struct defer_drop_queue *queue, struct garbage *garbage, defer_drop_fn destroy);
 
-/* Destroys after a grace period; waits for room, since it could not destroy in place any sooner. */
+/*
+ * Has garbage destroyed after a grace period. Waits for room: destroying in place would have to
+ * wait for readers too.
+ */
 bool queue_push_shared(
 	struct defer_drop_queue *queue, struct garbage *garbage, defer_drop_fn destroy);
 
-/* Destroys all that is pending, and frees the queue. */
+/* Destroys everything that is pending, and frees the queue. */
 void queue_end(struct defer_drop_queue *queue);
 
-/* Its statistics, as lines of INFO. */
+/* Adds the statistics of the queue as lines of INFO. */
 void queue_describe(struct defer_drop_queue *queue, struct buffer *out);
 
 #endif

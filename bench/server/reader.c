@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * The thread that answers what only reads.
+ */
 #define _GNU_SOURCE
 #include "reader.h"
 
@@ -16,7 +19,7 @@
 static struct loop loop;
 static struct listener listener;
 static pthread_t thread;
-static int wake = -1; /* an eventfd: the thread shall end */
+static int wake = -1; /* an eventfd that ends the thread */
 static bool is_ending;
 
 static void woken(struct watch *watch, uint32_t events)

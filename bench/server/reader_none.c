@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A build without liburcu has no grace periods, and no readers.
+ * The reader of a build without liburcu, which has no grace periods: it cannot start.
  */
 #include <errno.h>
 

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Decides what is destroyed in place, and passes the rest to the chosen way.
+ */
 #include "reclaim.h"
 
 #include <errno.h>
@@ -27,7 +30,7 @@ static bool is_shared;
 static struct tally reclaimed;
 static uint64_t in_place_total;
 static uint64_t deferred_total;
-static uint64_t refused_total; /* there was no room: destroyed in place too */
+static uint64_t refused_total; /* there was no room; counted in in_place_total too */
 
 const struct reclaim_way *reclaim_find(const char *name)
 {
@@ -37,10 +40,9 @@ const struct reclaim_way *reclaim_find(const char *name)
 	return NULL;
 }
 
-void reclaim_print_names(FILE *file)
+const char *reclaim_name(unsigned nth)
 {
-	for (unsigned i = 0; i < WAYS; i++)
-		fprintf(file, "%s%s", i ? ", " : "", ways[i]->name);
+	return nth < WAYS ? ways[nth]->name : NULL;
 }
 
 int reclaim_start(const struct reclaim_config *config)
@@ -51,7 +53,7 @@ int reclaim_start(const struct reclaim_config *config)
 	return way->start ? way->start(config) : 0;
 }
 
-/* What destroying it costs grows with its nodes; with its pages, where there are more of them. */
+/* Returns what the cost of destroying grows with: nodes, or pages if there are more of them. */
 static uint64_t weight(const struct tally *tally)
 {
 	uint64_t pages = tally->bytes / 4096;
@@ -61,7 +63,7 @@ static uint64_t weight(const struct tally *tally)
 
 void reclaim(struct garbage *garbage)
 {
-	/* Once it is pushed it may not be looked at. */
+	/* Copied, since garbage may not be read once it is pushed. */
 	struct tally tally = garbage->tally;
 	bool is_worth_it = is_shared || (way->push && weight(&tally) >= min_weight);
 
@@ -71,8 +73,9 @@ void reclaim(struct garbage *garbage)
 		deferred_total++;
 		return;
 	}
-	/* Where the queue is full, the one who fills it helps: that bounds the memory that
-	 * waits. */
+	/*
+	 * If the queue is full, the thread that fills it helps: that bounds the memory that waits.
+	 */
 	refused_total += is_worth_it;
 	in_place_total++;
 	garbage_destroy(garbage);

@@ -1,43 +1,43 @@
 /* SPDX-License-Identifier: MIT
  *
- * Who destroys garbage: whoever unlinked it, in place; or one of several others, to be compared.
- * All calls are those of the loop's thread.
+ * Decides who destroys garbage: the loop, in place, or one of several others that are to be
+ * compared. All functions are called by the thread of the loop.
  */
 #ifndef RECLAIM_H
 #define RECLAIM_H
-
-#include <stdio.h>
 
 #include "buffer.h"
 #include "garbage.h"
 
 struct reclaim_config {
 	const struct reclaim_way *way;
-	uint64_t min_weight; /* from which garbage is left to somebody else */
-	/* What may wait, where the way has a limit. */
+	uint64_t min_weight; /* from which on garbage is left to the way */
+	/* Limits on what waits, if the way has any. */
 	uint32_t queue_size; /* drops */
 	uint64_t max_bytes;
-	bool is_shared;     /* others read what falls out of the data set, until a grace period has
-			      * passed: nothing is destroyed in place */
-	uint64_t budget_ns; /* for destroying in a turn of the loop, where the loop does that */
+	bool is_shared;     /* there are readers, so nothing is destroyed before a grace period */
+	uint64_t budget_ns; /* for destroying in a turn of the loop, if the loop destroys */
 };
 
-/* A way to have garbage destroyed by somebody else. What is NULL does not apply to it. */
+/* A way to have garbage destroyed. A function that is NULL does not apply to the way. */
 struct reclaim_way {
 	const char *name;
-	/* It can destroy after one; then push waits for room as long as it takes. */
+	/* It can destroy after a grace period; then push waits for room for ever. */
 	bool has_grace_periods;
-	/* 0 or a negative errno. */
+	/* Returns 0 or a negative errno. */
 	int (*start)(const struct reclaim_config *config);
-	/* False where there is no room: it is still the caller's. */
+	/* False if there is no room: the garbage is still the caller's. */
 	bool (*push)(struct garbage *garbage);
-	/* Adds 1 to the eventfd when all that was pushed is destroyed. 0 or a negative errno. */
+	/*
+	 * Adds 1 to the eventfd when everything pushed so far is destroyed. Returns 0 or a negative
+	 * errno.
+	 */
 	int (*notify)(int eventfd);
-	/* The loop's chance to destroy something by itself. True if more is pending. */
+	/* Destroys some garbage, in a turn of the loop. True if more is pending. */
 	bool (*turn)(void);
 	/* Adds lines to INFO. */
 	void (*describe)(struct buffer *out);
-	/* Destroys what is pending, and ends. */
+	/* Destroys everything that is pending, and ends. */
 	void (*stop)(void);
 };
 
@@ -49,18 +49,18 @@ extern const struct reclaim_way reclaim_loop;     /* reclaim_loop.c: defer_drop,
 extern const struct reclaim_way reclaim_call_rcu; /* reclaim_urcu.c */
 #endif
 
-/* NULL where there is no way of that name in this build. */
+/* Returns NULL if this build has no way of that name. */
 const struct reclaim_way *reclaim_find(const char *name);
-/* The names of all, with commas. */
-void reclaim_print_names(FILE *file);
+/* Returns the name of the nth way of this build, or NULL behind the last. */
+const char *reclaim_name(unsigned nth);
 
-/* 0 or a negative errno. */
+/* Returns 0 or a negative errno. */
 int reclaim_start(const struct reclaim_config *config);
 
-/* Destroys it, or has it destroyed. */
+/* Destroys garbage, or has it destroyed. */
 void reclaim(struct garbage *garbage);
 
-/* What was created and not reclaimed: what the data set holds. */
+/* Returns what the data set holds: what was created and not reclaimed. */
 struct tally reclaim_held(void);
 
 /* As those of struct reclaim_way. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * defer_drop with a worker: what a server would copy.
+ * The way with defer_drop's worker, for servers to copy.
  */
 #include "queue.h"
 

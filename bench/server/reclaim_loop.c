@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * defer_drop without a worker: the loop drains, within a time budget per turn. A drop that takes
- * longer than that is destroyed in slices; the rest of it comes before the next one.
+ * The way with a queue of defer_drop that has no worker: the loop drains it, within a time budget
+ * per turn. A drop that takes longer than that is destroyed in slices; its rest comes before the
+ * next drop.
  */
-#include <errno.h>
-
 #include "bench.h"
 #include "queue.h"
 
-/* Nodes between two looks at the clock: so few that a slice is short beside any useful budget. */
+/* Nodes between two looks at the clock: few, so that a slice is short beside any useful budget. */
 #define SLICE_NODES 64
 
 static struct defer_drop_queue *queue;
 static uint64_t budget_ns;
 
-/* Its drop was taken from the queue, and some of it is not destroyed yet. */
+/* Garbage that was taken from the queue and is partly destroyed, or NULL. */
 static struct garbage *unfinished;
 
 static int start(const struct reclaim_config *config)
@@ -33,20 +32,13 @@ static bool push(struct garbage *garbage)
 	return queue_push(queue, garbage, begin);
 }
 
-/* A ticket would tell too early, of the drop that was taken. */
+/* A ticket would be done too early, as soon as the drop is taken from the queue. */
 static int notify(int eventfd)
 {
-	struct garbage *marker = garbage_create_marker(eventfd);
-
-	if (!marker)
-		return -errno;
-	if (push(marker))
-		return 0;
-	garbage_cancel_marker(marker);
-	return -EAGAIN;
+	return garbage_push_marker(push, eventfd);
 }
 
-/* False where there is nothing to destroy. */
+/* False if there is nothing to destroy. */
 static bool destroy_slice(void)
 {
 	if (!unfinished)

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A mutex, a condition variable and an allocated list, with no limit, as servers' background
- * threads are often made.
+ * The way with a mutex, a condition variable and an allocated list without a limit, as in the
+ * background threads of many servers.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
@@ -80,14 +79,7 @@ static bool push(struct garbage *garbage)
 
 static int notify(int eventfd)
 {
-	struct garbage *marker = garbage_create_marker(eventfd);
-
-	if (!marker)
-		return -errno;
-	if (push(marker))
-		return 0;
-	garbage_cancel_marker(marker);
-	return -ENOMEM;
+	return garbage_push_marker(push, eventfd);
 }
 
 static void describe(struct buffer *out)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * liburcu's call_rcu: a list without a limit, and a thread that destroys after a grace period.
+ * The way with liburcu's call_rcu: a list without a limit, and a thread that destroys after a grace
+ * period.
  */
 #include <errno.h>
 #include <signal.h>
@@ -35,11 +36,7 @@ static bool push(struct garbage *garbage)
 
 static int notify(int eventfd)
 {
-	struct garbage *marker = garbage_create_marker(eventfd);
-
-	if (!marker)
-		return -errno;
-	return push(marker), 0;
+	return garbage_push_marker(push, eventfd);
 }
 
 static void stop(void)

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Writes answers.
+ */
 #include "reply.h"
 
 #include <stdarg.h>
@@ -27,7 +30,7 @@ void reply_error(struct buffer *out, const char *format, ...)
 	buffer_append(out, "\r\n", 2);
 }
 
-/* What snprintf(3) would take most of the time of. */
+/* Formats a number: snprintf(3) would take most of the time of an answer. */
 static void append_number(struct buffer *out, char mark, uint64_t number)
 {
 	char digits[24];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * RESP2 as servers answer it.
+ * Writes answers in RESP2.
  */
 #ifndef REPLY_H
 #define REPLY_H
@@ -11,15 +11,17 @@
 #include "buffer.h"
 
 void reply_status(struct buffer *out, const char *text);
-/* As printf(3); text begins with the kind of error, as in "ERR ...". Line ends in it become
- * spaces. */
+/*
+ * As printf(3). The text begins with the kind of error, as in "ERR ...". Its line ends become
+ * spaces.
+ */
 __attribute__((format(printf, 2, 3))) void reply_error(struct buffer *out, const char *format, ...);
 void reply_integer(struct buffer *out, uint64_t integer);
 void reply_bulk(struct buffer *out, const char *bytes, size_t length);
 void reply_text(struct buffer *out, const char *text);
-/* No such thing. */
+/* Answers that there is no such value. */
 void reply_null(struct buffer *out);
-/* So many answers follow. */
+/* Begins an array of that number of answers, which follow. */
 void reply_array(struct buffer *out, uint64_t count);
 
 #endif

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Parses requests.
+ */
 #include "request.h"
 
 #include <ctype.h>
@@ -7,7 +10,7 @@
 
 #include "memory.h"
 
-/* Digits and a sign of the longest number, and some patience. */
+/* Digits and a sign of the longest number, and some more. */
 #define MAX_LENGTH_LINE 32
 
 /* Room for arguments that is kept between requests. */
@@ -49,7 +52,7 @@ void request_reset(struct request *request)
 
 static bool add_argument(struct request *request, size_t begin, size_t length)
 {
-	/* Room for those that came, not for those that are promised. */
+	/* Makes room for the arguments that came, not for those that are promised. */
 	if (request->count == request->room &&
 		!set_room(request, request->room ? request->room * 2 : 8))
 		return false;
@@ -60,8 +63,8 @@ static bool add_argument(struct request *request, size_t begin, size_t length)
 /* ---- Arrays of bulk strings ------------------------------------------------------------------ */
 
 /*
- * Reads "<mark><number>\r\n" at the request's place. 1: read; 0: not all of it is there; -1: it is
- * no such line.
+ * Reads "<mark><number>\r\n" at the place of the request. Returns 1; 0 if not all of it is there;
+ * -1 if it is not such a line.
  */
 static int parse_length(struct request *request, const char *bytes, size_t count, int64_t *number)
 {
@@ -89,7 +92,7 @@ static const char *say_no_bulk(char found)
 {
 	static _Thread_local char text[] = "Protocol error: expected '$', got ' '";
 
-	/* What could end the line of the answer is not repeated. */
+	/* A byte that could end the line of the answer is not repeated. */
 	text[sizeof text - 3] = isprint((unsigned char)found) ? found : '?';
 	return text;
 }
@@ -177,7 +180,7 @@ static int hex_value(char digit)
 	return isxdigit((unsigned char)digit) ? tolower((unsigned char)digit) - 'a' + 10 : -1;
 }
 
-/* Reads a character behind a backslash, in double quotes; returns where it goes on. */
+/* Reads a character behind a backslash, in double quotes. Returns the place behind it. */
 static const char *unescape(const char *from, const char *end, char *to)
 {
 	static const char names[] = "n\nr\rt\tb\ba\a";
@@ -194,8 +197,8 @@ static const char *unescape(const char *from, const char *end, char *to)
 }
 
 /*
- * Moves one word to to, quotes off. Returns where it goes on, or NULL where the quotes are wrong:
- * open at the end, or closed within a word.
+ * Moves a word without its quotes to the place to. Returns the place behind the word, or NULL if
+ * its quotes are open at the end or closed within the word.
  */
 static const char *parse_word(const char *from, const char *end, char **to)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * RESP2 as clients send it: arrays of bulk strings, and inline commands. A request may arrive in
- * pieces, and is gone over once however many they are.
+ * Parses RESP2 as clients send it: arrays of bulk strings, and inline commands. A request may
+ * arrive in pieces; each byte is read once, however many pieces there are.
  */
 #ifndef REQUEST_H
 #define REQUEST_H
@@ -26,26 +26,28 @@ struct request {
 	uint32_t count;
 	uint32_t room;
 
-	size_t at;         /* bytes that were gone over */
-	uint32_t expected; /* arguments of the array; 0: its head has not come */
-	int64_t bulk;      /* length of the argument that comes; -1: its head has not come */
+	size_t at;         /* bytes that have been read */
+	uint32_t expected; /* arguments of the array; 0: its head is still to come */
+	int64_t bulk;      /* length of the next argument; -1: its head is still to come */
 };
 
 enum request_state {
 	REQUEST_PARTIAL,
-	REQUEST_COMPLETE, /* of at bytes; may have no arguments */
-	REQUEST_WRONG,    /* *error says what; nothing more can be read from this client */
+	REQUEST_COMPLETE, /* it has at bytes, and perhaps no arguments */
+	REQUEST_WRONG,    /* *error tells why; nothing more can be read from this client */
 };
 
 void request_init(struct request *request);
 void request_free(struct request *request);
 
-/* bytes: from the beginning of the request; what was there at the last call, and more. An inline
- * command's quotes are taken off in place. */
+/*
+ * Parses from the beginning of the request: the bytes of the last call, and more. The quotes of an
+ * inline command are removed in place.
+ */
 enum request_state request_parse(
 	struct request *request, char *bytes, size_t count, const char **error);
 
-/* Ready for the next one. */
+/* Prepares for the next request. */
 void request_reset(struct request *request);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What there is once in a process: what it was started with, and that it shall end.
+ * The state that a process has once: its options, and whether it is ending.
  */
 #ifndef SERVER_H
 #define SERVER_H
@@ -17,12 +17,12 @@ struct server_options {
 	struct reclaim_config reclaim;
 };
 
-/* Or a message and exit status 2. */
-void options_parse(struct server_options *options, int count, char **arguments);
+/* Reads the command line; bad input ends the program (options.h). */
+void server_options_read(struct server_options *options, int count, char **arguments);
 
 struct server {
 	struct server_options options;
-	uint16_t port; /* the one in use */
+	uint16_t port; /* the port in use */
 	uint64_t started_ns;
 	bool is_ending;
 };

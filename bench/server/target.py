@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The servers that are compared, and where the programs run. The loop of each has the first CPU,
-who destroys for it the second; clients have the others, or share the second where there are but
-two."""
+the thread that destroys has the second; clients have the others, or share the second if there are
+only two."""
 import contextlib
 import os
 import re
@@ -52,8 +52,8 @@ def free_port():
 
 
 class Target:
-    """A server. kind: what its big values are, so that they are nodes by themselves. delete: what
-    is said to it of each that was made. read_port: where a second thread of it reads, or None."""
+    """A server. kind: a type of value in which each element is a node. delete: the command for each
+    value that was made. read_port: where a second thread of it reads, or None."""
 
     kind = "list"
     delete = "DEL"
@@ -71,18 +71,18 @@ class Target:
                 self.process.wait()
 
     def set_real_time(self, is_real_time):
-        """The loop, which is the first thread of each; others keep what they have."""
+        """Sets the loop, which is the first thread of each server. Others keep their policy."""
         policy, priority = (os.SCHED_FIFO, 1) if is_real_time else (os.SCHED_OTHER, 0)
         os.sched_setscheduler(self.process.pid, policy, os.sched_param(priority))
 
     def loop_ns(self):
-        """CPU time of the loop."""
+        """Returns the CPU time of the loop."""
         pid = self.process.pid
         with open(f"/proc/{pid}/task/{pid}/schedstat", encoding="ascii") as schedstat:
             return int(schedstat.read().split()[0])
 
     def starve_helpers(self):
-        """Threads beside the loop run when nobody else wants their CPU."""
+        """Lets the threads beside the loop run only when nobody else wants their CPU."""
         for thread in map(int, os.listdir(f"/proc/{self.process.pid}/task")):
             if thread != self.process.pid:
                 os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
@@ -105,7 +105,7 @@ class Ours(Target):
             self.read_port = self.read_line()
 
     def read_line(self):
-        """A port is the last word."""
+        """Returns the port, which is the last word of a line."""
         return int(self.process.stdout.readline().split()[-1])
 
     def end(self):
@@ -116,7 +116,7 @@ class Ours(Target):
 
 
 class Redis(Target):
-    """Its lists are packed, many elements to a node: sets are what compares."""
+    """Its lists are packed, with many elements to a node, so its sets are compared."""
 
     kind = "set"
 

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Creates and destroys strings, lists and sets.
+ */
 #include "value.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What keys stand for: strings, lists and sets, every part of them allocated by itself, as servers
- * do. Each begins with struct value and is garbage once it is unlinked.
+ * The values of keys: strings, lists and sets. Every part of them is allocated by itself, as in
+ * other servers. Each begins with struct value and is garbage once it is unlinked.
  */
 #ifndef VALUE_H
 #define VALUE_H
@@ -17,10 +17,10 @@ enum value_type {
 struct value {
 	struct garbage garbage;
 	enum value_type type;
-	struct entry *entry; /* taken out with it, and destroyed with it; NULL while it is in use */
+	struct entry *entry; /* its removed entry, destroyed with it; NULL while it is in use */
 };
 
-/* Never changed once it is made, so that readers need no lock. */
+/* Never changed once it is created, so that readers need no lock. */
 struct string {
 	struct value value;
 	size_t length;
@@ -46,7 +46,7 @@ struct set {
 	struct dictionary members;
 };
 
-/* All return NULL, or false, where there is no memory. */
+/* All return NULL or false if there is no memory. */
 struct value *string_create(const char *bytes, size_t length);
 
 struct value *list_create(void);
@@ -55,10 +55,10 @@ bool list_push(struct list *list, bool is_at_front, const char *bytes, size_t le
 struct list_node *list_at(const struct list *list, uint64_t index);
 
 struct value *set_create(void);
-/* is_new: whether it was not there. */
+/* is_new: set to true if the member was not there. */
 bool set_add(struct set *set, const char *bytes, size_t length, bool *is_new);
 
-/* With the last node of a value: the entry that was taken out with it. */
+/* Destroys the entry that was removed together with a value. */
 void value_destroy_entry(struct value *value, struct slice *slice);
 
 #endif

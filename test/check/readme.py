@@ -3,7 +3,8 @@
 """readme.py README EXAMPLE OPTIONS FORERUNNERS CONFIG: the README is short, begins with the two tools, names the
 packages, the version and the Meson options that there are, shows the example as it is compiled and run, and its
 other fragments compile; what it names of the library exists; each link of a README leads somewhere. Beside
-FORERUNNERS, forerunners.md has a test for each thing that a forerunner can, and no such test is left out."""
+FORERUNNERS, forerunners.md has a test for each thing that a forerunner can, and no such test is left out. The
+README of bench names every benchmark, and that of its server every way to destroy and every option."""
 import os
 import pathlib
 import re
@@ -90,5 +91,27 @@ tested = {f"{suite}.{name}" for suite, name in re.findall(r"^Test\((\w+), (\w+)"
 want(tested, "the tests of forerunners are not found")
 failures += [f"no test {name}, which {table.name} names" for name in sorted(named - tested)]
 failures += [f"{table.name} does not name the test {name}" for name in sorted(tested - named)]
+
+# ---- Benchmarks -------------------------------------------------------------------------------------
+
+bench = root / "bench"
+server = bench / "server"
+
+
+def names(folder, pattern, files):
+    found = [name for path in sorted(folder.glob(files)) for name in re.findall(pattern, path.read_text(), re.M)]
+    want(found, f"{folder / files}: no {pattern}")
+    return found
+
+
+def check_names(document, wanted):
+    for name in wanted:
+        want(f"`{name}`" in document.read_text(), f"{document} does not explain {name}")
+
+
+declared = r"'(\w+)': executable\("
+check_names(bench / "README.md", names(bench, declared, "meson.build") + names(server, declared, "meson.build"))
+check_names(server / "README.md", names(server, r'\.name = "(\w+)"', "reclaim*.c")
+            + ["--" + name for name in names(server, r'(?:\.name = |OPTIONS_NUMBER\(\s*)"([\w-]+)"', "options.c")])
 print("\n".join(failures))
 sys.exit(bool(failures))

@@ -544,7 +544,8 @@ Test(config, what_is_wrong_between_fields_is_said)
 		"a watermark function");
 	says(pending_eventfd, 5,
 		"runner=worker, pending_eventfd=5, worker_start=NULL: want worker_start with the "
-		"runner worker only, and pending_eventfd with the others only");
+		"runner worker only, and pending_eventfd, an open descriptor, with the others "
+		"only");
 }
 
 Test(config, what_is_wrong_with_the_size_is_said)

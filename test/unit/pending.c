@@ -423,4 +423,7 @@ Test(pending, belongs_to_a_queue_that_callers_drain)
 	config.runner = CALLER;
 	config.pending_eventfd = -2;
 	answers(-EINVAL, defer_drop_queue_create(&queue, &config));
+	config.pending_eventfd = eventfd(0, 0);
+	close(config.pending_eventfd);
+	answers(-EINVAL, defer_drop_queue_create(&queue, &config));
 }
