@@ -4,6 +4,8 @@
  */
 #include "unit.h"
 
+#include <sys/eventfd.h>
+
 #include "config.h"
 #include "environment.h"
 
@@ -367,12 +369,14 @@ static int make_with_runner(uint32_t runner, int32_t eventfd, defer_drop_worker_
 
 Test(config, an_eventfd_goes_with_callers_and_a_start_function_with_a_worker)
 {
+	int open_eventfd = eventfd(0, 0);
+
 	for (uint32_t runner = 0; runner <= DEFER_DROP_RUNNER_DRAINER; runner++) {
 		bool has_worker = runner <= DEFER_DROP_RUNNER_WORKER;
 
 		answers(0, make_with_runner(runner, -1, NULL));
-		answers(has_worker ? -EINVAL : 0, make_with_runner(runner, 0, NULL));
-		answers(has_worker ? -EINVAL : 0, make_with_runner(runner, INT32_MAX, NULL));
+		answers(has_worker ? -EINVAL : 0, make_with_runner(runner, open_eventfd, NULL));
+		answers(-EINVAL, make_with_runner(runner, INT32_MAX, NULL)); /* is not open */
 		answers(has_worker ? 0 : -EINVAL, make_with_runner(runner, -1, ignore_start));
 		answers(-EINVAL, make_with_runner(runner, 5, ignore_start));
 		answers(-EINVAL, make_with_runner(runner, -2, NULL));
