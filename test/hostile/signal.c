@@ -111,11 +111,6 @@ static void destroy_slowly(void *object)
 	destroy_in_order(object);
 }
 
-static void ignore(void *object)
-{
-	(void)object;
-}
-
 static int push(struct producer *producer)
 {
 	return defer_drop_queue_push(queue, made(producer), destroy_slowly, DEFER_DROP_FOREVER);
@@ -302,10 +297,7 @@ static struct defer_drop_ticket fill(uint32_t max_lanes, struct defer_drop_compl
 	config.max_lanes = max_lanes;
 	config.max_bytes = 100;
 	ANSWERS(0, defer_drop_queue_create(&queue, &config));
-	atomic_store(&gate.is_entered, false);
-	atomic_store(&gate.is_open, false);
-	ANSWERS(0, defer_drop_queue_push(queue, &gate, pass_gate, DEFER_DROP_FOREVER));
-	AWAIT(atomic_load(&gate.is_entered));
+	hold_up(queue, &gate);
 	options.bytes = 100;
 	options.completion = completion;
 	ANSWERS(0, defer_drop_queue_push_with(queue, NULL, ignore, 0, &options));
