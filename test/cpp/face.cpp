@@ -22,7 +22,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "../claim.h"
+#include "../common/check.h"
 
 /* No memory for what is aligned beyond the usual, which is nothing but the class aligned below. */
 static bool has_no_memory;

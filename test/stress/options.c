@@ -329,5 +329,5 @@ void scenario_options(struct stress *stress)
 	CHECK(!stats.backlog_bytes);
 	CHECK(atomic_load(&exceeding.begun) == atomic_load(&exceeding.ended));
 	CHECK(stats.failed_total == seen.failed && seen.failures_told == seen.failed);
-	end_queue(queue, producers, stress->producers);
+	end_drained(queue, producers, stress->producers);
 }

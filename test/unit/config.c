@@ -15,29 +15,6 @@ TestSuite(config, .timeout = 60);
 
 static struct dd_config made;
 
-static void ignore_level(void *context, const struct defer_drop_level *level)
-{
-	(void)context;
-	(void)level;
-}
-
-static void ignore_failure(void *context, const struct defer_drop_failure *failure)
-{
-	(void)context;
-	(void)failure;
-}
-
-static void ignore_slow(void *context, const struct defer_drop_slow *slow)
-{
-	(void)context;
-	(void)slow;
-}
-
-static void ignore_start(void *context)
-{
-	(void)context;
-}
-
 static struct defer_drop_config changed;
 
 static struct defer_drop_config with_watermark(void)

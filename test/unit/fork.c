@@ -2,7 +2,7 @@
  *
  * All queues of the process: fork. (Their end at exit is in global.c.)
  */
-#include "unit.h"
+#include "queues.h"
 
 #include <sys/eventfd.h>
 
@@ -33,13 +33,6 @@ static struct defer_drop_queue *make_for_fork(uint32_t runner, uint32_t at_fork,
 	answers(0, defer_drop_queue_create(&queue, &config));
 	return queue;
 }
-
-/* In a child: leaves with this status unless the claim holds. Past the exit handlers. */
-#define claim_or_exit(status, claim)   \
-	do {                           \
-		if (!(claim))          \
-			_exit(status); \
-	} while (0)
 
 static pid_t process;
 
@@ -243,11 +236,6 @@ Test(fork, a_child_does_not_wait_for_a_long_destructor_of_its_parent)
 	assert_counts(2, 1);
 }
 
-static void *flush_in_thread(void *argument)
-{
-	return number((uintptr_t)-defer_drop_queue_flush(argument, FOREVER));
-}
-
 Test(fork, a_fork_while_a_thread_waits)
 {
 	struct defer_drop_queue *queue;
@@ -272,11 +260,6 @@ Test(fork, a_fork_while_a_thread_waits)
 	cr_assert_null(join_thread(thread));
 	end_queue(queue);
 	assert_counts(0, 1);
-}
-
-static void *drain_in_thread(void *argument)
-{
-	return number((uintptr_t)-defer_drop_queue_drain(argument, UINT64_MAX, FOREVER, NULL));
 }
 
 Test(fork, a_child_may_drain_though_a_thread_of_the_parent_was_draining)
@@ -832,12 +815,6 @@ Test(fork, a_child_of_a_parent_that_was_told_of_a_watermark_has_nested_drops)
 static void nest_a_gate(void *object)
 {
 	claim_or_exit(32, !defer_drop_queue_push(nest, object, pass_gate, FOREVER));
-}
-
-static void leave_by_exit(void *object)
-{
-	(void)object;
-	exit(0);
 }
 
 Test(fork, a_child_does_not_go_on_with_a_nested_drop_of_its_parent)

@@ -494,11 +494,6 @@ Test(grace, a_shutdown_that_leaves_a_nested_drop_behind_ends_its_completion)
 	cr_assert_eq(atomic_load(&forbidden_count), 0);
 }
 
-static void *shut_down_in_thread(void *argument)
-{
-	return number((uintptr_t)-defer_drop_queue_shutdown(argument, FOREVER));
-}
-
 Test(grace, a_draining_shutdown_waits_and_an_abandoning_one_ends_that)
 {
 	for (unsigned i = 0; i < 4; i++) {
@@ -846,11 +841,6 @@ Test(grace, a_completion_is_over_after_the_grace_period)
 
 /* ---- A drainer, and the eventfd of those that drain ------------------------------------------ */
 
-static void *flush_in_thread(void *argument)
-{
-	return number((uintptr_t)-defer_drop_queue_flush(argument, FOREVER));
-}
-
 Test(grace, a_flush_of_a_drainer_waits_for_one_that_drains_after_the_grace_period)
 {
 	struct defer_drop_queue *queue = make_paced(DRAINER);
@@ -920,11 +910,6 @@ Test(grace, the_eventfd_of_those_that_drain_is_signalled_when_a_grace_period_has
 		end_paced(queue);
 		close(signalled);
 	}
-}
-
-static void *drain_one_in_thread(void *argument)
-{
-	return number((uintptr_t)-defer_drop_queue_drain(argument, 1, FOREVER, NULL));
 }
 
 /* The thread whose drain is refused has taken the signal. */
@@ -997,11 +982,6 @@ Test(grace, an_event_loop_misses_no_drop_after_a_grace_period)
 }
 
 /* ---- Stop ------------------------------------------------------------------------------------ */
-
-static void *stop_in_thread(void *argument)
-{
-	return number((uintptr_t)-defer_drop_queue_stop(argument, LONG_NS));
-}
 
 Test(grace, a_stop_whose_time_is_over_before_the_grace_period_changes_nothing)
 {

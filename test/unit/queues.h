@@ -15,6 +15,61 @@ static inline void fill(struct defer_drop_queue *queue, uint32_t queue_size)
 		answers(0, defer_drop_queue_push(queue, number(i), note, 0));
 }
 
+/* A queue whose failures are reported to nobody; nothing is seen yet. */
+static inline struct defer_drop_queue *make_quiet(
+	uint32_t runner, uint32_t queue_size, uint32_t max_lanes)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+
+	atomic_store(&seen_count, 0);
+	config.runner = runner;
+	config.queue_size = queue_size;
+	config.max_lanes = max_lanes;
+	config.error = ignore_failure;
+	return create_queue(&config);
+}
+
+static inline void drain(struct defer_drop_queue *queue, uint64_t max_drops)
+{
+	answers(0, defer_drop_queue_drain(queue, max_drops, FOREVER, NULL));
+}
+
+/* Reads an eventfd that was signalled. */
+static inline uint64_t read_from(int signalled)
+{
+	uint64_t count = 0;
+
+	cr_assert_eq(read(signalled, &count, sizeof count), sizeof count);
+	return count;
+}
+
+/* ---- Threads that make one call: they return its answer, negated ----------------------------- */
+
+static inline void *drain_in_thread(void *queue)
+{
+	return number((uintptr_t)-defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+}
+
+static inline void *drain_one_in_thread(void *queue)
+{
+	return number((uintptr_t)-defer_drop_queue_drain(queue, 1, FOREVER, NULL));
+}
+
+static inline void *flush_in_thread(void *queue)
+{
+	return number((uintptr_t)-defer_drop_queue_flush(queue, FOREVER));
+}
+
+static inline void *shut_down_in_thread(void *queue)
+{
+	return number((uintptr_t)-defer_drop_queue_shutdown(queue, FOREVER));
+}
+
+static inline void *stop_in_thread(void *queue)
+{
+	return number((uintptr_t)-defer_drop_queue_stop(queue, LONG_NS));
+}
+
 struct push {
 	struct defer_drop_queue *queue;
 	void *object;

@@ -302,12 +302,6 @@ Test(run, who_is_told_of_a_failure_may_end_the_process_and_the_rest_is_drained)
 
 static struct defer_drop_completion nested_completion;
 
-static void leave_by_exit(void *object)
-{
-	(void)object;
-	exit(0);
-}
-
 static void nest_an_exit(void *object)
 {
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;

@@ -30,6 +30,10 @@
 
 #include "queue.h"
 
+/* What the headers in common ask for. */
+#define CHECK(claim)        cr_assert(claim)
+#define ANSWERS(want, call) answers(want, call)
+
 /* Longer than any test may take: what ends by this deadline has failed. */
 #define LONG_NS (UINT64_C(120) * 1000000000)
 
@@ -54,12 +58,21 @@ __attribute__((unused)) static const uint32_t lanes_tried[] = {LANES, 0};
 		cr_assert_eq(got, wanted, "%s answers %d instead of %d", #call, got, wanted); \
 	} while (0)
 
+/* In a child: leaves with this status unless the claim holds. Past the exit handlers. */
+#define claim_or_exit(status, claim)   \
+	do {                           \
+		if (!(claim))          \
+			_exit(status); \
+	} while (0)
+
 /* Waits for something that must come to pass; the test's timeout is the deadline. */
 #define await(claim)                 \
 	do {                         \
 		while (!(claim))     \
 			usleep(500); \
 	} while (0)
+
+#include "../common/queues.h"
 
 /* ---- Destructors ----------------------------------------------------------------------------- */
 
@@ -84,6 +97,33 @@ static inline void forbidden(void *object)
 {
 	(void)object;
 	atomic_fetch_add(&forbidden_count, 1);
+}
+
+static inline int forbidden_status(void *object)
+{
+	forbidden(object);
+	return 0;
+}
+
+static inline int forbidden_context(void *object, void *context)
+{
+	(void)context;
+	forbidden(object);
+	return 0;
+}
+
+/* These end the process from the thread that destroys. */
+
+static inline void exit_inside(void *object)
+{
+	(void)object;
+	exit(5);
+}
+
+static inline void leave_by_exit(void *object)
+{
+	(void)object;
+	exit(0);
 }
 
 /* Counts, in memory that may be shared with other processes. */
@@ -196,12 +236,6 @@ static inline int push_ticket(struct defer_drop_queue *queue, void *object, defe
 	return defer_drop_queue_push_with(queue, object, destroy, timeout_ns, &options);
 }
 
-static inline void end_queue(struct defer_drop_queue *queue)
-{
-	answers(0, defer_drop_queue_shutdown(queue, FOREVER));
-	answers(0, defer_drop_queue_free(queue));
-}
-
 /*
  * Shuts a queue down. A destructor that was let go a moment ago may take longer to return than the
  * library waits for it: then the queue was given up, and is waited for here.
@@ -217,14 +251,6 @@ static inline int shut_down_at_last(struct defer_drop_queue *queue, uint64_t tim
 static inline bool is_abandoned(int result)
 {
 	return result == -ESHUTDOWN || result == -ECANCELED;
-}
-
-static inline struct defer_drop_stats stats_of(struct defer_drop_queue *queue)
-{
-	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
-
-	answers(0, defer_drop_queue_stats(queue, &stats));
-	return stats;
 }
 
 static inline bool is_balanced(const struct defer_drop_stats *stats)
@@ -254,37 +280,6 @@ static inline bool is_asleep(struct defer_drop_queue *queue)
 }
 
 /* ---- Threads, processes, memory -------------------------------------------------------------- */
-
-static inline pthread_t spawn(void *(*run)(void *), void *argument)
-{
-	pthread_t thread;
-
-	cr_assert_eq(pthread_create(&thread, NULL, run, argument), 0);
-	return thread;
-}
-
-static inline void *join_thread(pthread_t thread)
-{
-	void *result;
-
-	cr_assert_eq(pthread_join(thread, &result), 0);
-	return result;
-}
-
-/* Of this process. */
-static inline unsigned count_threads(void)
-{
-	DIR *tasks = opendir("/proc/self/task");
-	struct dirent *task;
-	unsigned count = 0;
-
-	if (!tasks)
-		abort();
-	while ((task = readdir(tasks)))
-		count += task->d_name[0] != '.';
-	closedir(tasks);
-	return count;
-}
 
 /* Zeroed memory that children share. */
 static inline void *share(size_t bytes)
