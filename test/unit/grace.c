@@ -33,17 +33,23 @@ static void *push_in_new_lane(void *argument)
 	return number((uintptr_t)-defer_drop_queue_push(argument, number(100), note, FOREVER));
 }
 
+/* With a worker or a caller, a lane of the thread's own or the shared one; nothing is seen yet. */
+static struct defer_drop_queue *make_variant(unsigned i)
+{
+	struct defer_drop_config config = paced_config(runners[i % 2]);
+
+	atomic_store(&seen_count, 0);
+	config.max_lanes = lanes_tried[i / 2];
+	return make_with(&config);
+}
+
 /* ---- Which grace period covers what ---------------------------------------------------------- */
 
 Test(grace, a_drop_is_destroyed_when_its_grace_period_has_passed_and_no_sooner)
 {
 	for (unsigned i = 0; i < 4; i++) {
-		struct defer_drop_config config = paced_config(runners[i % 2]);
-		struct defer_drop_queue *queue;
+		struct defer_drop_queue *queue = make_variant(i);
 
-		atomic_store(&seen_count, 0);
-		config.max_lanes = lanes_tried[i / 2];
-		queue = make_with(&config);
 		answers(0, push_after(queue, number(0), note));
 		await_begun(queue, 1);
 		linger(queue);
@@ -60,12 +66,8 @@ Test(grace, a_drop_is_destroyed_when_its_grace_period_has_passed_and_no_sooner)
 Test(grace, one_that_began_before_the_push_does_not_cover_it)
 {
 	for (unsigned i = 0; i < 4; i++) {
-		struct defer_drop_config config = paced_config(runners[i % 2]);
-		struct defer_drop_queue *queue;
+		struct defer_drop_queue *queue = make_variant(i);
 
-		atomic_store(&seen_count, 0);
-		config.max_lanes = lanes_tried[i / 2];
-		queue = make_with(&config);
 		answers(0, push_after(queue, number(0), note));
 		await_begun(queue, 1);
 		answers(0, push_after(queue, number(1), note));
@@ -121,12 +123,8 @@ Test(grace, one_covers_all_that_was_pushed_before_it_began)
 Test(grace, order_within_a_lane_holds_across_both_kinds)
 {
 	for (unsigned i = 0; i < 4; i++) {
-		struct defer_drop_config config = paced_config(runners[i % 2]);
-		struct defer_drop_queue *queue;
+		struct defer_drop_queue *queue = make_variant(i);
 
-		atomic_store(&seen_count, 0);
-		config.max_lanes = lanes_tried[i / 2];
-		queue = make_with(&config);
 		for (uintptr_t at = 0; at < 10; at++)
 			answers(0, at % 3 == 1 ? push_after(queue, number(at), note)
 					       : defer_drop_queue_push(
