@@ -93,6 +93,7 @@ struct fixed_animal {
 /* Lives in a pool, not on the heap; but can be moved. */
 struct pooled_animal : animal {
 	static void *operator new(std::size_t) = delete;
+	// NOLINTNEXTLINE(misc-new-delete-overloads): a deleted one does not count there
 	static void operator delete(void *)
 	{
 		abort();
@@ -319,6 +320,7 @@ void test_own_strategy_inside()
 {
 	std::vector<chosen_ptr> herd;
 
+	herd.reserve(3);
 	for (int i = 0; i < 3; i++)
 		herd.push_back(counted_animal());
 	CHECK(!dd::drop(std::move(herd)));

@@ -257,7 +257,7 @@ static void choose_options(struct drop *drop, struct defer_drop_options *options
 
 	drop->bytes = kind & 1 ? take_below(&input, 80) : 0;
 	if (kind & 2 && is_usable(&model.told[kind >> 2 & 3]))
-		drop->completion = kind >> 2 & 3;
+		drop->completion = (int)(kind >> 2 & 3);
 	if (kind >= 240)
 		options->flags = DEFER_DROP_AFTER_GRACE_PERIOD;
 	drop->may_exceed = kind & 16;
