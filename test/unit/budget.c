@@ -366,9 +366,15 @@ Test(budget, a_nested_drop_may_exceed_it)
 {
 	for (unsigned i = 0; i < 4; i++) {
 		struct defer_drop_queue *queue = make(runners[i % 2], 100, lanes_tried[i / 2]);
+		struct gate gate;
 
+		/* Nothing nested is pending before both are pushed. */
+		if (runners[i % 2] == WORKER)
+			hold_up(queue, &gate);
 		answers(0, defer_drop_queue_push(queue, queue, nest_more_than_all, FOREVER));
 		answers(0, push_bytes(queue, 90, 0));
+		if (runners[i % 2] == WORKER)
+			let_go(&gate);
 		answers(0, defer_drop_queue_flush(queue, FOREVER));
 		answers(0, nested_results[0]);
 		answers(0, nested_results[1]);

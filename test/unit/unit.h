@@ -244,7 +244,10 @@ static inline int shut_down_at_last(struct defer_drop_queue *queue, uint64_t tim
 {
 	int result = defer_drop_queue_shutdown(queue, timeout_ns);
 
-	return result == -ECANCELED ? defer_drop_queue_shutdown(queue, FOREVER) : result;
+	if (result != -ECANCELED)
+		return result;
+	return defer_drop_queue_shutdown(
+		queue, timeout_ns && timeout_ns != FOREVER ? LONG_NS : FOREVER);
 }
 
 /* What a wait answers for an abandoned drop; given up: if the above had to wait. */
