@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Makes each call of the library once, and looks whether the manual lists the answer.
+ */
 #define _GNU_SOURCE
 #include "script.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * stress SCENARIO [PRODUCERS [SECONDS [SEED]]]
+ * stress SCENARIO [PRODUCERS [SECONDS [SEED]]]: runs rounds of one scenario until the time is over,
+ * with what the scenarios share.
  */
 #include "stress.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * All queues of the process: fork. (Their end at exit is in global.c.)
+ * What fork(2) leaves of the queues of a process, in the parent and in the child.
  */
 #include "queues.h"
 
