@@ -376,7 +376,7 @@ void test_drop_pointer()
 	std::unique_ptr<animal> none;
 	const animal *const fixed = new animal;
 
-	/* First: beside the worker it would race for who destroyed. */
+	/* First: beside the worker it would race for the note of the thread that destroyed. */
 	CHECK(!dd::drop(std::move(deferred)) && !deferred && was_destroyed_here());
 	CHECK(!dd::drop(std::move(cat)) && !cat);
 	CHECK(!dd::drop(std::move(herd)) && !herd);

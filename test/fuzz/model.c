@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The sequential model of a queue: what each call must answer, and what is destroyed in which order.
+ * The sequential model of a queue: what each call must answer, and in which order drops end.
  */
 #include "model.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * replay FOLDER RANDOM_INPUTS: each file of a corpus, then so many inputs that are always the same.
+ * replay FOLDER RANDOM_INPUTS: each file of a corpus, then this number of inputs from a fixed seed.
  */
 #include <dirent.h>
 #include <signal.h>

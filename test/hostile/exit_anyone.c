@@ -25,7 +25,7 @@ enum who {
 	BY_ANYONE,
 };
 
-/* How many a report may say that a queue leaves. */
+/* The number of drops that a report may say a queue leaves. */
 struct bounds {
 	unsigned least;
 	unsigned most;
@@ -160,7 +160,7 @@ static void bound_default(uint64_t accepted, uint64_t destroyed)
 	if (exiting.who == BY_DESTRUCTOR || exiting.who == BY_NESTED || exiting.policy->is_held)
 		return;
 	/* Producers and worker went on beside the report: what had been accepted before exit and
-	 * is still there was counted, what had been destroyed before was not; but for one whose
+	 * is still there was counted, what had been destroyed before was not; except for one whose
 	 * destructor had not returned. */
 	left->most = (unsigned)accepted - exiting.destroyed + 1;
 	left->least = exiting.accepted > destroyed ? exiting.accepted - (unsigned)destroyed : 0;
@@ -183,7 +183,7 @@ static void settle(void)
 		atomic_store(&gate.is_open, true);
 		destroyed++;
 	}
-	AWAIT(!stats_of(queue).backlog); /* whose time is over leaves the worker behind */
+	AWAIT(!stats_of(queue).backlog); /* an exit whose time is over leaves the worker behind */
 	ANSWERS(-ESHUTDOWN, defer_drop(NULL, note));
 	ANSWERS(-ESHUTDOWN, defer_drop_start(NULL));
 	destroyed += destroyed_by_now() + atomic_load(&nested_destroyed);

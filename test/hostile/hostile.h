@@ -37,7 +37,7 @@ extern const struct hostile_case hostile_cases[];
 /* Ends a case that cannot run here. */
 _Noreturn void skip(const char *why);
 
-/* The first, or in the stress suite, where HOSTILE_LONG is set, the second. */
+/* Returns the first, or in the stress suite, which sets HOSTILE_LONG, the second. */
 unsigned scaled(unsigned quick, unsigned stress);
 
 /* Zeros, shared with every child that is forked from here on; never freed. */
@@ -47,17 +47,17 @@ void *share_memory(size_t bytes);
 struct ledger {
 	atomic_uint accepted;
 	atomic_uint destroyed;
-	atomic_uint mark; /* whatever the case wants to remember */
+	atomic_uint mark; /* for the case to use */
 };
 
-/* Of zeros, shared in this way. */
+/* Returns a ledger of zeros, in shared memory. */
 struct ledger *ledger_open(void);
 /* A destructor: its object is a ledger. */
 void ledger_count(void *ledger);
 /* Pushes one drop that counts itself destroyed, and counts it accepted where it was. */
 int ledger_push(struct ledger *ledger, struct defer_drop_queue *queue);
 
-/* Holds up whoever destroys it until it is let on. */
+/* Holds up the thread that destroys it until it is opened. */
 struct gate {
 	atomic_bool is_entered;
 	atomic_bool is_open;
@@ -78,7 +78,7 @@ struct outcome {
 /* Runs body(argument) in a child, then _exit(0) there, and waits for its end; one that hangs is a
  * failure. */
 void run_child(struct outcome *outcome, void (*body)(void *argument), void *argument);
-/* The same for a child that must end by exit status 0; its words are passed on. */
+/* Runs a child that must end by exit status 0; passes its words on. */
 void run_good_child(void (*body)(void *argument), void *argument);
 
 /*

@@ -43,7 +43,7 @@ struct reader {
 	atomic_bool may_leave;
 };
 
-/* With QSBR, who is registered is inside. */
+/* With QSBR, a thread that is registered is inside. */
 static void *read_until_told(void *argument)
 {
 	struct reader *reader = argument;
@@ -70,7 +70,7 @@ static void leave(struct reader *reader)
 	CHECK(!pthread_join(reader->thread, NULL));
 }
 
-/* ---- Who waits for readers ------------------------------------------------------------------- */
+/* ---- The thread that waits for readers ------------------------------------------------------- */
 
 static flavor_t told_of;
 static atomic_bool is_awaited;

@@ -10,8 +10,8 @@
  *
  * Where the worker is the victim, it traps in the destructor that begins a round. Some drops wait
  * behind that one; what the debugger steps through is to destroy them, to go to sleep, to be woken
- * by one more drop, and to take that. Nobody waits for anything meanwhile, unless the turn says so:
- * for who is awaited, the worker takes a lock, which a wait with a deadline needs as well.
+ * by one more drop, and to take that. No thread waits for anything meanwhile, unless the turn says
+ * so: to wake a thread the worker takes a lock, which a wait with a deadline needs as well.
  */
 #ifndef STOPPED_H
 #define STOPPED_H
@@ -21,7 +21,7 @@
 #include <sys/types.h>
 
 #define A_BIT_NS UINT64_C(2000000)
-/* So long the debugger waits for what need not come to pass. */
+/* The debugger waits this long for what need not happen. */
 #define PATIENCE_NS UINT64_C(40000000)
 
 /* Large enough for a case, so that no push comes to a limit and each takes the same way. */

@@ -401,7 +401,7 @@ static void look_on(void)
 	}
 	CHECK(stats_of(queue).backlog);
 	use_other_queue();
-	if (stage->mode != AWAITED) /* who has told may be about to free memory */
+	if (stage->mode != AWAITED) /* a thread that has told may be about to free memory */
 		use_new_queue();
 	if (stage->mode == WAITED_ON)
 		wait_in_vain();

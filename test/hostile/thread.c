@@ -32,7 +32,7 @@ static void make_queue(uint32_t queue_size, uint32_t max_lanes)
 	ANSWERS(0, defer_drop_queue_create(&queue, &config));
 }
 
-/* Ends it; so many drops were accepted, and all of them are destroyed. */
+/* Ends the queue: this number of drops was accepted, and all of them are destroyed. */
 static void end_queue_of(uint64_t accepted)
 {
 	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;

@@ -34,7 +34,7 @@ static inline void poison(struct mark *mark)
 	destroyed = mark;
 }
 
-/* When there are no readers any more. Returns how many there were. */
+/* To be called when all readers have ended. Returns how many objects it frees. */
 static inline unsigned long free_destroyed(void)
 {
 	unsigned long count = 0;

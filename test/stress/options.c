@@ -141,7 +141,7 @@ static uint64_t some_timeout(struct producer *producer)
 					   : some_ns(&producer->random, 200000);
 }
 
-/* The first status that is not 0, of so many. */
+/* Returns the first status that is not 0, of this number. */
 static int first_status(struct load *const *loads, size_t count)
 {
 	for (size_t i = 0; i < count; i++)

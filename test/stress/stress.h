@@ -31,7 +31,7 @@ struct producer {
 			      * objects live until free_objects */
 	struct object *objects;
 	uint64_t last;  /* sequence number of the last one destroyed, from 1 */
-	unsigned nests; /* each drop makes so many more, in its destructor */
+	unsigned nests; /* that each drop makes, in its destructor */
 	pthread_t thread;
 };
 
@@ -65,7 +65,7 @@ void scenario_watchdog(struct stress *stress);
 
 /* A timeout below a bound; 0 in one of four cases. */
 uint64_t some_ns(uint64_t *state, uint64_t bound);
-/* What a call answers that waits for so long in vain; 1, which none answers, if it is for ever. */
+/* Returns what a call with this timeout answers if it waits in vain. For ever: 1, as none does. */
 int in_vain(uint64_t timeout_ns);
 
 /* A queue with a tiny ring, few lanes and short quiet spells, by chance. */

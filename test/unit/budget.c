@@ -34,7 +34,7 @@ static uint64_t pending(struct defer_drop_queue *queue)
 	return stats_of(queue).backlog_bytes;
 }
 
-/* How many stand in line for bytes. */
+/* Returns how many threads stand in line for bytes. */
 struct in_line {
 	struct in_line *next; /* as struct dd_budget_waiter begins */
 };
@@ -298,7 +298,7 @@ Test(budget, a_push_beyond_it_does_not_wait_for_a_worker_that_cannot_be_started,
 	answers(0, run_child(push_without_worker));
 }
 
-/* ---- The bound beside many who push ---------------------------------------------------------- */
+/* ---- The bound beside many threads that push ------------------------------------------------- */
 
 #define BOUND 1000
 

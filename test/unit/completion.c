@@ -176,7 +176,7 @@ Test(completion, may_be_on_the_stack_of_who_waits)
 	end_queue(queue);
 }
 
-/* ---- Several who wait ------------------------------------------------------------------------ */
+/* ---- Several threads that wait --------------------------------------------------------------- */
 
 static void *wait_in_thread(void *argument)
 {

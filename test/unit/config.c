@@ -25,7 +25,7 @@ static struct defer_drop_config with_watermark(void)
 	return config;
 }
 
-/* What it answers to a configuration with one field changed. */
+/* The answer to a configuration with one field changed. */
 #define with(field, given) \
 	(changed = with_watermark(), changed.field = (given), dd_config_make(&changed, &made))
 
@@ -473,7 +473,7 @@ Test(config, each_field_makes_a_difference)
 
 static char why[1024];
 
-/* What is said of a configuration with one field changed. */
+/* The report of a configuration with one field changed. */
 #define says(field, given, text)                                                      \
 	do {                                                                          \
 		changed = defer_drop_config_init();                                   \

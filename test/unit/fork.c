@@ -135,7 +135,7 @@ static void nest_here(void *object)
 		_exit(9);
 }
 
-/* The child pushes so many more first: then it has its lane at hand when it drains at exit. */
+/* The child pushes this number more first: then it has its lane at hand when it drains at exit. */
 static void keep_what_nests(unsigned more)
 {
 	pid_t child;
@@ -401,7 +401,7 @@ Test(fork, statistics_agree_in_a_child_of_a_nested_drop)
 
 /* ---- Children of children, several queues, statistics, shutdown ------------------------------ */
 
-/* In a child: so many generations more. Each waits for the next. */
+/* In a child: begets this number of generations more. Each waits for the next. */
 static void be_generation(struct defer_drop_queue *queue, unsigned left)
 {
 	pid_t child = -1;
@@ -622,7 +622,7 @@ static void nest_options_and_fork(void *object)
 	kept_bytes = stats.backlog_bytes;
 }
 
-/* As above: the child goes on as the same thread. */
+/* The child goes on as the thread that forked. */
 static void fork_with_nested_options(bool is_kept)
 {
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;

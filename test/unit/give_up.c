@@ -241,7 +241,7 @@ Test(give_up, a_caller_that_drains_is_given_up_like_a_worker)
 	cr_assert_eq(atomic_load(&forbidden_count), 0);
 }
 
-/* ---- Those who wait -------------------------------------------------------------------------- */
+/* ---- Threads that wait ----------------------------------------------------------------------- */
 
 static void *wait_for_room(void *argument)
 {

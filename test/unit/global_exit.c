@@ -128,7 +128,7 @@ static void push_behind_a_gate(void)
 	spawn(open_when_closed, gate);
 }
 
-/* So the whole queue is pending when the process ends, but for what the worker does meanwhile. */
+/* The whole queue is pending when the process ends. */
 static void push_to_nobody(void)
 {
 	start_without_worker(64);

@@ -389,7 +389,7 @@ Test(grace, a_scope_that_is_left_inside_a_section_that_its_guard_waits_for_ends_
 
 /* ---- Shutdown and exit ----------------------------------------------------------------------- */
 
-/* Drops of both kinds behind a reader who stays. */
+/* Drops of both kinds behind a reader that stays. */
 static struct defer_drop_queue *make_stuck(uint32_t runner)
 {
 	struct defer_drop_queue *queue = make_paced(runner);
@@ -1140,7 +1140,7 @@ Test(grace, the_eventfd_of_a_stopped_queue_is_silent_about_grace_periods_until_t
 			_exit(status); \
 	} while (0)
 
-/* With drops of both kinds that wait for a reader who stays. */
+/* With drops of both kinds that wait for a reader that stays. */
 static struct defer_drop_queue *make_to_fork(uint32_t runner, uint32_t at_fork)
 {
 	struct defer_drop_config config = paced_config(runner);

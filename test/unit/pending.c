@@ -35,7 +35,7 @@ static void end(struct defer_drop_queue *queue)
 	close(signalled);
 }
 
-/* How often it was signalled since the last look. */
+/* Returns how often the eventfd was signalled since the last look. */
 static uint64_t signals(void)
 {
 	uint64_t count = 0;

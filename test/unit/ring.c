@@ -20,7 +20,7 @@ static void make(uint64_t capacity, bool is_shared)
 	dd_ring_init(&ring, slots, capacity, is_shared);
 }
 
-/* What the owner of a ring does. False where it is full. */
+/* Pushes as the owner of a ring does. False if the ring is full. */
 static bool push_owned(uintptr_t value)
 {
 	uint64_t at = dd_ring_own_tail(&ring);
@@ -406,7 +406,7 @@ Test(ring, a_survivor_that_keeps_closes_the_gaps)
 	for (unsigned i = 0; i < 8; i++)
 		if (i != 0 && i != 3 && i != 7)
 			dd_ring_publish(&ring, at[i], number(i), note);
-	dd_ring_claim(&ring, 1); /* of one who waits for room, and is no more */
+	dd_ring_claim(&ring, 1); /* of a thread that waited for room, and that the child lacks */
 	dd_ring_survive(&ring, true, false);
 	cr_assert(push_shared(11));
 	cr_assert(push_shared(12));

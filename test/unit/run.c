@@ -116,7 +116,7 @@ Test(run, an_eventfd_that_is_closed_is_a_failure_and_the_completion_is_over_all_
 static struct defer_drop_queue *telling;
 static atomic_int told_results[4];
 
-/* Does what a destructor may. */
+/* Makes each call that a destructor may make. */
 static void push_when_told(void *context, const struct defer_drop_failure *failure)
 {
 	(void)context;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the unit tests share: destructors that write down what they saw, gates that hold up whoever
- * runs them, queues, threads and children.
+ * What the unit tests share: destructors that note what they saw, gates that hold up the thread
+ * that runs them, queues, threads and children.
  *
  * Criterion runs each test in a process of its own. Its assertions may be used by the thread that
  * runs the test only, and not in children: those exit with a status instead.
@@ -30,7 +30,7 @@
 
 #include "queue.h"
 
-/* What the headers in common ask for. */
+/* Claims of the headers in common. */
 #define CHECK(claim)        cr_assert(claim)
 #define ANSWERS(want, call) answers(want, call)
 
@@ -65,7 +65,7 @@ __attribute__((unused)) static const uint32_t lanes_tried[] = {LANES, 0};
 			_exit(status); \
 	} while (0)
 
-/* Waits for something that must come to pass; the test's timeout is the deadline. */
+/* Waits for something that must happen; the test's timeout is the deadline. */
 #define await(claim)                 \
 	do {                         \
 		while (!(claim))     \
@@ -81,7 +81,7 @@ __attribute__((unused)) static const uint32_t lanes_tried[] = {LANES, 0};
 static void *seen[MAX_SEEN];
 static atomic_uint seen_count;
 
-/* Writes its object down. */
+/* Notes its object. */
 static inline void note(void *object)
 {
 	unsigned at = atomic_fetch_add(&seen_count, 1);
@@ -139,7 +139,7 @@ static inline void *number(uintptr_t value)
 	return (void *)value;
 }
 
-/* Noted were the numbers from first, so many, in this order, and no more. */
+/* Exactly this number of drops was noted: the numbers from first on, in order. */
 static inline void assert_seen(uintptr_t first, unsigned count)
 {
 	cr_assert_eq(atomic_load(&seen_count), count, "%u destroyed instead of %u",
@@ -148,7 +148,7 @@ static inline void assert_seen(uintptr_t first, unsigned count)
 		cr_assert_eq((uintptr_t)seen[i], first + i, "place %u has %p", i, seen[i]);
 }
 
-/* A destructor that holds up whoever runs it until it is let go. */
+/* A destructor that holds up the thread that runs it until it is let go. */
 struct gate {
 	sem_t entered;
 	sem_t open;
@@ -188,7 +188,7 @@ static inline void leave_if_held_up(void)
 		_exit(1);
 }
 
-/* Somebody stands in the gate, and stays there until it is let go. */
+/* Waits until a thread stands in the gate; it stays there until it is let go. */
 static inline void await_held(struct gate *gate)
 {
 	await_semaphore(&gate->entered);
@@ -250,7 +250,7 @@ static inline int shut_down_at_last(struct defer_drop_queue *queue, uint64_t tim
 		queue, timeout_ns && timeout_ns != FOREVER ? LONG_NS : FOREVER);
 }
 
-/* What a wait answers for an abandoned drop; given up: if the above had to wait. */
+/* True if a wait may answer this for an abandoned drop; -ECANCELED: the queue was given up. */
 static inline bool is_abandoned(int result)
 {
 	return result == -ESHUTDOWN || result == -ECANCELED;
@@ -262,7 +262,7 @@ static inline bool is_balanced(const struct defer_drop_stats *stats)
 	       stats->destroyed_total + stats->abandoned_total + stats->backlog;
 }
 
-/* Does anyone wait for a position in this queue? */
+/* True if a thread waits for a position in this queue. */
 static inline bool has_waiter(struct defer_drop_queue *queue)
 {
 	uint32_t count = dd_queue_lanes(queue);
@@ -275,7 +275,7 @@ static inline bool has_waiter(struct defer_drop_queue *queue)
 	return has;
 }
 
-/* Has the worker announced that it sleeps for good, and gone to sleep? */
+/* True if the worker has announced that it sleeps for good, and sleeps. */
 static inline bool is_asleep(struct defer_drop_queue *queue)
 {
 	return (atomic_load(&queue->park.attention) & DD_ASLEEP) &&
@@ -293,7 +293,7 @@ static inline void *share(size_t bytes)
 	return memory;
 }
 
-/* How a child ended: its exit status, or 1000 and its signal. */
+/* Waits for a child. Returns its exit status, or 1000 and its signal. */
 static inline int status_of(pid_t child)
 {
 	int status;
@@ -329,7 +329,7 @@ static inline int run_child(void (*run)(void))
 	return status;
 }
 
-/* How often a child said it. */
+/* Returns how often the child wrote these words. */
 static inline unsigned times_said(const char *words)
 {
 	unsigned times = 0;
@@ -339,7 +339,7 @@ static inline unsigned times_said(const char *words)
 	return times;
 }
 
-/* From now on this process can map only so much more. */
+/* From now on this process can map only this much more. */
 static inline void limit_memory(uint64_t more_bytes)
 {
 	struct rlimit limit;

@@ -102,7 +102,7 @@ static uint32_t watchdog_state(void)
 	return atomic_load(&queue->watchdog.state);
 }
 
-/* How many threads of this process have this name. */
+/* Returns how many threads of this process have this name. */
 static unsigned threads_named(const char *name)
 {
 	DIR *tasks = opendir("/proc/self/task");
