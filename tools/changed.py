@@ -6,7 +6,7 @@ one a line as NAME, tab, reason; and as "clang-tidy", tab, FILE what clang-tidy 
 A file of test or bench concerns the tests whose programs were compiled from it. A file of lib or include is in
 nearly all programs: it concerns the models that mutate.py and the compiler name, the stress scenarios that do for
 real what these models do (the table in test/meson.build), and the tests of its name. A file that is in a test's
-command, or in a folder that is, concerns that test.
+command, or in a folder that is, concerns that test. What begins with "later: " is left to the quick suite.
 """
 import collections
 import json
@@ -20,6 +20,8 @@ import sys
 EVERYDAY = ["unit push", "unit queue", "unit drain", "unit worker", "burst 8"]
 # More programs than this include a header of lib only because all of their kind do.
 FEW = 6
+# Models that take about a minute and more: for a file of lib they are left to the quick suite.
+SLOW = {"give_up", "stop"}
 
 build = pathlib.Path(sys.argv[1]).resolve()
 commit = sys.argv[2] if len(sys.argv) > 2 else "HEAD"
@@ -128,7 +130,7 @@ def of_library(name, objects, tests):
         own = {test for test in tests.compiled_from(objects, True) if test.startswith("model ")}
         models = sorted(test.partition(" ")[2] for test in own) if len(own) <= FEW else []
     for model in models:
-        yield f"model {model}", f"runs {name}"
+        yield f"later: model {model}" if model in SLOW else f"model {model}", f"runs {name}"
         for scenario in table_of_models().get(model, []):
             yield scenario, f"does for real what the model {model} does"
     named = re.compile(rf"(unit|hostile) {path.stem}(?=[_ ]|$)|{path.stem} 8$")
@@ -156,7 +158,7 @@ def concerned(names, tests):
         is_library = name.startswith(("lib/", "include/")) and re.search(r"\.(c|h|hpp)$", name)
         before = len(chosen)
         for test, reason in (of_library if is_library else of_test)(name, objects[name], tests):
-            if test in tests.commands:
+            if test.removeprefix("later: ") in tests.commands:
                 chosen.setdefault(test, reason)
         if is_library and len(chosen) == before:
             chosen.update((test, f"every day: {name} has no test of its own") for test in EVERYDAY
