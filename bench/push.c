@@ -181,9 +181,10 @@ static void measure_saturating(
 {
 	uint64_t begin_ns = UINT64_MAX;
 	uint64_t end_ns = 0;
-	double pushes = (double)(drops / count * count);
+	uint64_t each = drops / count;
+	double pushes = (double)(each * count);
 
-	run(peer, count, drops / count, false);
+	run(peer, count, each, false);
 	for (unsigned i = 0; i < count; i++) {
 		const struct producer *producer = &measurement.each[i];
 

@@ -94,18 +94,23 @@ need() {
 	fi
 }
 
-# Sets a build folder up once, with the Meson arguments given, and brings it up to date.
-build() {
+# Sets a build folder up once, with the Meson arguments given.
+configure() {
 	folder=$1
 	shift
-	if [ ! -e "$folder/build.ninja" ]; then
-		say "Configuring $folder"
-		if ! meson setup "$folder" "$@" >"$log" 2>&1; then
-			grep ERROR "$log" >&2 || tail -n 20 "$log" >&2
-			rm -rf "$folder"
-			die "could not configure $folder (see $log)"
-		fi
+	[ ! -e "$folder/build.ninja" ] || return 0
+	say "Configuring $folder"
+	if ! meson setup "$folder" "$@" >"$log" 2>&1; then
+		grep ERROR "$log" >&2 || tail -n 20 "$log" >&2
+		rm -rf "$folder"
+		die "could not configure $folder (see $log)"
 	fi
+}
+
+# Sets a build folder up once, with the Meson arguments given, and brings it up to date.
+build() {
+	configure "$@"
+	folder=$1
 	ninja -C "$folder" -n 2>/dev/null | grep -q Compiling && say "Building $folder"
 	{ ninja -C "$folder" 2>&1 || echo FAILED: ninja; } | follow
 	if grep -q FAILED: "$log"; then

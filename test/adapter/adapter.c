@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * What every adapter must do, with whichever pool or loop it is for.
+ */
 #define _GNU_SOURCE
 #include "adapter.h"
 

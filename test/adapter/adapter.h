@@ -7,7 +7,7 @@
 
 #include <defer_drop/strategy.h>
 
-#include "../claim.h"
+#include "../common/check.h"
 
 /* Turns the loop once, waiting for something to happen. */
 typedef void (*turn_fn)(void *loop);

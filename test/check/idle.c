@@ -38,7 +38,7 @@ static unsigned long number_in(const char *path, const char *word)
 	return value;
 }
 
-/* Times that the threads of this process, but for the first, went to sleep or were preempted. */
+/* Times that the threads of this process, except the first, went to sleep or were preempted. */
 static unsigned long switches_of_others(unsigned *threads)
 {
 	unsigned long switches = 0;

@@ -4,7 +4,8 @@
 packages, the version and the Meson options that there are, shows the example as it is compiled and run, and its
 other fragments compile; what it names of the library exists; each link of a README leads somewhere. Beside
 FORERUNNERS, forerunners.md has a test for each thing that a forerunner can, and no such test is left out. The
-README of bench names every benchmark, and that of its server every way to destroy and every option."""
+README of bench names every benchmark, that of its server every way to destroy and every option, that of test every
+folder."""
 import os
 import pathlib
 import re
@@ -113,5 +114,14 @@ declared = r"'(\w+)': executable\("
 check_names(bench / "README.md", names(bench, declared, "meson.build") + names(server, declared, "meson.build"))
 check_names(server / "README.md", names(server, r'\.name = "(\w+)"', "reclaim*.c")
             + ["--" + name for name in names(server, r'(?:\.name = |OPTIONS_NUMBER\(\s*)"([\w-]+)"', "options.c")])
+
+# ---- Tests ------------------------------------------------------------------------------------------
+
+tests = root / "test"
+linked = {link.partition("/")[0] for link in re.findall(r"\]\(([^)]+)\)", (tests / "README.md").read_text())}
+for path in sorted(tests.iterdir()):
+    if path.is_dir() and not path.name.startswith((".", "__")):
+        want(path.name in linked, f"the README of test does not link the folder {path.name}")
+
 print("\n".join(failures))
 sys.exit(bool(failures))

@@ -22,7 +22,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "../claim.h"
+#include "../common/check.h"
 
 /* No memory for what is aligned beyond the usual, which is nothing but the class aligned below. */
 static bool has_no_memory;
@@ -93,6 +93,7 @@ struct fixed_animal {
 /* Lives in a pool, not on the heap; but can be moved. */
 struct pooled_animal : animal {
 	static void *operator new(std::size_t) = delete;
+	// NOLINTNEXTLINE(misc-new-delete-overloads): a deleted one does not count there
 	static void operator delete(void *)
 	{
 		abort();
@@ -319,6 +320,7 @@ void test_own_strategy_inside()
 {
 	std::vector<chosen_ptr> herd;
 
+	herd.reserve(3);
 	for (int i = 0; i < 3; i++)
 		herd.push_back(counted_animal());
 	CHECK(!dd::drop(std::move(herd)));
@@ -374,7 +376,7 @@ void test_drop_pointer()
 	std::unique_ptr<animal> none;
 	const animal *const fixed = new animal;
 
-	/* First: beside the worker it would race for who destroyed. */
+	/* First: beside the worker it would race for the note of the thread that destroyed. */
 	CHECK(!dd::drop(std::move(deferred)) && !deferred && was_destroyed_here());
 	CHECK(!dd::drop(std::move(cat)) && !cat);
 	CHECK(!dd::drop(std::move(herd)) && !herd);

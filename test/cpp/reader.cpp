@@ -18,7 +18,7 @@
 #include <cstring>
 #include <thread>
 
-#include "../claim.h"
+#include "../common/check.h"
 
 namespace
 {

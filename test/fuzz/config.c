@@ -13,21 +13,11 @@
 
 #include "environment.h"
 #include "fuzz.h"
+#include "../common/queues.h"
 #include "report.h"
 
 #define MOST_TEXT 600
 #define MOST_62   (UINT64_C(1) << 62)
-
-static void ignore_level(void *context, const struct defer_drop_level *level)
-{
-	(void)context;
-	(void)level;
-}
-
-static void ignore_start(void *context)
-{
-	(void)context;
-}
 
 static void check_line(const char *line)
 {

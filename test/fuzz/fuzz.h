@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../claim.h"
+#include "../common/check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 

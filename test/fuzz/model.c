@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * The sequential model of a queue: what each call must answer, and in which order drops end.
+ */
 #include "model.h"
 
 #include <errno.h>

@@ -27,7 +27,7 @@ static bool has_worker(void)
 	return model.config.runner == DEFER_DROP_RUNNER_WORKER;
 }
 
-/* Does a call that waits get what is pending destroyed? Else it would wait for ever. */
+/* True if a call that waits gets what is pending destroyed; else it would wait for ever. */
 static bool is_served(void)
 {
 	if (model.is_shut)
@@ -245,7 +245,7 @@ static void push_one(void)
 	CHECK((drop->ticket.queue_id != 0) == (!result && way == 2));
 }
 
-/* Is it free, or in use for drops that are pending? */
+/* True if it is free, or in use for drops that are pending. */
 static bool is_usable(const struct told *told)
 {
 	return !told->is_used || told->left;
@@ -257,7 +257,7 @@ static void choose_options(struct drop *drop, struct defer_drop_options *options
 
 	drop->bytes = kind & 1 ? take_below(&input, 80) : 0;
 	if (kind & 2 && is_usable(&model.told[kind >> 2 & 3]))
-		drop->completion = kind >> 2 & 3;
+		drop->completion = (int)(kind >> 2 & 3);
 	if (kind >= 240)
 		options->flags = DEFER_DROP_AFTER_GRACE_PERIOD;
 	drop->may_exceed = kind & 16;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * replay FOLDER RANDOM_INPUTS: each file of a corpus, then so many inputs that are always the same.
+ * replay FOLDER RANDOM_INPUTS: each file of a corpus, then this number of inputs from a fixed seed.
  */
 #include <dirent.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "../common/random.h"
 #include "fuzz.h"
 
 #define MOST_BYTES 4096
@@ -19,15 +21,6 @@ static void hear_abort(int number)
 	(void)number;
 	if (write(STDERR_FILENO, running, strlen(running)) < 0)
 		_exit(1);
-}
-
-static uint64_t next_random(uint64_t *state)
-{
-	/* xorshift64: Marsaglia, "Xorshift RNGs", 2003. */
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
 }
 
 static void run_file(const char *folder, const char *name)

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Runs one thread by ptrace(2), instruction by instruction.
+ */
 #define _GNU_SOURCE
 #include "debugger.h"
 

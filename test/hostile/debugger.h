@@ -28,7 +28,7 @@ void debugger_continue(pid_t thread);
 /* Lets a stopped thread run to its end. */
 void debugger_see_off(pid_t thread);
 
-/* Is the thread still there? One that ended by itself has taken its process along. */
+/* True if the thread is still there. One that ended by itself has taken its process along. */
 bool debugger_has(pid_t thread);
 
 #endif

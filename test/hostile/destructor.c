@@ -106,26 +106,13 @@ static void run_fan(void)
 
 /* ---- Destructors that wait ------------------------------------------------------------------- */
 
-static void do_nothing(void *object)
-{
-	(void)object;
-}
-
 static struct defer_drop_queue *make_queue(uint32_t runner, uint32_t queue_size)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
-	struct defer_drop_queue *queue;
 
 	config.runner = runner;
 	config.queue_size = queue_size;
-	ANSWERS(0, defer_drop_queue_create(&queue, &config));
-	return queue;
-}
-
-static void end_queue(struct defer_drop_queue *queue)
-{
-	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
-	ANSWERS(0, defer_drop_queue_free(queue));
+	return create_queue(&config);
 }
 
 struct wait_for_own {
@@ -173,8 +160,7 @@ static void check_own(struct defer_drop_queue *queue)
 	if (queue == defer_drop_queue_default())
 		ANSWERS(0, defer_drop(&gate, pass_gate)); /* until both are there */
 	ANSWERS(0, defer_drop_queue_push(queue, &self, wait_for_own_queue, DEFER_DROP_FOREVER));
-	ANSWERS(0,
-		defer_drop_queue_push_with(queue, NULL, do_nothing, DEFER_DROP_FOREVER, &options));
+	ANSWERS(0, defer_drop_queue_push_with(queue, NULL, ignore, DEFER_DROP_FOREVER, &options));
 	gate.is_open = true;
 	ANSWERS(0, defer_drop_queue_flush(queue, DEADLINE_NS));
 	CHECK(self.done == 1);
@@ -406,7 +392,7 @@ static void run_changed(void)
 		AWAIT(!defer_drop_queue_stats(defer_drop_queue_default(), &stats) &&
 			stats.deep_sleeps_total >= i);
 		AWAIT(!pthread_kill(the_worker, SIGUSR1) && signals >= 10 * i);
-		ANSWERS(0, defer_drop(NULL, do_nothing));
+		ANSWERS(0, defer_drop(NULL, ignore));
 		ANSWERS(0, defer_drop_flush_timed(DEADLINE_NS));
 	}
 	ANSWERS(0, ledger_push(ledger, defer_drop_queue_default()));

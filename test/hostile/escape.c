@@ -25,11 +25,6 @@ void jumps(void *object);
 void throws(void *object);
 int catches(void (*function)(void));
 
-static void do_nothing(void *object)
-{
-	(void)object;
-}
-
 /* How the library reports a destructor that does not return. */
 struct accusation {
 	const char *report; /* what its line says behind "defer_drop"; NULL: it reports none */
@@ -126,9 +121,9 @@ static struct defer_drop_queue *make_drained(void)
 static void push_and_flush(struct defer_drop_queue *queue, defer_drop_fn destroy)
 {
 	for (unsigned i = 0; i < 20; i++)
-		ANSWERS(0, defer_drop_queue_push(queue, NULL, do_nothing, DEFER_DROP_FOREVER));
+		ANSWERS(0, defer_drop_queue_push(queue, NULL, ignore, DEFER_DROP_FOREVER));
 	ANSWERS(0, defer_drop_queue_push(queue, OBJECT, destroy, DEFER_DROP_FOREVER));
-	ANSWERS(0, defer_drop_queue_push(queue, NULL, do_nothing, DEFER_DROP_FOREVER));
+	ANSWERS(0, defer_drop_queue_push(queue, NULL, ignore, DEFER_DROP_FOREVER));
 	ANSWERS(0, defer_drop_queue_flush(queue, DEFER_DROP_FOREVER));
 }
 
@@ -231,7 +226,7 @@ static void end_between_drops(void *runner)
 	ANSWERS(0, defer_drop_queue_create(&queue, &config));
 	ANSWERS(0, defer_drop_queue_push(queue, NULL, await_pushes, DEFER_DROP_FOREVER));
 	for (unsigned i = 0; i < 4; i++)
-		ANSWERS(0, defer_drop_queue_push(queue, OBJECT, do_nothing, DEFER_DROP_FOREVER));
+		ANSWERS(0, defer_drop_queue_push(queue, OBJECT, ignore, DEFER_DROP_FOREVER));
 	atomic_store(&has_pushed, true);
 	defer_drop_queue_flush(queue, DEFER_DROP_FOREVER);
 }
@@ -274,13 +269,13 @@ static void drop_jumper(void *queue)
 /* What a thread may do next, after it has jumped out of a drain. */
 static void push_again(struct defer_drop_queue *queue)
 {
-	defer_drop_queue_push(queue, NULL, do_nothing, DEFER_DROP_FOREVER);
+	defer_drop_queue_push(queue, NULL, ignore, DEFER_DROP_FOREVER);
 }
 
 static void push_elsewhere(struct defer_drop_queue *queue)
 {
 	(void)queue;
-	defer_drop(NULL, do_nothing);
+	defer_drop(NULL, ignore);
 }
 
 static void drain_again(struct defer_drop_queue *queue)
@@ -344,7 +339,7 @@ static __attribute__((noinline)) void jump_out(
 {
 	void *object = jump->destroy == jumps ? OBJECT : queue;
 
-	ANSWERS(0, defer_drop_queue_push(queue, NULL, do_nothing, 0));
+	ANSWERS(0, defer_drop_queue_push(queue, NULL, ignore, 0));
 	ANSWERS(0, defer_drop_queue_push(queue, object, jump->destroy, 0));
 	if (!setjmp(before)) {
 		jump->run(queue);

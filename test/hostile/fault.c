@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * The system calls and allocations of the library, which fail when they are told to.
+ */
 #define _GNU_SOURCE
 #include "fault.h"
 

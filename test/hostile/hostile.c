@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 /* The exit status of what cannot run here, as Meson knows it. */
@@ -22,12 +21,6 @@
 void fail(const char *file, int line, const char *claim)
 {
 	fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, claim);
-	_exit(1);
-}
-
-void fail_answer(const char *file, int line, const char *call, int got)
-{
-	fprintf(stderr, "%s:%d: %s answers %d (%s)\n", file, line, call, got, strerror(-got));
 	_exit(1);
 }
 
@@ -41,19 +34,6 @@ void skip(const char *why)
 unsigned scaled(unsigned quick, unsigned stress)
 {
 	return getenv("HOSTILE_LONG") ? stress : quick;
-}
-
-void rest_a_bit(void)
-{
-	usleep(500);
-}
-
-uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 void *share_memory(size_t bytes)
@@ -89,6 +69,14 @@ void pass_gate(void *object)
 
 	atomic_store(&gate->is_entered, true);
 	AWAIT(atomic_load(&gate->is_open));
+}
+
+void hold_up(struct defer_drop_queue *queue, struct gate *gate)
+{
+	atomic_store(&gate->is_entered, false);
+	atomic_store(&gate->is_open, false);
+	ANSWERS(0, defer_drop_queue_push(queue, gate, pass_gate, DEFER_DROP_FOREVER));
+	AWAIT(atomic_load(&gate->is_entered));
 }
 
 /* Reads until all writers have closed; keeps what there is room for. */

@@ -17,6 +17,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "../common/check.h"
+#include "../common/queues.h"
+
 /* Longer than anything here may take: what has not ended by then hangs. */
 #define DEADLINE_SECONDS 120
 #define DEADLINE_NS      (UINT64_C(1000000000) * DEADLINE_SECONDS)
@@ -31,40 +34,11 @@ struct hostile_case {
 /* Each program has its own; the last one has no name. */
 extern const struct hostile_case hostile_cases[];
 
-#define CHECK(claim)                                      \
-	do {                                              \
-		if (!(claim))                             \
-			fail(__FILE__, __LINE__, #claim); \
-	} while (0)
-
-_Noreturn void fail(const char *file, int line, const char *claim);
-
-/* The call answers exactly this. */
-#define ANSWERS(want, call)                                          \
-	do {                                                         \
-		int got = (call);                                    \
-                                                                     \
-		if (got != (want))                                   \
-			fail_answer(__FILE__, __LINE__, #call, got); \
-	} while (0)
-
-_Noreturn void fail_answer(const char *file, int line, const char *call, int got);
-
 /* Ends a case that cannot run here. */
 _Noreturn void skip(const char *why);
 
-/* Waits for something that must come to pass; the case's deadline is the limit. */
-#define AWAIT(claim)                  \
-	do {                          \
-		while (!(claim))      \
-			rest_a_bit(); \
-	} while (0)
-
-/* The first, or in the stress suite, where HOSTILE_LONG is set, the second. */
+/* Returns the first, or in the stress suite, which sets HOSTILE_LONG, the second. */
 unsigned scaled(unsigned quick, unsigned stress);
-
-void rest_a_bit(void);
-uint64_t now_ns(void);
 
 /* Zeros, shared with every child that is forked from here on; never freed. */
 void *share_memory(size_t bytes);
@@ -73,17 +47,17 @@ void *share_memory(size_t bytes);
 struct ledger {
 	atomic_uint accepted;
 	atomic_uint destroyed;
-	atomic_uint mark; /* whatever the case wants to remember */
+	atomic_uint mark; /* for the case to use */
 };
 
-/* Of zeros, shared in this way. */
+/* Returns a ledger of zeros, in shared memory. */
 struct ledger *ledger_open(void);
 /* A destructor: its object is a ledger. */
 void ledger_count(void *ledger);
 /* Pushes one drop that counts itself destroyed, and counts it accepted where it was. */
 int ledger_push(struct ledger *ledger, struct defer_drop_queue *queue);
 
-/* Holds up whoever destroys it until it is let on. */
+/* Holds up the thread that destroys it until it is opened. */
 struct gate {
 	atomic_bool is_entered;
 	atomic_bool is_open;
@@ -91,6 +65,8 @@ struct gate {
 
 /* A destructor: its object is a gate. */
 void pass_gate(void *gate);
+/* Shuts a gate, and has the thread that destroys for this queue stand in it. */
+void hold_up(struct defer_drop_queue *queue, struct gate *gate);
 
 /* How a child ended. */
 struct outcome {
@@ -102,7 +78,7 @@ struct outcome {
 /* Runs body(argument) in a child, then _exit(0) there, and waits for its end; one that hangs is a
  * failure. */
 void run_child(struct outcome *outcome, void (*body)(void *argument), void *argument);
-/* The same for a child that must end by exit status 0; its words are passed on. */
+/* Runs a child that must end by exit status 0; passes its words on. */
 void run_good_child(void (*body)(void *argument), void *argument);
 
 /*

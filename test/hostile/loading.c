@@ -24,8 +24,8 @@
 #define HAS_SANITIZER
 #endif
 
-/* ThreadSanitizer's atexit(3) knows nothing of shared objects: what one has asked for is not called when it is
- * closed, but when the process ends, where it is no more. */
+/* ThreadSanitizer's atexit(3) knows nothing of shared objects: it calls the handler of one that was
+ * closed when the process ends, and by then the handler is gone. */
 #ifndef __SANITIZE_THREAD__
 #define HEARS_OF_CLOSE
 #endif

@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 
 struct plugin {
-	/* Pushes so many, each of which counts itself. 0, or what the push answered. */
+	/* Pushes this number of drops, each of which counts itself. Returns 0, or the push's answer. */
 	int (*push)(unsigned count, atomic_uint *destroyed, int is_slow);
 	int (*flush)(void);
 	/* Of the copy of the library that the plugin uses. */

@@ -43,7 +43,7 @@ struct reader {
 	atomic_bool may_leave;
 };
 
-/* With QSBR, who is registered is inside. */
+/* With QSBR, a thread that is registered is inside. */
 static void *read_until_told(void *argument)
 {
 	struct reader *reader = argument;
@@ -70,7 +70,7 @@ static void leave(struct reader *reader)
 	CHECK(!pthread_join(reader->thread, NULL));
 }
 
-/* ---- Who waits for readers ------------------------------------------------------------------- */
+/* ---- The thread that waits for readers ------------------------------------------------------- */
 
 static flavor_t told_of;
 static atomic_bool is_awaited;
@@ -101,19 +101,11 @@ static flavor_t tell_of(flavor_t flavor)
 static struct defer_drop_queue *make_queue(flavor_t flavor, uint32_t runner)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
-	struct defer_drop_queue *queue;
 
 	config.rcu_flavor = flavor;
 	config.runner = runner;
 	config.quiet_spell_ns = MS;
-	ANSWERS(0, defer_drop_queue_create(&queue, &config));
-	return queue;
-}
-
-static void end_queue(struct defer_drop_queue *queue)
-{
-	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
-	ANSWERS(0, defer_drop_queue_free(queue));
+	return create_queue(&config);
 }
 
 static int push_after(struct ledger *ledger, struct defer_drop_queue *queue)
@@ -123,14 +115,6 @@ static int push_after(struct ledger *ledger, struct defer_drop_queue *queue)
 	options.flags = DEFER_DROP_AFTER_GRACE_PERIOD;
 	return defer_drop_queue_push_with(
 		queue, ledger, ledger_count, DEFER_DROP_FOREVER, &options);
-}
-
-static struct defer_drop_stats stats_of(struct defer_drop_queue *queue)
-{
-	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
-
-	ANSWERS(0, defer_drop_queue_stats(queue, &stats));
-	return stats;
 }
 
 /* Two drops that wait for the readers of now, and one behind them; their grace period begins. */
@@ -154,18 +138,6 @@ static void start(flavor_t flavor, uint32_t at_fork, uint64_t exit_timeout_ns)
 	config.at_fork = at_fork;
 	config.exit_timeout_ns = exit_timeout_ns;
 	ANSWERS(0, defer_drop_start(&config));
-}
-
-static unsigned threads_of_process(void)
-{
-	DIR *tasks = opendir("/proc/self/task");
-	unsigned count = 0;
-
-	CHECK(tasks);
-	while (readdir(tasks))
-		count++;
-	closedir(tasks);
-	return count - 2; /* . and .. */
 }
 
 /* ---- fork ------------------------------------------------------------------------------------ */
@@ -545,9 +517,9 @@ static void shut_down_beside(flavor_t flavor, uint32_t runner, uint64_t timeout_
 	stats = stats_of(queue);
 	CHECK(stats.abandoned_total == 3 && !stats.destroyed_total);
 	ANSWERS(0, defer_drop_queue_free(queue));
-	AWAIT(threads_of_process() == 3); /* one outlives the queue until the reader leaves */
+	AWAIT(count_threads() == 3); /* one outlives the queue until the reader leaves */
 	leave(&reader);
-	AWAIT(threads_of_process() == 1);
+	AWAIT(count_threads() == 1);
 	expect(ledger, 0);
 }
 

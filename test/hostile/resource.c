@@ -128,7 +128,7 @@ static void share_one_cpu(void)
 
 #define SPUN_DROPS 3000
 
-/* How often each was destroyed. */
+/* Counts how often each was destroyed. */
 static unsigned spun[SPUN_DROPS];
 static unsigned spun_next;
 
@@ -189,7 +189,7 @@ static void become_urgent(void)
 	skip("no real-time priority here");
 }
 
-/* How often the calling thread slept, rather than was put aside. */
+/* Returns how often the calling thread slept, rather than was preempted. */
 static long sleeps_of_thread(void)
 {
 	struct rusage usage;
@@ -215,7 +215,7 @@ static void push_urgently(void)
 	sleeps = sleeps_of_thread();
 	produce(&work);
 	ANSWERS(0, defer_drop_queue_flush(work.queue, FOREVER));
-	/* The ring holds so many: for the others it took at least one sleep each lap. */
+	/* The ring holds this number: the others took at least one sleep each lap. */
 	CHECK(sleeps_of_thread() - sleeps >= 3000 / 16 - 1);
 	CHECK(work.ledger->destroyed == 3000);
 	ANSWERS(0, defer_drop_queue_shutdown(work.queue, FOREVER));

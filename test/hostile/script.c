@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Makes each call of the library once, and looks whether the manual lists the answer.
+ */
 #define _GNU_SOURCE
 #include "script.h"
 
@@ -262,7 +265,7 @@ static void ask(struct defer_drop_queue *queue)
 	ONE_OF(defer_drop_config_built_in(&config), 0);
 }
 
-/* Whoever drains makes room by itself. */
+/* A thread that drains makes room by itself. */
 static void make_room(struct defer_drop_queue *queue)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
@@ -489,7 +492,7 @@ static unsigned read_signals(void)
 	return (unsigned)count;
 }
 
-/* All that was accepted was destroyed, and who was to be told was told, once. */
+/* All that was accepted was destroyed, and each thread that was to hear of it did, once. */
 static void balance(bool is_deaf)
 {
 	unsigned told = 0;
@@ -505,7 +508,7 @@ void script_check(bool is_deaf)
 {
 	balance(is_deaf);
 	use_all();
-	/* Nothing was refused: so many tickets and completions there are. */
+	/* Nothing was refused: there is this number of tickets and completions. */
 	CHECK(atomic_load(&ledger->mark) == 6);
 	balance(false);
 	close(signalled);

@@ -88,7 +88,7 @@ struct producer {
 
 static struct producer producers[PRODUCERS];
 
-/* A drop: whose it is, and its number. */
+/* A drop: its producer, and its number. */
 static void *made(const struct producer *producer)
 {
 	return (void *)((uintptr_t)(producer - producers) << 32 | producer->accepted);
@@ -109,11 +109,6 @@ static void destroy_slowly(void *object)
 
 	CHECK(!nanosleep(&pause, NULL));
 	destroy_in_order(object);
-}
-
-static void ignore(void *object)
-{
-	(void)object;
 }
 
 static int push(struct producer *producer)
@@ -182,7 +177,7 @@ static void destroy_alone(void *object)
 	errno = before; /* of the thread that drains */
 }
 
-/* Takes turns with the others who drain. */
+/* Takes turns with the other threads that drain. */
 static int drain(struct producer *producer)
 {
 	int error =
@@ -237,7 +232,7 @@ static void make_queues(void)
 	config.quiet_spell_ns = 1000000;
 	ANSWERS(0, defer_drop_queue_create(&queue, &config));
 	config.runner = DEFER_DROP_RUNNER_CALLER;
-	config.queue_size = 64; /* one drop of each at most: no push waits for who drains */
+	config.queue_size = 64; /* one drop of each at most: no push waits for a drain */
 	ANSWERS(0, defer_drop_queue_create(&callers_queue, &config));
 }
 
@@ -302,10 +297,7 @@ static struct defer_drop_ticket fill(uint32_t max_lanes, struct defer_drop_compl
 	config.max_lanes = max_lanes;
 	config.max_bytes = 100;
 	ANSWERS(0, defer_drop_queue_create(&queue, &config));
-	atomic_store(&gate.is_entered, false);
-	atomic_store(&gate.is_open, false);
-	ANSWERS(0, defer_drop_queue_push(queue, &gate, pass_gate, DEFER_DROP_FOREVER));
-	AWAIT(atomic_load(&gate.is_entered));
+	hold_up(queue, &gate);
 	options.bytes = 100;
 	options.completion = completion;
 	ANSWERS(0, defer_drop_queue_push_with(queue, NULL, ignore, 0, &options));
@@ -478,7 +470,7 @@ static int thread_id(void)
 	return (int)syscall(SYS_gettid);
 }
 
-/* SIGCONT wakes the process whoever it is sent to, but a thread that has it blocked runs no
+/* SIGCONT wakes the process, whichever thread it is sent to; a thread that has it blocked runs no
  * handler. */
 static void go_on(int signal)
 {
@@ -494,8 +486,8 @@ static void destroy_staged(void *object)
 	atomic_fetch_add(&stage->destroyed, 1);
 }
 
-/* A destructor beside which the process is stopped, by way of one thread after the other: whoever
- * waits for it is, too. */
+/* A destructor beside which the process is stopped, by way of one thread after the other, the one
+ * that waits for the destructor among them. */
 static void outlast_stops(void *ignored)
 {
 	unsigned before = atomic_load(&stage->stops);

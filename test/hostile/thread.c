@@ -32,8 +32,8 @@ static void make_queue(uint32_t queue_size, uint32_t max_lanes)
 	ANSWERS(0, defer_drop_queue_create(&queue, &config));
 }
 
-/* Ends it; so many drops were accepted, and all of them are destroyed. */
-static void end_queue(uint64_t accepted)
+/* Ends the queue: this number of drops was accepted, and all of them are destroyed. */
+static void end_queue_of(uint64_t accepted)
 {
 	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
 
@@ -41,27 +41,6 @@ static void end_queue(uint64_t accepted)
 	ANSWERS(0, defer_drop_queue_stats(queue, &stats));
 	CHECK(stats.destroyed_total == accepted && !stats.abandoned_total);
 	ANSWERS(0, defer_drop_queue_free(queue));
-}
-
-static uint32_t lanes(void)
-{
-	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
-
-	ANSWERS(0, defer_drop_queue_stats(queue, &stats));
-	return stats.lanes;
-}
-
-static void ignore(void *object)
-{
-	(void)object;
-}
-
-static void shut_gate(void)
-{
-	atomic_store(&gate.is_entered, false);
-	atomic_store(&gate.is_open, false);
-	ANSWERS(0, defer_drop_queue_push(queue, &gate, pass_gate, DEFER_DROP_FOREVER));
-	AWAIT(atomic_load(&gate.is_entered));
 }
 
 static void start(pthread_t *thread, bool is_detached, void *(*run)(void *), void *argument)
@@ -108,8 +87,8 @@ static void run_many(void)
 			CHECK(!pthread_join(threads[j], NULL));
 		AWAIT(atomic_load(&pushed) == i + AT_A_TIME);
 	}
-	CHECK(lanes() <= 1 + 4);
-	end_queue(count);
+	CHECK(stats_of(queue).lanes <= 1 + 4);
+	end_queue_of(count);
 	for (unsigned i = 0; i < count; i++)
 		CHECK(times_destroyed[i] == 1);
 }
@@ -167,7 +146,7 @@ static void run_crowd(void)
 	for (unsigned i = 0; i < count; i++)
 		start(&crowd[i].thread, false, crowd_in, &crowd[i]);
 	pthread_barrier_wait(&all_have_pushed);
-	CHECK(lanes() == 1 + 4);
+	CHECK(stats_of(queue).lanes == 1 + 4);
 	ANSWERS(0, defer_drop_queue_flush(queue, DEADLINE_NS));
 	for (unsigned i = 0; i < count; i++)
 		CHECK(crowd[i].destroyed == CROWD_DROPS - 1);
@@ -177,7 +156,7 @@ static void run_crowd(void)
 	ANSWERS(0, defer_drop_queue_flush(queue, DEADLINE_NS));
 	for (unsigned i = 0; i < count; i++)
 		CHECK(crowd[i].destroyed == CROWD_DROPS);
-	end_queue(count * CROWD_DROPS);
+	end_queue_of(count * CROWD_DROPS);
 }
 
 /* ---- Destructors of thread-specific data ----------------------------------------------------- */
@@ -244,8 +223,8 @@ static void run_farewell(void)
 		CHECK(crowd[i].destroyed == crowd[i].pushed);
 		accepted += crowd[i].pushed;
 	}
-	CHECK(lanes() <= 1 + 4);
-	end_queue(1 + accepted);
+	CHECK(stats_of(queue).lanes <= 1 + 4);
+	end_queue_of(1 + accepted);
 }
 
 /* ---- The end of a thread whose lane is full -------------------------------------------------- */
@@ -289,13 +268,13 @@ static void run_full(void)
 	for (unsigned i = 0; i < scaled(100, 2000); i++) {
 		memset(crowd, 0, 2 * sizeof *crowd);
 		make_queue(4, 2); /* one for the gate, one for both threads */
-		shut_gate();
+		hold_up(queue, &gate);
 		start(&thread, false, fill_lane, &crowd[0]);
 		CHECK(!pthread_join(thread, NULL));
 		start(&thread, false, find_full, &crowd[1]);
 		CHECK(!pthread_join(thread, NULL));
-		CHECK(lanes() == 1 + 2);
-		end_queue(1 + 4 + CROWD_DROPS);
+		CHECK(stats_of(queue).lanes == 1 + 2);
+		end_queue_of(1 + 4 + CROWD_DROPS);
 		CHECK(crowd[0].destroyed == 4);
 		CHECK(crowd[1].destroyed == CROWD_DROPS);
 	}
@@ -423,7 +402,7 @@ static void cancel_in(void (*way)(void), uint32_t max_lanes, void *(*run)(void *
 	pthread_t threads[CANCELLED];
 
 	make_queue(4, max_lanes);
-	shut_gate();
+	hold_up(queue, &gate);
 	options.bytes = 100;
 	for (unsigned i = 0; i < 2; i++) /* full, where the lane is shared; and in bytes */
 		ANSWERS(0, defer_drop_queue_push_with(queue, NULL, ignore, 0, i ? NULL : &options));
@@ -443,7 +422,7 @@ static void cancel_in(void (*way)(void), uint32_t max_lanes, void *(*run)(void *
 		CHECK(!pthread_join(threads[i], NULL)); /* it ends in no other way */
 	CHECK(atomic_load(&answered) == CANCELLED);
 	ANSWERS(0, defer_drop_queue_flush(queue, DEADLINE_NS)); /* no lock is held */
-	end_queue(atomic_load(&pushed));
+	end_queue_of(atomic_load(&pushed));
 }
 
 static void run_cancel(void)
@@ -496,7 +475,7 @@ static void run_made(void)
 	AWAIT(!atomic_load(&links_left));
 	AWAIT(atomic_load(&pushed) == count);
 	ANSWERS(0, defer_drop_queue_flush(queue, DEADLINE_NS));
-	end_queue(count);
+	end_queue_of(count);
 }
 
 const struct hostile_case hostile_cases[] = {

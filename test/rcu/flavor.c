@@ -8,13 +8,10 @@
 
 #include "rcu.h"
 
-#define READERS  3
-#define UPDATERS 2
-#define UPDATES  2000
+#define UPDATES 2000
 
 static struct defer_drop_queue *queue;
 static struct mark *published;
-static _Atomic(bool) has_ended;
 
 static void look(bool is_slow)
 {
@@ -73,24 +70,13 @@ static void *update(void *argument)
 int main(void)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
-	pthread_t readers[READERS];
-	pthread_t updaters[UPDATERS];
 
 	config.rcu_flavor = &rcu_flavor;
 	config.queue_size = 64;
-	CHECK(!defer_drop_queue_create(&queue, &config));
+	queue = create_queue(&config);
 	published = calloc(1, sizeof *published);
-	for (unsigned i = 0; i < READERS; i++)
-		CHECK(!pthread_create(&readers[i], NULL, read_on, NULL));
-	for (unsigned i = 0; i < UPDATERS; i++)
-		CHECK(!pthread_create(&updaters[i], NULL, update, NULL));
-	for (unsigned i = 0; i < UPDATERS; i++)
-		CHECK(!pthread_join(updaters[i], NULL));
-	atomic_store(&has_ended, true);
-	for (unsigned i = 0; i < READERS; i++)
-		CHECK(!pthread_join(readers[i], NULL));
-	CHECK(!defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
-	CHECK(!defer_drop_queue_free(queue));
+	update_under_readers(update, read_on);
+	end_queue(queue);
 	CHECK(free_destroyed() == UPDATERS * UPDATES);
 	free(published);
 	return 0;

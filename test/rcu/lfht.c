@@ -13,10 +13,8 @@
 
 #include "rcu.h"
 
-#define KEYS     64
-#define READERS  2
-#define UPDATERS 2
-#define UPDATES  4000
+#define KEYS    64
+#define UPDATES 4000
 
 struct node {
 	struct mark mark;
@@ -26,7 +24,6 @@ struct node {
 
 static struct cds_lfht *table;
 static bool has_grace_period;
-static _Atomic(bool) has_ended;
 static _Atomic(bool) has_node;
 static _Atomic(bool) is_flushed;
 
@@ -167,22 +164,6 @@ static void *update(void *argument)
 	return argument;
 }
 
-static void update_under_readers(void)
-{
-	pthread_t readers[READERS];
-	pthread_t updaters[UPDATERS];
-
-	for (unsigned i = 0; i < READERS; i++)
-		CHECK(!pthread_create(&readers[i], NULL, read_on, NULL));
-	for (unsigned i = 0; i < UPDATERS; i++)
-		CHECK(!pthread_create(&updaters[i], NULL, update, NULL));
-	for (unsigned i = 0; i < UPDATERS; i++)
-		CHECK(!pthread_join(updaters[i], NULL));
-	atomic_store(&has_ended, true);
-	for (unsigned i = 0; i < READERS; i++)
-		CHECK(!pthread_join(readers[i], NULL));
-}
-
 static void clear(void)
 {
 	for (unsigned long key = 0; key < KEYS; key++) {
@@ -213,7 +194,7 @@ int main(int count, char **arguments)
 	table = cds_lfht_new(KEYS, KEYS, KEYS, 0, NULL);
 	CHECK(table);
 	drop_under_reader();
-	update_under_readers();
+	update_under_readers(update, read_on);
 	clear();
 	rcu_unregister_thread();
 	return 0;

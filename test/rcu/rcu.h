@@ -6,21 +6,12 @@
 #ifndef RCU_H
 #define RCU_H
 
-#include <defer_drop.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#define CHECK(claim)                                                                          \
-	do {                                                                                  \
-		if (!(claim)) {                                                               \
-			fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #claim); \
-			_exit(1);                                                             \
-		}                                                                             \
-	} while (0)
+#include "../common/check.h"
+#include "../common/queues.h"
 
 /* First in an object that readers see. */
 struct mark {
@@ -43,7 +34,7 @@ static inline void poison(struct mark *mark)
 	destroyed = mark;
 }
 
-/* When there are no readers any more. Returns how many there were. */
+/* To be called when all readers have ended. Returns how many objects it frees. */
 static inline unsigned long free_destroyed(void)
 {
 	unsigned long count = 0;
@@ -55,6 +46,29 @@ static inline unsigned long free_destroyed(void)
 		free(mark);
 	}
 	return count;
+}
+
+#define READERS  3
+#define UPDATERS 2
+
+/* Set when readers are to end. */
+static atomic_bool has_ended;
+
+/* Runs updaters to their end, beside readers. */
+static inline void update_under_readers(void *(*update)(void *), void *(*read_on)(void *))
+{
+	pthread_t readers[READERS];
+	pthread_t updaters[UPDATERS];
+
+	for (unsigned i = 0; i < READERS; i++)
+		readers[i] = spawn(read_on, NULL);
+	for (unsigned i = 0; i < UPDATERS; i++)
+		updaters[i] = spawn(update, NULL);
+	for (unsigned i = 0; i < UPDATERS; i++)
+		join_thread(updaters[i]);
+	atomic_store(&has_ended, true);
+	for (unsigned i = 0; i < READERS; i++)
+		join_thread(readers[i]);
 }
 
 #endif

@@ -55,7 +55,7 @@ static void *run(void *argument)
 	return NULL;
 }
 
-static void ignore(void *context, const struct defer_drop_trouble *trouble)
+static void ignore_trouble(void *context, const struct defer_drop_trouble *trouble)
 {
 	(void)context;
 	CHECK(trouble->kind == DEFER_DROP_TROUBLE_FAILED && trouble->error == -1);
@@ -66,7 +66,7 @@ void scenario_await(struct stress *stress)
 	struct producer producers[MAX_PRODUCERS] = {0};
 	struct defer_drop_queue *queue = make_queue(stress, DEFER_DROP_RUNNER_WORKER);
 
-	defer_drop_trouble_handle(ignore, NULL);
+	defer_drop_trouble_handle(ignore_trouble, NULL);
 	start_producers(stress, producers, stress->producers, queue, run);
 	join_producers(producers, stress->producers);
 	defer_drop_queue_end(queue);

@@ -31,5 +31,5 @@ void scenario_burst(struct stress *stress)
 	join_producers(producers, stress->producers);
 	CHECK(!defer_drop_queue_flush(queue, DEFER_DROP_FOREVER));
 	check_all_destroyed(queue, producers, stress->producers);
-	end_queue(queue, producers, stress->producers);
+	end_drained(queue, producers, stress->producers);
 }

@@ -49,5 +49,5 @@ void scenario_churn(struct stress *stress)
 		join_producers(producers[i], stress->producers);
 	}
 	CHECK(!defer_drop_queue_flush(queue, DEFER_DROP_FOREVER));
-	end_queue(queue, producers[0], GENERATIONS * MAX_PRODUCERS);
+	end_drained(queue, producers[0], GENERATIONS * MAX_PRODUCERS);
 }

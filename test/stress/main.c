@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * stress SCENARIO [PRODUCERS [SECONDS [SEED]]]
+ * stress SCENARIO [PRODUCERS [SECONDS [SEED]]]: runs rounds of one scenario until the time is over,
+ * with what the scenarios share.
  */
 #include "stress.h"
 
@@ -39,7 +40,7 @@ static const struct {
 
 #define SCENARIOS (sizeof scenarios / sizeof scenarios[0])
 
-_Noreturn void fail(const char *file, int line, const char *claim)
+void fail(const char *file, int line, const char *claim)
 {
 	fprintf(stderr, "%s:%d: not true: %s\nagain with: stress %s, seed %" PRIu64 "\n", file,
 		line, claim, scenario_name, seed);
@@ -47,29 +48,6 @@ _Noreturn void fail(const char *file, int line, const char *claim)
 }
 
 /* ---- Numbers --------------------------------------------------------------------------------- */
-
-/* splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014. */
-uint64_t next_random(uint64_t *state)
-{
-	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return z ^ (z >> 31);
-}
-
-uint64_t below(uint64_t *state, uint64_t bound)
-{
-	return next_random(state) % bound;
-}
-
-uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 uint64_t some_ns(uint64_t *state, uint64_t bound)
 {
@@ -206,7 +184,7 @@ void free_objects(struct producer *producers, unsigned count)
 	}
 }
 
-void end_queue(struct defer_drop_queue *queue, struct producer *producers, unsigned count)
+void end_drained(struct defer_drop_queue *queue, struct producer *producers, unsigned count)
 {
 	CHECK(!defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
 	check_all_destroyed(queue, producers, count);

@@ -141,7 +141,7 @@ static uint64_t some_timeout(struct producer *producer)
 					   : some_ns(&producer->random, 200000);
 }
 
-/* The first status that is not 0, of so many. */
+/* Returns the first status that is not 0, of this number. */
 static int first_status(struct load *const *loads, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
@@ -193,7 +193,7 @@ static void push_many(struct producer *producer)
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 	size_t count = 1 + below(&producer->random, MOST);
 	uint64_t timeout_ns = some_timeout(producer);
-	enum kind kind = below(&producer->random, KINDS);
+	enum kind kind = (enum kind)below(&producer->random, KINDS);
 	struct load *copies[MOST];
 	struct load *loads[MOST];
 	struct load kept[MOST];
@@ -246,8 +246,8 @@ static void push_with(struct producer *producer)
 		atomic_fetch_add(&exceeding.begun, options.bytes);
 	}
 	result = defer_drop_queue_push_with(producer->queue, load,
-		choose_destructor(producer, &options, below(&producer->random, KINDS)), timeout_ns,
-		&options);
+		choose_destructor(producer, &options, (enum kind)below(&producer->random, KINDS)),
+		timeout_ns, &options);
 	CHECK(!result || result == in_vain(timeout_ns));
 	settle(producer, &load, 1, !result, result);
 	if (!result && (options.flags || !below(&producer->random, 4))) {
@@ -329,5 +329,5 @@ void scenario_options(struct stress *stress)
 	CHECK(!stats.backlog_bytes);
 	CHECK(atomic_load(&exceeding.begun) == atomic_load(&exceeding.ended));
 	CHECK(stats.failed_total == seen.failed && seen.failures_told == seen.failed);
-	end_queue(queue, producers, stress->producers);
+	end_drained(queue, producers, stress->producers);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Threads share objects by references, and whoever puts the last one drops. What each thread wrote
- * into an object is there when it is destroyed, and it is destroyed once.
+ * Threads share objects by references, and the one that puts the last reference drops the object.
+ * What each thread wrote into an object is there when it is destroyed, and it is destroyed once.
  */
 #include "stress.h"
 

@@ -156,14 +156,6 @@ static void open_queue(struct stress *stress, unsigned i)
 		CHECK(!defer_drop_queue_create(&sites[i].queue, &config));
 }
 
-static struct defer_drop_stats stats_of(const struct site *site)
-{
-	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
-
-	CHECK(!defer_drop_queue_stats(site->queue, &stats));
-	return stats;
-}
-
 /* Nothing is pending. */
 static void count_from_here(unsigned i)
 {
@@ -174,7 +166,7 @@ static void count_from_here(unsigned i)
 	atomic_store(&site->refused, 0);
 	site->failed = site->failures_told = 0;
 	site->nested = make_stream(site);
-	before[i] = stats_of(site);
+	before[i] = stats_of(site->queue);
 }
 
 /* Destructors of the first push to the second, those to the default queue, those to the first. */
@@ -222,7 +214,7 @@ static void check_site(unsigned i)
 		accepted += at->accepted;
 		destroyed += at->destroyed;
 	}
-	stats = stats_of(site);
+	stats = stats_of(site->queue);
 	CHECK(stats.pushed_total - before[i].pushed_total == accepted);
 	CHECK(stats.destroyed_total - before[i].destroyed_total == destroyed);
 	CHECK(stats.abandoned_total == accepted - destroyed);
@@ -354,10 +346,10 @@ static uint64_t flush_sites(void)
 	uint64_t destroyed = 0;
 
 	for (unsigned i = 0; i < SITES; i++) {
-		uint64_t already = stats_of(&sites[i]).destroyed_total;
+		uint64_t already = stats_of(sites[i].queue).destroyed_total;
 
 		flush_site(&sites[i]);
-		destroyed += stats_of(&sites[i]).destroyed_total - already;
+		destroyed += stats_of(sites[i].queue).destroyed_total - already;
 	}
 	return destroyed;
 }
@@ -369,7 +361,7 @@ static void destroy_inherited(void)
 
 	for (unsigned i = 0; i < SITES; i++) {
 		CHECK(!pthread_mutex_init(&sites[i].lock, NULL)); /* a thread may have held it */
-		kept[i] = stats_of(&sites[i]).backlog;
+		kept[i] = stats_of(sites[i].queue).backlog;
 		CHECK(sites[i].is_inherited || !kept[i]);
 		sites[i].is_gap_allowed = true;
 		sites[i].last_level = UNKNOWN;
@@ -379,7 +371,7 @@ static void destroy_inherited(void)
 	while (flush_sites())
 		;
 	for (unsigned i = 0; i < SITES; i++) {
-		CHECK(stats_of(&sites[i]).destroyed_total >= kept[i]);
+		CHECK(stats_of(sites[i].queue).destroyed_total >= kept[i]);
 		sites[i].is_gap_allowed = false;
 	}
 }

@@ -99,7 +99,7 @@ void hear(int eventfd);
 void hold_some(struct visitor *visitor, struct stream *stream);
 /* Stops the queue and starts it again. */
 void stop_some(struct visitor *visitor, struct stream *stream);
-/* Starts it, whoever has stopped it. */
+/* Starts the queue, whichever thread has stopped it. */
 void start_again(const struct site *site);
 
 /* ---- soak_read.c, or soak_read_none.c in a build without liburcu ----------------------------- */

@@ -16,37 +16,17 @@
 static atomic_bool is_over;
 static unsigned stoppers_count;
 
-static unsigned threads_of_process(void)
-{
-	DIR *tasks = opendir("/proc/self/task");
-	unsigned count = 0;
-
-	CHECK(tasks);
-	while (readdir(tasks))
-		count++;
-	closedir(tasks);
-	return count;
-}
-
-static uint64_t destroyed_total(struct defer_drop_queue *queue)
-{
-	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
-
-	CHECK(!defer_drop_queue_stats(queue, &stats));
-	return stats.destroyed_total;
-}
-
 /* ---- Those that stop it ---------------------------------------------------------------------- */
 
 /* With a second thread that stops and starts it, it may be running again already. */
 static void look_at_stopped(struct producer *stopper)
 {
-	uint64_t destroyed = destroyed_total(stopper->queue);
+	uint64_t destroyed = stats_of(stopper->queue).destroyed_total;
 	useconds_t pause_us = (useconds_t)below(&stopper->random, 300);
 
 	if (pause_us >= 100)
 		usleep(pause_us);
-	CHECK(stoppers_count > 1 || destroyed_total(stopper->queue) == destroyed);
+	CHECK(stoppers_count > 1 || stats_of(stopper->queue).destroyed_total == destroyed);
 }
 
 static void start(struct producer *stopper)
@@ -165,10 +145,10 @@ static struct defer_drop_queue *make_and_stop_queue(struct stress *stress)
 
 	CHECK(!pthread_create(&thread, NULL, do_nothing, NULL));
 	CHECK(!pthread_join(thread, NULL));
-	threads = threads_of_process();
+	threads = count_threads();
 	queue = make_queue(stress, DEFER_DROP_RUNNER_WORKER);
 	CHECK(!defer_drop_queue_stop(queue, DEFER_DROP_FOREVER));
-	CHECK(threads_of_process() <= threads);
+	CHECK(count_threads() <= threads);
 	return queue;
 }
 
@@ -196,5 +176,5 @@ void scenario_stop(struct stress *stress)
 		CHECK(!defer_drop_queue_flush(queue, DEFER_DROP_FOREVER));
 		check_all_destroyed(queue, producers, count + 1);
 	}
-	end_queue(queue, producers, count + 1);
+	end_drained(queue, producers, count + 1);
 }

@@ -14,6 +14,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "../common/check.h"
+#include "../common/queues.h"
+#include "../common/random.h"
+
 #define MAX_PRODUCERS 64
 
 /* A thread that pushes. Plain fields on purpose: the library's edges must order them. */
@@ -27,7 +31,7 @@ struct producer {
 			      * objects live until free_objects */
 	struct object *objects;
 	uint64_t last;  /* sequence number of the last one destroyed, from 1 */
-	unsigned nests; /* each drop makes so many more, in its destructor */
+	unsigned nests; /* that each drop makes, in its destructor */
 	pthread_t thread;
 };
 
@@ -59,22 +63,9 @@ void scenario_stop(struct stress *stress);
 void scenario_ticket(struct stress *stress);
 void scenario_watchdog(struct stress *stress);
 
-#define CHECK(claim)                                      \
-	do {                                              \
-		if (!(claim))                             \
-			fail(__FILE__, __LINE__, #claim); \
-	} while (0)
-
-_Noreturn void fail(const char *file, int line, const char *claim);
-
-uint64_t next_random(uint64_t *state);
-/* Below a bound. */
-uint64_t below(uint64_t *state, uint64_t bound);
-uint64_t now_ns(void);
-
 /* A timeout below a bound; 0 in one of four cases. */
 uint64_t some_ns(uint64_t *state, uint64_t bound);
-/* What a call answers that waits for so long in vain; 1, which none answers, if it is for ever. */
+/* Returns what a call with this timeout answers if it waits in vain. For ever: 1, as none does. */
 int in_vain(uint64_t timeout_ns);
 
 /* A queue with a tiny ring, few lanes and short quiet spells, by chance. */
@@ -97,6 +88,6 @@ void check_all_destroyed(
 void free_objects(struct producer *producers, unsigned count);
 
 /* Shuts down by draining, checks, frees. */
-void end_queue(struct defer_drop_queue *queue, struct producer *producers, unsigned count);
+void end_drained(struct defer_drop_queue *queue, struct producer *producers, unsigned count);
 
 #endif

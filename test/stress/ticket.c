@@ -64,5 +64,5 @@ void scenario_ticket(struct stress *stress)
 
 	start_producers(stress, producers, stress->producers, queue, run);
 	join_producers(producers, stress->producers);
-	end_queue(queue, producers, stress->producers);
+	end_drained(queue, producers, stress->producers);
 }

@@ -34,12 +34,7 @@ static uint64_t pending(struct defer_drop_queue *queue)
 	return stats_of(queue).backlog_bytes;
 }
 
-static void drain_one(struct defer_drop_queue *queue)
-{
-	answers(0, defer_drop_queue_drain(queue, 1, FOREVER, NULL));
-}
-
-/* How many stand in line for bytes. */
+/* Returns how many threads stand in line for bytes. */
 struct in_line {
 	struct in_line *next; /* as struct dd_budget_waiter begins */
 };
@@ -71,7 +66,7 @@ Test(budget, admits_up_to_its_bound_and_no_more)
 		answers(0, push_bytes(queue, 0, 0));
 		answers(0, defer_drop_queue_push(queue, NULL, note, 0));
 		cr_assert_eq(stats_of(queue).refused_total, 2);
-		drain_one(queue);
+		drain(queue, 1);
 		cr_assert_eq(pending(queue), 40);
 		answers(-EAGAIN, push_bytes(queue, 61, 0));
 		answers(0, push_bytes(queue, 60, 0));
@@ -87,11 +82,11 @@ Test(budget, admits_one_that_is_larger_than_all_of_it_when_nothing_else_is_pendi
 
 	answers(0, push_bytes(queue, 1, 0));
 	answers(-EAGAIN, push_bytes(queue, 1000, 0));
-	drain_one(queue);
+	drain(queue, 1);
 	answers(0, push_bytes(queue, DEFER_DROP_BYTES_END - 1, 0));
 	cr_assert_eq(pending(queue), DEFER_DROP_BYTES_END - 1);
 	answers(-EAGAIN, push_bytes(queue, 1, 0));
-	drain_one(queue);
+	drain(queue, 1);
 	cr_assert_eq(pending(queue), 0);
 	answers(0, push_bytes(queue, 1, 0));
 	end_queue(queue);
@@ -171,9 +166,9 @@ Test(budget, serves_those_who_wait_in_the_order_of_coming)
 	}
 	answers(-EAGAIN, push_bytes(queue, 1, 0));
 	answers(-ETIMEDOUT, push_bytes(queue, 1, MS));
-	drain_one(queue);
+	drain(queue, 1);
 	cr_assert_eq(waiters(queue), 4);
-	drain_one(queue);
+	drain(queue, 1);
 	cr_assert_eq(waiters(queue), 1);
 	for (unsigned i = 0; i < 3; i++) {
 		join_thread(threads[i]);
@@ -252,11 +247,6 @@ Test(budget, a_shutdown_sends_away_who_waits_for_bytes)
 	}
 }
 
-static void *shut_down_in_thread(void *argument)
-{
-	return number((uintptr_t)-defer_drop_queue_shutdown(argument, FOREVER));
-}
-
 /* The worker has closed it, and destroys what is left. */
 Test(budget, a_push_beyond_it_to_a_closed_queue_does_not_wait)
 {
@@ -308,7 +298,7 @@ Test(budget, a_push_beyond_it_does_not_wait_for_a_worker_that_cannot_be_started,
 	answers(0, run_child(push_without_worker));
 }
 
-/* ---- The bound beside many who push ---------------------------------------------------------- */
+/* ---- The bound beside many threads that push ------------------------------------------------- */
 
 #define BOUND 1000
 
@@ -376,9 +366,15 @@ Test(budget, a_nested_drop_may_exceed_it)
 {
 	for (unsigned i = 0; i < 4; i++) {
 		struct defer_drop_queue *queue = make(runners[i % 2], 100, lanes_tried[i / 2]);
+		struct gate gate;
 
+		/* Nothing nested is pending before both are pushed. */
+		if (runners[i % 2] == WORKER)
+			hold_up(queue, &gate);
 		answers(0, defer_drop_queue_push(queue, queue, nest_more_than_all, FOREVER));
 		answers(0, push_bytes(queue, 90, 0));
+		if (runners[i % 2] == WORKER)
+			let_go(&gate);
 		answers(0, defer_drop_queue_flush(queue, FOREVER));
 		answers(0, nested_results[0]);
 		answers(0, nested_results[1]);
@@ -475,7 +471,7 @@ Test(budget, the_short_call_waits_for_bytes)
 	thread = spawn(drop_bytes_in_thread, number(1));
 	await(waiters(queue) == 1);
 	cr_assert_eq(pending(queue), 60);
-	drain_one(queue);
+	drain(queue, 1);
 	cr_assert_null(join_thread(thread));
 	cr_assert_eq(pending(queue), 60);
 	answers(0, defer_drop_flush());
@@ -504,11 +500,11 @@ Test(budget, a_push_that_exceeds_it_does_not_wait_and_counts_for_others)
 		answers(0, push_beyond(queue, 1000, FOREVER));
 		cr_assert_eq(pending(queue), 1110);
 		answers(-EAGAIN, push_bytes(queue, 1, 0));
-		drain_one(queue);
+		drain(queue, 1);
 		cr_assert_eq(pending(queue), 1020);
 		answers(-EAGAIN, push_bytes(queue, 1, 0));
-		drain_one(queue);
-		drain_one(queue);
+		drain(queue, 1);
+		drain(queue, 1);
 		cr_assert_eq(pending(queue), 0);
 		answers(0, push_bytes(queue, 100, 0));
 		end_queue(queue);
@@ -527,7 +523,7 @@ Test(budget, a_push_that_exceeds_it_does_not_stand_in_line)
 	answers(0, push_beyond(queue, 30, FOREVER));
 	cr_assert_eq(pending(queue), 110);
 	cr_assert_eq(waiters(queue), 1);
-	drain_one(queue);
+	drain(queue, 1);
 	join_thread(thread);
 	answers(0, pushing.result);
 	cr_assert_eq(pending(queue), 80);
@@ -617,7 +613,7 @@ Test(budget, a_nested_drop_that_would_exceed_what_can_be_counted_is_refused)
 
 	answers(0, defer_drop_queue_push(queue, queue, nest_one_byte, 0));
 	push_most(queue);
-	drain_one(queue);
+	drain(queue, 1);
 	answers(-EOVERFLOW, nested_results[0]);
 	answers(-EOVERFLOW, nested_results[1]);
 	cr_assert_eq(pending(queue), MOST);
@@ -674,7 +670,7 @@ Test(budget, a_lower_bound_takes_nothing_back_and_later_pushes_wait)
 	cr_assert_eq(pending(queue), 100);
 	answers(-EAGAIN, push_bytes(queue, 10, 0));
 	answers(-ETIMEDOUT, push_bytes(queue, 10, MS));
-	drain_one(queue);
+	drain(queue, 1);
 	answers(-EAGAIN, push_bytes(queue, 11, 0));
 	answers(0, push_bytes(queue, 10, 0));
 	cr_assert_eq(pending(queue), 60);

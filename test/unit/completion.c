@@ -176,7 +176,7 @@ Test(completion, may_be_on_the_stack_of_who_waits)
 	end_queue(queue);
 }
 
-/* ---- Several who wait ------------------------------------------------------------------------ */
+/* ---- Several threads that wait --------------------------------------------------------------- */
 
 static void *wait_in_thread(void *argument)
 {
@@ -234,11 +234,6 @@ static void stand_in_handler(int number_of_signal)
 		poll(NULL, 0, 1);
 }
 
-static void *drain_one_in_thread(void *argument)
-{
-	return number((uintptr_t)-defer_drop_queue_drain(argument, 1, FOREVER, NULL));
-}
-
 static void take_a_while(void *object)
 {
 	usleep(5000);
@@ -282,14 +277,6 @@ Test(completion, a_call_of_a_thread_that_waits_is_not_taken_back_by_another_that
 }
 
 /* ---- An eventfd ------------------------------------------------------------------------------ */
-
-static uint64_t read_from(int made)
-{
-	uint64_t count = 0;
-
-	cr_assert_eq(read(made, &count, sizeof count), sizeof count);
-	return count;
-}
 
 Test(completion, signals_its_eventfd_once_for_all_its_drops)
 {

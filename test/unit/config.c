@@ -17,29 +17,6 @@ TestSuite(config, .timeout = 60);
 
 static struct dd_config made;
 
-static void ignore_level(void *context, const struct defer_drop_level *level)
-{
-	(void)context;
-	(void)level;
-}
-
-static void ignore_failure(void *context, const struct defer_drop_failure *failure)
-{
-	(void)context;
-	(void)failure;
-}
-
-static void ignore_slow(void *context, const struct defer_drop_slow *slow)
-{
-	(void)context;
-	(void)slow;
-}
-
-static void ignore_start(void *context)
-{
-	(void)context;
-}
-
 static struct defer_drop_config changed;
 
 static struct defer_drop_config with_watermark(void)
@@ -50,7 +27,7 @@ static struct defer_drop_config with_watermark(void)
 	return config;
 }
 
-/* What it answers to a configuration with one field changed. */
+/* The answer to a configuration with one field changed. */
 #define with(field, given) \
 	(changed = with_watermark(), changed.field = (given), dd_config_make(&changed, &made))
 
@@ -500,7 +477,7 @@ Test(config, each_field_makes_a_difference)
 
 static char why[1024];
 
-/* What is said of a configuration with one field changed. */
+/* The report of a configuration with one field changed. */
 #define says(field, given, text)                                                      \
 	do {                                                                          \
 		changed = defer_drop_config_init();                                   \

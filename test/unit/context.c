@@ -19,33 +19,6 @@ static int note_both(void *object, void *context)
 	return -(int)(uintptr_t)context;
 }
 
-static int forbidden_context(void *object, void *context)
-{
-	(void)context;
-	forbidden(object);
-	return 0;
-}
-
-static void ignore_failure(void *context, const struct defer_drop_failure *failure)
-{
-	(void)context;
-	(void)failure;
-}
-
-static struct defer_drop_queue *make_quiet(uint32_t runner, uint32_t queue_size, uint32_t lanes)
-{
-	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
-	struct defer_drop_queue *queue;
-
-	atomic_store(&seen_count, 0);
-	config.runner = runner;
-	config.queue_size = queue_size;
-	config.max_lanes = lanes;
-	config.error = ignore_failure;
-	answers(0, defer_drop_queue_create(&queue, &config));
-	return queue;
-}
-
 static struct defer_drop_queue *make(unsigned i)
 {
 	return make_quiet(runners[i % 2], 16, lanes_tried[i / 2 % 2]);

@@ -8,11 +8,6 @@ TestSuite(drain, .timeout = 60);
 
 /* ---- Flush ----------------------------------------------------------------------------------- */
 
-static void *flush_in_thread(void *argument)
-{
-	return number((uintptr_t)-defer_drop_queue_flush(argument, FOREVER));
-}
-
 Test(drain, later_pushes_do_not_prolong_a_flush)
 {
 	for (unsigned shared = 0; shared < 2; shared++) {
@@ -262,11 +257,6 @@ Test(drain, a_drain_does_not_count_nested_drops)
 	assert_drains(nest, 1, 1, 0);
 	cr_assert_eq(atomic_load(&seen_count), 4);
 	end_queue(nest);
-}
-
-static void *drain_in_thread(void *argument)
-{
-	return number((uintptr_t)-defer_drop_queue_drain(argument, UINT64_MAX, FOREVER, NULL));
 }
 
 Test(drain, a_second_drain_answers_ebusy_and_has_destroyed_nothing)

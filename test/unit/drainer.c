@@ -3,7 +3,7 @@
  * Which thread destroys in a queue without a worker. With the runner drainer: one that drains or
  * shuts down, and no other. With the runner caller: also one that waits; never one that pushes.
  */
-#include "queues.h"
+#include "waits.h"
 
 #include "defer_drop/guard.h"
 
@@ -27,76 +27,7 @@ static struct defer_drop_queue *make(uint32_t runner, uint32_t queue_size, uint3
 	return make_queue(runner, queue_size, lanes);
 }
 
-static void drain(struct defer_drop_queue *queue, uint64_t max_drops)
-{
-	answers(0, defer_drop_queue_drain(queue, max_drops, FOREVER, NULL));
-}
-
 /* ---- Waits ----------------------------------------------------------------------------------- */
-
-/* A drop for which threads wait in all ways. */
-struct awaited {
-	struct defer_drop_queue *queue;
-	struct defer_drop_ticket ticket;
-	struct defer_drop_completion completion;
-	struct defer_drop_strategy_queue by;
-	uint64_t timeout_ns;
-};
-
-static void *wait_for_flush(void *argument)
-{
-	struct awaited *awaited = argument;
-
-	return number((uintptr_t)-defer_drop_queue_flush(awaited->queue, awaited->timeout_ns));
-}
-
-static void *wait_for_ticket(void *argument)
-{
-	struct awaited *awaited = argument;
-
-	return number((uintptr_t)-defer_drop_ticket_wait(&awaited->ticket, awaited->timeout_ns));
-}
-
-static void *wait_for_completion(void *argument)
-{
-	struct awaited *awaited = argument;
-
-	return number((uintptr_t)-defer_drop_completion_wait(
-		&awaited->completion, awaited->timeout_ns, NULL));
-}
-
-static void *wait_for_backlog(void *argument)
-{
-	struct awaited *awaited = argument;
-
-	return number((uintptr_t)-defer_drop_queue_wait_backlog(
-		awaited->queue, 0, 0, awaited->timeout_ns));
-}
-
-static void *(*const ways[])(void *) = {
-	wait_for_flush, wait_for_ticket, wait_for_completion, wait_for_backlog};
-
-#define WAYS 4
-
-static void push_awaited(struct awaited *awaited)
-{
-	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
-
-	awaited->completion = (struct defer_drop_completion)DEFER_DROP_COMPLETION_INIT;
-	options.ticket = &awaited->ticket;
-	options.completion = &awaited->completion;
-	options.bytes = 10;
-	answers(0,
-		defer_drop_queue_push_with(awaited->queue, number(0), note_by, FOREVER, &options));
-}
-
-static bool all_wait(struct awaited *awaited)
-{
-	uint32_t state = atomic_load((_Atomic(uint32_t) *)&awaited->completion.state);
-
-	return has_waiter(awaited->queue) && state >= 1u << 30 &&
-	       atomic_load(&awaited->queue->watchers);
-}
 
 Test(drainer, waits_of_other_threads_destroy_nothing_and_are_served_by_a_drain)
 {
@@ -104,7 +35,7 @@ Test(drainer, waits_of_other_threads_destroy_nothing_and_are_served_by_a_drain)
 		struct awaited awaited = {.queue = make(DRAINER, 16, lanes_tried[shared])};
 		pthread_t threads[WAYS];
 
-		push_awaited(&awaited);
+		push_awaited(&awaited, number(0), note_by);
 		awaited.timeout_ns = FOREVER;
 		for (unsigned i = 0; i < WAYS; i++)
 			threads[i] = spawn(ways[i], &awaited);
@@ -124,7 +55,7 @@ Test(drainer, a_wait_of_the_thread_that_drains_destroys_nothing_either)
 {
 	struct awaited awaited = {.queue = make(DRAINER, 16, LANES)};
 
-	push_awaited(&awaited);
+	push_awaited(&awaited, number(0), note_by);
 	for (unsigned i = 0; i < WAYS; i++) {
 		awaited.timeout_ns = 0;
 		cr_assert_eq(ways[i](&awaited), number(EAGAIN), "way %u", i);
@@ -146,7 +77,7 @@ Test(drainer, a_wait_with_the_runner_caller_destroys_on_the_thread_that_waits)
 		struct awaited awaited = {.queue = make(CALLER, 16, LANES)};
 
 		atomic_store(&by_others, 0);
-		push_awaited(&awaited);
+		push_awaited(&awaited, number(0), note_by);
 		awaited.timeout_ns = FOREVER;
 		cr_assert_null(join_thread(spawn(ways[i], &awaited)));
 		assert_seen(0, 1);
@@ -157,9 +88,8 @@ Test(drainer, a_wait_with_the_runner_caller_destroys_on_the_thread_that_waits)
 
 static void *await_guard(void *argument)
 {
-	struct awaited *awaited = argument;
-	struct defer_drop_guard guard =
-		DEFER_DROP_GUARD_INIT(number(0), note_by, &awaited->by.strategy);
+	struct defer_drop_strategy_queue *by = argument;
+	struct defer_drop_guard guard = DEFER_DROP_GUARD_INIT(number(0), note_by, &by->strategy);
 	struct defer_drop_guard *guards[] = {&guard};
 
 	return number((uintptr_t)-defer_drop_guard_await(guards, 1, FOREVER));
@@ -167,18 +97,19 @@ static void *await_guard(void *argument)
 
 Test(drainer, a_guard_is_waited_for_and_destroyed_by_the_thread_that_drains)
 {
-	struct awaited awaited = {.queue = make(DRAINER, 16, LANES)};
+	struct defer_drop_queue *queue = make(DRAINER, 16, LANES);
+	struct defer_drop_strategy_queue by;
 	pthread_t thread;
 
-	answers(0, defer_drop_strategy_queue_init(&awaited.by, awaited.queue, FOREVER));
-	thread = spawn(await_guard, &awaited);
-	await(has_waiter(awaited.queue));
+	answers(0, defer_drop_strategy_queue_init(&by, queue, FOREVER));
+	thread = spawn(await_guard, &by);
+	await(has_waiter(queue));
 	assert_seen(0, 0);
-	drain(awaited.queue, UINT64_MAX);
+	drain(queue, UINT64_MAX);
 	cr_assert_null(join_thread(thread));
 	assert_seen(0, 1);
 	cr_assert_eq(atomic_load(&by_others), 0);
-	end_queue(awaited.queue);
+	end_queue(queue);
 }
 
 Test(drainer, a_drain_serves_a_flush_as_far_as_it_gets)
@@ -222,11 +153,6 @@ Test(drainer, a_short_drain_serves_a_wait_for_the_backlog_when_it_ends)
 }
 
 /* ---- Drains and shutdowns -------------------------------------------------------------------- */
-
-static void *drain_in_thread(void *argument)
-{
-	return number((uintptr_t)-defer_drop_queue_drain(argument, UINT64_MAX, FOREVER, NULL));
-}
 
 Test(drainer, one_thread_drains_at_a_time)
 {
@@ -277,7 +203,7 @@ Test(drainer, a_shutdown_destroys_on_the_thread_that_calls_it)
 	}
 }
 
-static void *shut_down_in_thread(void *argument)
+static void *abandon_in_thread(void *argument)
 {
 	return number((uintptr_t)-defer_drop_queue_shutdown(argument, 0));
 }
@@ -287,11 +213,11 @@ Test(drainer, a_shutdown_releases_those_who_wait)
 	struct awaited awaited = {.queue = make(DRAINER, 16, LANES), .timeout_ns = FOREVER};
 	pthread_t threads[WAYS];
 
-	push_awaited(&awaited);
+	push_awaited(&awaited, number(0), note_by);
 	for (unsigned i = 0; i < WAYS; i++)
 		threads[i] = spawn(ways[i], &awaited);
 	await(all_wait(&awaited));
-	cr_assert_null(join_thread(spawn(shut_down_in_thread, awaited.queue)));
+	cr_assert_null(join_thread(spawn(abandon_in_thread, awaited.queue)));
 	for (unsigned i = 0; i < WAYS - 1; i++)
 		cr_assert_eq(join_thread(threads[i]), number(ESHUTDOWN), "way %u", i);
 	join_thread(threads[WAYS - 1]); /* a hint */

@@ -2,7 +2,7 @@
  *
  * Telling an eventfd.
  */
-#include "unit.h"
+#include "queues.h"
 
 #include <fcntl.h>
 #include <sys/eventfd.h>
@@ -10,14 +10,6 @@
 #include "eventfd.h"
 
 TestSuite(eventfd, .timeout = 60);
-
-static uint64_t read_from(int made)
-{
-	uint64_t count = 0;
-
-	cr_assert_eq(read(made, &count, sizeof count), sizeof count);
-	return count;
-}
 
 Test(eventfd, each_signal_adds_one)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * All queues of the process: fork. (Their end at exit is in global.c.)
+ * What fork(2) leaves of the queues of a process, in the parent and in the child.
  */
-#include "unit.h"
+#include "queues.h"
 
 #include <sys/eventfd.h>
 
@@ -33,13 +33,6 @@ static struct defer_drop_queue *make_for_fork(uint32_t runner, uint32_t at_fork,
 	answers(0, defer_drop_queue_create(&queue, &config));
 	return queue;
 }
-
-/* In a child: leaves with this status unless the claim holds. Past the exit handlers. */
-#define claim_or_exit(status, claim)   \
-	do {                           \
-		if (!(claim))          \
-			_exit(status); \
-	} while (0)
 
 static pid_t process;
 
@@ -142,7 +135,7 @@ static void nest_here(void *object)
 		_exit(9);
 }
 
-/* The child pushes so many more first: then it has its lane at hand when it drains at exit. */
+/* The child pushes this number more first: then it has its lane at hand when it drains at exit. */
 static void keep_what_nests(unsigned more)
 {
 	pid_t child;
@@ -243,11 +236,6 @@ Test(fork, a_child_does_not_wait_for_a_long_destructor_of_its_parent)
 	assert_counts(2, 1);
 }
 
-static void *flush_in_thread(void *argument)
-{
-	return number((uintptr_t)-defer_drop_queue_flush(argument, FOREVER));
-}
-
 Test(fork, a_fork_while_a_thread_waits)
 {
 	struct defer_drop_queue *queue;
@@ -272,11 +260,6 @@ Test(fork, a_fork_while_a_thread_waits)
 	cr_assert_null(join_thread(thread));
 	end_queue(queue);
 	assert_counts(0, 1);
-}
-
-static void *drain_in_thread(void *argument)
-{
-	return number((uintptr_t)-defer_drop_queue_drain(argument, UINT64_MAX, FOREVER, NULL));
 }
 
 Test(fork, a_child_may_drain_though_a_thread_of_the_parent_was_draining)
@@ -418,7 +401,7 @@ Test(fork, statistics_agree_in_a_child_of_a_nested_drop)
 
 /* ---- Children of children, several queues, statistics, shutdown ------------------------------ */
 
-/* In a child: so many generations more. Each waits for the next. */
+/* In a child: begets this number of generations more. Each waits for the next. */
 static void be_generation(struct defer_drop_queue *queue, unsigned left)
 {
 	pid_t child = -1;
@@ -639,7 +622,7 @@ static void nest_options_and_fork(void *object)
 	kept_bytes = stats.backlog_bytes;
 }
 
-/* As above: the child goes on as the same thread. */
+/* The child goes on as the thread that forked. */
 static void fork_with_nested_options(bool is_kept)
 {
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
@@ -832,12 +815,6 @@ Test(fork, a_child_of_a_parent_that_was_told_of_a_watermark_has_nested_drops)
 static void nest_a_gate(void *object)
 {
 	claim_or_exit(32, !defer_drop_queue_push(nest, object, pass_gate, FOREVER));
-}
-
-static void leave_by_exit(void *object)
-{
-	(void)object;
-	exit(0);
 }
 
 Test(fork, a_child_does_not_go_on_with_a_nested_drop_of_its_parent)

@@ -2,7 +2,8 @@
  *
  * Giving a queue up: a shutdown, or exit, whose time is over while a destructor does not return.
  */
-#include "queues.h"
+#include "ending.h"
+#include "waits.h"
 
 #include <sys/eventfd.h>
 
@@ -213,11 +214,6 @@ Test(give_up, a_destructor_may_return_as_it_happens)
 
 /* ---- Where callers drain --------------------------------------------------------------------- */
 
-static void *drain_in_thread(void *argument)
-{
-	return number((uintptr_t)-defer_drop_queue_drain(argument, UINT64_MAX, FOREVER, NULL));
-}
-
 Test(give_up, a_caller_that_drains_is_given_up_like_a_worker)
 {
 	const uint32_t runners[] = {CALLER, DRAINER};
@@ -245,53 +241,7 @@ Test(give_up, a_caller_that_drains_is_given_up_like_a_worker)
 	cr_assert_eq(atomic_load(&forbidden_count), 0);
 }
 
-/* ---- Those who wait -------------------------------------------------------------------------- */
-
-/* A drop for whose end a thread waits in each way: the one that runs, or one behind it. */
-struct awaited {
-	struct defer_drop_queue *queue;
-	struct defer_drop_ticket ticket;
-	struct defer_drop_completion completion;
-};
-
-static void push_awaited(struct awaited *awaited, void *object, defer_drop_fn destroy)
-{
-	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
-
-	awaited->completion = (struct defer_drop_completion)DEFER_DROP_COMPLETION_INIT;
-	options.ticket = &awaited->ticket;
-	options.completion = &awaited->completion;
-	options.bytes = 100;
-	answers(0, defer_drop_queue_push_with(awaited->queue, object, destroy, FOREVER, &options));
-}
-
-static void *wait_for_flush(void *argument)
-{
-	struct awaited *awaited = argument;
-
-	return number((uintptr_t)-defer_drop_queue_flush(awaited->queue, FOREVER));
-}
-
-static void *wait_for_ticket(void *argument)
-{
-	struct awaited *awaited = argument;
-
-	return number((uintptr_t)-defer_drop_ticket_wait(&awaited->ticket, FOREVER));
-}
-
-static void *wait_for_completion(void *argument)
-{
-	struct awaited *awaited = argument;
-
-	return number((uintptr_t)-defer_drop_completion_wait(&awaited->completion, FOREVER, NULL));
-}
-
-static void *wait_for_backlog(void *argument)
-{
-	struct awaited *awaited = argument;
-
-	return number((uintptr_t)-defer_drop_queue_wait_backlog(awaited->queue, 0, 0, FOREVER));
-}
+/* ---- Threads that wait ----------------------------------------------------------------------- */
 
 static void *wait_for_room(void *argument)
 {
@@ -317,7 +267,7 @@ static void *wait_for_bytes(void *argument)
 static const struct {
 	void *(*wait)(void *argument);
 	int want;
-} ways[] = {
+} waiters[] = {
 	{wait_for_flush, -ECANCELED},
 	{wait_for_ticket, -ECANCELED},
 	{wait_for_completion, -ECANCELED},
@@ -326,19 +276,18 @@ static const struct {
 	{wait_for_bytes, -ESHUTDOWN},
 };
 
-#define WAYS (sizeof ways / sizeof ways[0])
+#define WAITERS (sizeof waiters / sizeof waiters[0])
 
-/* True if all threads of such ways wait. */
-static bool all_wait(struct awaited *awaited, struct defer_drop_queue *queue)
+/* True if all threads of these wait. */
+static bool all_waiters_wait(struct awaited *awaited)
 {
-	uint32_t state = atomic_load((_Atomic(uint32_t) *)&awaited->completion.state);
+	struct defer_drop_queue *queue = awaited->queue;
 	bool has_bytes_waiter;
 
 	pthread_mutex_lock(&queue->waiters_lock);
 	has_bytes_waiter = queue->budget.first != NULL;
 	pthread_mutex_unlock(&queue->waiters_lock);
-	return has_waiter(queue) && has_bytes_waiter && (state & DD_COMPLETION_WAITED) &&
-	       atomic_load(&queue->watchers);
+	return has_bytes_waiter && all_wait(awaited);
 }
 
 static struct defer_drop_queue *make_for_waits(uint32_t lanes)
@@ -355,8 +304,8 @@ static struct defer_drop_queue *make_for_waits(uint32_t lanes)
 
 static void answers_way(unsigned way, int got)
 {
-	cr_assert_eq(
-		got, ways[way].want, "way %u answers %d instead of %d", way, got, ways[way].want);
+	cr_assert_eq(got, waiters[way].want, "way %u answers %d instead of %d", way, got,
+		waiters[way].want);
 }
 
 /* The destructor returns, and each knows what became of the drop. */
@@ -383,9 +332,9 @@ static void assert_known_in_the_end(struct awaited *awaited, int want)
 /* Of all that wait for a drop each is told; is_running: it is the one that does not return. */
 static void assert_all_are_told(uint32_t lanes, bool is_running)
 {
-	struct awaited awaited = {.queue = make_for_waits(lanes)};
+	struct awaited awaited = {.queue = make_for_waits(lanes), .timeout_ns = FOREVER};
 	struct defer_drop_queue *queue = awaited.queue;
-	pthread_t threads[WAYS];
+	pthread_t threads[WAITERS];
 	int status = 99;
 
 	gate_init(&gate);
@@ -396,11 +345,11 @@ static void assert_all_are_told(uint32_t lanes, bool is_running)
 		push_awaited(&awaited, NULL, forbidden);
 	}
 	await_held(&gate);
-	for (unsigned i = 0; i < WAYS; i++)
-		threads[i] = spawn(ways[i].wait, &awaited);
-	await(all_wait(&awaited, queue));
+	for (unsigned i = 0; i < WAITERS; i++)
+		threads[i] = spawn(waiters[i].wait, &awaited);
+	await(all_waiters_wait(&awaited));
 	give_up(queue);
-	for (unsigned i = 0; i < WAYS; i++)
+	for (unsigned i = 0; i < WAITERS; i++)
 		answers_way(i, -(int)(uintptr_t)join_thread(threads[i]));
 	answers(-ECANCELED, defer_drop_ticket_wait(&awaited.ticket, 0));
 	answers(-ECANCELED, defer_drop_ticket_wait(&awaited.ticket, MS));
@@ -428,12 +377,6 @@ static int pass_and_fail(void *object)
 {
 	pass_gate(object);
 	return -EIO;
-}
-
-static int forbidden_status(void *object)
-{
-	forbidden(object);
-	return 0;
 }
 
 Test(give_up, a_completion_is_over_in_the_end_with_the_status_of_the_destructor)
@@ -609,20 +552,6 @@ Test(give_up, a_child_has_nothing_to_wait_for)
 
 /* ---- Exit ------------------------------------------------------------------------------------ */
 
-/* Seen by both processes. */
-struct life {
-	atomic_uint destroyed;
-	atomic_int result;
-};
-
-static struct life *life;
-
-static void count_life(void *object)
-{
-	(void)object;
-	atomic_fetch_add(&life->destroyed, 1);
-}
-
 static struct defer_drop_completion pending = DEFER_DROP_COMPLETION_INIT;
 
 static void *wait_for_life(void *argument)
@@ -661,17 +590,10 @@ static void give_up_at_exit(void)
 	stand_and_wait();
 }
 
-static int live(void (*run)(void))
-{
-	life = share(sizeof *life);
-	atomic_store(&life->result, 1);
-	return run_child(run);
-}
-
 Test(give_up, an_exit_whose_time_is_over_tells_those_who_wait)
 {
 	setenv("DEFER_DROP_OPTIONS", "exit_timeout_ns=5ms", 1);
-	answers(7, live(give_up_at_exit));
+	cr_assert_eq(live(give_up_at_exit, 7), 0);
 	answers(-ECANCELED, atomic_load(&life->result));
 	cr_assert_eq(atomic_load(&life->destroyed), 0);
 	cr_assert_eq(times_said("\n"), 1, "%s", said);
@@ -681,44 +603,20 @@ Test(give_up, an_exit_whose_time_is_over_tells_those_who_wait)
 Test(give_up, an_exit_whose_time_is_over_does_not_wait_for_the_destructor)
 {
 	setenv("DEFER_DROP_OPTIONS", "exit_timeout_ns=5ms", 1);
-	answers(0, live(stand_and_wait));
-	cr_assert_eq(atomic_load(&life->destroyed), 0);
+	cr_assert_eq(live(stand_and_wait, 0), 0);
 }
 
 Test(give_up, an_exit_without_time_leaves_at_once_and_silently_beside_a_destructor)
 {
 	setenv("DEFER_DROP_OPTIONS", "exit_timeout_ns=0", 1);
-	answers(0, live(stand_and_wait));
-	cr_assert_eq(atomic_load(&life->destroyed), 0);
+	cr_assert_eq(live(stand_and_wait, 0), 0);
 	cr_assert_str_empty(said);
-}
-
-static void exit_here(void *object)
-{
-	(void)object;
-	exit(5);
-}
-
-static void exit_from_destructor(void)
-{
-	struct gate *first = malloc(sizeof *first);
-
-	hold_up(defer_drop_queue_default(), first);
-	if (defer_drop(NULL, exit_here))
-		_exit(1);
-	for (unsigned i = 0; i < 5; i++)
-		if (defer_drop(NULL, count_life))
-			_exit(1);
-	let_go(first);
-	for (;;)
-		pause();
 }
 
 Test(give_up, an_exit_without_time_leaves_at_once_and_silently_from_a_destructor)
 {
 	setenv("DEFER_DROP_OPTIONS", "exit_timeout_ns=0", 1);
-	answers(5, live(exit_from_destructor));
-	cr_assert_eq(atomic_load(&life->destroyed), 0);
+	cr_assert_eq(live(exit_by_worker, 5), 0);
 	cr_assert_str_empty(said);
 }
 
@@ -741,8 +639,7 @@ static void exit_beside_a_drain(void)
 
 Test(give_up, an_exit_without_time_leaves_at_once_beside_a_caller_that_drains)
 {
-	answers(0, live(exit_beside_a_drain));
-	cr_assert_eq(atomic_load(&life->destroyed), 0);
+	cr_assert_eq(live(exit_beside_a_drain, 0), 0);
 	cr_assert_str_empty(said);
 }
 
@@ -764,5 +661,5 @@ static void give_up_and_exit(void)
 
 Test(give_up, an_exit_does_not_wait_for_a_queue_that_was_given_up_before)
 {
-	answers(0, live(give_up_and_exit));
+	cr_assert_eq(live(give_up_and_exit, 0), 0);
 }

@@ -33,17 +33,23 @@ static void *push_in_new_lane(void *argument)
 	return number((uintptr_t)-defer_drop_queue_push(argument, number(100), note, FOREVER));
 }
 
+/* With a worker or a caller, a lane of the thread's own or the shared one; nothing is seen yet. */
+static struct defer_drop_queue *make_variant(unsigned i)
+{
+	struct defer_drop_config config = paced_config(runners[i % 2]);
+
+	atomic_store(&seen_count, 0);
+	config.max_lanes = lanes_tried[i / 2];
+	return make_with(&config);
+}
+
 /* ---- Which grace period covers what ---------------------------------------------------------- */
 
 Test(grace, a_drop_is_destroyed_when_its_grace_period_has_passed_and_no_sooner)
 {
 	for (unsigned i = 0; i < 4; i++) {
-		struct defer_drop_config config = paced_config(runners[i % 2]);
-		struct defer_drop_queue *queue;
+		struct defer_drop_queue *queue = make_variant(i);
 
-		atomic_store(&seen_count, 0);
-		config.max_lanes = lanes_tried[i / 2];
-		queue = make_with(&config);
 		answers(0, push_after(queue, number(0), note));
 		await_begun(queue, 1);
 		linger(queue);
@@ -60,12 +66,8 @@ Test(grace, a_drop_is_destroyed_when_its_grace_period_has_passed_and_no_sooner)
 Test(grace, one_that_began_before_the_push_does_not_cover_it)
 {
 	for (unsigned i = 0; i < 4; i++) {
-		struct defer_drop_config config = paced_config(runners[i % 2]);
-		struct defer_drop_queue *queue;
+		struct defer_drop_queue *queue = make_variant(i);
 
-		atomic_store(&seen_count, 0);
-		config.max_lanes = lanes_tried[i / 2];
-		queue = make_with(&config);
 		answers(0, push_after(queue, number(0), note));
 		await_begun(queue, 1);
 		answers(0, push_after(queue, number(1), note));
@@ -121,12 +123,8 @@ Test(grace, one_covers_all_that_was_pushed_before_it_began)
 Test(grace, order_within_a_lane_holds_across_both_kinds)
 {
 	for (unsigned i = 0; i < 4; i++) {
-		struct defer_drop_config config = paced_config(runners[i % 2]);
-		struct defer_drop_queue *queue;
+		struct defer_drop_queue *queue = make_variant(i);
 
-		atomic_store(&seen_count, 0);
-		config.max_lanes = lanes_tried[i / 2];
-		queue = make_with(&config);
 		for (uintptr_t at = 0; at < 10; at++)
 			answers(0, at % 3 == 1 ? push_after(queue, number(at), note)
 					       : defer_drop_queue_push(
@@ -391,7 +389,7 @@ Test(grace, a_scope_that_is_left_inside_a_section_that_its_guard_waits_for_ends_
 
 /* ---- Shutdown and exit ----------------------------------------------------------------------- */
 
-/* Drops of both kinds behind a reader who stays. */
+/* Drops of both kinds behind a reader that stays. */
 static struct defer_drop_queue *make_stuck(uint32_t runner)
 {
 	struct defer_drop_queue *queue = make_paced(runner);
@@ -492,11 +490,6 @@ Test(grace, a_shutdown_that_leaves_a_nested_drop_behind_ends_its_completion)
 		free_stuck(nest_paced);
 	}
 	cr_assert_eq(atomic_load(&forbidden_count), 0);
-}
-
-static void *shut_down_in_thread(void *argument)
-{
-	return number((uintptr_t)-defer_drop_queue_shutdown(argument, FOREVER));
 }
 
 Test(grace, a_draining_shutdown_waits_and_an_abandoning_one_ends_that)
@@ -846,11 +839,6 @@ Test(grace, a_completion_is_over_after_the_grace_period)
 
 /* ---- A drainer, and the eventfd of those that drain ------------------------------------------ */
 
-static void *flush_in_thread(void *argument)
-{
-	return number((uintptr_t)-defer_drop_queue_flush(argument, FOREVER));
-}
-
 Test(grace, a_flush_of_a_drainer_waits_for_one_that_drains_after_the_grace_period)
 {
 	struct defer_drop_queue *queue = make_paced(DRAINER);
@@ -920,11 +908,6 @@ Test(grace, the_eventfd_of_those_that_drain_is_signalled_when_a_grace_period_has
 		end_paced(queue);
 		close(signalled);
 	}
-}
-
-static void *drain_one_in_thread(void *argument)
-{
-	return number((uintptr_t)-defer_drop_queue_drain(argument, 1, FOREVER, NULL));
 }
 
 /* The thread whose drain is refused has taken the signal. */
@@ -997,11 +980,6 @@ Test(grace, an_event_loop_misses_no_drop_after_a_grace_period)
 }
 
 /* ---- Stop ------------------------------------------------------------------------------------ */
-
-static void *stop_in_thread(void *argument)
-{
-	return number((uintptr_t)-defer_drop_queue_stop(argument, LONG_NS));
-}
 
 Test(grace, a_stop_whose_time_is_over_before_the_grace_period_changes_nothing)
 {
@@ -1162,7 +1140,7 @@ Test(grace, the_eventfd_of_a_stopped_queue_is_silent_about_grace_periods_until_t
 			_exit(status); \
 	} while (0)
 
-/* With drops of both kinds that wait for a reader who stays. */
+/* With drops of both kinds that wait for a reader that stays. */
 static struct defer_drop_queue *make_to_fork(uint32_t runner, uint32_t at_fork)
 {
 	struct defer_drop_config config = paced_config(runner);

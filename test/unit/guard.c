@@ -406,7 +406,7 @@ struct stuck {
 	struct gate *gate;
 };
 
-/* Wakes who sleeps until the guard is over, once for no reason; then it may be. */
+/* Wakes the thread that sleeps until the guard is over: once for no reason, then because it is. */
 static void *wake_and_open(void *argument)
 {
 	const struct stuck *stuck = argument;

@@ -13,19 +13,6 @@
 
 TestSuite(misuse, .timeout = 60);
 
-static int forbidden_status(void *object)
-{
-	forbidden(object);
-	return 0;
-}
-
-static int forbidden_context(void *object, void *context)
-{
-	(void)context;
-	forbidden(object);
-	return 0;
-}
-
 /* ---- defer_drop.h ---------------------------------------------------------------------------- */
 
 Test(misuse, the_short_calls_need_a_destructor)

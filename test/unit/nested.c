@@ -71,20 +71,27 @@ Test(nested, a_list_that_is_pushed_to_while_it_is_taken_from_keeps_its_order)
 	dd_nested_clear(&nested);
 }
 
-Test(nested, a_chain_needs_no_memory_after_the_first)
+/* A drop that is taken makes the next one, as a destructor would. */
+static void assert_chain_stays_in_first_chunk(void (*push_one)(struct dd_nested *, uintptr_t),
+	void (*assert_takes_one)(struct dd_nested *, uintptr_t))
 {
 	struct dd_nested nested = {0};
 	struct dd_chunk *first;
 
-	push(&nested, 0);
+	push_one(&nested, 0);
 	first = nested.first;
 	for (uintptr_t i = 0; i < 3 * DD_CHUNK_DROPS; i++) {
-		assert_takes(&nested, i);
-		push(&nested, i + 1);
+		assert_takes_one(&nested, i);
+		push_one(&nested, i + 1);
 		cr_assert_eq(nested.first, first);
 		cr_assert_null(first->next);
 	}
 	dd_nested_clear(&nested);
+}
+
+Test(nested, a_chain_needs_no_memory_after_the_first)
+{
+	assert_chain_stays_in_first_chunk(push, assert_takes);
 }
 
 Test(nested, what_was_cleared_is_forgotten_and_may_be_used_again)
@@ -151,18 +158,7 @@ Test(nested, options_stay_beside_their_drop_wherever_a_chunk_ends)
 
 Test(nested, a_chain_of_drops_with_options_needs_no_memory_after_the_first)
 {
-	struct dd_nested nested = {0};
-	struct dd_chunk *first;
-
-	push_pair(&nested, 0);
-	first = nested.first;
-	for (uintptr_t i = 0; i < 3 * DD_CHUNK_DROPS; i++) {
-		assert_takes_pair(&nested, i);
-		push_pair(&nested, i + 1);
-		cr_assert_eq(nested.first, first);
-		cr_assert_null(first->next);
-	}
-	dd_nested_clear(&nested);
+	assert_chain_stays_in_first_chunk(push_pair, assert_takes_pair);
 }
 
 /* ---- Without memory -------------------------------------------------------------------------- */

@@ -21,12 +21,6 @@ static int note_well(void *object)
 	return 0;
 }
 
-static int forbidden_status(void *object)
-{
-	forbidden(object);
-	return 0;
-}
-
 static struct defer_drop_queue *make(unsigned i)
 {
 	return make_queue(runners[i % 2], 16, lanes_tried[i / 2 % 2]);
@@ -170,25 +164,6 @@ static int push_kind(struct defer_drop_queue *queue, uintptr_t i, uint64_t timeo
 	}
 	return defer_drop_queue_push_with(
 		queue, number(i), i % 4 == 2 ? NULL : note, timeout_ns, &options);
-}
-
-static void ignore_failure(void *context, const struct defer_drop_failure *failure)
-{
-	(void)context;
-	(void)failure;
-}
-
-static struct defer_drop_queue *make_quiet(uint32_t runner, uint32_t queue_size, uint32_t lanes)
-{
-	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
-	struct defer_drop_queue *queue;
-
-	config.runner = runner;
-	config.queue_size = queue_size;
-	config.max_lanes = lanes;
-	config.error = ignore_failure;
-	answers(0, defer_drop_queue_create(&queue, &config));
-	return queue;
 }
 
 Test(options, drops_of_all_kinds_keep_their_order_in_rings_of_all_sizes)

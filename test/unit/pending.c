@@ -35,7 +35,7 @@ static void end(struct defer_drop_queue *queue)
 	close(signalled);
 }
 
-/* How often it was signalled since the last look. */
+/* Returns how often the eventfd was signalled since the last look. */
 static uint64_t signals(void)
 {
 	uint64_t count = 0;
@@ -47,11 +47,6 @@ static void push(struct defer_drop_queue *queue, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
 		answers(0, defer_drop_queue_push(queue, NULL, note, 0));
-}
-
-static void drain(struct defer_drop_queue *queue, uint64_t max_drops)
-{
-	answers(0, defer_drop_queue_drain(queue, max_drops, FOREVER, NULL));
 }
 
 /* ---- Pushes ---------------------------------------------------------------------------------- */
@@ -254,11 +249,6 @@ Test(pending, is_not_signalled_for_nested_drops_that_the_drain_runs)
 	end(nest);
 }
 
-static void *drain_one(void *argument)
-{
-	return number((uintptr_t)-defer_drop_queue_drain(argument, 1, FOREVER, NULL));
-}
-
 Test(pending, a_drain_that_answers_ebusy_is_told_when_the_other_one_leaves_something)
 {
 	for (unsigned i = 0; i < 2; i++) {
@@ -270,7 +260,7 @@ Test(pending, a_drain_that_answers_ebusy_is_told_when_the_other_one_leaves_somet
 		answers(0, defer_drop_queue_push(queue, &gate, pass_gate, 0));
 		push(queue, 1);
 		cr_assert_eq(signals(), 1);
-		thread = spawn(drain_one, queue);
+		thread = spawn(drain_one_in_thread, queue);
 		await_held(&gate);
 		answers(-EBUSY, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
 		cr_assert_eq(signals(), 0);
@@ -283,11 +273,6 @@ Test(pending, a_drain_that_answers_ebusy_is_told_when_the_other_one_leaves_somet
 	}
 }
 
-static void *drain_all(void *argument)
-{
-	return number((uintptr_t)-defer_drop_queue_drain(argument, UINT64_MAX, FOREVER, NULL));
-}
-
 Test(pending, a_drain_that_answers_ebusy_is_not_told_if_the_other_one_leaves_nothing)
 {
 	struct defer_drop_queue *queue = make(CALLER, 16, LANES);
@@ -297,7 +282,7 @@ Test(pending, a_drain_that_answers_ebusy_is_not_told_if_the_other_one_leaves_not
 	gate_init(&gate);
 	answers(0, defer_drop_queue_push(queue, &gate, pass_gate, 0));
 	cr_assert_eq(signals(), 1);
-	thread = spawn(drain_all, queue);
+	thread = spawn(drain_in_thread, queue);
 	await_held(&gate);
 	answers(-EBUSY, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
 	let_go(&gate);

@@ -132,29 +132,6 @@ Test(queue, config_tells_the_built_in_values)
 	end_queue(queue);
 }
 
-static void ignore_level(void *context, const struct defer_drop_level *level)
-{
-	(void)context;
-	(void)level;
-}
-
-static void ignore_failure(void *context, const struct defer_drop_failure *failure)
-{
-	(void)context;
-	(void)failure;
-}
-
-static void ignore_slow(void *context, const struct defer_drop_slow *slow)
-{
-	(void)context;
-	(void)slow;
-}
-
-static void ignore_start(void *context)
-{
-	(void)context;
-}
-
 Test(queue, config_tells_what_was_asked_for)
 {
 	struct defer_drop_config asked = DEFER_DROP_CONFIG_INIT;

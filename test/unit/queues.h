@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the tests of queues share: short names, rings that are full, pushes that wait, others who
- * drain or shut down, drops that nest.
+ * What the tests of queues share: rings that are full, pushes that wait, other threads that drain
+ * or shut down, drops that nest.
  */
 #ifndef QUEUES_H
 #define QUEUES_H
@@ -13,6 +13,61 @@ static inline void fill(struct defer_drop_queue *queue, uint32_t queue_size)
 {
 	for (uint32_t i = 0; i < queue_size; i++)
 		answers(0, defer_drop_queue_push(queue, number(i), note, 0));
+}
+
+/* A queue whose failures are reported to nobody; nothing is seen yet. */
+static inline struct defer_drop_queue *make_quiet(
+	uint32_t runner, uint32_t queue_size, uint32_t max_lanes)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+
+	atomic_store(&seen_count, 0);
+	config.runner = runner;
+	config.queue_size = queue_size;
+	config.max_lanes = max_lanes;
+	config.error = ignore_failure;
+	return create_queue(&config);
+}
+
+static inline void drain(struct defer_drop_queue *queue, uint64_t max_drops)
+{
+	answers(0, defer_drop_queue_drain(queue, max_drops, FOREVER, NULL));
+}
+
+/* Reads an eventfd that was signalled. */
+static inline uint64_t read_from(int signalled)
+{
+	uint64_t count = 0;
+
+	cr_assert_eq(read(signalled, &count, sizeof count), sizeof count);
+	return count;
+}
+
+/* ---- Threads that make one call: they return its answer, negated ----------------------------- */
+
+static inline void *drain_in_thread(void *queue)
+{
+	return number((uintptr_t)-defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+}
+
+static inline void *drain_one_in_thread(void *queue)
+{
+	return number((uintptr_t)-defer_drop_queue_drain(queue, 1, FOREVER, NULL));
+}
+
+static inline void *flush_in_thread(void *queue)
+{
+	return number((uintptr_t)-defer_drop_queue_flush(queue, FOREVER));
+}
+
+static inline void *shut_down_in_thread(void *queue)
+{
+	return number((uintptr_t)-defer_drop_queue_shutdown(queue, FOREVER));
+}
+
+static inline void *stop_in_thread(void *queue)
+{
+	return number((uintptr_t)-defer_drop_queue_stop(queue, LONG_NS));
 }
 
 struct push {
@@ -40,7 +95,7 @@ static inline void *fill_and_push(void *argument)
 	return push->result ? NULL : push_in_thread(push);
 }
 
-/* ---- Beside who waits and drains ------------------------------------------------------------- */
+/* ---- Beside a thread that waits and drains --------------------------------------------------- */
 
 /*
  * A thread that takes the seat of one which waits for a queue and drains it, when that rests, and
@@ -63,7 +118,7 @@ static inline void let_come(void *object)
 	sem_post(&intruder->may_come);
 }
 
-/* By whoever else it is destroyed, it does nothing. */
+/* Does nothing in any other thread. */
 static inline void stand_if_intruder(void *object)
 {
 	struct intruder *intruder = object;
@@ -88,7 +143,7 @@ static inline void *intrude(void *argument)
 	return NULL;
 }
 
-/* It comes when the calling thread drains. */
+/* Begins an intrusion: the intruder comes when the calling thread drains. */
 static inline void begin_intrusion(struct intruder *intruder)
 {
 	*intruder = (struct intruder){.queue = make_queue(CALLER, 16, 1)};
@@ -100,14 +155,14 @@ static inline void begin_intrusion(struct intruder *intruder)
 	intruder->stopped_at = dd_ring_claim(&intruder->queue->shared.ring, 1);
 }
 
-/* It has come, or comes now. */
+/* Waits until the intruder stands in its gate. */
 static inline void await_intruder(struct intruder *intruder)
 {
 	let_come(intruder);
 	await_held(&intruder->gate);
 }
 
-/* What was stopped goes on. */
+/* Lets the intruder go; the push that was stopped goes on. */
 static inline void end_intrusion(struct intruder *intruder)
 {
 	let_go(&intruder->gate);
@@ -115,7 +170,7 @@ static inline void end_intrusion(struct intruder *intruder)
 	dd_ring_publish(&intruder->queue->shared.ring, intruder->stopped_at, number(0), note);
 }
 
-/* A destructor that has another thread begin to shut its queue down: that waits for who runs it. */
+/* A destructor that has another thread begin to shut its queue down, which waits for its return. */
 struct closer {
 	struct defer_drop_queue *queue;
 	uint64_t timeout_ns;

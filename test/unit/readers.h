@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A flavor of liburcu whose grace periods pass when the test says so, and who is inside a read-side
- * critical section of it.
+ * A flavor of liburcu whose grace periods pass when the test lets them, and in which a thread
+ * is a reader as long as it says so.
  */
 #ifndef READERS_H
 #define READERS_H
@@ -120,7 +120,7 @@ static inline int push_after(struct defer_drop_queue *queue, void *object, defer
 	return defer_drop_queue_push_with(queue, object, destroy, FOREVER, &options);
 }
 
-/* For a moment in which what must not happen would. */
+/* Gives what must not happen a moment in which to happen. */
 static inline void linger(struct defer_drop_queue *queue)
 {
 	if (queue->config.values.runner == CALLER)
@@ -129,7 +129,7 @@ static inline void linger(struct defer_drop_queue *queue)
 		usleep(20000);
 }
 
-/* Waits until so many grace periods have begun; a caller makes them begin by draining. */
+/* Waits until this number of grace periods has begun; a caller makes them begin by draining. */
 static inline void await_begun(struct defer_drop_queue *queue, unsigned count)
 {
 	while (atomic_load(&begun) < count)

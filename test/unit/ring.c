@@ -20,7 +20,7 @@ static void make(uint64_t capacity, bool is_shared)
 	dd_ring_init(&ring, slots, capacity, is_shared);
 }
 
-/* What the owner of a ring does. False where it is full. */
+/* Pushes as the owner of a ring does. False if the ring is full. */
 static bool push_owned(uintptr_t value)
 {
 	uint64_t at = dd_ring_own_tail(&ring);
@@ -406,7 +406,7 @@ Test(ring, a_survivor_that_keeps_closes_the_gaps)
 	for (unsigned i = 0; i < 8; i++)
 		if (i != 0 && i != 3 && i != 7)
 			dd_ring_publish(&ring, at[i], number(i), note);
-	dd_ring_claim(&ring, 1); /* of one who waits for room, and is no more */
+	dd_ring_claim(&ring, 1); /* of a thread that waited for room, and that the child lacks */
 	dd_ring_survive(&ring, true, false);
 	cr_assert(push_shared(11));
 	cr_assert(push_shared(12));
@@ -833,18 +833,25 @@ Test(ring, a_survivor_in_a_destructor_of_those_that_are_lost_goes_on_behind_it)
 	}
 }
 
+/* A ring that is full of pairs; the destructor of the first one runs. */
+static void make_in_first_pair(uint64_t capacity)
+{
+	struct dd_drop drop;
+
+	make(capacity, false);
+	for (uintptr_t i = 0; i < capacity / 2; i++)
+		cr_assert(push_pair(i, false));
+	cr_assert(dd_ring_take(&ring, &drop));
+	dd_ring_take_second(&ring, &drop);
+}
+
 Test(ring, a_survivor_in_the_destructor_of_a_pair_goes_on_behind_it)
 {
 	for (uint64_t capacity = 2; capacity <= 32; capacity *= 2) {
 		for (unsigned kept = 0; kept < 2; kept++) {
-			struct dd_drop drop;
 			unsigned width;
 
-			make(capacity, false);
-			for (uintptr_t i = 0; i < capacity / 2; i++)
-				cr_assert(push_pair(i, false));
-			cr_assert(dd_ring_take(&ring, &drop));
-			dd_ring_take_second(&ring, &drop);
+			make_in_first_pair(capacity);
 			dd_ring_survive(&ring, kept, 2);
 			dd_ring_done_both(&ring);
 			for (uintptr_t i = 1; kept && i < capacity / 2; i++)
@@ -861,14 +868,9 @@ Test(ring, a_survivor_drops_the_pair_that_was_being_destroyed_and_nothing_else)
 {
 	for (uint64_t capacity = 4; capacity <= 32; capacity *= 2) {
 		for (unsigned was_done = 0; was_done < 2; was_done++) {
-			struct dd_drop drop;
 			unsigned width;
 
-			make(capacity, false);
-			for (uintptr_t i = 0; i < capacity / 2; i++)
-				cr_assert(push_pair(i, false));
-			cr_assert(dd_ring_take(&ring, &drop));
-			dd_ring_take_second(&ring, &drop);
+			make_in_first_pair(capacity);
 			if (was_done) {
 				dd_ring_done_both(&ring);
 				cr_assert(push_pair(capacity / 2, false));

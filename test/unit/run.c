@@ -116,7 +116,7 @@ Test(run, an_eventfd_that_is_closed_is_a_failure_and_the_completion_is_over_all_
 static struct defer_drop_queue *telling;
 static atomic_int told_results[4];
 
-/* Does what a destructor may. */
+/* Makes each call that a destructor may make. */
 static void push_when_told(void *context, const struct defer_drop_failure *failure)
 {
 	(void)context;
@@ -301,12 +301,6 @@ Test(run, who_is_told_of_a_failure_may_end_the_process_and_the_rest_is_drained)
 }
 
 static struct defer_drop_completion nested_completion;
-
-static void leave_by_exit(void *object)
-{
-	(void)object;
-	exit(0);
-}
 
 static void nest_an_exit(void *object)
 {

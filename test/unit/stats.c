@@ -81,7 +81,7 @@ static void *push_numbers(void *argument)
 	return number(wrong);
 }
 
-/* Taken beside those who push, they are never absurd; afterwards they agree. */
+/* Taken beside threads that push, they are never absurd; afterwards they agree. */
 Test(stats, are_sane_while_the_queue_runs_and_agree_after_a_flush)
 {
 	for (unsigned i = 0; i < 4; i++) {

@@ -2,7 +2,7 @@
  *
  * Stopping a queue and starting it again: its threads are gone meanwhile, and nothing is lost.
  */
-#include "queues.h"
+#include "waits.h"
 
 #include <sched.h>
 
@@ -42,11 +42,6 @@ static void note_thread(void *object)
 	note(object);
 }
 
-static void *stop_in_thread(void *argument)
-{
-	return number((uintptr_t)-defer_drop_queue_stop(argument, LONG_NS));
-}
-
 /* True if a caller of stop or start is at work. */
 static bool has_stopper(struct defer_drop_queue *queue)
 {
@@ -57,12 +52,6 @@ static bool has_stopper(struct defer_drop_queue *queue)
 	pthread_mutex_unlock(&queue->control);
 	return has;
 }
-
-#define claim_or_exit(status, claim)   \
-	do {                           \
-		if (!(claim))          \
-			_exit(status); \
-	} while (0)
 
 /* ---- Threads --------------------------------------------------------------------------------- */
 
@@ -206,82 +195,31 @@ Test(stop, a_push_for_bytes_waits_meanwhile_and_is_served_after_start)
 	cr_assert_eq(atomic_load(&forbidden_count), 0);
 }
 
-/* All ways to wait for a queue, each in a thread of its own. */
-struct waits {
-	struct defer_drop_queue *queue;
-	struct defer_drop_ticket ticket;
-	struct defer_drop_completion completion;
-	uint64_t timeout_ns;
-};
-
-static void *flush_in_thread(void *argument)
+static void assert_all_answer(struct awaited *awaited, uint64_t timeout_ns, int want)
 {
-	const struct waits *waits = argument;
-
-	return number((uintptr_t)-defer_drop_queue_flush(waits->queue, waits->timeout_ns));
-}
-
-static void *wait_for_ticket(void *argument)
-{
-	const struct waits *waits = argument;
-
-	return number((uintptr_t)-defer_drop_ticket_wait(&waits->ticket, waits->timeout_ns));
-}
-
-static void *wait_for_completion(void *argument)
-{
-	struct waits *waits = argument;
-
-	return number((uintptr_t)-defer_drop_completion_wait(
-		&waits->completion, waits->timeout_ns, NULL));
-}
-
-static void *wait_for_backlog(void *argument)
-{
-	const struct waits *waits = argument;
-
-	return number(
-		(uintptr_t)-defer_drop_queue_wait_backlog(waits->queue, 0, 0, waits->timeout_ns));
-}
-
-static void *(*const ways[])(void *) = {
-	flush_in_thread, wait_for_ticket, wait_for_completion, wait_for_backlog};
-
-static void push_waited_for(struct waits *waits)
-{
-	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
-
-	waits->completion = (struct defer_drop_completion)DEFER_DROP_COMPLETION_INIT;
-	options.ticket = &waits->ticket;
-	options.completion = &waits->completion;
-	answers(0, defer_drop_queue_push_with(waits->queue, number(0), note, FOREVER, &options));
-}
-
-static void assert_all_answer(struct waits *waits, uint64_t timeout_ns, int want)
-{
-	waits->timeout_ns = timeout_ns;
+	awaited->timeout_ns = timeout_ns;
 	for (unsigned i = 0; i < 4; i++)
-		cr_assert_eq(ways[i](waits), number((uintptr_t)-want), "way %u", i);
+		cr_assert_eq(ways[i](awaited), number((uintptr_t)-want), "way %u", i);
 }
 
 Test(stop, flushes_and_waits_time_out_meanwhile_and_are_served_after_start)
 {
-	struct waits waits = {.queue = make_stopped(16, LANES)};
+	struct awaited awaited = {.queue = make_stopped(16, LANES)};
 	pthread_t threads[4];
 
-	push_waited_for(&waits);
-	assert_all_answer(&waits, 0, -EAGAIN);
-	assert_all_answer(&waits, MS, -ETIMEDOUT);
-	waits.timeout_ns = FOREVER;
+	push_awaited(&awaited, number(0), note);
+	assert_all_answer(&awaited, 0, -EAGAIN);
+	assert_all_answer(&awaited, MS, -ETIMEDOUT);
+	awaited.timeout_ns = FOREVER;
 	for (unsigned i = 0; i < 4; i++)
-		threads[i] = spawn(ways[i], &waits);
-	await(has_waiter(waits.queue) && atomic_load(&waits.queue->watchers));
+		threads[i] = spawn(ways[i], &awaited);
+	await(has_waiter(awaited.queue) && atomic_load(&awaited.queue->watchers));
 	cr_assert_eq(atomic_load(&seen_count), 0);
-	answers(0, defer_drop_queue_start(waits.queue));
+	answers(0, defer_drop_queue_start(awaited.queue));
 	for (unsigned i = 0; i < 4; i++)
 		cr_assert_null(join_thread(threads[i]), "way %u", i);
 	assert_seen(0, 1);
-	end_queue(waits.queue);
+	end_queue(awaited.queue);
 }
 
 Test(stop, a_flush_with_nothing_to_wait_for_answers_0_meanwhile)
@@ -427,11 +365,6 @@ Test(stop, has_nobody_to_wait_for_in_a_queue_that_callers_drain)
 	answers(0, defer_drop_queue_start(queue));
 	end_queue(queue);
 	assert_seen(0, 5);
-}
-
-static void *drain_in_thread(void *argument)
-{
-	return number((uintptr_t)-defer_drop_queue_drain(argument, UINT64_MAX, FOREVER, NULL));
 }
 
 Test(stop, gives_up_on_a_destructor_that_a_caller_runs)
@@ -589,12 +522,6 @@ static void be_slow(void *object)
 {
 	await(stats_of(asked).slow_total >= (uintptr_t)object);
 	note(object);
-}
-
-static void ignore_slow(void *context, const struct defer_drop_slow *slow)
-{
-	(void)context;
-	(void)slow;
 }
 
 Test(stop, a_watchdog_watches_again_after_start)
@@ -810,18 +737,18 @@ Test(stop, a_shutdown_of_a_stopped_queue_may_abandon)
 Test(stop, a_shutdown_of_a_stopped_queue_releases_all_who_wait)
 {
 	for (unsigned is_abandoned = 0; is_abandoned < 2; is_abandoned++) {
-		struct waits waits = {
+		struct awaited awaited = {
 			.queue = make_stopped(16, LANES),
 			.timeout_ns = FOREVER,
 		};
 		int want = is_abandoned ? -ESHUTDOWN : 0;
 		pthread_t threads[4];
 
-		push_waited_for(&waits);
+		push_awaited(&awaited, number(0), note);
 		for (unsigned i = 0; i < 4; i++)
-			threads[i] = spawn(ways[i], &waits);
-		await(has_waiter(waits.queue) && atomic_load(&waits.queue->watchers));
-		answers(0, defer_drop_queue_shutdown(waits.queue, is_abandoned ? 0 : FOREVER));
+			threads[i] = spawn(ways[i], &awaited);
+		await(has_waiter(awaited.queue) && atomic_load(&awaited.queue->watchers));
+		answers(0, defer_drop_queue_shutdown(awaited.queue, is_abandoned ? 0 : FOREVER));
 		for (unsigned i = 0; i < 3; i++) {
 			int got = -(int)(uintptr_t)join_thread(threads[i]);
 
@@ -829,7 +756,7 @@ Test(stop, a_shutdown_of_a_stopped_queue_releases_all_who_wait)
 			cr_assert(got == want || (!i && got == -ESHUTDOWN), "%u: %d", i, got);
 		}
 		join_thread(threads[3]); /* a hint, as always */
-		answers(0, defer_drop_queue_free(waits.queue));
+		answers(0, defer_drop_queue_free(awaited.queue));
 	}
 }
 
@@ -1040,11 +967,6 @@ Test(stop, many_stop_and_start_at_once_and_each_answers_0_or_ebusy)
 	answers(0, defer_drop_queue_flush(queue, LONG_NS));
 	assert_seen(0, 1);
 	end_queue(queue);
-}
-
-static void *shut_down_in_thread(void *argument)
-{
-	return number((uintptr_t)-defer_drop_queue_shutdown(argument, FOREVER));
 }
 
 Test(stop, a_shutdown_beside_a_caller_of_stop_loses_nothing)

@@ -21,7 +21,7 @@ static struct defer_drop_ticket ticketed(
 	return ticket;
 }
 
-/* How often an eventfd was signalled since the last look. */
+/* Returns how often an eventfd was signalled since the last look. */
 static uint64_t signals_of(int eventfd_number)
 {
 	uint64_t count = 0;

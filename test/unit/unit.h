@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the unit tests share: destructors that write down what they saw, gates that hold up whoever
- * runs them, queues, threads and children.
+ * What the unit tests share: destructors that note what they saw, gates that hold up the thread
+ * that runs them, queues, threads and children.
  *
  * Criterion runs each test in a process of its own. Its assertions may be used by the thread that
  * runs the test only, and not in children: those exit with a status instead.
@@ -30,6 +30,10 @@
 
 #include "queue.h"
 
+/* Claims of the headers in common. */
+#define CHECK(claim)        cr_assert(claim)
+#define ANSWERS(want, call) answers(want, call)
+
 /* Longer than any test may take: what ends by this deadline has failed. */
 #define LONG_NS (UINT64_C(120) * 1000000000)
 
@@ -54,12 +58,21 @@ __attribute__((unused)) static const uint32_t lanes_tried[] = {LANES, 0};
 		cr_assert_eq(got, wanted, "%s answers %d instead of %d", #call, got, wanted); \
 	} while (0)
 
-/* Waits for something that must come to pass; the test's timeout is the deadline. */
+/* In a child: leaves with this status unless the claim holds. Past the exit handlers. */
+#define claim_or_exit(status, claim)   \
+	do {                           \
+		if (!(claim))          \
+			_exit(status); \
+	} while (0)
+
+/* Waits for something that must happen; the test's timeout is the deadline. */
 #define await(claim)                 \
 	do {                         \
 		while (!(claim))     \
 			usleep(500); \
 	} while (0)
+
+#include "../common/queues.h"
 
 /* ---- Destructors ----------------------------------------------------------------------------- */
 
@@ -68,7 +81,7 @@ __attribute__((unused)) static const uint32_t lanes_tried[] = {LANES, 0};
 static void *seen[MAX_SEEN];
 static atomic_uint seen_count;
 
-/* Writes its object down. */
+/* Notes its object. */
 static inline void note(void *object)
 {
 	unsigned at = atomic_fetch_add(&seen_count, 1);
@@ -86,6 +99,33 @@ static inline void forbidden(void *object)
 	atomic_fetch_add(&forbidden_count, 1);
 }
 
+static inline int forbidden_status(void *object)
+{
+	forbidden(object);
+	return 0;
+}
+
+static inline int forbidden_context(void *object, void *context)
+{
+	(void)context;
+	forbidden(object);
+	return 0;
+}
+
+/* These end the process from the thread that destroys. */
+
+static inline void exit_inside(void *object)
+{
+	(void)object;
+	exit(5);
+}
+
+static inline void leave_by_exit(void *object)
+{
+	(void)object;
+	exit(0);
+}
+
 /* Counts, in memory that may be shared with other processes. */
 static inline void count_up(void *object)
 {
@@ -99,7 +139,7 @@ static inline void *number(uintptr_t value)
 	return (void *)value;
 }
 
-/* Noted were the numbers from first, so many, in this order, and no more. */
+/* Exactly this number of drops was noted: the numbers from first on, in order. */
 static inline void assert_seen(uintptr_t first, unsigned count)
 {
 	cr_assert_eq(atomic_load(&seen_count), count, "%u destroyed instead of %u",
@@ -108,7 +148,7 @@ static inline void assert_seen(uintptr_t first, unsigned count)
 		cr_assert_eq((uintptr_t)seen[i], first + i, "place %u has %p", i, seen[i]);
 }
 
-/* A destructor that holds up whoever runs it until it is let go. */
+/* A destructor that holds up the thread that runs it until it is let go. */
 struct gate {
 	sem_t entered;
 	sem_t open;
@@ -148,7 +188,7 @@ static inline void leave_if_held_up(void)
 		_exit(1);
 }
 
-/* Somebody stands in the gate, and stays there until it is let go. */
+/* Waits until a thread stands in the gate; it stays there until it is let go. */
 static inline void await_held(struct gate *gate)
 {
 	await_semaphore(&gate->entered);
@@ -196,12 +236,6 @@ static inline int push_ticket(struct defer_drop_queue *queue, void *object, defe
 	return defer_drop_queue_push_with(queue, object, destroy, timeout_ns, &options);
 }
 
-static inline void end_queue(struct defer_drop_queue *queue)
-{
-	answers(0, defer_drop_queue_shutdown(queue, FOREVER));
-	answers(0, defer_drop_queue_free(queue));
-}
-
 /*
  * Shuts a queue down. A destructor that was let go a moment ago may take longer to return than the
  * library waits for it: then the queue was given up, and is waited for here.
@@ -210,21 +244,16 @@ static inline int shut_down_at_last(struct defer_drop_queue *queue, uint64_t tim
 {
 	int result = defer_drop_queue_shutdown(queue, timeout_ns);
 
-	return result == -ECANCELED ? defer_drop_queue_shutdown(queue, FOREVER) : result;
+	if (result != -ECANCELED)
+		return result;
+	return defer_drop_queue_shutdown(
+		queue, timeout_ns && timeout_ns != FOREVER ? LONG_NS : FOREVER);
 }
 
-/* What a wait answers for an abandoned drop; given up: if the above had to wait. */
+/* True if a wait may answer this for an abandoned drop; -ECANCELED: the queue was given up. */
 static inline bool is_abandoned(int result)
 {
 	return result == -ESHUTDOWN || result == -ECANCELED;
-}
-
-static inline struct defer_drop_stats stats_of(struct defer_drop_queue *queue)
-{
-	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
-
-	answers(0, defer_drop_queue_stats(queue, &stats));
-	return stats;
 }
 
 static inline bool is_balanced(const struct defer_drop_stats *stats)
@@ -233,7 +262,7 @@ static inline bool is_balanced(const struct defer_drop_stats *stats)
 	       stats->destroyed_total + stats->abandoned_total + stats->backlog;
 }
 
-/* Does anyone wait for a position in this queue? */
+/* True if a thread waits for a position in this queue. */
 static inline bool has_waiter(struct defer_drop_queue *queue)
 {
 	uint32_t count = dd_queue_lanes(queue);
@@ -246,7 +275,7 @@ static inline bool has_waiter(struct defer_drop_queue *queue)
 	return has;
 }
 
-/* Has the worker announced that it sleeps for good, and gone to sleep? */
+/* True if the worker has announced that it sleeps for good, and sleeps. */
 static inline bool is_asleep(struct defer_drop_queue *queue)
 {
 	return (atomic_load(&queue->park.attention) & DD_ASLEEP) &&
@@ -254,22 +283,6 @@ static inline bool is_asleep(struct defer_drop_queue *queue)
 }
 
 /* ---- Threads, processes, memory -------------------------------------------------------------- */
-
-static inline pthread_t spawn(void *(*run)(void *), void *argument)
-{
-	pthread_t thread;
-
-	cr_assert_eq(pthread_create(&thread, NULL, run, argument), 0);
-	return thread;
-}
-
-static inline void *join_thread(pthread_t thread)
-{
-	void *result;
-
-	cr_assert_eq(pthread_join(thread, &result), 0);
-	return result;
-}
 
 /* A thread that has pushed a drop to a queue, and keeps its lane until it is let go. */
 struct tenant {
@@ -302,21 +315,6 @@ static inline void tenant_end(struct tenant *tenant)
 	join_thread(tenant->thread);
 }
 
-/* Of this process. */
-static inline unsigned count_threads(void)
-{
-	DIR *tasks = opendir("/proc/self/task");
-	struct dirent *task;
-	unsigned count = 0;
-
-	if (!tasks)
-		abort();
-	while ((task = readdir(tasks)))
-		count += task->d_name[0] != '.';
-	closedir(tasks);
-	return count;
-}
-
 /* Zeroed memory that children share. */
 static inline void *share(size_t bytes)
 {
@@ -326,7 +324,7 @@ static inline void *share(size_t bytes)
 	return memory;
 }
 
-/* How a child ended: its exit status, or 1000 and its signal. */
+/* Waits for a child. Returns its exit status, or 1000 and its signal. */
 static inline int status_of(pid_t child)
 {
 	int status;
@@ -362,7 +360,7 @@ static inline int run_child(void (*run)(void))
 	return status;
 }
 
-/* How often a child said it. */
+/* Returns how often the child wrote these words. */
 static inline unsigned times_said(const char *words)
 {
 	unsigned times = 0;
@@ -372,7 +370,7 @@ static inline unsigned times_said(const char *words)
 	return times;
 }
 
-/* From now on this process can map only so much more. */
+/* From now on this process can map only this much more. */
 static inline void limit_memory(uint64_t more_bytes)
 {
 	struct rlimit limit;

@@ -14,7 +14,7 @@ static struct defer_drop_queue *queue;
 static struct dd_lane *lane; /* this thread's */
 static uint64_t first;       /* its first position */
 
-/* A queue that this thread drains, with so many drops in a lane of its own. */
+/* A queue that this thread drains, with this number of drops in a lane of its own. */
 static void make(unsigned drops)
 {
 	queue = make_queue(CALLER, 16, LANES);
@@ -164,7 +164,7 @@ Test(wait, one_who_gives_up_takes_nobody_along)
 	patient.position = first + 2;
 	thread = spawn(wait_here, &patient);
 	await(has_waiter(queue));
-	/* Before, at and behind the position of the one who goes on waiting. */
+	/* Before, at and behind the position of the thread that goes on waiting. */
 	for (uint64_t at = 1; at <= 3; at++) {
 		hasty.position = first + at;
 		hasty.deadline_ns = dd_now_ns() + 1000000;
