@@ -8,7 +8,7 @@
 
 #include <stdatomic.h>
 
-#include "ring.h"
+#include "core/ring.h"
 
 /* ---- In place -------------------------------------------------------------------------------- */
 

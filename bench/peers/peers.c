@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "atomic.h"
+#include "base/atomic.h"
 
 /* Looks in vain before the CPU is offered to other threads, which may be those waited for. */
 #define RELAXES 1024

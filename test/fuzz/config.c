@@ -4,17 +4,17 @@
  * asked for again; what is refused changes nothing and is told in one line; a number that is
  * accepted is the one written; what the program decides stays.
  */
-#include "config.h"
+#include "config/config.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "environment.h"
+#include "config/environment.h"
 #include "fuzz.h"
 #include "../common/queues.h"
-#include "report.h"
+#include "base/report.h"
 
 #define MOST_TEXT 600
 #define MOST_62   (UINT64_C(1) << 62)

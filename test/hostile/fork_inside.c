@@ -4,7 +4,7 @@
  */
 #define _GNU_SOURCE
 #include "forking.h"
-#include "queue.h"
+#include "core/queue.h"
 
 #include <errno.h>
 #include <pthread.h>

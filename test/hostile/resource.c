@@ -16,7 +16,7 @@
 
 #include "fault.h"
 #include "hostile.h"
-#include "queue.h"
+#include "core/queue.h"
 
 #define FOREVER DEFER_DROP_FOREVER
 #define NOBODY  65534

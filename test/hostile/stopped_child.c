@@ -6,7 +6,7 @@
 #define _GNU_SOURCE
 #include "stopped.h"
 #include "debugger.h"
-#include "queue.h"
+#include "core/queue.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>

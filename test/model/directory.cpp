@@ -3,7 +3,7 @@
 // A thread sets a queue up and enters it; others that know its id find it whole, or not yet.
 #include "model_queue.h"
 
-#include "directory.h"
+#include "core/directory.h"
 
 namespace
 {

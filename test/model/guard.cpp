@@ -92,14 +92,18 @@ int defer_drop_guard_await(defer_drop_guard *const *, size_t, uint64_t);
 
 #define gettid() int32_t(rl::thread_index())
 
-#include "guard.c"
+#include "face/guard.c"
+
+void dd_fork_pass_over(defer_drop_fn)
+{
+}
 
 // What two strategies have been given.
 static rl::atomic<defer_drop_guard *> *model_given;
 
 int defer_drop_by(const defer_drop_strategy *strategy, void *object, defer_drop_fn destroy)
 {
-	RL_ASSERT(destroy == dd_guard_run);
+	RL_ASSERT(destroy == run);
 	model_given[strategy ? 1 : 0].store(
 		static_cast<defer_drop_guard *>(object), rl::mo_release, $);
 	return 0;
@@ -176,7 +180,7 @@ struct awaited : rl::test_suite<awaited, GUARDS + 1> {
 	{
 		while (!given[strategy].load(rl::mo_acquire, $))
 			model_yield();
-		dd_guard_run(given[strategy].load(rl::mo_relaxed, $));
+		run(given[strategy].load(rl::mo_relaxed, $));
 	}
 
 	void thread(unsigned index)

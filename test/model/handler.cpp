@@ -4,7 +4,7 @@
 // context of one and the same, and never an older one than before.
 #include "model.h"
 
-#include "handler.h"
+#include "base/handler.h"
 
 namespace
 {

@@ -114,8 +114,8 @@ struct handed_over : rl::test_suite<handed_over, OWNERS + 1> {
 
 		RL_ASSERT(lanes >= 1 && lanes <= OWNERS);
 		while (lanes--)
-			RL_ASSERT(dd_lane_take_over(&model.queue));
-		RL_ASSERT(!dd_lane_take_over(&model.queue));
+			RL_ASSERT(take_over(&model.queue));
+		RL_ASSERT(!take_over(&model.queue));
 		dd_lanes_unmap(&model.queue);
 	}
 };

@@ -176,7 +176,7 @@ static inline void dd_futex_wake(model_atomic<uint32_t> *word, int sleepers)
 			slept_on = nullptr;
 }
 
-#include "park.h"
+#include "core/park.h"
 
 enum { MODEL_SLOTS = 4 }; // of the largest ring
 

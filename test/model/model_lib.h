@@ -49,31 +49,34 @@ static void model_unmap(dd_lane *lane, std::size_t bytes)
 #define destructor                                   // of a shared object that is closed
 #define farewell_works                    (*model_farewell_works) // made anew for each execution
 
-#include "budget.c"
-#include "completion.c"
-#include "drain.c"
-#include "lane.c"
-#include "nested.c"
-#include "options.c"
-#include "push.c"
-#include "run.c"
-#include "shutdown.c"
-#include "stats.c"
-#include "stop.c"
-#include "ticket.c"
-#include "watch.c"
-#include "worker.c"
+#include "core/budget.c"
+#include "core/lane.c"
+#include "core/nested.c"
+#include "core/run.c"
+#include "core/stats.c"
+#include "core/watch.c"
+#include "core/worker.c"
+#include "life/closing.c"
+#include "life/stop.c"
+#include "calls/backlog.c"
+#include "calls/completion.c"
+#include "calls/drain.c"
+#include "calls/ending.c"
+#include "calls/options.c"
+#include "calls/push.c"
+#include "calls/room.c"
+#include "calls/ticket.c"
 
 // These free what they have allocated themselves, whose fields are the checker's.
 #define free(memory) delete memory
 #ifdef MODEL_RCU
 #define calloc(count, bytes) new dd_grace_thread()
-#include "grace.c"
+#include "core/grace.c"
 #else
-#include "grace_none.c"
+#include "core/grace_none.c"
 #endif
 #define malloc(bytes) new dd_waiter()
-#include "wait.c"
+#include "core/wait.c"
 #undef free
 #undef malloc
 

@@ -89,7 +89,7 @@ static inline int dd_deadline_error(uint64_t deadline_ns)
 #define dd_self       (*model_self())
 #define dd_unattached (*model_unattached)
 
-#include "queue.h"
+#include "core/queue.h"
 
 struct dd_lane *model_unattached;
 static dd_thread model_selves[MODEL_THREADS];

@@ -4,7 +4,7 @@
 // that is whole, of its number alone, or none.
 #include "model.h"
 
-#include "record.h"
+#include "core/record.h"
 
 namespace
 {

@@ -33,7 +33,7 @@ void model_store(strategy **field, strategy *value, rl::memory_order, rl::debug_
 	*field = value;
 }
 
-#include "ref.c"
+#include "face/ref.c"
 
 namespace
 {

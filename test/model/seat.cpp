@@ -4,7 +4,7 @@
 // free: one at a time has it, sees what the last one did, and nobody waits for ever.
 #include "model.h"
 
-#include "seat.h"
+#include "core/seat.h"
 
 namespace
 {

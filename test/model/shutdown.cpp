@@ -45,7 +45,7 @@ struct ending : rl::test_suite<ending, CALLERS + 1> {
 		RL_ASSERT(!result || result == -ECANCELED || (!index && result == -ETIMEDOUT));
 		if (result == -ECANCELED)
 			RL_ASSERT(!defer_drop_queue_shutdown(&model.queue, DEFER_DROP_FOREVER));
-		defer_drop_queue_stats(&model.queue, &stats);
+		dd_stats_get(&model.queue, &stats);
 		RL_ASSERT(stats.destroyed_total == uint64_t(dropped.destroyed($)));
 		RL_ASSERT(stats.destroyed_total + stats.abandoned_total == 1);
 		if (result != -ECANCELED && !index)

@@ -6,12 +6,11 @@
 
 #include "model_queue.h"
 
-#include "watchdog.c"
+#include "core/watchdog.c"
 
 // Nobody looks at these here.
-int defer_drop_queue_stats(defer_drop_queue *, defer_drop_stats *)
+void dd_stats_get(defer_drop_queue *, defer_drop_stats *)
 {
-	return 0;
 }
 
 void dd_symbol_print(char *, size_t, defer_drop_fn)

@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 
-#include "completion.h"
+#include "core/completion.h"
 
 TestSuite(completion, .timeout = 60);
 

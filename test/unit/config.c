@@ -6,8 +6,8 @@
 
 #include <sys/eventfd.h>
 
-#include "config.h"
-#include "environment.h"
+#include "config/config.h"
+#include "config/environment.h"
 
 #define MS   UINT64_C(1000000)
 #define S    UINT64_C(1000000000)

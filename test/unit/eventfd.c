@@ -7,7 +7,7 @@
 #include <fcntl.h>
 #include <sys/eventfd.h>
 
-#include "eventfd.h"
+#include "base/eventfd.h"
 
 TestSuite(eventfd, .timeout = 60);
 

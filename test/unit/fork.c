@@ -6,7 +6,7 @@
 
 #include <sys/eventfd.h>
 
-#include "completion.h"
+#include "core/completion.h"
 
 TestSuite(fork, .timeout = 60);
 

@@ -7,7 +7,7 @@
 
 #include <sys/eventfd.h>
 
-#include "completion.h"
+#include "core/completion.h"
 #include "defer_drop/guard.h"
 
 TestSuite(give_up, .timeout = 60);

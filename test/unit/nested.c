@@ -4,7 +4,7 @@
  */
 #include "unit.h"
 
-#include "nested.h"
+#include "core/nested.h"
 
 TestSuite(nested, .timeout = 60);
 

@@ -10,7 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#include "park.h"
+#include "core/park.h"
 
 TestSuite(park, .timeout = 60);
 

@@ -8,7 +8,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 
-#include "report.h"
+#include "base/report.h"
 
 TestSuite(report, .timeout = 60);
 

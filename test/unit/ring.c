@@ -4,7 +4,8 @@
  */
 #include "unit.h"
 
-#include "ring.h"
+#include "core/ring.h"
+#include "life/fork_ring.h"
 
 #define MOST 1024
 

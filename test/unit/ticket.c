@@ -8,7 +8,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
-#include "directory.h"
+#include "core/directory.h"
 
 TestSuite(ticket, .timeout = 60);
 

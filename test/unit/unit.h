@@ -28,7 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "queue.h"
+#include "core/queue.h"
 
 /* Claims of the headers in common. */
 #define CHECK(claim)        cr_assert(claim)

@@ -6,7 +6,7 @@
 
 #include <sys/eventfd.h>
 
-#include "wait.h"
+#include "core/wait.h"
 
 TestSuite(wait, .timeout = 60);
 

@@ -7,7 +7,7 @@
 
 #include "queues.h"
 
-#include "completion.h"
+#include "core/completion.h"
 
 /* A drop that threads wait for, and for how long: 0 does not wait. */
 struct awaited {

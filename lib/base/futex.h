@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The system calls beneath sleeping and waking: futex(2) and membarrier(2).
+ */
+#ifndef DD_FUTEX_H
+#define DD_FUTEX_H
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/atomic.h"
+#include "base/deadline.h"
+
+/*
+ * Sleeps while *word is expected, until woken or the deadline. May return early for no reason: the
+ * caller looks again. Returns 0 or -ETIMEDOUT.
+ */
+static inline int dd_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, uint64_t deadline_ns)
+{
+	struct timespec at = dd_deadline_timespec(deadline_ns);
+	int before = errno;
+	/* FUTEX_WAIT_BITSET takes an absolute time of CLOCK_MONOTONIC; FUTEX_WAIT a span. */
+	long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected,
+		deadline_ns == DEFER_DROP_FOREVER ? NULL : &at, NULL, FUTEX_BITSET_MATCH_ANY);
+	bool is_late = result < 0 && errno == ETIMEDOUT;
+
+	errno = before;
+	return is_late ? -ETIMEDOUT : 0;
+}
+
+static inline void dd_futex_wake(_Atomic(uint32_t) *word, int sleepers)
+{
+	int before = errno;
+
+	/* Fails only where the sleeper has gone, with its memory. */
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, sleepers, NULL, NULL, 0);
+	errno = before;
+}
+
+/* True where this process may use dd_membarrier from now on. */
+static inline bool dd_membarrier_register(void)
+{
+	int before = errno;
+	long commands = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+	bool may = commands > 0 && (commands & MEMBARRIER_CMD_PRIVATE_EXPEDITED) &&
+		   !syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+
+	errno = before;
+	return may;
+}
+
+/*
+ * Far longer than a store takes to become visible: in its core it waits for the few dozen before
+ * it, and nothing keeps them there. (Morrison and Afek, "Temporally Bounding TSO for Fence-Free
+ * Asymmetric Synchronization", ASPLOS 2015.)
+ */
+#define DD_STORES_SETTLE_NS DD_MS
+
+static inline void dd_let_stores_settle(void)
+{
+	uint64_t until_ns = dd_now_ns() + DD_STORES_SETTLE_NS;
+	_Atomic(uint32_t) nobody = 0;
+
+	while (dd_futex_wait(&nobody, 0, until_ns) != -ETIMEDOUT)
+		;
+}
+
+/*
+ * A full fence on every running thread of this process. Once registered it fails for want of a few
+ * bytes in the kernel, for a moment; or for good, where the process forbids itself system calls
+ * that it could make before (seccomp(2)): then time must do.
+ */
+static inline void dd_membarrier(void)
+{
+	int before = errno;
+	long result;
+
+	while ((result = syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0)) &&
+		errno == ENOMEM)
+		sched_yield();
+	if (result)
+		dd_let_stores_settle();
+	errno = before;
+}
+
+#endif

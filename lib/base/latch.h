@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A latch: closed until a thread opens it, which others see without a lock, or wait for. What the
+ * library sets up once has one; a thread that sleeps until it is woken has one, mostly on its stack;
+ * and so has the start of a worker.
+ *
+ * Edges:
+ *   LATCH   set, open: word, release -> is_open: word, acquire
+ *           carries all that was done before; after it, only the thread that waited touches the
+ *           memory of its latch
+ */
+#ifndef DD_LATCH_H
+#define DD_LATCH_H
+
+#include "base/futex.h"
+
+struct dd_latch {
+	_Atomic(uint32_t) word; /* 1: open; a futex word */
+};
+
+/* Closes it, before other threads can know of it. */
+static inline void dd_latch_close(struct dd_latch *latch)
+{
+	/* Relaxed is enough: what tells others of it carries it. */
+	atomic_store_explicit(&latch->word, 0, memory_order_relaxed);
+}
+
+static inline bool dd_latch_is_open(struct dd_latch *latch)
+{
+	/* ->LATCH: without acquire what was done before could be missed. */
+	return atomic_load_explicit(&latch->word, memory_order_acquire);
+}
+
+/* Waits for it to be opened, once: may return early for no reason. Returns 0 or -ETIMEDOUT. */
+static inline int dd_latch_wait(struct dd_latch *latch, uint64_t deadline_ns)
+{
+	return dd_futex_wait(&latch->word, 0, deadline_ns);
+}
+
+/* Opens a latch that no thread waits for. */
+static inline void dd_latch_set(struct dd_latch *latch)
+{
+	/* LATCH->: without release a thread could go on before what was done is there. */
+	atomic_store_explicit(&latch->word, 1, memory_order_release);
+}
+
+/* Opens it, and wakes the thread that waits. */
+static inline void dd_latch_open(struct dd_latch *latch)
+{
+	dd_latch_set(latch);
+	/* It may find the stack of that thread gone, which futex(2) allows: it goes by the address. */
+	dd_futex_wake(&latch->word, 1);
+}
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How the library starts and joins threads of its own.
+ */
+#ifndef DD_THREAD_H
+#define DD_THREAD_H
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/deadline.h"
+
+/* A thread that the kernel has not done with after so long is held by a debugger. */
+#define DD_THREAD_END_NS (100 * DD_MS)
+
+/* pthread_create(3), with all signals blocked from the start. */
+static inline int dd_thread_create(pthread_t *thread, const pthread_attr_t *attributes,
+	void *(*run)(void *argument), void *argument)
+{
+	sigset_t all;
+	sigset_t before;
+	int error;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(thread, attributes, run, argument);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return error;
+}
+
+/*
+ * pthread_join(3), but no cancellation point, and not before the kernel has done with the thread:
+ * a moment longer unshare(2) and others still count it. thread_id: as the thread wrote it,
+ * gettid(2).
+ */
+static inline void dd_thread_join(pthread_t thread, const pid_t *thread_id)
+{
+	uint64_t until_ns = dd_now_ns() + DD_THREAD_END_NS;
+	int before = errno;
+	int state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	if (!pthread_join(thread, NULL))
+		while (!syscall(SYS_tgkill, getpid(), *thread_id, 0) &&
+			!dd_deadline_has_come(until_ns))
+			sched_yield();
+	pthread_setcancelstate(state, NULL);
+	errno = before;
+}
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Waiting until drops are destroyed; and destroying them, by callers that drain.
+ */
+#ifndef DD_DRAIN_H
+#define DD_DRAIN_H
+
+#include "core/queue.h"
+
+/* True if a caller that drains has what it wants. */
+typedef bool (*dd_drain_is_over)(struct defer_drop_queue *queue, const void *context);
+
+/*
+ * By the thread that has the consumer's seat, which it leaves: destroys drops of this lane, or of
+ * all lanes if it is NULL, until the caller has what it wants, the queue closes, the deadline comes,
+ * or there is nothing to destroy for the moment.
+ */
+void dd_drain_until(struct defer_drop_queue *queue, struct dd_lane *lane, dd_drain_is_over is_over,
+	const void *context, uint64_t deadline_ns);
+
+/* Waits until the drops before a position are destroyed, as flush and tickets do. */
+int dd_queue_wait(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns);
+
+#endif

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Drops with options: what may be asked for, and what has to be had before the push.
+ */
+#define _GNU_SOURCE
+#include "calls/options.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "calls/push.h"
+#include "config/versioned.h"
+#include "core/completion.h"
+#include "core/worker.h"
+#include "life/default.h"
+
+_Static_assert(sizeof(struct dd_completion) == sizeof(struct defer_drop_completion) &&
+		       offsetof(struct dd_completion, lane) ==
+			       offsetof(struct defer_drop_completion, lane),
+	"the library's view of defer_drop_completion");
+
+/* Of the first version of the struct, to which later ones add. */
+#define DD_OPTIONS_SIZE_0 64
+
+_Static_assert(sizeof(struct defer_drop_options) == DD_OPTIONS_SIZE_0, "defer_drop_options");
+
+#define FLAGS ((uint32_t)(DEFER_DROP_AFTER_GRACE_PERIOD | DEFER_DROP_EXCEED_BUDGET))
+
+#define COUNT_MAX INT32_MAX
+
+/* ---- What is asked for ----------------------------------------------------------------------- */
+
+static int check(defer_drop_fn destroy, const struct defer_drop_options *options)
+{
+	const struct defer_drop_completion *completion = options->completion;
+	int destructors = (destroy != NULL) + (options->destroy_status != NULL) +
+			  (options->destroy_context != NULL);
+
+	if (destructors != 1 || (destroy && !dd_is_destructor(destroy)))
+		return -EINVAL;
+	if (options->context && !options->destroy_context)
+		return -EINVAL;
+	if (options->flags & ~FLAGS)
+		return -EINVAL;
+	if (options->bytes >= DEFER_DROP_BYTES_END)
+		return -EOVERFLOW;
+	return completion && completion->eventfd < -1 ? -EINVAL : 0;
+}
+
+/* Flags of a destructor that is no defer_drop_fn, which becomes that of the drop. */
+static uint64_t take_destructor(const struct defer_drop_options *options, struct dd_drop *drop)
+{
+	if (options->destroy_status) {
+		drop->destroy = (defer_drop_fn)(uintptr_t)options->destroy_status;
+		return DD_HAS_STATUS;
+	}
+	if (options->destroy_context) {
+		drop->destroy = (defer_drop_fn)(uintptr_t)options->destroy_context;
+		return DD_HAS_CONTEXT;
+	}
+	return 0;
+}
+
+/* The request without an object; a grace period alone needs no options, it has a tag. */
+static struct dd_request request_of(defer_drop_fn destroy, const struct defer_drop_options *options)
+{
+	struct dd_request request = {.drop = {NULL, destroy}, .ticket = options->ticket};
+	uint64_t word = options->bytes | take_destructor(options, &request.drop);
+	bool is_after_grace = options->flags & DEFER_DROP_AFTER_GRACE_PERIOD;
+
+	request.may_exceed = options->flags & DEFER_DROP_EXCEED_BUDGET;
+	request.options.pointer = options->context;
+	request.context = options->context;
+	if (options->completion) {
+		word |= DD_HAS_COMPLETION;
+		request.options.pointer = options->completion;
+	}
+	if (word)
+		request.options.word = word | DD_OPTIONS | (is_after_grace ? DD_AFTER_GRACE : 0);
+	else if (is_after_grace)
+		request.drop.destroy = dd_tagged(destroy, DD_GRACE);
+	return request;
+}
+
+static int make_request(struct defer_drop_queue *queue, defer_drop_fn destroy,
+	const struct defer_drop_options *asked, struct dd_request *request)
+{
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	int result =
+		asked ? dd_versioned_copy(&options, sizeof options, DD_OPTIONS_SIZE_0, asked) : 0;
+
+	if (!result)
+		result = check(destroy, &options);
+	if (!result && (options.flags & DEFER_DROP_AFTER_GRACE_PERIOD))
+		result = dd_grace_use(&queue->grace);
+	if (!result)
+		*request = request_of(destroy, &options);
+	return result;
+}
+
+/* ---- The byte budget ------------------------------------------------------------------------- */
+
+static int wait_for_bytes(struct defer_drop_queue *queue, uint64_t bytes, uint64_t deadline_ns)
+{
+	struct dd_lane *lane = dd_lane_of(queue);
+	uint64_t since_ns = dd_now_ns();
+	int result = dd_worker_ensure(queue);
+
+	if (result)
+		return result;
+	result = dd_budget_wait(queue, bytes, deadline_ns);
+	dd_add_shared(&lane->waits_total, 1);
+	dd_add_shared(&lane->wait_ns_total, dd_now_ns() - since_ns);
+	return result;
+}
+
+/*
+ * Takes bytes for a drop. A nested one gets them: the consumer cannot wait for itself. One that may
+ * exceed the budget gets them too, before those that wait: it must not.
+ */
+static int take_bytes(
+	struct defer_drop_queue *queue, uint64_t bytes, bool may_exceed, uint64_t deadline_ns)
+{
+	int result = 0;
+
+	if (may_exceed || dd_is_running(queue))
+		return dd_budget_exceed(&queue->budget, bytes) ? 0 : -EOVERFLOW;
+	if (dd_budget_take(&queue->budget, bytes))
+		return 0;
+	if (dd_is_closed(queue))
+		result = -ESHUTDOWN;
+	else if (dd_deadline_has_come(deadline_ns))
+		result = dd_deadline_error(deadline_ns);
+	else if (dd_grace_is_reading(&queue->grace))
+		result = -EDEADLK;
+	else
+		result = wait_for_bytes(queue, bytes, deadline_ns);
+	if (result)
+		dd_add_shared(&dd_lane_of(queue)->refused_total, 1);
+	return result;
+}
+
+static int push(
+	struct defer_drop_queue *queue, const struct dd_request *request, uint64_t deadline_ns)
+{
+	uint64_t bytes = request->options.word & DD_BYTES;
+	int result = bytes ? take_bytes(queue, bytes, request->may_exceed, deadline_ns) : 0;
+
+	if (result)
+		return result;
+	result = dd_queue_push_request(queue, request, deadline_ns);
+	if (result)
+		dd_budget_give_back(queue, bytes);
+	return result;
+}
+
+/* ---- Many, or one ---------------------------------------------------------------------------- */
+
+/*
+ * What a push does before it pushes: opens the queue, checks what is asked for, and takes the
+ * completion into use for so many drops.
+ */
+static int prepare(struct defer_drop_queue *queue, defer_drop_fn destroy,
+	const struct defer_drop_options *options, uint32_t count, struct dd_request *request)
+{
+	struct dd_completion *completion;
+	int result = dd_queue_open(queue);
+
+	if (!result)
+		result = make_request(queue, destroy, options, request);
+	if (result)
+		return result;
+	completion = dd_options_completion(&request->options);
+	if (completion && !dd_completion_begin(completion, count))
+		return -EBUSY;
+	if (completion)
+		completion->context = request->context;
+	return 0;
+}
+
+static int push_all(struct defer_drop_queue *queue, struct dd_request *request,
+	void *const *objects, size_t count, uint64_t deadline_ns, size_t *pushed)
+{
+	int result = 0;
+
+	while (!result && *pushed < count) {
+		request->drop.object = objects[*pushed];
+		result = push(queue, request, deadline_ns);
+		*pushed += !result;
+	}
+	return result;
+}
+
+int defer_drop_queue_push_many(struct defer_drop_queue *queue, void *const *objects, size_t count,
+	defer_drop_fn destroy, uint64_t timeout_ns, const struct defer_drop_options *options,
+	size_t *pushed)
+{
+	struct dd_completion *completion;
+	struct dd_request request;
+	size_t ignored;
+	int result = queue && (objects || !count) ? dd_timeout_check(timeout_ns) : -EINVAL;
+
+	pushed = pushed ? pushed : &ignored;
+	*pushed = 0;
+	if (!result && count > COUNT_MAX)
+		result = -EOVERFLOW;
+	if (!result)
+		result = prepare(queue, destroy, options, (uint32_t)count, &request);
+	if (result)
+		return result;
+	completion = dd_options_completion(&request.options);
+	result = push_all(queue, &request, objects, count, dd_deadline_after(timeout_ns), pushed);
+	if (completion && result && !*pushed)
+		dd_completion_cancel(completion);
+	else if (completion && (result || !count))
+		/* Those that were pushed may be destroyed already. */
+		if (dd_completion_finish(completion, (uint32_t)(count - *pushed)))
+			dd_add_shared(&queue->failed_total, 1);
+	return result;
+}
+
+int defer_drop_queue_push_with(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy,
+	uint64_t timeout_ns, const struct defer_drop_options *options)
+{
+	struct dd_completion *completion;
+	struct dd_request request;
+	int result = queue ? dd_timeout_check(timeout_ns) : -EINVAL;
+
+	if (!result)
+		result = prepare(queue, destroy, options, 1, &request);
+	if (result)
+		return result;
+	request.drop.object = object;
+	result = push(queue, &request, dd_deadline_after(timeout_ns));
+	completion = dd_options_completion(&request.options);
+	if (completion && result)
+		dd_completion_cancel(completion);
+	return result;
+}
+
+int dd_queue_push_bytes(
+	struct defer_drop_queue *queue, void *object, defer_drop_fn destroy, uint64_t bytes)
+{
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+
+	options.bytes = bytes;
+	return defer_drop_queue_push_with(queue, object, destroy, DEFER_DROP_FOREVER, &options);
+}
+
+int dd_queue_push_rcu(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy)
+{
+	struct dd_request request = {.drop = {object, dd_tagged(destroy, DD_GRACE)}};
+	int result = dd_is_destructor(destroy) ? dd_queue_open(queue) : -EINVAL;
+
+	if (!result)
+		result = dd_grace_use(&queue->grace);
+	return result ? result : dd_queue_push_request(queue, &request, DEFER_DROP_FOREVER);
+}

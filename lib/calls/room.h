@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A push that finds its ring full: looking for room, and waiting for it.
+ */
+#ifndef DD_ROOM_H
+#define DD_ROOM_H
+
+#include "core/queue.h"
+
+/* Cuts the worker's nap short where the backlog has grown to a quarter of the ring. */
+static inline void dd_nudge(struct dd_lane *lane, uint64_t backlog)
+{
+	struct dd_park *park = &lane->queue->park;
+
+	if (backlog >= dd_ring_capacity(&lane->ring) / 4 && dd_bell_is_napping(&park->bell) &&
+		dd_bell_ring(&park->bell))
+		dd_add_shared(&lane->queue->wakes_total, 1);
+}
+
+/* Shared: the same for a producer that has claimed a position, or could not. */
+static inline void dd_nudge_shared(struct dd_lane *lane, uint64_t at)
+{
+	if (dd_bell_is_napping(&lane->queue->park.bell))
+		dd_nudge(lane, at - dd_read(&lane->ring.head));
+}
+
+/* Owned: true if there is room for a drop at the tail, up to this position. */
+bool dd_has_room(struct dd_lane *lane, uint64_t last);
+
+/* 0 if a push that found its ring full may wait for room. */
+int dd_may_wait(struct dd_lane *lane, uint64_t deadline_ns);
+
+/*
+ * Waits until there is room at this position: until the drop one lap before it has been destroyed.
+ * Returns 0, -ETIMEDOUT, -ESHUTDOWN or -ECANCELED.
+ */
+int dd_wait_for_room(struct dd_lane *lane, uint64_t at, uint64_t deadline_ns);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a program reads of the statistics of a queue.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "core/stats.h"
+#include "life/default.h"
+
+/* Of the first version of the struct, to which later ones add. */
+#define DD_STATS_SIZE_0 144
+
+_Static_assert(sizeof(struct defer_drop_stats) == DD_STATS_SIZE_0, "defer_drop_stats");
+
+static int give(struct defer_drop_stats *stats, struct defer_drop_stats *to)
+{
+	if (to->size < DD_STATS_SIZE_0)
+		return -EINVAL;
+	stats->size = to->size < sizeof *stats ? to->size : sizeof *stats;
+	memcpy(to, stats, stats->size);
+	return 0;
+}
+
+uint64_t defer_drop_queue_backlog(struct defer_drop_queue *queue)
+{
+	return queue && dd_queue_has_opened(queue) ? dd_stats_backlog(queue) : 0;
+}
+
+int defer_drop_queue_stats(struct defer_drop_queue *queue, struct defer_drop_stats *to)
+{
+	struct defer_drop_stats stats = {0};
+
+	if (!queue || !to)
+		return -EINVAL;
+	if (dd_queue_has_opened(queue))
+		dd_stats_get(queue, &stats);
+	return give(&stats, to);
+}
+
+int defer_drop_queue_lane_stats(
+	struct defer_drop_queue *queue, uint32_t lane, struct defer_drop_stats *to)
+{
+	struct defer_drop_stats stats;
+
+	if (!queue || !to)
+		return -EINVAL;
+	if (!dd_queue_has_opened(queue) || lane >= dd_queue_lanes(queue))
+		return -ENOENT;
+	dd_stats_get_lane(queue->lanes[lane], &stats);
+	return give(&stats, to);
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The byte budget: one word that counts what pending drops hold, and whether anyone waits for it to
+ * shrink. Those who wait stand in line, under the queue's lock of waiters, and get their bytes in
+ * the order of coming: WAITED sends later pushes to the end of the line, or one that asks for much
+ * would starve behind those that ask for little. All accesses to the word that change it are
+ * read-modify-writes, one after the other: who gives bytes back sees WAITED, or was seen by who set
+ * it. The count carries nothing else, so all are relaxed.
+ */
+#ifndef DD_BUDGET_H
+#define DD_BUDGET_H
+
+#include "core/ring.h"
+
+#define DD_BUDGET_WAITED (UINT64_C(1) << 63)
+#define DD_BUDGET_MOST   (UINT64_C(1) << 62) /* as max_bytes of the configuration */
+
+struct dd_budget_waiter;
+struct defer_drop_queue;
+
+struct dd_budget {
+	alignas(DD_LINE) _Atomic(uint64_t) pending_bytes; /* and WAITED */
+	_Atomic(uint64_t) max_bytes;                      /* any caller; producers read */
+	struct dd_budget_waiter *first;                   /* under the lock of waiters */
+};
+
+/*
+ * Waits until so many bytes can be taken, and takes them. Returns 0, -ETIMEDOUT, or -ESHUTDOWN
+ * where the consumer has finished.
+ */
+int dd_budget_wait(struct defer_drop_queue *queue, uint64_t bytes, uint64_t deadline_ns);
+
+/* Serves those who wait, as far as it goes. For who gave bytes back and saw WAITED. */
+void dd_budget_serve(struct defer_drop_queue *queue);
+
+/* Gives bytes back that a push took, and serves the pushes that wait for them. */
+void dd_budget_give_back(struct defer_drop_queue *queue, uint64_t bytes);
+
+/* Under the lock of waiters: sends everyone away; and, in a forked child, forgets them. */
+void dd_budget_release(struct dd_budget *budget);
+void dd_budget_forget(struct dd_budget *budget, uint64_t pending_bytes);
+
+static inline uint64_t dd_budget_pending(struct dd_budget *budget)
+{
+	return atomic_load_explicit(&budget->pending_bytes, memory_order_relaxed) &
+	       ~DD_BUDGET_WAITED;
+}
+
+static inline uint64_t dd_budget_limit(struct dd_budget *budget)
+{
+	/* Relaxed is enough: who raises it serves those who wait afterwards, under their lock. */
+	return atomic_load_explicit(&budget->max_bytes, memory_order_relaxed);
+}
+
+/* Is there room? Nothing pending admits anything, so that nobody can wait for ever. */
+static inline bool dd_budget_admits(struct dd_budget *budget, uint64_t pending, uint64_t bytes)
+{
+	return !pending || pending + bytes <= dd_budget_limit(budget);
+}
+
+/* Takes bytes, unless there is no room or others wait. */
+static inline bool dd_budget_take(struct dd_budget *budget, uint64_t bytes)
+{
+	uint64_t pending = atomic_load_explicit(&budget->pending_bytes, memory_order_relaxed);
+
+	do {
+		if ((pending & DD_BUDGET_WAITED) || !dd_budget_admits(budget, pending, bytes))
+			return false;
+	} while (!atomic_compare_exchange_weak_explicit(&budget->pending_bytes, &pending,
+		pending + bytes, memory_order_relaxed, memory_order_relaxed));
+	return true;
+}
+
+/* Takes bytes, room or not. */
+static inline void dd_budget_add(struct dd_budget *budget, uint64_t bytes)
+{
+	atomic_fetch_add_explicit(&budget->pending_bytes, bytes, memory_order_relaxed);
+}
+
+/* The same, unless that is more than can be counted. */
+static inline bool dd_budget_exceed(struct dd_budget *budget, uint64_t bytes)
+{
+	dd_budget_add(budget, bytes);
+	if (dd_budget_pending(budget) <= DD_BUDGET_MOST)
+		return true;
+	atomic_fetch_sub_explicit(&budget->pending_bytes, bytes, memory_order_relaxed);
+	return false;
+}
+
+/* Gives bytes back. True where someone waits for them. */
+static inline bool dd_budget_give(struct dd_budget *budget, uint64_t bytes)
+{
+	return atomic_fetch_sub_explicit(&budget->pending_bytes, bytes, memory_order_relaxed) &
+	       DD_BUDGET_WAITED;
+}
+
+#endif

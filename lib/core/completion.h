@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The completion of drops: a word in the caller's memory that says whether it is the caller's
+ * again.
+ *
+ * state, with WAITED beside it if a thread sleeps on it, and CALLED if it shall do so no longer,
+ * since its queue was given up or has no consumer any more:
+ *   UNUSED, OVER -> PENDING  the push that begins to use it
+ *   PENDING -> UNUSED        that push, if it pushed nothing
+ *   PENDING -> TOLD          the thread that counts the last drop, with an eventfd to signal:
+ *                            a reader of the eventfd must wait until it is no longer needed
+ *   PENDING, TOLD -> OVER    the thread that counts the last drop: its last access
+ *   OVER -> UNUSED           cannot happen: a caller that has not looked yet would not know what
+ *                            became of it
+ *
+ * Edges:
+ *   COUNT  count: pending, release -> count: pending, acquire
+ *          carries what the destructors did, and their status, to who counts the last of them
+ *   OVER   end, cancel: state, release -> look, begin: state, acquire
+ *          carries the same, and that the memory is the caller's
+ */
+#ifndef DD_COMPLETION_H
+#define DD_COMPLETION_H
+
+#include "base/eventfd.h"
+#include "base/futex.h"
+#include "core/ring.h"
+
+enum dd_completion_state {
+	DD_COMPLETION_UNUSED,
+	DD_COMPLETION_PENDING,
+	DD_COMPLETION_TOLD,
+	DD_COMPLETION_OVER,
+	DD_COMPLETION_CALLED = 1 << 29,
+	DD_COMPLETION_WAITED = 1 << 30,
+};
+
+/* struct defer_drop_completion, as the library sees it. */
+struct dd_completion {
+	int32_t eventfd;
+	_Atomic(uint32_t) state;   /* a futex word */
+	_Atomic(uint32_t) pending; /* drops that are not counted yet */
+	/* Written while it is pending, by the consumer or a push that fails. */
+	DD_PLAIN(int32_t) status;
+	DD_PLAIN(int32_t) outcome; /* of defer_drop_completion_wait */
+	/* Written by the push, before it publishes. */
+	uint32_t generation;
+	struct defer_drop_queue *queue;
+	struct dd_lane *lane;
+	void *context; /* for the destructor */
+	void *reserved[2];
+};
+
+/* A thread that waits for one, in a list of the queue, so that it hears if that is given up. */
+struct dd_completion_waiter {
+	struct dd_completion_waiter *next;
+	struct dd_completion *completion;
+};
+
+/* The completion of a drop with options, or NULL; and the context for its destructor. */
+static inline struct dd_completion *dd_options_completion(const struct dd_options *options)
+{
+	return options->word & DD_HAS_COMPLETION ? options->pointer : NULL;
+}
+
+static inline void *dd_options_context(const struct dd_options *options)
+{
+	const struct dd_completion *completion = dd_options_completion(options);
+
+	return completion ? completion->context : options->pointer;
+}
+
+/* Begins to use it for so many drops. False where it is in use. */
+static inline bool dd_completion_begin(struct dd_completion *completion, uint32_t count)
+{
+	uint32_t state = atomic_load_explicit(&completion->state, memory_order_relaxed);
+
+	do {
+		if (state != DD_COMPLETION_UNUSED && state != DD_COMPLETION_OVER)
+			return false;
+		/* ->OVER: without acquire what is written below could be overwritten by the end of
+		 * the last use. */
+	} while (!atomic_compare_exchange_weak_explicit(&completion->state, &state,
+		DD_COMPLETION_PENDING, memory_order_acquire, memory_order_relaxed));
+	dd_plain_store(&completion->status, 0);
+	dd_plain_store(&completion->outcome, 0);
+	atomic_store_explicit(&completion->pending, count, memory_order_relaxed);
+	return true;
+}
+
+/* Nothing was pushed: it is unused again. */
+static inline void dd_completion_cancel(struct dd_completion *completion)
+{
+	/* OVER->: without release another push could begin before our writes. */
+	atomic_store_explicit(&completion->state, DD_COMPLETION_UNUSED, memory_order_release);
+}
+
+/* By the consumer, before it counts the drop: keeps the first status that is not 0. */
+static inline void dd_completion_note(
+	struct dd_completion *completion, int32_t status, int32_t outcome)
+{
+	if (status && !dd_plain_load(&completion->status))
+		dd_plain_store(&completion->status, status);
+	if (outcome)
+		dd_plain_store(&completion->outcome, outcome);
+}
+
+/* So many drops are done with. True for who counts the last one: it must end the completion. */
+static inline bool dd_completion_count(struct dd_completion *completion, uint32_t drops)
+{
+	/* COUNT->: without release the status could be missed; ->COUNT */
+	return atomic_fetch_sub_explicit(&completion->pending, drops, memory_order_acq_rel) ==
+	       drops;
+}
+
+/* An eventfd is about to be signalled. */
+static inline void dd_completion_tell(struct dd_completion *completion)
+{
+	atomic_fetch_add_explicit(&completion->state, DD_COMPLETION_TOLD - DD_COMPLETION_PENDING,
+		memory_order_relaxed);
+}
+
+/* Gives it back to the caller. True where threads sleep on its state, and must be woken. */
+static inline bool dd_completion_end(struct dd_completion *completion)
+{
+	/* OVER->: without release the caller could miss the status, or free it under us. */
+	return atomic_exchange_explicit(
+		       &completion->state, DD_COMPLETION_OVER, memory_order_release) &
+	       DD_COMPLETION_WAITED;
+}
+
+/* Its state, without WAITED and CALLED. */
+static inline uint32_t dd_completion_look(struct dd_completion *completion)
+{
+	/* ->OVER */
+	return atomic_load_explicit(&completion->state, memory_order_acquire) &
+	       ~(uint32_t)(DD_COMPLETION_WAITED | DD_COMPLETION_CALLED);
+}
+
+/* Asks to be woken. Returns the word to sleep on, or 0 if there is nothing to wait for. */
+static inline uint32_t dd_completion_ask(struct dd_completion *completion)
+{
+	uint32_t state = atomic_load_explicit(&completion->state, memory_order_relaxed);
+
+	do {
+		/* Once it is TOLD, it is waited for until it is OVER: the call was for those before. */
+		if (state == DD_COMPLETION_UNUSED || state == DD_COMPLETION_OVER ||
+			(state & ~(uint32_t)DD_COMPLETION_WAITED) ==
+				(DD_COMPLETION_PENDING | DD_COMPLETION_CALLED))
+			return 0;
+	} while (!atomic_compare_exchange_weak_explicit(&completion->state, &state,
+		state | DD_COMPLETION_WAITED, memory_order_relaxed, memory_order_relaxed));
+	return state | DD_COMPLETION_WAITED;
+}
+
+/* Wakes the threads that sleep on it, unless it is over. Under the lock of waiters. */
+static inline void dd_completion_wake(struct dd_completion *completion)
+{
+	uint32_t state = atomic_load_explicit(&completion->state, memory_order_relaxed);
+
+	/* Relaxed is enough: it carries nothing but itself. */
+	do {
+		if (state == DD_COMPLETION_UNUSED || state == DD_COMPLETION_OVER)
+			return;
+	} while (!atomic_compare_exchange_weak_explicit(&completion->state, &state,
+		state | DD_COMPLETION_CALLED, memory_order_relaxed, memory_order_relaxed));
+	dd_futex_wake(&completion->state, INT_MAX);
+}
+
+/* A thread is about to sleep on it, and looks at the queue before it does. Under the lock. */
+static inline void dd_completion_listen(struct dd_completion *completion)
+{
+	atomic_fetch_and_explicit(
+		&completion->state, ~(uint32_t)DD_COMPLETION_CALLED, memory_order_relaxed);
+}
+
+/* Under the lock of waiters: wakes the threads in a queue's list, to look at the queue again. */
+static inline void dd_completion_call(struct dd_completion_waiter *first)
+{
+	for (struct dd_completion_waiter *at = first; at; at = at->next)
+		dd_completion_wake(at->completion);
+}
+
+/*
+ * Counts drops as done; if they are the last, tells the threads that wait: from then on the
+ * completion is the caller's. Returns 0, or the error of write(2) to the eventfd.
+ */
+static inline int dd_completion_finish(struct dd_completion *completion, uint32_t drops)
+{
+	int eventfd = completion->eventfd;
+	int result = 0;
+
+	if (!dd_completion_count(completion, drops))
+		return 0;
+	if (eventfd >= 0) {
+		dd_completion_tell(completion);
+		result = dd_eventfd_signal(eventfd);
+	}
+	/* Its last access: the wake goes by the address. */
+	if (dd_completion_end(completion))
+		dd_futex_wake(&completion->state, INT_MAX);
+	return result;
+}
+
+#endif

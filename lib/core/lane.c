@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Making lanes, and handing them from thread to thread.
+ */
+#define _GNU_SOURCE
+#include "core/lane.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sys/mman.h>
+
+#include "core/queue.h"
+#include "core/registry.h"
+
+static pthread_once_t farewell_once = PTHREAD_ONCE_INIT;
+static pthread_key_t farewell_key;
+static _Atomic(bool) farewell_works;
+
+/* ---- Memory ---------------------------------------------------------------------------------- */
+
+static void *map(size_t bytes)
+{
+	int before = errno;
+	void *memory =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	errno = before; /* who has no memory for a lane uses the shared one */
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+struct dd_slot *dd_slots_map(uint64_t capacity)
+{
+	return map(sizeof(struct dd_slot) * capacity);
+}
+
+void dd_slots_unmap(struct dd_slot *slots, uint64_t capacity)
+{
+	munmap(slots, sizeof(struct dd_slot) * capacity);
+}
+
+void dd_lane_init(struct dd_lane *lane, struct defer_drop_queue *queue, struct dd_slot *zeroed,
+	bool is_shared)
+{
+	uint64_t capacity = queue->config.values.queue_size;
+
+	dd_ring_init(&lane->ring, zeroed, capacity, is_shared);
+	lane->queue = queue;
+	lane->is_shared = is_shared;
+	lane->first = dd_ring_first(capacity);
+	lane->current.width = 1;
+	/* Also for a grace period that is running: it covers nothing of this lane. */
+	lane->cover.position = lane->next_cover.position = lane->first;
+	atomic_store_explicit(&lane->alarm, lane->first + DD_NO_ALARM, memory_order_relaxed);
+}
+
+/* A lane and its slots in one mapping. NULL where there is no memory. */
+static struct dd_lane *map_lane(struct defer_drop_queue *queue)
+{
+	size_t bytes =
+		sizeof(struct dd_lane) + sizeof(struct dd_slot) * queue->config.values.queue_size;
+	struct dd_lane *lane = map(bytes);
+
+	if (!lane)
+		return NULL;
+	dd_lane_init(lane, queue, (struct dd_slot *)(lane + 1), false);
+	lane->mapped_bytes = bytes;
+	return lane;
+}
+
+/* ---- From thread to thread, under the registry's lock ---------------------------------------- */
+
+uint64_t dd_lane_give_back(struct dd_lane *lane)
+{
+	struct defer_drop_queue *queue = lane->queue;
+
+	lane->next_free = queue->free_lanes;
+	queue->free_lanes = lane;
+	return dd_ring_own_tail(&lane->ring);
+}
+
+/* A lane that was given back, with the drops that may still be in it; or NULL. */
+static struct dd_lane *take_over(struct defer_drop_queue *queue)
+{
+	struct dd_lane *lane = queue->free_lanes;
+
+	if (lane)
+		queue->free_lanes = lane->next_free;
+	return lane;
+}
+
+/* Takes this lane, if it was given back and no thread has taken it over. */
+static bool take_back(struct dd_lane *lane)
+{
+	struct dd_lane **at = &lane->queue->free_lanes;
+
+	while (*at && *at != lane)
+		at = &(*at)->next_free;
+	if (!*at)
+		return false;
+	*at = lane->next_free;
+	return true;
+}
+
+/* Adds a new lane. */
+static void add(struct defer_drop_queue *queue, struct dd_lane *lane)
+{
+	uint32_t count = atomic_load_explicit(&queue->lane_count, memory_order_relaxed);
+
+	lane->index = count;
+	queue->lanes[count] = lane;
+	/* LANES->: without release the consumer could see the count before the lane. */
+	atomic_store_explicit(&queue->lane_count, count + 1, memory_order_release);
+}
+
+/* ---- Attaching and leaving ------------------------------------------------------------------- */
+
+static void give_back(struct dd_tenancy *tenancy)
+{
+	struct defer_drop_queue *queue = dd_registry_find(tenancy->queue_id);
+	struct dd_lane *lane = tenancy->lane;
+
+	if (!queue || lane->is_shared)
+		return;
+	tenancy->left_at = dd_lane_give_back(lane);
+}
+
+bool dd_lane_reclaim(const struct dd_tenancy *tenancy)
+{
+	bool is_reclaimed;
+
+	dd_registry_lock();
+	is_reclaimed = !tenancy->lane->is_shared && take_back(tenancy->lane);
+	dd_registry_unlock();
+	return is_reclaimed;
+}
+
+void dd_lane_return(struct dd_tenancy *tenancy)
+{
+	dd_registry_lock();
+	tenancy->left_at = dd_lane_give_back(tenancy->lane);
+	dd_registry_unlock();
+}
+
+/*
+ * Runs when a thread ends, among the destructors of other thread-specific data, which may still
+ * push: each such push takes the lane back for as long as it lasts. A thread whose first push of
+ * all comes from the very last of them gets no second call, and its lane stays unused.
+ */
+static void farewell(void *self)
+{
+	(void)self;
+	if (dd_self.running)
+		dd_escape_report(dd_self.entered.queue, "longjmp(3) left it, and its thread ended");
+	dd_registry_lock();
+	for (unsigned i = 0; i < DD_TENANCIES; i++)
+		if (dd_self.tenancies[i].lane && !dd_self.is_leaving)
+			give_back(&dd_self.tenancies[i]);
+	dd_registry_unlock();
+	dd_self.lane = &dd_unattached;
+	dd_self.is_leaving = true;
+}
+
+static void make_farewell_key(void)
+{
+	/* Relaxed is enough: pthread_once(3) carries it. */
+	atomic_store_explicit(&farewell_works, !pthread_key_create(&farewell_key, farewell),
+		memory_order_relaxed);
+}
+
+/*
+ * A static library inside a shared object goes when that is closed: threads that end later must not
+ * be sent here.
+ */
+__attribute__((destructor)) static void delete_farewell_key(void)
+{
+	/* The number may soon be another's key. */
+	if (atomic_exchange_explicit(&farewell_works, false, memory_order_relaxed))
+		pthread_key_delete(farewell_key);
+}
+
+/* Can this thread be relied on to give a lane back? */
+static bool will_say_farewell(void)
+{
+	int before = errno;
+	bool will;
+
+	pthread_once(&farewell_once, make_farewell_key);
+	will = atomic_load_explicit(&farewell_works, memory_order_relaxed) &&
+	       !pthread_setspecific(farewell_key, &dd_self);
+	errno = before; /* who cannot uses the shared lane, and its push succeeds */
+	return will;
+}
+
+/* An unused lane of its own for this thread, or NULL. Under the registry's lock. */
+static struct dd_lane *own_lane(struct defer_drop_queue *queue)
+{
+	struct dd_lane *lane = take_over(queue);
+
+	if (lane || dd_queue_lanes(queue) > queue->config.values.max_lanes)
+		return lane;
+	lane = map_lane(queue);
+	if (lane)
+		add(queue, lane);
+	return lane;
+}
+
+/* One that is unused, or whose queue is no more. Under the registry's lock. */
+static struct dd_tenancy *free_tenancy(void)
+{
+	for (unsigned i = 0; i < DD_TENANCIES; i++) {
+		struct dd_tenancy *tenancy = &dd_self.tenancies[i];
+
+		if (!tenancy->lane || !dd_registry_find(tenancy->queue_id))
+			return tenancy;
+	}
+	return NULL;
+}
+
+/* Under the registry's lock. */
+static struct dd_lane *attach(struct defer_drop_queue *queue)
+{
+	struct dd_tenancy *tenancy = free_tenancy();
+	struct dd_lane *lane = NULL;
+
+	/* Once on the shared lane of a queue, always: or a thread's order would be lost. */
+	if (!tenancy)
+		dd_self.has_overflowed = true;
+	if (dd_self.has_overflowed)
+		return &queue->shared;
+	if (will_say_farewell())
+		lane = own_lane(queue);
+	*tenancy = (struct dd_tenancy){
+		.queue_id = queue->id,
+		.lane = lane ? lane : &queue->shared,
+	};
+	return tenancy->lane;
+}
+
+struct dd_tenancy *dd_tenancy_of(const struct defer_drop_queue *queue)
+{
+	for (unsigned i = 0; i < DD_TENANCIES; i++) {
+		struct dd_tenancy *tenancy = &dd_self.tenancies[i];
+
+		if (tenancy->queue_id == queue->id && tenancy->lane)
+			return tenancy;
+	}
+	return NULL;
+}
+
+struct dd_lane *dd_lane_of(struct defer_drop_queue *queue)
+{
+	struct dd_tenancy *tenancy = dd_tenancy_of(queue);
+	struct dd_lane *lane;
+
+	if (dd_self.is_leaving)
+		return &queue->shared;
+	if (tenancy) {
+		lane = tenancy->lane;
+	} else {
+		dd_registry_lock();
+		lane = attach(queue);
+		dd_registry_unlock();
+	}
+	if (dd_queue_is_default(queue) && !lane->is_shared)
+		dd_self.lane = lane;
+	return lane;
+}
+
+/* ---- The end of a queue ---------------------------------------------------------------------- */
+
+void dd_lanes_unmap(struct defer_drop_queue *queue)
+{
+	uint32_t count = atomic_load_explicit(&queue->lane_count, memory_order_relaxed);
+
+	for (uint32_t i = 1; i < count; i++) {
+		struct dd_lane *lane = queue->lanes[i];
+
+		munmap(lane, lane->mapped_bytes);
+	}
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A queue: lanes, one consumer, limits, and its life from open to joined.
+ *
+ * state:
+ *   OPEN -> STOPPED           a caller of stop, under control: the worker ends and loses nothing
+ *   STOPPED -> OPEN           a caller of start, or a stop whose time is over; under control
+ *   OPEN, STOPPED -> CLOSING  the first shutdown, under control
+ *   CLOSING -> GIVEN_UP       a shutdown, or exit, whose time is over while a destructor runs:
+ *                             nobody waits for the consumer any more
+ *   CLOSING, GIVEN_UP -> FINISHED  the consumer, when nothing is left to run
+ *   FINISHED -> JOINED        the shutdown that joined the worker, or had none to join
+ *   OPEN -> FINISHED          cannot happen: pushes would be lost unseen
+ *   GIVEN_UP -> JOINED        cannot happen: the worker would be freed with its queue
+ *
+ * Edges:
+ *   STATE   set_state, move_state: state, release -> dd_queue_state: state, acquire
+ *           carries the deadline of a shutdown, and at the end the final counters
+ *   LANES   add: lane_count, release -> dd_queue_lanes: lane_count, acquire
+ *           carries the lane that was added
+ */
+#ifndef DD_QUEUE_H
+#define DD_QUEUE_H
+
+#include <pthread.h>
+
+#include "base/latch.h"
+#include "base/thread.h"
+#include "config/config.h"
+#include "core/budget.h"
+#include "core/lane.h"
+#include "core/wait.h"
+#include "core/watch.h"
+#include "core/watchdog.h"
+
+/* The id of the default queue; 0 is nobody's, so that a zeroed ticket names no queue. */
+#define DD_DEFAULT_ID 1
+
+/* How long a consumer that is in no destructor may take to notice that it is to stop or to end. */
+#define DD_PATIENCE_NS (100 * DD_MS)
+
+/* Between two looks whether a shutdown has come, by callers that it does not tell. */
+#define DD_LOOK_NS (10 * DD_MS)
+
+enum dd_state {
+	DD_OPEN,
+	DD_STOPPED,
+	DD_CLOSING,
+	DD_GIVEN_UP,
+	DD_FINISHED,
+	DD_JOINED,
+};
+
+/* What has come of a wish to stop. */
+enum dd_stop {
+	DD_STOP_WANTED,
+	DD_STOP_LEFT,      /* the worker has left, or is about to end */
+	DD_STOP_OVERTAKEN, /* by a shutdown, which deals with the worker */
+};
+
+struct defer_drop_queue {
+	struct dd_park park;
+
+	/* The consumer's: it writes, statistics read. */
+	alignas(DD_LINE) _Atomic(uint64_t) nested_total;
+	_Atomic(uint64_t) nested_destroyed_total;
+	_Atomic(uint64_t) nested_abandoned_total;
+	_Atomic(uint64_t) naps_total;
+	_Atomic(uint64_t) deep_sleeps_total;
+	_Atomic(uint64_t) highest_backlog;
+	_Atomic(uint64_t) failed_total;
+	/* Whose drop is being destroyed, or was; NULL before the first, and after exit in one. */
+	struct dd_lane *running_lane;
+	struct dd_current nested; /* the last that was taken of those */
+	/* The nested drop that is being destroyed, or NULL. */
+	struct dd_current *nested_running;
+	bool has_reported_failure;
+	/* The queue closes, and nothing is left but what waits for grace periods. */
+	bool is_waiting_out;
+	struct dd_grace grace;
+	struct dd_watch watch;
+	/* At which a round begins, so that short ones starve none. */
+	uint32_t next_lane;
+
+	/* Read by the consumer after each drop; written when the queue closes. */
+	alignas(DD_LINE) _Atomic(uint32_t) state; /* enum dd_state, and a futex word */
+	_Atomic(uint64_t) drain_until_ns;         /* only ever made earlier */
+	_Atomic(uint32_t) lane_count;             /* the shared one included; only grows */
+	_Atomic(uint32_t) watchers;               /* of the backlog; also written by who waits */
+	bool is_fenced;                           /* set once, like the five below */
+	bool is_watched;                          /* it has a watchdog */
+	uint64_t id;                              /* never used again; the default queue's is 1 */
+	struct dd_slot *shared_slots;             /* to be unmapped, or NULL */
+	struct dd_config config;
+	uint32_t generation; /* forks that it went through */
+
+	alignas(DD_LINE) _Atomic(uint64_t) wakes_total; /* any thread */
+	pthread_mutex_t waiters_lock;
+	struct dd_completion_waiter *completion_waiters; /* under it */
+	struct dd_budget budget;
+
+	/* Written by the consumer with each drop, where it is watched. */
+	alignas(DD_LINE) struct dd_watchdog watchdog;
+
+	_Atomic(uint32_t) consumer_seat; /* see seat.h */
+
+	/* Under control. */
+	pthread_mutex_t control;
+	_Atomic(bool) has_thread;
+	bool has_joiner;
+	bool is_closed_by_callers; /* no worker closes it */
+	bool has_stopper;          /* a caller of stop or start is at work */
+	bool has_reported;         /* that the worker cannot be started */
+	pthread_t thread;
+	struct dd_latch has_booted;
+	DD_PLAIN(int) boot_result; /* of the worker: 0 or a negative errno */
+	bool is_boot_strict;
+	_Atomic(uint32_t) stop; /* enum dd_stop, and a futex word */
+	pid_t thread_id;        /* the worker's, as gettid(2); before its boot is reported */
+
+	/* Under the registry's lock. */
+	struct defer_drop_queue *next;
+	struct dd_lane *free_lanes;
+	bool has_seen_exit;
+
+	struct dd_lane shared;
+	struct dd_lane *lanes[1 + DD_MAX_LANES]; /* lanes[0] is the shared one */
+};
+
+static inline uint32_t dd_queue_state(struct defer_drop_queue *queue)
+{
+	/* ->STATE: without acquire a shutdown's deadline and the final counters could be stale. */
+	return atomic_load_explicit(&queue->state, memory_order_acquire);
+}
+
+/* Has the consumer announced that it takes no more? */
+static inline bool dd_is_closed(struct defer_drop_queue *queue)
+{
+	return atomic_load_explicit(&queue->park.attention, memory_order_relaxed) & DD_CLOSED;
+}
+
+static inline void dd_queue_set_state(struct defer_drop_queue *queue, enum dd_state state)
+{
+	/* STATE->: without release it could be seen before what led to it. */
+	atomic_store_explicit(&queue->state, state, memory_order_release);
+	dd_futex_wake(&queue->state, INT_MAX);
+}
+
+/* From one state to another. False if it is not, or no longer, in the first. */
+static inline bool dd_queue_move_state(
+	struct defer_drop_queue *queue, uint32_t from, enum dd_state to)
+{
+	/* STATE->: as above. */
+	if (!atomic_compare_exchange_strong_explicit(
+		    &queue->state, &from, to, memory_order_release, memory_order_relaxed))
+		return false;
+	dd_futex_wake(&queue->state, INT_MAX);
+	return true;
+}
+
+/* To FINISHED, by the consumer, unless the queue is beyond that: in a forked child it is. */
+static inline void dd_queue_finish(struct defer_drop_queue *queue)
+{
+	if (!dd_queue_move_state(queue, DD_CLOSING, DD_FINISHED))
+		dd_queue_move_state(queue, DD_GIVEN_UP, DD_FINISHED);
+}
+
+/* Under control. */
+static inline void dd_set_stop(struct defer_drop_queue *queue, enum dd_stop stop)
+{
+	/* Relaxed is enough: it is looked at again under control. */
+	atomic_store_explicit(&queue->stop, stop, memory_order_relaxed);
+	dd_futex_wake(&queue->stop, INT_MAX);
+}
+
+/* The queue has a worker, or would have one if it were not stopped. */
+static inline bool dd_queue_has_worker(const struct defer_drop_queue *queue)
+{
+	return queue->config.values.runner == DEFER_DROP_RUNNER_WORKER;
+}
+
+/* Flushes and waits of callers run destructors. */
+static inline bool dd_queue_waits_drain(const struct defer_drop_queue *queue)
+{
+	return queue->config.values.runner == DEFER_DROP_RUNNER_CALLER;
+}
+
+/* Before it is opened its id is 0. */
+static inline bool dd_queue_is_default(const struct defer_drop_queue *queue)
+{
+	return queue->id <= DD_DEFAULT_ID;
+}
+
+static inline uint32_t dd_queue_lanes(struct defer_drop_queue *queue)
+{
+	/* ->LANES: without acquire the newest lane could be read before it was stored. */
+	return atomic_load_explicit(&queue->lane_count, memory_order_acquire);
+}
+
+static inline uint64_t dd_read(_Atomic(uint64_t) *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static inline uint32_t dd_read_32(_Atomic(uint32_t) *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* To a counter that one thread writes and any may read. */
+static inline void dd_add(_Atomic(uint64_t) *counter, uint64_t count)
+{
+	atomic_store_explicit(counter, dd_read(counter) + count, memory_order_relaxed);
+}
+
+static inline void dd_count(_Atomic(uint64_t) *counter)
+{
+	dd_add(counter, 1);
+}
+
+/* To a counter that many threads write. */
+static inline void dd_add_shared(_Atomic(uint64_t) *counter, uint64_t count)
+{
+	atomic_fetch_add_explicit(counter, count, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Which drop a queue is destroying now: written by the consumer, read by whoever watches it.
+ *
+ * number changes whenever a destructor begins or ends, and never comes back; its lowest bit:
+ *   0 -> 1  a destructor begins
+ *   1 -> 0  it has returned, or ended the process
+ *   1 -> 1  cannot happen: a reader could take half of one drop for half of the other
+ *
+ * Edges:
+ *   RECORDED  dd_record_begin: number, release -> dd_record_read: number, acquire
+ *             carries the drop
+ *   REPLACED  dd_record_begin: object, destroy, release -> dd_record_read: the same, acquire
+ *             carries the number that says that the drop before it has ended
+ */
+#ifndef DD_RECORD_H
+#define DD_RECORD_H
+
+#include "core/ring.h"
+
+enum {
+	DD_RECORD_RUNS = 1 << 0,
+	DD_RECORD_TYPE = 3 << 1, /* of the destructor: HAS_STATUS and HAS_CONTEXT of its options */
+	DD_RECORD_NEXT = 1 << 3,
+};
+
+#define DD_RECORD_SHIFT 48 /* from the bits of options to those of a number */
+
+_Static_assert((DD_HAS_STATUS | DD_HAS_CONTEXT) >> DD_RECORD_SHIFT == DD_RECORD_TYPE, "the bits");
+
+struct dd_record {
+	_Atomic(uint64_t) number;
+	_Atomic(void *) object;
+	_Atomic(defer_drop_fn) destroy;
+};
+
+/* What was read. */
+struct dd_recorded {
+	uint64_t number;
+	struct dd_drop drop;
+};
+
+/* word: of its options. */
+static inline void dd_record_begin(
+	struct dd_record *record, const struct dd_drop *drop, uint64_t word)
+{
+	uint64_t number = atomic_load_explicit(&record->number, memory_order_relaxed);
+
+	number = (number & ~(uint64_t)DD_RECORD_TYPE) + DD_RECORD_NEXT + DD_RECORD_RUNS;
+	number |= (word >> DD_RECORD_SHIFT) & DD_RECORD_TYPE;
+	/* REPLACED->: without release this object could be taken for that of the drop before it. */
+	atomic_store_explicit(&record->object, drop->object, memory_order_release);
+	/* REPLACED->: likewise. */
+	atomic_store_explicit(&record->destroy, drop->destroy, memory_order_release);
+	/* RECORDED->: without release the drop before it could be taken for this one. */
+	atomic_store_explicit(&record->number, number, memory_order_release);
+}
+
+static inline void dd_record_end(struct dd_record *record)
+{
+	uint64_t number = atomic_load_explicit(&record->number, memory_order_relaxed);
+
+	/* Relaxed is enough: it carries nothing; who reads the next drop has this by REPLACED. */
+	atomic_store_explicit(
+		&record->number, number & ~(uint64_t)DD_RECORD_RUNS, memory_order_relaxed);
+}
+
+/*
+ * By any thread. True where a destructor runs, and to->drop is its drop; to->number is always the
+ * latest.
+ */
+static inline bool dd_record_read(struct dd_record *record, struct dd_recorded *to)
+{
+	/* ->RECORDED */
+	uint64_t number = atomic_load_explicit(&record->number, memory_order_acquire);
+
+	/* ->REPLACED */
+	to->drop.object = atomic_load_explicit(&record->object, memory_order_acquire);
+	/* ->REPLACED */
+	to->drop.destroy = atomic_load_explicit(&record->destroy, memory_order_acquire);
+	to->number = atomic_load_explicit(&record->number, memory_order_relaxed);
+	return to->number == number && (number & DD_RECORD_RUNS);
+}
+
+#endif

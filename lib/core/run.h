@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Destroying drops, by the consumer: plain, with options, and the nested drops that they make.
+ */
+#ifndef DD_RUN_H
+#define DD_RUN_H
+
+#include "core/queue.h"
+
+/*
+ * One turn at a lane: runs at most so many drops, none after the deadline. Returns how many. Where
+ * the next one waits for a grace period the lane is set aside.
+ */
+uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns);
+
+/*
+ * On a closed queue: runs or abandons what is left in a lane, contested by producers that saw
+ * CLOSED: at most a ring's worth, since whoever did not see it had room. A position claimed but not
+ * published is passed over: its producer will see CLOSED and take the drop back. False where some
+ * wait for a grace period; with is_waiting_out it waits for that.
+ */
+bool dd_run_last(struct dd_lane *lane);
+
+/* A destructor has ended the process: what is being destroyed counts as destroyed. */
+void dd_run_end(struct defer_drop_queue *queue);
+
+#endif

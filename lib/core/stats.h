@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Statistics of a queue that is open.
+ */
+#ifndef DD_STATS_H
+#define DD_STATS_H
+
+#include "core/queue.h"
+
+void dd_stats_get(struct defer_drop_queue *queue, struct defer_drop_stats *stats);
+void dd_stats_get_lane(struct dd_lane *lane, struct defer_drop_stats *stats);
+
+/* How many drops are pending: the member backlog alone, for less. */
+uint64_t dd_stats_backlog(struct defer_drop_queue *queue);
+
+#endif

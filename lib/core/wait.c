@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Waiting for a position, and being woken.
+ */
+#include "core/wait.h"
+
+#include <stdlib.h>
+
+#include "base/eventfd.h"
+#include "base/latch.h"
+#include "core/budget.h"
+#include "core/completion.h"
+#include "core/queue.h"
+#include "core/seat.h"
+#include "core/watch.h"
+
+struct dd_waiter {
+	struct dd_waiter *next;
+	struct dd_lane *lane;
+	uint64_t position;
+	struct dd_latch is_woken; /* if a thread waits */
+	int eventfd;              /* or -1 */
+	bool may_drain;           /* it becomes the consumer if there is none */
+};
+
+/* ---- The lists, under the lock --------------------------------------------------------------- */
+
+/* Sets a lane's alarm to the first position that anyone waits for. */
+static void raise_alarm(struct dd_lane *lane)
+{
+	const struct dd_waiter *first = lane->first_waiter;
+	uint64_t alarm = first ? first->position : lane->first + DD_NO_ALARM;
+
+	/* ->ALARM: without acquire the waiter could look too early. */
+	atomic_exchange_explicit(&lane->alarm, alarm, memory_order_acquire);
+}
+
+/* By position, after those that wait for the same. Nearly always that is at the end. */
+static void link_waiter(struct dd_waiter *waiter)
+{
+	struct dd_lane *lane = waiter->lane;
+	struct dd_waiter **at = &lane->first_waiter;
+
+	if (lane->last_waiter && !dd_is_before(waiter->position, lane->last_waiter->position))
+		at = &lane->last_waiter->next;
+	while (*at && !dd_is_before(waiter->position, (*at)->position))
+		at = &(*at)->next;
+	waiter->next = *at;
+	*at = waiter;
+	if (!waiter->next)
+		lane->last_waiter = waiter;
+}
+
+static void unlink_first(struct dd_lane *lane)
+{
+	lane->first_waiter = lane->first_waiter->next;
+	if (!lane->first_waiter)
+		lane->last_waiter = NULL;
+}
+
+/* A waiter that may have been woken, and so be in the list no more. */
+static void unlink_waiter(struct dd_waiter *waiter)
+{
+	struct dd_lane *lane = waiter->lane;
+	struct dd_waiter *before = NULL;
+
+	for (struct dd_waiter *at = lane->first_waiter; at; before = at, at = at->next) {
+		if (at != waiter)
+			continue;
+		if (before)
+			before->next = at->next;
+		else
+			lane->first_waiter = at->next;
+		if (!at->next)
+			lane->last_waiter = before;
+		return;
+	}
+}
+
+/* Adds a waiter. False, and nothing done, where the consumer has finished. */
+static bool enlist(struct dd_waiter *waiter)
+{
+	struct defer_drop_queue *queue = waiter->lane->queue;
+	bool is_open;
+
+	pthread_mutex_lock(&queue->waiters_lock);
+	is_open = dd_queue_state(queue) < DD_GIVEN_UP;
+	if (is_open) {
+		link_waiter(waiter);
+		raise_alarm(waiter->lane);
+	}
+	pthread_mutex_unlock(&queue->waiters_lock);
+	if (!is_open)
+		return false;
+	if (!queue->is_fenced)
+		dd_membarrier();
+	if (dd_bell_ring(&queue->park.bell))
+		dd_add_shared(&queue->wakes_total, 1);
+	return true;
+}
+
+static void dismiss(struct dd_waiter *waiter)
+{
+	if (waiter->eventfd >= 0) {
+		dd_eventfd_signal(waiter->eventfd); /* no eventfd: there is nobody left to tell */
+		dd_eventfd_close(waiter->eventfd);
+		free(waiter);
+		return;
+	}
+	dd_latch_open(&waiter->is_woken);
+}
+
+/* ---- By waiters ------------------------------------------------------------------------------ */
+
+int dd_wait_poll(struct dd_lane *lane, uint64_t position)
+{
+	/* In this order: what is not past once the queue has finished will never be. */
+	uint32_t state = dd_queue_state(lane->queue);
+
+	if (dd_ring_is_past(&lane->ring, position))
+		return 0;
+	if (state >= DD_FINISHED)
+		return -ESHUTDOWN;
+	return state == DD_GIVEN_UP ? -ECANCELED : -EINPROGRESS;
+}
+
+static int outcome(struct dd_lane *lane, uint64_t position)
+{
+	int result = dd_wait_poll(lane, position);
+
+	return result == -EINPROGRESS ? -ETIMEDOUT : result;
+}
+
+/* Sleeps until the position has passed, the waiter is woken, or the deadline comes. */
+static void sleep_in_list(struct dd_waiter *self, uint64_t deadline_ns)
+{
+	struct dd_lane *lane = self->lane;
+	pthread_mutex_t *lock = &lane->queue->waiters_lock;
+
+	while (!dd_latch_is_open(&self->is_woken)) {
+		if (dd_ring_is_past(&lane->ring, self->position) ||
+			dd_latch_wait(&self->is_woken, deadline_ns) == -ETIMEDOUT) {
+			pthread_mutex_lock(lock);
+			unlink_waiter(self);
+			pthread_mutex_unlock(lock);
+			break;
+		}
+	}
+}
+
+int dd_wait(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns)
+{
+	struct dd_waiter self = {.lane = lane, .position = position, .eventfd = -1};
+
+	if (enlist(&self))
+		sleep_in_list(&self, deadline_ns);
+	return outcome(lane, position);
+}
+
+bool dd_wait_for_seat(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns)
+{
+	struct defer_drop_queue *queue = lane->queue;
+	struct dd_waiter self = {
+		.lane = lane,
+		.position = position,
+		.eventfd = -1,
+		.may_drain = true,
+	};
+
+	if (!enlist(&self))
+		return false;
+	/* In the list first: a consumer that leaves a seat that was wanted calls those in it. */
+	if (!dd_seat_ask(&queue->consumer_seat)) {
+		sleep_in_list(&self, deadline_ns);
+		return false;
+	}
+	pthread_mutex_lock(&queue->waiters_lock);
+	unlink_waiter(&self);
+	pthread_mutex_unlock(&queue->waiters_lock);
+	return true;
+}
+
+int dd_wait_notify(struct dd_lane *lane, uint64_t position, int eventfd)
+{
+	struct dd_waiter *waiter = malloc(sizeof *waiter);
+
+	if (!waiter)
+		return -ENOMEM;
+	*waiter = (struct dd_waiter){.lane = lane, .position = position, .eventfd = eventfd};
+	if (!enlist(waiter))
+		dismiss(waiter);
+	else if (dd_ring_is_past(&lane->ring, position))
+		dd_wait_wake(lane); /* it passed before the consumer could see the alarm */
+	return 0;
+}
+
+/* ---- By the consumer ------------------------------------------------------------------------- */
+
+void dd_wait_wake(struct dd_lane *lane)
+{
+	pthread_mutex_t *lock = &lane->queue->waiters_lock;
+
+	pthread_mutex_lock(lock);
+	while (lane->first_waiter && dd_ring_is_past(&lane->ring, lane->first_waiter->position)) {
+		struct dd_waiter *waiter = lane->first_waiter;
+
+		unlink_first(lane);
+		dismiss(waiter);
+	}
+	raise_alarm(lane);
+	pthread_mutex_unlock(lock);
+}
+
+static void release_lane(struct dd_lane *lane)
+{
+	while (lane->first_waiter) {
+		struct dd_waiter *waiter = lane->first_waiter;
+
+		unlink_first(lane);
+		dismiss(waiter);
+	}
+}
+
+static void call_lane(struct dd_lane *lane)
+{
+	struct dd_waiter *next;
+
+	for (struct dd_waiter *at = lane->first_waiter; at; at = next) {
+		next = at->next;
+		if (!at->may_drain)
+			continue;
+		unlink_waiter(at);
+		dismiss(at);
+	}
+	raise_alarm(lane);
+}
+
+void dd_wait_call(struct defer_drop_queue *queue)
+{
+	uint32_t count = dd_queue_lanes(queue);
+
+	pthread_mutex_lock(&queue->waiters_lock);
+	for (uint32_t i = 0; i < count; i++)
+		if (queue->lanes[i]->first_waiter)
+			call_lane(queue->lanes[i]);
+	dd_completion_call(queue->completion_waiters);
+	dd_watch_release(queue);
+	pthread_mutex_unlock(&queue->waiters_lock);
+}
+
+void dd_wait_release(struct defer_drop_queue *queue)
+{
+	uint32_t count = dd_queue_lanes(queue);
+
+	pthread_mutex_lock(&queue->waiters_lock);
+	for (uint32_t i = 0; i < count; i++)
+		release_lane(queue->lanes[i]);
+	dd_budget_release(&queue->budget);
+	dd_watch_release(queue);
+	pthread_mutex_unlock(&queue->waiters_lock);
+}
+
+void dd_wait_forget(struct dd_lane *lane)
+{
+	while (lane->first_waiter) {
+		struct dd_waiter *waiter = lane->first_waiter;
+
+		unlink_first(lane);
+		if (waiter->eventfd >= 0) { /* the others lie on stacks of the parent's threads */
+			dd_eventfd_close(waiter->eventfd);
+			free(waiter);
+		}
+	}
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Watermarks, and the looks that wake those who wait for the backlog.
+ */
+#define _GNU_SOURCE
+#include "core/watch.h"
+
+#include <errno.h>
+
+#include "core/queue.h"
+#include "core/stats.h"
+
+/* Between two looks of a busy consumer: short beside the time that a thread takes to wake up. */
+#define LOOK_NS UINT64_C(20000)
+
+struct defer_drop_level dd_watch_level(struct defer_drop_queue *queue)
+{
+	struct defer_drop_stats stats;
+
+	dd_stats_get(queue, &stats);
+	return (struct defer_drop_level){
+		.size = sizeof(struct defer_drop_level),
+		.backlog = stats.backlog,
+		.backlog_bytes = stats.backlog_bytes,
+	};
+}
+
+/* ---- Watermarks ------------------------------------------------------------------------------ */
+
+bool dd_watch_has_marks(const struct defer_drop_queue *queue)
+{
+	return queue->config.values.watermark;
+}
+
+/* Above a high mark; or, once that was told, not yet down to the low ones. */
+static bool is_high(const struct defer_drop_queue *queue, const struct defer_drop_level *level)
+{
+	const struct defer_drop_config *config = &queue->config.values;
+
+	if (queue->watch.is_high)
+		return (config->high_drops && level->backlog > config->low_drops) ||
+		       (config->high_bytes && level->backlog_bytes > config->low_bytes);
+	return (config->high_drops && level->backlog > config->high_drops) ||
+	       (config->high_bytes && level->backlog_bytes > config->high_bytes);
+}
+
+static void tell(struct defer_drop_queue *queue, struct defer_drop_level *level, bool is_last)
+{
+	struct dd_watch *watch = &queue->watch;
+	struct dd_lane *running_lane = queue->running_lane;
+	uint64_t now_ns = dd_now_ns();
+
+	level->is_high = is_high(queue, level);
+	if (level->is_high == watch->is_high)
+		return;
+	if (!is_last && watch->told_ns &&
+		now_ns - watch->told_ns < queue->config.values.watermark_interval_ns)
+		return;
+	watch->told_ns = now_ns;
+	watch->is_high = level->is_high;
+	/* No drop is being destroyed that a push could be nested in. */
+	queue->running_lane = NULL;
+	watch->is_telling = true;
+	queue->config.values.watermark(queue->config.values.context, level);
+	watch->is_telling = false;
+	queue->running_lane = running_lane;
+}
+
+/* ---- Looking --------------------------------------------------------------------------------- */
+
+bool dd_watch_is_enough(const struct dd_watcher *watcher, const struct defer_drop_level *level)
+{
+	return level->backlog <= watcher->max_drops && level->backlog_bytes <= watcher->max_bytes;
+}
+
+bool dd_watch_is_awaited(struct defer_drop_queue *queue)
+{
+	return dd_read_32(&queue->watchers) > dd_watch_has_marks(queue);
+}
+
+/* Under the lock. */
+static void dismiss(struct defer_drop_queue *queue, struct dd_watcher **at)
+{
+	struct dd_watcher *watcher = *at;
+
+	*at = watcher->next;
+	atomic_fetch_sub_explicit(&queue->watchers, 1, memory_order_relaxed);
+	dd_latch_open(&watcher->is_woken);
+}
+
+/* Looks under the lock: what a watcher pushed before it came is counted then. */
+static struct defer_drop_level wake_watchers(struct defer_drop_queue *queue)
+{
+	struct dd_watcher **at = &queue->watch.first;
+	struct defer_drop_level level;
+
+	pthread_mutex_lock(&queue->waiters_lock);
+	level = dd_watch_level(queue);
+	while (*at) {
+		(*at)->has_been_enough = dd_watch_is_enough(*at, &level);
+		if ((*at)->has_been_enough)
+			dismiss(queue, at);
+		else
+			at = &(*at)->next;
+	}
+	pthread_mutex_unlock(&queue->waiters_lock);
+	return level;
+}
+
+void dd_watch_look(struct defer_drop_queue *queue, bool is_last)
+{
+	struct defer_drop_level level = wake_watchers(queue);
+
+	if (dd_watch_has_marks(queue))
+		tell(queue, &level, is_last);
+}
+
+void dd_watch_glance(struct defer_drop_queue *queue)
+{
+	uint64_t now_ns = dd_now_ns();
+
+	if (now_ns < queue->watch.next_look_ns)
+		return;
+	queue->watch.next_look_ns = now_ns + LOOK_NS;
+	dd_watch_look(queue, false);
+}
+
+void dd_watch_leave(struct defer_drop_queue *queue)
+{
+	struct defer_drop_level level;
+
+	if (!dd_read_32(&queue->watchers) || dd_queue_state(queue) >= DD_CLOSING)
+		return;
+	level = wake_watchers(queue);
+	if (dd_watch_has_marks(queue))
+		tell(queue, &level, !level.backlog);
+}
+
+/* ---- The list ------------------------------------------------------------------------------- */
+
+bool dd_watch_enlist(struct defer_drop_queue *queue, struct dd_watcher *watcher)
+{
+	bool is_open;
+
+	pthread_mutex_lock(&queue->waiters_lock);
+	is_open = dd_queue_state(queue) < DD_GIVEN_UP;
+	if (is_open) {
+		watcher->has_been_enough = false;
+		dd_latch_close(&watcher->is_woken);
+		watcher->next = queue->watch.first;
+		queue->watch.first = watcher;
+		atomic_fetch_add_explicit(&queue->watchers, 1, memory_order_relaxed);
+	}
+	pthread_mutex_unlock(&queue->waiters_lock);
+	return is_open;
+}
+
+void dd_watch_unlist(struct defer_drop_queue *queue, struct dd_watcher *watcher)
+{
+	struct dd_watcher **at = &queue->watch.first;
+
+	pthread_mutex_lock(&queue->waiters_lock);
+	while (*at && *at != watcher)
+		at = &(*at)->next;
+	if (*at)
+		dismiss(queue, at);
+	pthread_mutex_unlock(&queue->waiters_lock);
+}
+
+/* ---- The end --------------------------------------------------------------------------------- */
+
+void dd_watch_release(struct defer_drop_queue *queue)
+{
+	while (queue->watch.first)
+		dismiss(queue, &queue->watch.first);
+}
+
+void dd_watch_forget(struct defer_drop_queue *queue)
+{
+	queue->watch.first = NULL;
+	if (!dd_is_running(queue))
+		queue->watch.is_telling = false;
+	atomic_store_explicit(&queue->watchers, dd_watch_has_marks(queue), memory_order_relaxed);
+}

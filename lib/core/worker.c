@@ -1,0 +1,590 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The drain loop.
+ *
+ * The worker goes round the lanes and takes a bounded number of drops from each, so that one hot
+ * lane starves nobody. After each destructor it runs the drops which that one made, publishes the
+ * lane's position, and looks whether anyone waits for it (run.c). A lane whose next drop waits for
+ * a grace period is set aside until that has passed (grace.c).
+ *
+ * A round that finds little is followed by rest, in three depths:
+ *   pause  a few microseconds of spinning away from the slots: a consumer on the heels of a
+ *          producer takes the line from it that it writes to, with each push
+ *   nap    a timed sleep of DD_SHORTEST_NAP_NS, which doubles up to the longest while nothing
+ *          comes; nobody needs to end it, but who waits, and a producer that is a quarter of its
+ *          ring ahead, does
+ *   sleep  after the quiet spell, until woken: announced, then one more round, then the futex
+ */
+#define _GNU_SOURCE
+#include "core/worker.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/eventfd.h"
+#include "base/report.h"
+#include "core/run.h"
+
+/* Drops taken from a lane in a turn: some 10 us of cheap destructors. */
+#define DD_TURN 1024
+
+/* Drops found in a round that are worth to look again at once: with fewer, let more gather. */
+#define DD_PLENTY 64
+
+/* Spins of one pause, each some 20 ns where it was measured, and pauses before a nap. */
+#define DD_PAUSE_SPINS 200
+#define DD_PAUSES      8
+
+#define DD_SHORTEST_NAP_NS UINT64_C(50000)
+
+/* How long a caller that drains lets others drain while its own drops wait for a grace period, or
+ * are claimed and not published. */
+#define DD_LINGER_NS UINT64_C(50000)
+
+/* How long the worker has found little, or nothing. */
+struct rest {
+	unsigned pauses;
+	uint64_t nap_ns;
+	uint64_t quiet_since_ns; /* 0: it has found something since it last napped */
+	bool has_slept;          /* since the last round */
+};
+
+/* ---- Running destructors --------------------------------------------------------------------- */
+
+void dd_running_enter(struct dd_running *frame, struct defer_drop_queue *queue)
+{
+	*frame = (struct dd_running){
+		.queue = queue,
+		.outer = dd_self.running,
+		.lane = dd_self.lane,
+		.errno_before = errno,
+	};
+	/* A push from a destructor must leave the fast path: it may be nested. */
+	dd_self.lane = &dd_unattached;
+	dd_self.running = frame;
+	/* No call is a cancellation point, not even by what its destructors call. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &frame->cancel_state);
+	dd_self.entered = *frame;
+	dd_watchdog_want(queue);
+}
+
+void dd_running_leave(struct dd_running *frame)
+{
+	dd_self.running = frame->outer;
+	if (frame->outer)
+		dd_self.entered = *frame->outer;
+	dd_self.lane = frame->lane;
+	dd_watchdog_spare(frame->queue);
+	frame->queue = NULL;
+	pthread_setcancelstate(frame->cancel_state, NULL);
+	errno = frame->errno_before;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* ---- Rounds ---------------------------------------------------------------------------------- */
+
+/* The backlog of a lane now. It reads the producers' line, which costs them a miss. */
+static uint64_t look_at_backlog(struct dd_lane *lane)
+{
+	uint64_t tail = dd_ring_tail(&lane->ring);
+	uint64_t cursor = dd_plain_load(&lane->ring.cursor);
+
+	uint64_t pairs = dd_read(&lane->ring.pairs_total) - dd_read(&lane->pairs_done_total);
+	uint64_t places = tail - cursor;
+
+	/* An owner publishes before it moves the tail, and counts after it. */
+	uint64_t backlog = dd_is_before(tail, cursor) || pairs > places ? 0 : places - pairs;
+
+	if (backlog > dd_read(&lane->highest_backlog))
+		atomic_store_explicit(&lane->highest_backlog, backlog, memory_order_relaxed);
+	return backlog;
+}
+
+void dd_worker_look(struct defer_drop_queue *queue)
+{
+	uint32_t count = dd_queue_lanes(queue);
+	uint64_t backlog = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		backlog += look_at_backlog(queue->lanes[i]);
+	if (backlog > dd_read(&queue->highest_backlog))
+		atomic_store_explicit(&queue->highest_backlog, backlog, memory_order_relaxed);
+}
+
+uint64_t dd_worker_round(struct defer_drop_queue *queue, uint64_t most, uint64_t deadline_ns)
+{
+	uint32_t count = dd_queue_lanes(queue);
+	uint32_t at = queue->next_lane;
+	uint64_t ran = 0;
+
+	if (dd_unlikely(queue->grace.is_running || queue->grace.wanted_since_ns))
+		dd_grace_collect(queue, queue->grace.has_worker);
+	for (uint32_t i = 0; i < count && ran < most; i++) {
+		uint64_t turn = most - ran < DD_TURN ? most - ran : DD_TURN;
+
+		at = at < count ? at : 0;
+		ran += dd_run_turn(queue->lanes[at++], turn, deadline_ns);
+	}
+	queue->next_lane = at;
+	dd_grace_be_quiescent(&queue->grace);
+	return ran;
+}
+
+void dd_worker_linger(
+	struct defer_drop_queue *queue, struct dd_running *frame, uint64_t deadline_ns)
+{
+	uint64_t until_ns = dd_now_ns() + DD_LINGER_NS;
+	uint32_t state = dd_queue_state(queue);
+
+	dd_grace_collect(queue, deadline_ns == DEFER_DROP_FOREVER);
+	dd_consumer_leave(queue, frame);
+	/* No yield: a thread of less priority that is about to publish would not get this CPU. */
+	dd_futex_wait(&queue->state, state, least(until_ns, deadline_ns));
+}
+
+/* True if there is a drop that could be run. */
+static bool has_any_published(struct defer_drop_queue *queue)
+{
+	uint32_t count = dd_queue_lanes(queue);
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct dd_lane *lane = queue->lanes[i];
+
+		/* One that was set aside is not to be looked at before the bell is rung. */
+		if (!lane->is_set_aside && dd_ring_is_published(&lane->ring))
+			return true;
+	}
+	return false;
+}
+
+/* ---- Callers that drain ---------------------------------------------------------------------- */
+
+void dd_worker_tell_pending(struct defer_drop_queue *queue)
+{
+	if (queue->config.values.pending_eventfd >= 0)
+		dd_eventfd_signal(queue->config.values.pending_eventfd);
+}
+
+/*
+ * Sees to it that the eventfd is signalled when a drain is due again: now, by the next push, or
+ * when a grace period has passed. As in deep_sleep: announced, then one more look.
+ */
+static void arm(struct defer_drop_queue *queue)
+{
+	_Atomic(uint32_t) *attention = &queue->park.attention;
+	uint32_t state = dd_queue_state(queue);
+
+	if (queue->config.values.pending_eventfd < 0 || state >= DD_CLOSING)
+		return;
+	/* While the queue is stopped there are no grace periods; who starts it tells. */
+	if ((!dd_grace_hurry(queue) && state == DD_OPEN) || has_any_published(queue)) {
+		dd_worker_tell_pending(queue);
+		return;
+	}
+	/* The latest value, not a stale one: then no push has come since it was announced. */
+	if (dd_settle(attention) & DD_ASLEEP)
+		return;
+	dd_announce(attention, DD_ASLEEP);
+	if (has_any_published(queue) && dd_rouse(attention))
+		dd_worker_tell_pending(queue);
+}
+
+void dd_consumer_release(struct defer_drop_queue *queue)
+{
+	bool was_wanted;
+
+	/* A drain that was answered -EBUSY meanwhile has used up the signal that it came for: one more
+	 * look, by this thread or the one that has the seat now. */
+	do {
+		arm(queue);
+		was_wanted = dd_seat_leave(&queue->consumer_seat);
+		if (was_wanted && dd_queue_waits_drain(queue))
+			dd_wait_call(queue);
+	} while (was_wanted && queue->config.values.pending_eventfd >= 0 &&
+		 dd_seat_try(&queue->consumer_seat));
+}
+
+void dd_consumer_leave(struct defer_drop_queue *queue, struct dd_running *frame)
+{
+	dd_watch_leave(queue);
+	dd_running_leave(frame);
+	dd_consumer_release(queue);
+}
+
+/* ---- The end --------------------------------------------------------------------------------- */
+
+static void announce_closed(struct defer_drop_queue *queue)
+{
+	uint32_t count = dd_queue_lanes(queue);
+
+	/* Lanes that are added from now on have had nothing taken from them. */
+	for (uint32_t i = 0; i < count; i++)
+		dd_ring_contest(&queue->lanes[i]->ring);
+	dd_announce(&queue->park.attention, DD_CLOSED);
+}
+
+/* Once; or again inside itself, where a destructor that it runs ends the process. */
+void dd_worker_finish(struct defer_drop_queue *queue)
+{
+	uint32_t count;
+
+	if (!dd_is_closed(queue))
+		announce_closed(queue);
+	count = dd_queue_lanes(queue);
+	/* A reader who stays shall hold up who waits for it, and no other lane. */
+	for (uint32_t i = 0; i < count; i++)
+		dd_run_last(queue->lanes[i]);
+	queue->is_waiting_out = true;
+	for (uint32_t i = 0; i < count; i++) {
+		dd_run_last(queue->lanes[i]);
+		dd_nested_clear(&queue->lanes[i]->nested);
+	}
+	dd_queue_finish(queue);
+	dd_wait_release(queue);
+}
+
+/* ---- Rest ------------------------------------------------------------------------------------ */
+
+static void pause_away(void)
+{
+	for (unsigned i = 0; i < DD_PAUSE_SPINS; i++)
+		dd_relax();
+}
+
+static void deep_sleep(struct defer_drop_queue *queue, struct rest *rest)
+{
+	dd_watchdog_spare(queue);
+	dd_announce(&queue->park.attention, DD_ASLEEP);
+	if (!has_any_published(queue)) {
+		dd_count(&queue->deep_sleeps_total);
+		dd_bell_rest(&queue->park.bell, DEFER_DROP_FOREVER);
+	}
+	/* Not asleep any more: a push has come, and more may follow. */
+	if (!dd_rouse(&queue->park.attention))
+		rest->quiet_since_ns = 0;
+}
+
+static void nap(struct defer_drop_queue *queue, struct rest *rest, uint64_t left_ns)
+{
+	uint64_t nap_ns = least(rest->nap_ns, queue->config.values.longest_nap_ns);
+
+	if (dd_bell_rest(&queue->park.bell, dd_now_ns() + least(nap_ns, left_ns)))
+		dd_count(&queue->naps_total);
+	rest->nap_ns = nap_ns * 2;
+}
+
+static void take_rest(struct defer_drop_queue *queue, struct rest *rest)
+{
+	uint64_t quiet_ns;
+	uint64_t now_ns;
+
+	/* One that is wanted begins soon; the bell tells of one that has passed. */
+	if (queue->grace.wanted_since_ns ||
+		(rest->pauses < DD_PAUSES && !queue->grace.is_running)) {
+		rest->pauses++;
+		pause_away();
+		return;
+	}
+	now_ns = dd_now_ns();
+	if (!rest->quiet_since_ns) {
+		rest->quiet_since_ns = now_ns;
+		rest->nap_ns = DD_SHORTEST_NAP_NS;
+	}
+	quiet_ns = now_ns - rest->quiet_since_ns;
+	if (dd_unlikely(dd_read_32(&queue->watchers)))
+		dd_watch_look(queue, quiet_ns >= queue->config.values.quiet_spell_ns);
+	dd_grace_go_offline(&queue->grace);
+	if (quiet_ns < queue->config.values.quiet_spell_ns)
+		nap(queue, rest, queue->config.values.quiet_spell_ns - quiet_ns);
+	else if (dd_watch_is_awaited(queue))
+		nap(queue, rest, DEFER_DROP_FOREVER);
+	else
+		deep_sleep(queue, rest);
+	dd_grace_go_online(&queue->grace);
+	dd_watchdog_want(queue);
+	rest->has_slept = true;
+}
+
+/* ---- The thread ------------------------------------------------------------------------------ */
+
+static void drain_until_closed(struct defer_drop_queue *queue)
+{
+	struct rest rest = {0};
+
+	while (dd_queue_state(queue) == DD_OPEN) {
+		uint64_t ran;
+
+		if (rest.has_slept)
+			dd_worker_look(queue);
+		rest.has_slept = false;
+		ran = dd_worker_round(queue, UINT64_MAX, DEFER_DROP_FOREVER);
+		if (ran >= DD_TURN)
+			dd_worker_look(queue);
+		if (ran)
+			rest.quiet_since_ns = 0;
+		if (ran < DD_PLENTY)
+			take_rest(queue, &rest);
+		else
+			rest.pauses = 0;
+	}
+}
+
+/*
+ * What pthread_attr_setschedpolicy(3) does not take. By default the worker is a batch thread where
+ * it would be an ordinary one: or the kernel may let it preempt the very thread that wakes it.
+ */
+static int set_scheduling(const struct defer_drop_config *config)
+{
+	struct sched_param param = {0};
+	int policy = SCHED_BATCH;
+
+	if (config->scheduling)
+		policy = dd_config_policy(config);
+	else if (sched_getscheduler(0) != SCHED_OTHER)
+		return 0;
+	if (policy != SCHED_BATCH && policy != SCHED_IDLE)
+		return 0;
+	/* Linux: 0 is the calling thread, here and below. */
+	return sched_setscheduler(0, policy, &param) ? -errno : 0;
+}
+
+static int set_niceness(const struct defer_drop_config *config)
+{
+	if (config->niceness == DEFER_DROP_NICENESS_INHERITED ||
+		!setpriority(PRIO_PROCESS, 0, config->niceness))
+		return 0;
+	/* setpriority(2) tells "not so high" (EACCES) from "not this process" (EPERM). */
+	return errno == EACCES ? -EPERM : -errno;
+}
+
+/* Reports to the starter how the thread came up. False if it is not wanted then. */
+static bool boot(struct defer_drop_queue *queue)
+{
+	const struct defer_drop_config *config = &queue->config.values;
+	bool is_strict = queue->is_boot_strict;
+	int result = set_scheduling(config);
+
+	pthread_setname_np(pthread_self(), config->name);
+	queue->thread_id = gettid();
+	if (!result)
+		result = set_niceness(config);
+	if (result && !is_strict)
+		dd_report(config->name, "scheduling, niceness: %s; the worker runs without",
+			strerror(-result));
+	dd_plain_store(&queue->boot_result, result);
+	dd_latch_open(&queue->has_booted);
+	return !result || !is_strict;
+}
+
+/* No drop is being destroyed that a push of the program's function could be nested in. */
+static void tell_program(struct defer_drop_queue *queue)
+{
+	if (!queue->config.values.worker_start)
+		return;
+	queue->running_lane = NULL;
+	queue->watch.is_telling = true;
+	queue->config.values.worker_start(queue->config.values.context);
+	queue->watch.is_telling = false;
+}
+
+/*
+ * True if the queue is stopped and its worker leaves. Decided under control, so that a caller of
+ * stop whose time is over either sees it leave or makes it stay. Afterwards a caller may be in its
+ * place.
+ */
+static bool leaves(struct defer_drop_queue *queue, struct dd_running *frame)
+{
+	bool is_stopped;
+
+	dd_watch_leave(queue);
+	pthread_mutex_lock(&queue->control);
+	is_stopped = dd_queue_state(queue) == DD_STOPPED;
+	if (is_stopped) {
+		dd_grace_leave(&queue->grace);
+		dd_running_leave(frame);
+		dd_set_stop(queue, DD_STOP_LEFT);
+	}
+	pthread_mutex_unlock(&queue->control);
+	return is_stopped;
+}
+
+static void *worker(void *argument)
+{
+	struct defer_drop_queue *queue = argument;
+	DD_RUNNING(frame);
+
+	if (!boot(queue))
+		return NULL;
+	dd_running_enter(&frame, queue);
+	dd_grace_enter(&queue->grace);
+	tell_program(queue);
+	do {
+		drain_until_closed(queue);
+		if (dd_queue_state(queue) == DD_STOPPED && leaves(queue, &frame))
+			return NULL;
+	} while (dd_queue_state(queue) <= DD_STOPPED);
+	/* In a child that a destructor forked, the queue may be beyond that. */
+	if (dd_queue_state(queue) != DD_JOINED)
+		dd_worker_finish(queue);
+	dd_grace_leave(&queue->grace);
+	dd_running_leave(&frame);
+	return NULL;
+}
+
+/* ---- Starting and waking --------------------------------------------------------------------- */
+
+static int set_policy(const struct defer_drop_config *config, pthread_attr_t *attributes)
+{
+	struct sched_param param = {.sched_priority = (int)config->scheduling_priority};
+	int policy = config->scheduling ? dd_config_policy(config) : SCHED_BATCH;
+	int error;
+
+	if (policy == SCHED_BATCH || policy == SCHED_IDLE)
+		return 0; /* see set_scheduling */
+	error = pthread_attr_setinheritsched(attributes, PTHREAD_EXPLICIT_SCHED);
+	if (!error)
+		error = pthread_attr_setschedpolicy(attributes, policy);
+	return error ? error : pthread_attr_setschedparam(attributes, &param);
+}
+
+static int set_attributes(
+	const struct defer_drop_config *config, pthread_attr_t *attributes, bool is_as_configured)
+{
+	cpu_set_t cpus;
+	int error = 0;
+
+	if (config->stack_size_bytes)
+		error = pthread_attr_setstacksize(attributes, config->stack_size_bytes);
+	if (error || !is_as_configured)
+		return error;
+	if (config->cpus) {
+		dd_cpus_parse(config->cpus, &cpus);
+		error = pthread_attr_setaffinity_np(attributes, sizeof cpus, &cpus);
+	}
+	return error ? error : set_policy(config, attributes);
+}
+
+static int create_thread(struct defer_drop_queue *queue, bool is_as_configured)
+{
+	pthread_attr_t attributes;
+	int error = pthread_attr_init(&attributes);
+
+	if (error)
+		return -error;
+	error = set_attributes(&queue->config.values, &attributes, is_as_configured);
+	if (!error)
+		error = dd_thread_create(&queue->thread, &attributes, worker, queue);
+	pthread_attr_destroy(&attributes);
+	return -error;
+}
+
+static int wait_for_boot(struct defer_drop_queue *queue)
+{
+	int result;
+
+	while (!dd_latch_is_open(&queue->has_booted))
+		dd_latch_wait(&queue->has_booted, DEFER_DROP_FOREVER);
+	result = dd_plain_load(&queue->boot_result);
+
+	if (result)
+		dd_thread_join(queue->thread, &queue->thread_id);
+	return result;
+}
+
+/* Nobody asked for this start: what cannot be had is done without, and said once. */
+static int create_thread_somehow(struct defer_drop_queue *queue)
+{
+	int result = create_thread(queue, true);
+	int first = result;
+
+	if (result)
+		result = create_thread(queue, false);
+	if (first && !queue->has_reported)
+		dd_report(queue->config.values.name, "cannot start the worker%s: %s",
+			result ? "" : " as configured, it runs without cpus and scheduling",
+			strerror(-first));
+	queue->has_reported = queue->has_reported || first;
+	return result ? -ESRCH : 0;
+}
+
+/* Under control. Waits for the worker only where the start is strict. */
+static int start_thread(struct defer_drop_queue *queue, bool is_strict)
+{
+	int result;
+
+	queue->is_boot_strict = is_strict;
+	dd_latch_close(&queue->has_booted);
+	/* Before the thread may sleep, so that it is the only one to set it again. */
+	dd_rouse(&queue->park.attention);
+	result = is_strict ? create_thread(queue, true) : create_thread_somehow(queue);
+	if (result == -EAGAIN)
+		result = -ESRCH; /* pthread_create(3) means that there can be no more threads */
+	if (!result && is_strict)
+		result = wait_for_boot(queue);
+	if (result) {
+		/* The next push, wait or flush tries again. Relaxed is enough: nobody sleeps. */
+		atomic_fetch_or_explicit(&queue->park.attention, DD_ASLEEP, memory_order_relaxed);
+		return result;
+	}
+	atomic_store_explicit(&queue->has_thread, true, memory_order_relaxed);
+	return 0;
+}
+
+/* Under control. The watchdog first, so that it does not inherit how the worker is scheduled. */
+static int start(struct defer_drop_queue *queue, bool is_strict)
+{
+	int result = 0;
+
+	if (is_strict)
+		result = dd_watchdog_start(queue);
+	else
+		dd_watchdog_start_somehow(queue);
+	if (result || !dd_queue_has_worker(queue))
+		return result;
+	return start_thread(queue, is_strict);
+}
+
+int dd_worker_start(struct defer_drop_queue *queue, bool is_strict)
+{
+	int before = errno;
+	int result = 0;
+
+	/* A caller that drains starts the watchdog, where nobody asks for an answer. */
+	if (!dd_queue_has_worker(queue) && !is_strict)
+		return 0;
+	pthread_mutex_lock(&queue->control);
+	if (!atomic_load_explicit(&queue->has_thread, memory_order_relaxed) &&
+		dd_queue_state(queue) == DD_OPEN)
+		result = start(queue, is_strict);
+	pthread_mutex_unlock(&queue->control);
+	errno = before; /* starting a thread may change it, and succeed */
+	return result;
+}
+
+int dd_worker_ensure(struct defer_drop_queue *queue)
+{
+	/* Relaxed is enough: it only spares the lock. */
+	if (atomic_load_explicit(&queue->has_thread, memory_order_relaxed))
+		return 0;
+	return dd_worker_start(queue, false);
+}
+
+void dd_worker_wake(struct defer_drop_queue *queue)
+{
+	if (!dd_queue_has_worker(queue)) {
+		dd_worker_tell_pending(queue);
+		return;
+	}
+	/* A failure leaves ASLEEP set for the next push. A worker just started may sleep by now. */
+	if (dd_worker_ensure(queue))
+		return;
+	if (dd_bell_ring(&queue->park.bell))
+		dd_add_shared(&queue->wakes_total, 1);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The consumer of a queue: a thread of its own, or whoever drains it.
+ */
+#ifndef DD_WORKER_H
+#define DD_WORKER_H
+
+#include <errno.h>
+
+#include "core/queue.h"
+#include "core/seat.h"
+
+/*
+ * Starts the worker unless it runs. is_strict: wait until it runs as configured, or fail, with the
+ * error of pthread_create, sched_setscheduler or setpriority. Otherwise it runs as well as it can,
+ * or the answer is -ESRCH. Starts the watchdog with it, if there is a limit. Returns 0 also for a
+ * queue that has no worker, is stopped or is closed.
+ */
+int dd_worker_start(struct defer_drop_queue *queue, bool is_strict);
+
+/* The same, without a lock where it runs already. */
+int dd_worker_ensure(struct defer_drop_queue *queue);
+
+/* For a producer that cleared ASLEEP: wakes or starts the worker, or tells that a drain is due. */
+void dd_worker_wake(struct defer_drop_queue *queue);
+
+/* One round of all lanes: at most so many drops altogether. Returns how many. */
+uint64_t dd_worker_round(struct defer_drop_queue *queue, uint64_t most, uint64_t deadline_ns);
+
+/*
+ * After a turn that ran nothing, by a caller that drains: begins what its drops wait for, leaves
+ * the seat, and waits a moment.
+ */
+void dd_worker_linger(
+	struct defer_drop_queue *queue, struct dd_running *frame, uint64_t deadline_ns);
+
+/* Looks at the backlog of all lanes, for the statistics. By the consumer, now and then. */
+void dd_worker_look(struct defer_drop_queue *queue);
+
+/* Closes the queue, by its consumer: runs or abandons what is left, and finishes. */
+void dd_worker_finish(struct defer_drop_queue *queue);
+
+/* Becoming and ceasing to be the thread that runs a queue's destructors. frame: a DD_RUNNING. */
+void dd_running_enter(struct dd_running *frame, struct defer_drop_queue *queue);
+void dd_running_leave(struct dd_running *frame);
+
+/* Becomes the consumer of a queue without a worker, waiting for who is. 0 or -ETIMEDOUT. */
+static inline int dd_consumer_enter(
+	struct defer_drop_queue *queue, struct dd_running *frame, uint64_t deadline_ns)
+{
+	int result = dd_seat_take(&queue->consumer_seat, deadline_ns);
+
+	if (!result)
+		dd_running_enter(frame, queue);
+	return result;
+}
+
+/* Signals the eventfd of a queue that callers drain, if it has one. */
+void dd_worker_tell_pending(struct defer_drop_queue *queue);
+
+/* Leaves the consumer's seat; tells of a drain that is due again. */
+void dd_consumer_release(struct defer_drop_queue *queue);
+
+/* Ceases to be the consumer of a queue without a worker. */
+void dd_consumer_leave(struct defer_drop_queue *queue, struct dd_running *frame);
+
+#endif

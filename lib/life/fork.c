@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What becomes of a queue in a forked child.
+ */
+#define _GNU_SOURCE
+#include "life/fork.h"
+
+#include "core/queue.h"
+
+void dd_queue_lock_all(struct defer_drop_queue *queue)
+{
+	pthread_mutex_lock(&queue->control);
+	pthread_mutex_lock(&queue->waiters_lock);
+}
+
+void dd_queue_unlock_all(struct defer_drop_queue *queue)
+{
+	pthread_mutex_unlock(&queue->waiters_lock);
+	pthread_mutex_unlock(&queue->control);
+}
+
+/* The thread that forked is this queue's worker, inside a destructor, and goes on as such. */
+static bool is_own_worker(struct defer_drop_queue *queue)
+{
+	return atomic_load_explicit(&queue->has_thread, memory_order_relaxed) &&
+	       pthread_equal(queue->thread, pthread_self());
+}
+
+static void survive_nested(struct defer_drop_queue *queue, bool is_kept)
+{
+	/* Those in the lists, and one more where a nested drop is being destroyed. */
+	uint64_t pending = dd_read(&queue->nested_total) - dd_read(&queue->nested_destroyed_total) -
+			   dd_read(&queue->nested_abandoned_total);
+
+	if (!dd_is_running(queue)) {
+		pending = 0;
+		queue->nested_running = NULL; /* on the stack of a thread that is no more */
+	} else if (!is_kept) {
+		pending = queue->nested_running != NULL;
+	}
+	atomic_store_explicit(&queue->nested_total, pending, memory_order_relaxed);
+	atomic_store_explicit(&queue->nested_destroyed_total, 0, memory_order_relaxed);
+	atomic_store_explicit(&queue->nested_abandoned_total, 0, memory_order_relaxed);
+}
+
+/*
+ * What the parent had begun to shut down is shut down in the child. What it had stopped is stopped,
+ * unless the worker was to leave and is the thread that forked: nobody waits for it to leave here.
+ */
+static void survive_state(struct defer_drop_queue *queue, bool is_exiting)
+{
+	uint32_t attention = 0;
+
+	if (is_exiting || dd_queue_state(queue) >= DD_CLOSING) {
+		atomic_store_explicit(&queue->state, DD_JOINED, memory_order_relaxed);
+		attention |= DD_CLOSED;
+	} else if (is_own_worker(queue)) {
+		atomic_store_explicit(&queue->state, DD_OPEN, memory_order_relaxed);
+	}
+	queue->has_stopper = false;
+	/* It is the parent's: what it counts goes to whoever reads it there. */
+	queue->config.values.pending_eventfd = -1;
+	queue->is_fenced = !dd_membarrier_register();
+	if (queue->is_fenced)
+		attention |= DD_FENCED;
+	if (dd_queue_has_worker(queue) && !is_own_worker(queue)) {
+		atomic_store_explicit(&queue->has_thread, false, memory_order_relaxed);
+		attention |= DD_ASLEEP;
+	}
+	atomic_store_explicit(&queue->park.attention, attention, memory_order_relaxed);
+	/* Who changes the state rings: the consumer may be about to sleep, if that is who forked. */
+	atomic_store_explicit(&queue->park.bell, DD_BELL_RUNG, memory_order_relaxed);
+}
+
+void dd_queue_survive(struct defer_drop_queue *queue, bool is_exiting)
+{
+	bool is_kept = queue->config.values.at_fork == DEFER_DROP_AT_FORK_KEEP;
+
+	/* Locked by this thread, which has another number here: made anew, not unlocked. */
+	pthread_mutex_init(&queue->control, NULL);
+	pthread_mutex_init(&queue->waiters_lock, NULL);
+	if (!dd_is_running(queue))
+		atomic_store_explicit(&queue->consumer_seat, 0, memory_order_relaxed);
+	queue->generation++;
+	is_kept = dd_grace_survive(&queue->grace, is_own_worker(queue)) && is_kept;
+	survive_state(queue, is_exiting);
+	is_kept = is_kept && dd_queue_state(queue) <= DD_STOPPED;
+	survive_nested(queue, is_kept);
+	dd_lanes_survive(queue, is_kept);
+	queue->completion_waiters = NULL;
+	dd_watch_forget(queue);
+	dd_watchdog_survive(queue);
+	atomic_store_explicit(&queue->wakes_total, 0, memory_order_relaxed);
+	atomic_store_explicit(&queue->naps_total, 0, memory_order_relaxed);
+	atomic_store_explicit(&queue->deep_sleeps_total, 0, memory_order_relaxed);
+	atomic_store_explicit(&queue->highest_backlog, 0, memory_order_relaxed);
+	atomic_store_explicit(&queue->failed_total, 0, memory_order_relaxed);
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What fork and exit of the process mean to its queues.
+ */
+#define _GNU_SOURCE
+#include "life/process.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/report.h"
+#include "core/registry.h"
+#include "life/closing.h"
+#include "life/fork.h"
+
+/* Under the registry's lock. */
+static bool hears_of_fork;
+static bool hears_of_exit;
+static bool is_exiting;
+static bool is_over; /* no queue is left that exit would deal with */
+
+/* ---- fork ------------------------------------------------------------------------------------ */
+
+static void before_fork(void)
+{
+	dd_registry_lock();
+	for (struct defer_drop_queue *at = dd_registry_first(); at; at = at->next)
+		dd_queue_lock_all(at);
+	dd_report_lock();
+}
+
+static void after_fork_in_parent(void)
+{
+	dd_report_unlock();
+	for (struct defer_drop_queue *at = dd_registry_first(); at; at = at->next)
+		dd_queue_unlock_all(at);
+	dd_registry_unlock();
+}
+
+static void after_fork_in_child(void)
+{
+	dd_report_fork();
+	/* The child of a process that exits: its own exit would not hear of a push. */
+	is_over = is_exiting;
+	dd_grace_fork();
+	for (struct defer_drop_queue *at = dd_registry_first(); at; at = at->next)
+		dd_queue_survive(at, is_exiting);
+	dd_registry_survive();
+}
+
+/* ---- exit ------------------------------------------------------------------------------------ */
+
+/*
+ * Does exit deal with this queue before that one? First comes the queue whose destructor ends the
+ * process, since others may wait for room in it; last the default one, since others may push to it.
+ */
+static bool comes_before(struct defer_drop_queue *queue, struct defer_drop_queue *other)
+{
+	if (!other || dd_is_running(queue))
+		return true;
+	return dd_queue_is_default(other) && !dd_is_running(other);
+}
+
+/* Takes the next queue that still has to be dealt with: of equals, the newest. */
+static struct defer_drop_queue *next_to_exit(void)
+{
+	struct defer_drop_queue *found = NULL;
+
+	dd_registry_lock();
+	is_exiting = true;
+	for (struct defer_drop_queue *at = dd_registry_first(); at; at = at->next)
+		if (!at->has_seen_exit && comes_before(at, found))
+			found = at;
+	if (found)
+		found->has_seen_exit = true;
+	else
+		is_over = true;
+	dd_registry_unlock();
+	return found;
+}
+
+static void at_exit(void)
+{
+	struct defer_drop_queue *queue;
+
+	while ((queue = next_to_exit())) {
+		uint64_t abandoned = dd_queue_exit(queue);
+		uint64_t timeout_ns = queue->config.values.exit_timeout_ns;
+
+		/* One that may take for ever abandons only what was given up before. */
+		if (abandoned && timeout_ns)
+			dd_report(queue->config.values.name, "exit abandons %llu drops",
+				(unsigned long long)abandoned);
+	}
+}
+
+/* ---- Handlers -------------------------------------------------------------------------------- */
+
+/* A handler that there is no memory for is tried again with the next queue. */
+static void set_hooks(void)
+{
+	int before = errno;
+
+	if (!hears_of_exit)
+		hears_of_exit = !atexit(at_exit);
+	if (!hears_of_fork)
+		hears_of_fork =
+			!pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+	if (!hears_of_fork)
+		dd_report(NULL, "no memory to hear of fork: a child must not use the library");
+	errno = before;
+}
+
+/* Later than atexit(3) would have done it: after its handlers, whose drops are refused else. */
+__attribute__((destructor)) static void at_end(void)
+{
+	if (!hears_of_exit)
+		at_exit();
+}
+
+void dd_process_add(struct defer_drop_queue *queue)
+{
+	if (!hears_of_fork || !hears_of_exit)
+		set_hooks();
+	dd_registry_add(queue);
+}
+
+bool dd_process_is_over(void)
+{
+	return is_over;
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Stopping a queue: its threads end, and nothing is lost or closed; and starting it again.
+ *
+ * The worker sees the state, as it sees that of a shutdown, and leaves (worker.c). What is said
+ * under control settles which of three comes first: the worker that leaves, the caller whose time
+ * is over, or a shutdown. Afterwards the caller is in place of the consumer: it holds the seat.
+ */
+#define _GNU_SOURCE
+#include "life/stop.h"
+
+#include <errno.h>
+
+#include "core/worker.h"
+
+/* ---- Stopping -------------------------------------------------------------------------------- */
+
+/* May this thread wait for the threads of the queue? */
+static int check_caller(struct defer_drop_queue *queue)
+{
+	if (dd_is_running(queue) || dd_watchdog_is_self(queue) ||
+		dd_grace_is_reading(&queue->grace))
+		return -EDEADLK;
+	return 0;
+}
+
+/* Makes the caller the one that stops or starts the queue. */
+static int begin_turn(struct defer_drop_queue *queue)
+{
+	int result = 0;
+
+	pthread_mutex_lock(&queue->control);
+	if (dd_queue_state(queue) >= DD_CLOSING)
+		result = -ESHUTDOWN;
+	else if (queue->has_stopper)
+		result = -EBUSY;
+	else
+		queue->has_stopper = true;
+	pthread_mutex_unlock(&queue->control);
+	return result;
+}
+
+static void end_turn(struct defer_drop_queue *queue)
+{
+	pthread_mutex_lock(&queue->control);
+	queue->has_stopper = false;
+	pthread_mutex_unlock(&queue->control);
+}
+
+/* From OPEN to STOPPED. 0 or -ESHUTDOWN. */
+static int announce(struct defer_drop_queue *queue)
+{
+	bool is_stopped;
+
+	pthread_mutex_lock(&queue->control);
+	is_stopped = dd_queue_move_state(queue, DD_OPEN, DD_STOPPED);
+	if (is_stopped)
+		dd_set_stop(queue, DD_STOP_WANTED);
+	pthread_mutex_unlock(&queue->control);
+	if (is_stopped)
+		dd_bell_ring(&queue->park.bell);
+	return is_stopped ? 0 : -ESHUTDOWN;
+}
+
+/* The queue goes on, unless a shutdown has come meanwhile. Under control. */
+static void take_back(struct defer_drop_queue *queue)
+{
+	dd_queue_move_state(queue, DD_STOPPED, DD_OPEN);
+}
+
+/*
+ * Waits until the worker has left, and takes it over to be joined. Returns 0, -ETIMEDOUT or
+ * -ESHUTDOWN.
+ */
+static int take_worker(struct defer_drop_queue *queue, uint64_t deadline_ns, bool *is_taken)
+{
+	int result = 0;
+	uint32_t stop;
+
+	while ((stop = dd_read_32(&queue->stop)) == DD_STOP_WANTED &&
+		dd_futex_wait(&queue->stop, stop, deadline_ns) != -ETIMEDOUT)
+		;
+	pthread_mutex_lock(&queue->control);
+	stop = dd_read_32(&queue->stop);
+	*is_taken = stop == DD_STOP_LEFT;
+	if (*is_taken)
+		atomic_store_explicit(&queue->has_thread, false, memory_order_relaxed);
+	else if (stop == DD_STOP_OVERTAKEN)
+		result = -ESHUTDOWN;
+	else
+		result = -ETIMEDOUT;
+	if (result)
+		take_back(queue);
+	pthread_mutex_unlock(&queue->control);
+	return result;
+}
+
+static int end_worker(struct defer_drop_queue *queue, uint64_t deadline_ns)
+{
+	bool is_taken = false;
+	int result = 0;
+
+	if (atomic_load_explicit(&queue->has_thread, memory_order_relaxed))
+		result = take_worker(queue, deadline_ns, &is_taken);
+	if (is_taken)
+		dd_thread_join(queue->thread, &queue->thread_id);
+	return result;
+}
+
+/* There is no worker, and the caller holds the seat. */
+static int end_others(struct defer_drop_queue *queue, uint64_t deadline_ns)
+{
+	int result = dd_grace_stop(queue, deadline_ns);
+
+	return result ? result : dd_watchdog_stop(queue, deadline_ns);
+}
+
+/* What was ended goes on, since not all could be. */
+static void go_on(struct defer_drop_queue *queue)
+{
+	pthread_mutex_lock(&queue->control);
+	take_back(queue);
+	pthread_mutex_unlock(&queue->control);
+	dd_worker_ensure(queue);
+}
+
+/* A caller that drains may have it for long. A shutdown does not tell: so it is asked for. */
+static int take_seat(struct defer_drop_queue *queue, uint64_t deadline_ns)
+{
+	while (dd_queue_state(queue) == DD_STOPPED) {
+		uint64_t until_ns = dd_now_ns() + DD_LOOK_NS;
+
+		if (!dd_seat_take(
+			    &queue->consumer_seat, until_ns < deadline_ns ? until_ns : deadline_ns))
+			return 0;
+		if (dd_deadline_has_come(deadline_ns))
+			return -ETIMEDOUT;
+	}
+	return -ESHUTDOWN;
+}
+
+static int end_threads(struct defer_drop_queue *queue, uint64_t deadline_ns)
+{
+	int result = end_worker(queue, deadline_ns);
+
+	if (result)
+		return result;
+	result = take_seat(queue, deadline_ns);
+	if (!result) {
+		result = end_others(queue, deadline_ns);
+		dd_consumer_release(queue);
+	}
+	if (result)
+		go_on(queue);
+	return result;
+}
+
+int dd_queue_stop(struct defer_drop_queue *queue, uint64_t timeout_ns)
+{
+	uint64_t deadline_ns = DEFER_DROP_FOREVER;
+	int result = check_caller(queue);
+
+	if (!result)
+		result = begin_turn(queue);
+	if (result)
+		return result;
+	if (timeout_ns != DEFER_DROP_FOREVER)
+		deadline_ns = dd_now_ns() + timeout_ns + DD_PATIENCE_NS;
+	if (dd_queue_state(queue) != DD_STOPPED) {
+		result = announce(queue);
+		if (!result)
+			result = end_threads(queue, deadline_ns);
+	}
+	end_turn(queue);
+	return result == -ETIMEDOUT && !timeout_ns ? -EAGAIN : result;
+}
+
+/* ---- Starting -------------------------------------------------------------------------------- */
+
+static int start_again(struct defer_drop_queue *queue)
+{
+	bool was_stopped;
+	int result;
+
+	pthread_mutex_lock(&queue->control);
+	was_stopped = dd_queue_move_state(queue, DD_STOPPED, DD_OPEN);
+	pthread_mutex_unlock(&queue->control);
+	result = dd_worker_start(queue, true);
+	if (!result && was_stopped)
+		dd_worker_tell_pending(queue); /* which nobody was told of meanwhile */
+	if (!result || !was_stopped)
+		return result;
+	pthread_mutex_lock(&queue->control);
+	/* A push may have started it meanwhile. */
+	if (atomic_load_explicit(&queue->has_thread, memory_order_relaxed))
+		result = 0;
+	else
+		dd_queue_move_state(queue, DD_OPEN, DD_STOPPED);
+	pthread_mutex_unlock(&queue->control);
+	if (result)
+		dd_watchdog_stop(queue, DEFER_DROP_FOREVER);
+	return result;
+}
+
+int dd_queue_start(struct defer_drop_queue *queue)
+{
+	int result = check_caller(queue);
+
+	if (!result)
+		result = begin_turn(queue);
+	if (result)
+		return result;
+	result = start_again(queue);
+	end_turn(queue);
+	return result;
+}
