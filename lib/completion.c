@@ -150,7 +150,7 @@ static void drain_until_over(struct dd_completion *completion, uint64_t deadline
 	dd_running_enter(&frame, queue);
 	while (is_pending(completion) && dd_queue_state(queue) < DD_CLOSING &&
 		!dd_deadline_has_come(deadline_ns))
-		if (!dd_run_turn(lane, 1, deadline_ns)) {
+		if (!dd_worker_turn(lane, deadline_ns)) {
 			dd_worker_linger(queue, &frame, deadline_ns);
 			return;
 		}
