@@ -412,7 +412,9 @@ struct defer_drop_level {
 typedef void (*defer_drop_error_fn)(void *context, const struct defer_drop_failure *failure);
 typedef void (*defer_drop_watermark_fn)(void *context, const struct defer_drop_level *level);
 
-/* A destructor that has been running for watchdog_ns. */
+/* A destructor that has been running for watchdog_ns; or a drop that has not been finished for so
+ * long, while others had their turn: because of its nested drops, the next of which this is, or its
+ * slices. */
 struct defer_drop_slow {
 	size_t size;  /* filled in by the library */
 	void *object; /* half destroyed: an address, nothing more */
@@ -585,7 +587,8 @@ struct defer_drop_config {
 	defer_drop_error_fn error;
 	/* A destructor that runs for this long is reported, at the latest when it has run for a
 	 * quarter more and the watchdog has got a CPU; never one that returned before:
-	 * 1000000..DEFER_DROP_TIMEOUT_MAX, or 0, no watchdog [0]. The watchdog wakes up four times
+	 * 1000000..DEFER_DROP_TIMEOUT_MAX, or 0, no watchdog [0]. A drop that takes so long with
+	 * its nested drops, or in slices, is reported too. The watchdog wakes up four times
 	 * in this time. It sleeps when the worker sleeps until woken, or no thread drains. To find
 	 * the name it takes a lock of the dynamic linker's: it waits for a destructor inside
 	 * dlclose(3). Of the instructions for a drop 32 are for the watchdog, and 2 if there is

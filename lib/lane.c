@@ -320,6 +320,7 @@ static uint64_t survive_drops(struct dd_lane *lane, bool is_kept)
 		lane->nested = (struct dd_nested){NULL, NULL, 0, 0};
 		lane->is_unfinished = false;
 	}
+	dd_record_end(&lane->left);
 	running = is_running ? lane->current.width : 0;
 	if (is_kept)
 		dd_ring_lose(ring, dd_guard_run, running);

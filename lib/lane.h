@@ -14,6 +14,7 @@
 #include "grace.h"
 #include "nested.h"
 #include "park.h"
+#include "record.h"
 
 /* Queues in which one thread can have a lane of its own at a time; in others it uses the shared. */
 #define DD_TENANCIES 8
@@ -48,9 +49,11 @@ struct dd_lane {
 	struct dd_cover next_cover;       /* when the grace period that is running has passed */
 	uint64_t gap;                     /* positions passed over, and not counted yet */
 	uint32_t stride;                  /* destructors between two looks at the clock */
-	bool is_set_aside;  /* its next drop, or nested drop, waits for a grace period */
-	bool is_unfinished; /* the drop before the cursor was left in the middle */
-	bool is_cut_short;  /* such a one was abandoned, and its slots stay as they were */
+	bool is_set_aside;     /* its next drop, or nested drop, waits for a grace period */
+	bool is_unfinished;    /* the drop before the cursor was left in the middle */
+	bool is_cut_short;     /* such a one was abandoned, and its slots stay as they were */
+	struct dd_record left; /* the drop that was left in the middle, where it is watched */
+	struct dd_sight sight; /* the watchdog's, of that */
 	_Atomic(uint64_t) pairs_done_total; /* drops with options: each took two positions */
 	_Atomic(uint64_t) skipped_total;    /* positions passed at the end with nothing in them */
 	_Atomic(uint64_t) abandoned_total;

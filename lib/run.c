@@ -51,14 +51,14 @@ static inline bool is_over(struct defer_drop_queue *queue)
 
 /* ---- How long a turn is ---------------------------------------------------------------------- */
 
-static inline uint64_t least(uint64_t a, uint64_t b)
+static inline uint64_t fewer(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
 }
 
 static inline void grant(struct turn *turn, uint64_t count)
 {
-	turn->left = least(count, turn->most - turn->granted);
+	turn->left = fewer(count, turn->most - turn->granted);
 	turn->granted += turn->left;
 }
 
@@ -71,10 +71,10 @@ static inline uint64_t ran_in(const struct turn *turn)
 static inline void begin_turn(
 	struct turn *turn, const struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
 {
-	turn->most = least(most, lane->ring.taken_mask + 1);
+	turn->most = fewer(most, lane->ring.taken_mask + 1);
 	turn->granted = turn->looked_ns = turn->until_ns = 0;
 	turn->deadline_ns = deadline_ns;
-	grant(turn, least(lane->stride, FIRST_STRIDE));
+	grant(turn, fewer(lane->stride, FIRST_STRIDE));
 }
 
 /* Destructors that would take a quarter of a turn, as far as the last ones tell. */
@@ -295,6 +295,40 @@ static bool run_nested(struct dd_lane *lane, struct turn *turn)
 
 /* ---- One drop -------------------------------------------------------------------------------- */
 
+/* What a lane that is left in the middle goes on with: options are those of the drop. */
+static struct dd_drop next_of(const struct dd_lane *lane, uint64_t *word)
+{
+	const struct dd_drop *place;
+	struct dd_drop next;
+
+	*word = lane->current.options.word;
+	if (!lane->nested_current.is_again && dd_nested_is_empty(&lane->nested))
+		return lane->current.drop;
+	*word = lane->nested_current.options.word;
+	if (lane->nested_current.is_again)
+		return lane->nested_current.drop;
+	place = dd_nested_peek(&lane->nested);
+	*word = dd_is_options(place->destroy) ? (uint64_t)(uintptr_t)place->destroy : 0;
+	/* Both lie in one chunk, see make_room. */
+	next = *word ? place[1] : *place;
+	return (struct dd_drop){next.object, dd_untagged(next.destroy)};
+}
+
+/* Tells the watchdog of a drop that is left in the middle, once; not while that waits for readers. */
+static void record_left(struct dd_lane *lane)
+{
+	uint64_t number = dd_read(&lane->left.number);
+	struct dd_drop next;
+	uint64_t word;
+
+	if (lane->is_set_aside || !lane->is_unfinished) {
+		dd_record_end(&lane->left);
+	} else if (!(number & DD_RECORD_RUNS)) {
+		next = next_of(lane, &word);
+		dd_record_begin(&lane->left, &next, word);
+	}
+}
+
 /* The position has moved on. */
 static inline void wake_waiters(struct dd_lane *lane, struct defer_drop_queue *queue)
 {
@@ -454,6 +488,8 @@ static void run_all(struct dd_lane *lane, struct defer_drop_queue *queue, struct
 
 	if (dd_unlikely(lane->is_unfinished)) {
 		is_finished = run_on(lane, turn);
+		if (queue->is_watched && is_finished)
+			record_left(lane);
 		glance(queue);
 	}
 	while (is_finished && may_go_on(lane, queue, turn) && take(lane, &taken)) {
@@ -480,6 +516,8 @@ uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
 	/* Otherwise it has found its lane empty, or has to be set aside. */
 	if (lane->is_unfinished ? !lane->is_set_aside : !turn.left)
 		queue->has_more = true;
+	if (dd_unlikely(lane->is_unfinished) && queue->is_watched)
+		record_left(lane);
 	if (ran_in(&turn) && !lane->is_unfinished) /* head stays behind what is not done */
 		dd_ring_recycle(&lane->ring);
 	return ran_in(&turn);
@@ -572,13 +610,17 @@ static bool run_all_last(struct dd_lane *lane, struct turn *turn)
 bool dd_run_last(struct dd_lane *lane)
 {
 	struct turn turn;
+	bool is_done;
 
 	begin_turn(&turn, lane, UINT64_MAX, DEFER_DROP_FOREVER);
 	turn.last_state = DD_JOINED;
 	turn.is_last = true;
 	lane->is_set_aside = false;
 	lane->queue->running_lane = lane;
-	return resume_last(lane, &turn) && run_all_last(lane, &turn);
+	is_done = resume_last(lane, &turn) && run_all_last(lane, &turn);
+	if (lane->queue->is_watched)
+		record_left(lane);
+	return is_done;
 }
 
 struct dd_drop dd_run_current(const struct defer_drop_queue *queue)

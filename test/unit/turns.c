@@ -207,6 +207,44 @@ Test(turns, a_timed_exit_beside_a_chain_without_end_ends)
 	cr_assert_eq(times_said("abandons"), 1);
 }
 
+/* ---- The watchdog ---------------------------------------------------------------------------- */
+
+static atomic_uint slow_count;
+static struct defer_drop_slow slow_told;
+
+static void write_slow(void *context, const struct defer_drop_slow *slow)
+{
+	(void)context;
+	if (!atomic_load(&slow_count))
+		slow_told = *slow;
+	atomic_fetch_add(&slow_count, 1);
+}
+
+static struct defer_drop_queue *make_watched(uint32_t runner)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	struct defer_drop_queue *queue;
+
+	atomic_store(&slow_count, 0);
+	config.runner = runner;
+	config.watchdog_ns = MS;
+	config.watchdog = write_slow;
+	answers(0, defer_drop_queue_create(&queue, &config));
+	return queue;
+}
+
+Test(turns, the_watchdog_names_a_chain_without_end)
+{
+	nest = make_watched(WORKER);
+	answers(0, defer_drop_queue_push(nest, number(5), drop_again, FOREVER));
+	await(atomic_load(&slow_count) >= 2);
+	cr_assert_eq(slow_told.destroy, drop_again);
+	cr_assert_eq(slow_told.object, number(5));
+	cr_assert_geq(slow_told.running_ns, MS);
+	cr_assert_geq(stats_of(nest).slow_total, 1);
+	end_chain();
+}
+
 /* ---- The level ------------------------------------------------------------------------------- */
 
 enum { FAN = 1000 };
@@ -567,6 +605,17 @@ Test(turns, a_drop_that_is_never_finished_holds_up_neither_other_lanes_nor_a_tim
 		cr_assert_eq(stats_of(queue).abandoned_total, 1);
 		answers(0, defer_drop_queue_free(queue));
 	}
+}
+
+Test(turns, the_watchdog_names_a_drop_that_is_never_finished)
+{
+	struct defer_drop_queue *queue = make_watched(WORKER);
+
+	push_endless(queue);
+	await(atomic_load(&slow_count) >= 2);
+	cr_assert_eq(slow_told.destroy_status, cut_for_ever);
+	answers(-ETIMEDOUT, defer_drop_queue_shutdown(queue, MS));
+	answers(0, defer_drop_queue_free(queue));
 }
 
 Test(turns, a_worker_that_stops_leaves_a_drop_in_slices_to_the_next_one)
