@@ -19,6 +19,7 @@
  *   defer_drop(object, destroy)                pushes to the default queue; waits for room
  *     _try, _timed, _rcu, _bytes, _with        no wait; a deadline; after a grace period; with the
  *                                              bytes that the object holds; with options
+ *     _again                                   by a destructor: go on with its object later
  *     _flush, _flush_timed, _shutdown          wait for what was pushed; close and destroy all
  *     _start, _version                         set up the default queue; the library's version
  *   defer_drop_config_init, _built_in, _check  the built-in values; what is wrong with a
@@ -96,7 +97,7 @@
  *     -EALREADY   the default queue is in use with other values
  *     -EPERM      the process may not schedule a thread so (sched_setscheduler(2),
  *                 setpriority(2))
- *     -ENOENT     there is no such lane
+ *     -ENOENT     there is no such lane; no queue is destroying the object
  *     -EBADF, -EMFILE  an eventfd cannot be duplicated
  *     -ENOTSUP    the library was built without liburcu, or a forked child cannot use it
  *     -ENOMEM     no memory
@@ -303,6 +304,29 @@ DEFER_DROP_API int defer_drop_rcu(void *object, defer_drop_fn destroy);
  * Ordering: as defer_drop.
  */
 DEFER_DROP_API int defer_drop_bytes(void *object, defer_drop_fn destroy, uint64_t bytes);
+
+/*
+ * Goes on later with an object, from inside its own destructor, as a destructor with a status does by
+ * returning DEFER_DROP_AGAIN: pushes the object to the queue that is destroying it, as a nested drop.
+ *
+ *     static void tree_free(void *tree)
+ *     {
+ *             while (tree_free_some(tree))
+ *                     if (!defer_drop_again(tree, tree_free))
+ *                             return;
+ *     }
+ *
+ * object: the one that the calling destructor was called with.
+ * destroy: called with the object when others have had their turn.
+ * Threads: one that runs a destructor.
+ * Blocks: never.
+ * Errors (nothing was pushed: the destructor goes on by itself):
+ *   -EINVAL  destroy is NULL
+ *   -ENOENT  no queue is destroying this object on this thread: the destructor was called in place
+ *   -ENOMEM  no memory to remember it
+ * Ordering: the call happens before the call of destroy.
+ */
+DEFER_DROP_API int defer_drop_again(void *object, defer_drop_fn destroy);
 
 /* bytes lies below this: 2^48. */
 #define DEFER_DROP_BYTES_END (UINT64_C(1) << 48)

@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "completion.h"
+#include "run.h"
 #include "worker.h"
 
 /*
@@ -481,6 +482,20 @@ int defer_drop_queue_push(
 	if (is_at_home(tenancy) && !tenancy->lane->is_shared)
 		return dd_push(tenancy->lane, queue, object, destroy, timeout_ns);
 	return push_off_path(queue, tenancy, object, destroy, timeout_ns);
+}
+
+int defer_drop_again(void *object, defer_drop_fn destroy)
+{
+	struct defer_drop_queue *queue = dd_self.running ? dd_self.running->queue : NULL;
+	struct dd_drop current = {NULL, NULL};
+
+	if (!destroy)
+		return -EINVAL;
+	if (queue)
+		current = dd_run_current(queue);
+	if (!current.destroy || current.object != object)
+		return -ENOENT;
+	return defer_drop_queue_push(queue, object, destroy, 0);
 }
 
 int defer_drop_queue_attach(struct defer_drop_queue *queue)

@@ -5,6 +5,8 @@
  */
 #include "queues.h"
 
+#include "defer_drop/guard.h"
+
 TestSuite(turns, .timeout = 120);
 
 static const uint32_t runners[] = {WORKER, CALLER};
@@ -518,6 +520,107 @@ Test(turns, waits_destroy_the_slices_that_they_wait_for)
 	push_cake(queue, &cake);
 	answers(0, defer_drop_queue_wait_backlog(queue, 0, 0, FOREVER));
 	cr_assert_eq(cake.slices, 0);
+	end_queue(queue);
+}
+
+/* ---- Again, without a status ------------------------------------------------------------------ */
+
+static atomic_int again_result;
+
+static void cut_again(void *object)
+{
+	struct cake *cake = object;
+
+	note(number(cake->number));
+	while (--cake->slices) {
+		int result = defer_drop_again(cake, cut_again);
+
+		atomic_store(&again_result, result);
+		if (!result)
+			return;
+		note(number(cake->number));
+	}
+}
+
+Test(turns, a_destructor_without_a_status_goes_on_later)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		struct defer_drop_queue *queue = make_queue(runners[i % 2], 16, lanes_tried[i / 2]);
+		struct cake cake = {.number = 1, .slices = 3};
+
+		atomic_store(&seen_count, 0);
+		answers(0, defer_drop_queue_push(queue, &cake, cut_again, FOREVER));
+		answers(0, defer_drop_queue_push(queue, number(2), note, FOREVER));
+		answers(0, defer_drop_queue_flush(queue, FOREVER));
+		answers(0, atomic_load(&again_result));
+		assert_order((const uintptr_t[]){1, 1, 1, 2}, 4);
+		cr_assert_eq(stats_of(queue).nested_total, 2);
+		end_queue(queue);
+	}
+}
+
+static struct cake other_cake;
+
+/* In place: the object that the queue destroys is another one. */
+static void cut_other(void *object)
+{
+	(void)object;
+	cut_again(&other_cake);
+}
+
+Test(turns, a_destructor_that_no_queue_called_goes_on_by_itself)
+{
+	struct defer_drop_queue *queue = make(CALLER);
+	struct cake cake = {.number = 1, .slices = 3};
+
+	answers(-EINVAL, defer_drop_again(&cake, NULL));
+	cut_again(&cake);
+	answers(-ENOENT, atomic_load(&again_result));
+	other_cake = (struct cake){.number = 1, .slices = 3};
+	answers(0, defer_drop_queue_push(queue, NULL, cut_other, FOREVER));
+	cr_assert_eq(drain(queue, UINT64_MAX), 1);
+	answers(-ENOENT, atomic_load(&again_result));
+	assert_order((const uintptr_t[]){1, 1, 1, 1, 1, 1}, 6);
+	end_queue(queue);
+}
+
+static void await_guard(const struct defer_drop_strategy *strategy)
+{
+	struct cake cake = {.number = 1, .slices = 3, .status = -EIO};
+	struct defer_drop_guard guard = DEFER_DROP_GUARD_STATUS_INIT(&cake, cut, strategy);
+
+	atomic_store(&seen_count, 0);
+	answers(-EIO, defer_drop_guard_drop(&guard));
+	cr_assert_eq(cake.slices, 0);
+	assert_order((const uintptr_t[]){1, 1, 1}, 3);
+}
+
+Test(turns, a_guard_is_waited_for_until_its_object_is_finished)
+{
+	struct defer_drop_queue *queue = make(CALLER);
+	struct defer_drop_strategy_queue drained;
+
+	await_guard(&defer_drop_strategy_worker);
+	await_guard(&defer_drop_strategy_in_place);
+	await_guard(&defer_drop_strategy_thread);
+	answers(0, defer_drop_strategy_queue_init(&drained, queue, FOREVER));
+	await_guard(&drained.strategy);
+	cr_assert_eq(stats_of(queue).nested_total, 2);
+	end_queue(queue);
+}
+
+static void guard_in_place(void *object)
+{
+	(void)object;
+	await_guard(&defer_drop_strategy_in_place);
+}
+
+Test(turns, a_guard_in_place_is_finished_in_place_inside_a_destructor_too)
+{
+	struct defer_drop_queue *queue = make(CALLER);
+
+	answers(0, defer_drop_queue_push(queue, NULL, guard_in_place, FOREVER));
+	cr_assert_eq(drain(queue, UINT64_MAX), 1);
 	end_queue(queue);
 }
 
