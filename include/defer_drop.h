@@ -19,6 +19,7 @@
  *   defer_drop(object, destroy)                pushes to the default queue; waits for room
  *     _try, _timed, _rcu, _bytes, _with        no wait; a deadline; after a grace period; with the
  *                                              bytes that the object holds; with options
+ *     _again                                   by a destructor: go on with its object later
  *     _flush, _flush_timed, _shutdown          wait for what was pushed; close and destroy all
  *     _start, _version                         set up the default queue; the library's version
  *   defer_drop_config_init, _built_in, _check  the built-in values; what is wrong with a
@@ -96,7 +97,7 @@
  *     -EALREADY   the default queue is in use with other values
  *     -EPERM      the process may not schedule a thread so (sched_setscheduler(2),
  *                 setpriority(2))
- *     -ENOENT     there is no such lane
+ *     -ENOENT     there is no such lane; no queue is destroying the object
  *     -EBADF, -EMFILE  an eventfd cannot be duplicated
  *     -ENOTSUP    the library was built without liburcu, or a forked child cannot use it
  *     -ENOMEM     no memory
@@ -139,8 +140,11 @@
  * - A destructor that waits for its own queue gets -EDEADLK. Two deadlocks the library does not
  *   see: a destructor that waits for a thread which waits for room in its queue; and two queues
  *   whose destructors wait for room in each other.
- * - A destructor that takes long holds up all drops behind it in its queue: give such destructors a
- *   queue of their own. watchdog_ns of the configuration finds them.
+ * - The worker gives each thread's drops a turn of some 100 us; nested drops and slices
+ *   (DEFER_DROP_AGAIN) count in it, so a drop that makes drops without end holds up what its own
+ *   thread dropped later, and nobody else. But a destructor is not interrupted: one that takes long
+ *   holds up all drops of its queue. Let it return DEFER_DROP_AGAIN now and then, or give it a queue
+ *   of its own. watchdog_ns of the configuration finds it.
  * - Exit, by exit(3) or by returning from main, deals with what is pending: see exit_timeout_ns.
  *   _exit(2), quick_exit(3) and a fatal signal run no destructor. pthread_exit(3) in main does not
  *   end the process, since the worker is a thread too: the last thread of the program calls exit(3)
@@ -220,7 +224,7 @@ typedef void (*defer_drop_fn)(void *object);
  *
  * object: passed on as it is, NULL too.
  * Threads: any, at any time, beside every other call; also destructors (a nested drop, which runs
- *   on the worker soon after the destructor that made it, and never waits), destructors of
+ *   before what the destructor's thread dropped next, and never waits for room), destructors of
  *   thread-specific data, and atexit handlers.
  * Blocks: while the thread's ring is full, until there is room (it spins for some microseconds,
  *   then sleeps, so that a worker of less priority gets its CPU too). In a destructor of
@@ -301,11 +305,35 @@ DEFER_DROP_API int defer_drop_rcu(void *object, defer_drop_fn destroy);
  */
 DEFER_DROP_API int defer_drop_bytes(void *object, defer_drop_fn destroy, uint64_t bytes);
 
+/*
+ * Goes on later with an object, from inside its own destructor, as a destructor with a status does by
+ * returning DEFER_DROP_AGAIN: pushes the object to the queue that is destroying it, as a nested drop.
+ *
+ *     static void tree_free(void *tree)
+ *     {
+ *             while (tree_free_some(tree))
+ *                     if (!defer_drop_again(tree, tree_free))
+ *                             return;
+ *     }
+ *
+ * object: the one that the calling destructor was called with.
+ * destroy: called with the object when others have had their turn.
+ * Threads: one that runs a destructor.
+ * Blocks: never.
+ * Errors (nothing was pushed: the destructor goes on by itself):
+ *   -EINVAL  destroy is NULL
+ *   -ENOENT  no queue is destroying this object on this thread: the destructor was called in place
+ *   -ENOMEM  no memory to remember it
+ * Ordering: the call happens before the call of destroy.
+ */
+DEFER_DROP_API int defer_drop_again(void *object, defer_drop_fn destroy);
+
 /* bytes lies below this: 2^48. */
 #define DEFER_DROP_BYTES_END (UINT64_C(1) << 48)
 
 /*
- * Waits until every drop pushed before this call has been destroyed, nested drops included.
+ * Waits until every drop pushed before this call has been destroyed, nested drops included: those
+ * that such drops make, and those that these make, as far as that ends.
  *
  * "Before" is what happened before this call: the caller's own pushes, and those of threads that
  * the caller synchronised with. Later pushes do not prolong it.
@@ -354,12 +382,28 @@ DEFER_DROP_API int defer_drop_shutdown(void);
 struct defer_drop_queue;  /* opaque */
 struct rcu_flavor_struct; /* liburcu's, <urcu/flavor.h> */
 
-/* Destroys an object, and returns 0, or what went wrong as a negative errno. */
+/* Destroys an object, and returns 0, or what went wrong as a negative errno; or, if it has destroyed
+ * a part of it only, DEFER_DROP_AGAIN. */
 typedef int (*defer_drop_status_fn)(void *object);
 
-/* Destroys an object with the help of a context, and returns 0, or what went wrong as a negative
- * errno. */
+/* Destroys an object with the help of a context, and returns as a defer_drop_status_fn. */
 typedef int (*defer_drop_context_fn)(void *object, void *context);
+
+/*
+ * What a destructor returns that is not finished: it destroys a big object in slices, so that others
+ * need not wait for all of it. It is called again with the same object (and context) when all other
+ * threads' drops, and the drops that this slice made, have had their turn; so a slice is some
+ * microseconds of work, or it is not worth the change. What the thread dropped later waits until it
+ * is finished, and so do a flush, a ticket and a completion. Slices come one after the other, each
+ * sees what the one before did, but they may run on different threads. It is no means to wait for
+ * something: the worker calls again as soon as the others have had their turn, and does not sleep.
+ *
+ * A drop that is not finished when its queue is shut down, or given up, and the time for that is
+ * over, is abandoned: its destructor is not called again. A forked child that keeps drops goes on
+ * with it only if a destructor of this queue forked; otherwise it had begun to be destroyed, and the
+ * child does not have it.
+ */
+#define DEFER_DROP_AGAIN 0x40000000
 
 /* A drop whose destructor returned a status that is not 0, or whose completion has an eventfd that
  * could not be written to. */
@@ -392,7 +436,9 @@ struct defer_drop_level {
 typedef void (*defer_drop_error_fn)(void *context, const struct defer_drop_failure *failure);
 typedef void (*defer_drop_watermark_fn)(void *context, const struct defer_drop_level *level);
 
-/* A destructor that has been running for watchdog_ns. */
+/* A destructor that has been running for watchdog_ns; or a drop that has not been finished for so
+ * long, while others had their turn: because of its nested drops, the next of which this is, or its
+ * slices. */
 struct defer_drop_slow {
 	size_t size;  /* filled in by the library */
 	void *object; /* half destroyed: an address, nothing more */
@@ -565,7 +611,8 @@ struct defer_drop_config {
 	defer_drop_error_fn error;
 	/* A destructor that runs for this long is reported, at the latest when it has run for a
 	 * quarter more and the watchdog has got a CPU; never one that returned before:
-	 * 1000000..DEFER_DROP_TIMEOUT_MAX, or 0, no watchdog [0]. The watchdog wakes up four times
+	 * 1000000..DEFER_DROP_TIMEOUT_MAX, or 0, no watchdog [0]. A drop that takes so long with
+	 * its nested drops, or in slices, is reported too. The watchdog wakes up four times
 	 * in this time. It sleeps when the worker sleeps until woken, or no thread drains. To find
 	 * the name it takes a lock of the dynamic linker's: it waits for a destructor inside
 	 * dlclose(3). Of the instructions for a drop 32 are for the watchdog, and 2 if there is
@@ -787,9 +834,13 @@ DEFER_DROP_API int defer_drop_queue_wait_backlog(struct defer_drop_queue *queue,
 /*
  * Runs destructors on the calling thread, within a budget. For queues that callers drain.
  *
- * max_drops: stops after this many; 0 runs none.
- * budget_ns: starts no further destructor once this time has passed: a timeout like all others.
- * destroyed: how many this call has destroyed, nested ones not counted, also on error; may be NULL.
+ * max_drops: stops after it has run this many destructors, those of nested drops included; one that
+ *   is not finished (DEFER_DROP_AGAIN) counts each time that it is called. 0 runs none.
+ * budget_ns: starts no further destructor once this time has passed, nor calls one again: a timeout
+ *   like all others. A drop that is left in the middle by either limit is pending, and the next
+ *   drain goes on with it.
+ * ran: how many destructors this call has run, counted so, also on error; may be NULL. If it is 0,
+ *   there was nothing that could be destroyed, unless a limit was 0 or over before.
  * Threads: any, one at a time.
  * Blocks: for what the destructors take; never for another thread. Drops that wait for readers, or
  *   that another thread is just pushing, stay: see defer_drop_queue_backlog, and pending_eventfd of
@@ -803,8 +854,8 @@ DEFER_DROP_API int defer_drop_queue_wait_backlog(struct defer_drop_queue *queue,
  *   -ESHUTDOWN  the queue was shut down
  * Ordering: what the destructors did is visible to the caller.
  */
-DEFER_DROP_API int defer_drop_queue_drain(struct defer_drop_queue *queue, uint64_t max_drops,
-	uint64_t budget_ns, uint64_t *destroyed);
+DEFER_DROP_API int defer_drop_queue_drain(
+	struct defer_drop_queue *queue, uint64_t max_drops, uint64_t budget_ns, uint64_t *ran);
 
 /*
  * Ends the threads of a queue for a while, and loses nothing: for a program that must have one

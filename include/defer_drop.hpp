@@ -398,6 +398,27 @@ int drop_value(T &value, const ::defer_drop_strategy *strategy) noexcept(is_noth
 	return result;
 }
 
+/* A value that is destroyed in slices, in memory of its own. */
+template <class T, class Cut> struct sliced : boxed<T> {
+	Cut cut;
+
+	sliced(T &&from, Cut &&function) noexcept(std::is_nothrow_move_constructible_v<T>)
+	    : boxed<T>(std::move(from)), cut(std::move(function))
+	{
+	}
+};
+
+/* The function of such a drop. A queue goes on later, any other strategy at once. */
+template <class T, class Cut> void cut_and_destroy(void *object) noexcept
+{
+	auto *box = static_cast<sliced<T, Cut> *>(object);
+
+	while (!box->cut(box->value))
+		if (!::defer_drop_again(object, cut_and_destroy<T, Cut>))
+			return;
+	delete box;
+}
+
 /* A pointer and its deleter in the bytes of a void *. It has no functions, since their names could
  * be taken by the deleter's. */
 template <class Pointer, class Deleter> struct packed : Deleter {
@@ -567,6 +588,47 @@ template <class Strategy = own, class Subject>
 		return detail::drop_owner(subject, strategy.strategy());
 	else
 		return detail::drop_value(subject, strategy.strategy());
+}
+
+/*
+ * Drops a value that is destroyed in slices: cut(value) destroys a part of it and returns true when
+ * nothing is left that takes long; until then it is called again when other drops have had their
+ * turn. Then the value is destroyed.
+ *
+ *     deferdrop::drop_in_slices(std::move(names), [](auto &names) noexcept {
+ *             names.resize(names.size() - std::min<std::size_t>(names.size(), 64));
+ *             return names.empty();
+ *     });
+ *
+ * cut: a function object, moved along. It may not throw. A slice is some microseconds of work.
+ * value, strategy, Threads, Blocks, Errors: as drop, for a value. A strategy that is no queue's
+ *   destroys all slices at once.
+ */
+template <class Strategy = worker, class T, class Cut>
+[[nodiscard]] int drop_in_slices(T &&value, Cut cut, Strategy strategy = Strategy()) noexcept(
+	detail::is_nothrow<std::remove_reference_t<T>>)
+{
+	if constexpr (!detail::check_drop<T, Strategy>()) {
+		return -EINVAL; /* it does not compile */
+	} else {
+		static_assert(!std::is_pointer_v<T>, "deferdrop: a raw pointer does not own its "
+						     "object: use std::unique_ptr");
+		static_assert(std::is_nothrow_move_constructible_v<Cut> &&
+				      std::is_invocable_r_v<bool, Cut &, T &>,
+			"deferdrop: the slice is no function bool(T &) that can be moved");
+		std::unique_ptr<detail::sliced<T, Cut>> box(new (std::nothrow)
+				detail::sliced<T, Cut>(std::move(value), std::move(cut)));
+
+		if (!box)
+			return -ENOMEM;
+		const int result = ::defer_drop_by(
+			strategy.strategy(), box.get(), detail::cut_and_destroy<T, Cut>);
+		if (result)
+			detail::give_back(value, box->value);
+		else
+			(void)box.release();
+		return result;
+	}
 }
 
 /*

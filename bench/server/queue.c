@@ -37,6 +37,24 @@ bool queue_push_shared(
 	return !defer_drop_queue_push_with(queue, garbage, destroy, DEFER_DROP_FOREVER, &options);
 }
 
+bool queue_push_sliced(
+	struct defer_drop_queue *queue, struct garbage *garbage, defer_drop_status_fn destroy)
+{
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+
+	options.bytes = garbage->tally.bytes;
+	options.destroy_status = destroy;
+	return !defer_drop_queue_push_with(queue, garbage, NULL, 0, &options);
+}
+
+int queue_notify(struct defer_drop_queue *queue, int eventfd)
+{
+	struct defer_drop_ticket ticket;
+	int result = defer_drop_queue_ticket(queue, &ticket);
+
+	return result ? result : defer_drop_ticket_notify(&ticket, eventfd);
+}
+
 void queue_end(struct defer_drop_queue *queue)
 {
 	if (defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER) || defer_drop_queue_free(queue))

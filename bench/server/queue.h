@@ -27,6 +27,13 @@ bool queue_push(struct defer_drop_queue *queue, struct garbage *garbage, defer_d
 bool queue_push_shared(
 	struct defer_drop_queue *queue, struct garbage *garbage, defer_drop_fn destroy);
 
+/* As queue_push, with a destructor that returns DEFER_DROP_AGAIN until all is destroyed. */
+bool queue_push_sliced(
+	struct defer_drop_queue *queue, struct garbage *garbage, defer_drop_status_fn destroy);
+
+/* Adds 1 to an eventfd when all that this thread pushed is destroyed. 0 or a negative errno. */
+int queue_notify(struct defer_drop_queue *queue, int eventfd);
+
 /* Destroys everything that is pending, and frees the queue. */
 void queue_end(struct defer_drop_queue *queue);
 

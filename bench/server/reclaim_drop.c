@@ -22,10 +22,7 @@ static bool push(struct garbage *garbage)
 
 static int notify(int eventfd)
 {
-	struct defer_drop_ticket ticket;
-	int result = defer_drop_queue_ticket(queue, &ticket);
-
-	return result ? result : defer_drop_ticket_notify(&ticket, eventfd);
+	return queue_notify(queue, eventfd);
 }
 
 static void describe(struct buffer *out)

@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
  * The way with a queue of defer_drop that has no worker: the loop drains it, within a time budget
- * per turn. A drop that takes longer than that is destroyed in slices; its rest comes before the
- * next drop.
+ * per turn. Big garbage is destroyed in slices, so that the budget holds inside it too.
  */
-#include "bench.h"
 #include "queue.h"
 
-/* Nodes between two looks at the clock: few, so that a slice is short beside any useful budget. */
+/* Nodes of a slice: few, so that a slice is short beside any useful budget. */
 #define SLICE_NODES 64
 
 static struct defer_drop_queue *queue;
 static uint64_t budget_ns;
-
-/* Garbage that was taken from the queue and is partly destroyed, or NULL. */
-static struct garbage *unfinished;
 
 static int start(const struct reclaim_config *config)
 {
@@ -22,42 +17,25 @@ static int start(const struct reclaim_config *config)
 	return queue_create(&queue, config, DEFER_DROP_RUNNER_CALLER);
 }
 
-static void begin(void *garbage)
+static int destroy_slice(void *garbage)
 {
-	unfinished = garbage;
+	return garbage_destroy_some(garbage, SLICE_NODES) ? 0 : DEFER_DROP_AGAIN;
 }
 
 static bool push(struct garbage *garbage)
 {
-	return queue_push(queue, garbage, begin);
+	return queue_push_sliced(queue, garbage, destroy_slice);
 }
 
-/* A ticket would be done too early, as soon as the drop is taken from the queue. */
 static int notify(int eventfd)
 {
-	return garbage_push_marker(push, eventfd);
-}
-
-/* False if there is nothing to destroy. */
-static bool destroy_slice(void)
-{
-	if (!unfinished)
-		defer_drop_queue_drain(queue, 1, DEFER_DROP_FOREVER, NULL);
-	if (!unfinished)
-		return false;
-	if (garbage_destroy_some(unfinished, SLICE_NODES))
-		unfinished = NULL;
-	return true;
+	return queue_notify(queue, eventfd);
 }
 
 static bool turn(void)
 {
-	uint64_t until_ns = bench_now_ns() + budget_ns;
-
-	while (destroy_slice())
-		if (bench_now_ns() >= until_ns)
-			return true;
-	return false;
+	defer_drop_queue_drain(queue, UINT64_MAX, budget_ns, NULL);
+	return defer_drop_queue_backlog(queue);
 }
 
 static void describe(struct buffer *out)
@@ -67,8 +45,6 @@ static void describe(struct buffer *out)
 
 static void stop(void)
 {
-	while (destroy_slice())
-		continue;
 	queue_end(queue);
 }
 

@@ -20,7 +20,7 @@ void dd_drain_until(struct defer_drop_queue *queue, struct dd_lane *lane, dd_dra
 	dd_running_enter(&frame, queue);
 	while (!is_over(queue, context) && dd_queue_state(queue) < DD_CLOSING &&
 		!dd_deadline_has_come(deadline_ns)) {
-		ran = lane ? dd_run_turn(lane, 1, deadline_ns)
+		ran = lane ? dd_worker_turn(lane, deadline_ns)
 			   : dd_worker_round(queue, 1, deadline_ns);
 		if (!ran) {
 			dd_worker_linger(queue, &frame, deadline_ns);
@@ -127,32 +127,32 @@ int defer_drop_queue_flush(struct defer_drop_queue *queue, uint64_t timeout_ns)
 	return flush(queue, dd_deadline_after(timeout_ns));
 }
 
-static int drain(struct defer_drop_queue *queue, uint64_t max_drops, uint64_t deadline_ns,
-	uint64_t *destroyed)
+static int drain(
+	struct defer_drop_queue *queue, uint64_t max_drops, uint64_t deadline_ns, uint64_t *ran)
 {
 	DD_RUNNING(frame);
-	uint64_t ran;
+	uint64_t round;
 
 	if (!dd_seat_ask(&queue->consumer_seat))
 		return -EBUSY;
 	dd_running_enter(&frame, queue);
 	dd_worker_look(queue);
 	do {
-		ran = dd_worker_round(queue, max_drops - *destroyed, deadline_ns);
-		*destroyed += ran;
-	} while (ran && *destroyed < max_drops && !dd_deadline_has_come(deadline_ns));
+		round = dd_worker_round(queue, max_drops - *ran, deadline_ns);
+		*ran += round;
+	} while (round && *ran < max_drops && !dd_deadline_has_come(deadline_ns));
 	dd_consumer_leave(queue, &frame);
 	return 0;
 }
 
 int defer_drop_queue_drain(
-	struct defer_drop_queue *queue, uint64_t max_drops, uint64_t budget_ns, uint64_t *destroyed)
+	struct defer_drop_queue *queue, uint64_t max_drops, uint64_t budget_ns, uint64_t *ran)
 {
 	uint64_t ignored;
 	int result = dd_timeout_check(budget_ns);
 
-	destroyed = destroyed ? destroyed : &ignored;
-	*destroyed = 0;
+	ran = ran ? ran : &ignored;
+	*ran = 0;
 	if (queue && !result)
 		result = dd_queue_open(queue);
 	if (!queue || dd_queue_has_worker(queue))
@@ -163,5 +163,5 @@ int defer_drop_queue_drain(
 		result = -ESHUTDOWN;
 	if (result)
 		return result;
-	return drain(queue, max_drops, dd_deadline_after(budget_ns), destroyed);
+	return drain(queue, max_drops, dd_deadline_after(budget_ns), ran);
 }

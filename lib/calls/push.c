@@ -90,9 +90,11 @@ static int disclaim(struct dd_lane *lane, uint64_t width)
 }
 
 /*
- * Claims positions in the shared lane, waiting for room until the time is over. Who waits has
- * claimed nothing: or each of many producers would be woken for its one position, by a system
- * call.
+ * Claims positions in the shared lane, waiting for room until the time is over. A producer that
+ * waits has claimed nothing: or each of many would be woken for its one position, by a system call.
+ * Each time that others were faster it is asked again whether it may wait: their drops may be the
+ * queue's first after a grace period, and the producer a reader that these wait for. TAIL carries
+ * that there are such drops.
  */
 static int claim_slowly(struct dd_lane *lane, uint64_t width, uint64_t deadline_ns, uint64_t *at)
 {
@@ -101,15 +103,31 @@ static int claim_slowly(struct dd_lane *lane, uint64_t width, uint64_t deadline_
 	if (dd_ring_claim_try(&lane->ring, width, at))
 		return 0;
 	dd_nudge_shared(lane, *at);
+	dd_ring_tail(&lane->ring);
 	result = dd_may_wait(lane, deadline_ns);
 	while (!result) {
 		result = dd_wait_for_room(lane, *at + width - 1, deadline_ns);
 		if (!result && dd_ring_claim_try(&lane->ring, width, at))
 			return 0;
+		dd_ring_tail(&lane->ring);
 		if (!result && dd_deadline_has_come(deadline_ns))
 			result = -ETIMEDOUT;
+		if (!result)
+			result = dd_may_wait(lane, deadline_ns);
 	}
 	return result;
+}
+
+/*
+ * True if a push for ever may claim a position and then wait for room there, which cannot be taken
+ * back: if there is a consumer, or will be, and the thread is no reader.
+ */
+static inline bool may_claim(struct defer_drop_queue *queue)
+{
+	/* Relaxed is enough: a worker that ends later, since the queue is stopped, comes again. */
+	return (!dd_queue_has_worker(queue) ||
+		       atomic_load_explicit(&queue->has_thread, memory_order_relaxed)) &&
+	       !dd_grace_is_reading(&queue->grace);
 }
 
 /* Claims positions in the shared lane. */
@@ -122,9 +140,9 @@ static inline int claim_shared(
 	if (dd_is_closed(lane->queue))
 		return -ESHUTDOWN;
 	/* One instruction that cannot fail; but it may claim what others claimed the room of, and
-	 * then has to wait, which a reader must not. */
+	 * then has to wait. */
 	if (deadline_ns != DEFER_DROP_FOREVER || !dd_ring_has_room(ring, tail + width - 1) ||
-		dd_grace_is_reading(&lane->queue->grace))
+		!may_claim(lane->queue))
 		return claim_slowly(lane, width, deadline_ns, at);
 	*at = dd_ring_claim(ring, width);
 	if (dd_likely(dd_ring_has_room(ring, *at + width - 1)))
@@ -344,6 +362,20 @@ int defer_drop_queue_push(
 	if (is_at_home(tenancy) && !tenancy->lane->is_shared)
 		return dd_push(tenancy->lane, queue, object, destroy, timeout_ns);
 	return push_off_path(queue, tenancy, object, destroy, timeout_ns);
+}
+
+int defer_drop_again(void *object, defer_drop_fn destroy)
+{
+	struct defer_drop_queue *queue = dd_self.running ? dd_self.running->queue : NULL;
+	struct dd_drop current = {NULL, NULL};
+
+	if (!destroy)
+		return -EINVAL;
+	if (queue)
+		current = dd_escape_current(queue);
+	if (!current.destroy || current.object != object)
+		return -ENOENT;
+	return defer_drop_queue_push(queue, object, destroy, 0);
 }
 
 int defer_drop_queue_attach(struct defer_drop_queue *queue)

@@ -11,8 +11,7 @@
 #include "base/symbol.h"
 #include "core/queue.h"
 
-/* The drop whose destructor is running, for the consumer inside it; NULLs if there is none. */
-static struct dd_drop current(const struct defer_drop_queue *queue)
+struct dd_drop dd_escape_current(const struct defer_drop_queue *queue)
 {
 	const struct dd_lane *lane = queue->running_lane;
 	struct dd_drop last;
@@ -27,7 +26,7 @@ static struct dd_drop current(const struct defer_drop_queue *queue)
 
 void dd_escape_report(struct defer_drop_queue *queue, const char *how)
 {
-	struct dd_drop drop = current(queue);
+	struct dd_drop drop = dd_escape_current(queue);
 	char name[DD_SYMBOL_BYTES];
 
 	dd_symbol_print(name, sizeof name, drop.destroy);

@@ -32,6 +32,9 @@ struct dd_running {
 #define DD_RUNNING(frame) \
 	__attribute__((cleanup(dd_escape_catch))) struct dd_running frame = {.queue = NULL}
 
+/* The drop whose destructor is running, for the consumer inside it; NULLs if there is none. */
+struct dd_drop dd_escape_current(const struct defer_drop_queue *queue);
+
 /* The destructor that this thread was running for that queue did not return. */
 _Noreturn void dd_escape_report(struct defer_drop_queue *queue, const char *how);
 

@@ -48,6 +48,7 @@ void dd_lane_init(struct dd_lane *lane, struct defer_drop_queue *queue, struct d
 	lane->is_shared = is_shared;
 	lane->first = dd_ring_first(capacity);
 	lane->current.width = 1;
+	lane->stride = 1;
 	/* Also for a grace period that is running: it covers nothing of this lane. */
 	lane->cover.position = lane->next_cover.position = lane->first;
 	atomic_store_explicit(&lane->alarm, lane->first + DD_NO_ALARM, memory_order_relaxed);

@@ -14,6 +14,7 @@
 #include "core/grace.h"
 #include "core/nested.h"
 #include "core/park.h"
+#include "core/record.h"
 
 /* Queues in which one thread can have a lane of its own at a time; in others it uses the shared. */
 #define DD_TENANCIES 8
@@ -34,6 +35,7 @@ struct dd_current {
 	struct dd_options options; /* word: 0 where there are none, or when they are dealt with */
 	int status;
 	uint32_t width; /* slots */
+	bool is_again; /* its destructor has answered DEFER_DROP_AGAIN, and is to be called again */
 };
 
 struct dd_lane {
@@ -42,11 +44,16 @@ struct dd_lane {
 	/* The consumer's. */
 	alignas(DD_LINE) struct dd_nested nested; /* made by the drop that is being destroyed */
 	struct dd_current current;
-	struct dd_cover cover;      /* what may be destroyed, of drops after a grace period */
-	struct dd_cover next_cover; /* when the grace period that is running has passed */
-	uint64_t gap;               /* positions passed over, and not counted yet */
-	bool is_set_aside;          /* its next drop waits for a grace period */
-	bool is_among_nested;       /* that is a nested one */
+	struct dd_current nested_current; /* the nested drop that was taken last */
+	struct dd_cover cover;            /* what may be destroyed, of drops after a grace period */
+	struct dd_cover next_cover;       /* when the grace period that is running has passed */
+	uint64_t gap;                     /* positions passed over, and not counted yet */
+	uint32_t stride;                  /* destructors between two looks at the clock */
+	bool is_set_aside;     /* its next drop, or nested drop, waits for a grace period */
+	bool is_unfinished;    /* the drop before the cursor was left in the middle */
+	bool is_cut_short;     /* such a one was abandoned, and its slots stay as they were */
+	struct dd_record left; /* the drop that was left in the middle, where it is watched */
+	struct dd_sight sight; /* the watchdog's, of that */
 	_Atomic(uint64_t) pairs_done_total; /* drops with options: each took two positions */
 	_Atomic(uint64_t) skipped_total;    /* positions passed at the end with nothing in them */
 	_Atomic(uint64_t) abandoned_total;

@@ -42,10 +42,15 @@ static inline bool dd_nested_is_empty(const struct dd_nested *nested)
 	return nested->taken_total == nested->pushed_total;
 }
 
-/* The word in the next place of a list that is not empty. */
+/* The next place of a list that is not empty: a drop, or the options of the one behind it. */
+static inline const struct dd_drop *dd_nested_peek(const struct dd_nested *nested)
+{
+	return &nested->first->drops[nested->first->begin];
+}
+
 static inline defer_drop_fn dd_nested_next(const struct dd_nested *nested)
 {
-	return nested->first->drops[nested->first->begin].destroy;
+	return dd_nested_peek(nested)->destroy;
 }
 
 #endif

@@ -71,10 +71,11 @@ struct defer_drop_queue {
 	_Atomic(uint64_t) failed_total;
 	/* Whose drop is being destroyed, or was; NULL before the first, and after exit in one. */
 	struct dd_lane *running_lane;
-	struct dd_current nested; /* the last that was taken of those */
 	/* The nested drop that is being destroyed, or NULL. */
 	struct dd_current *nested_running;
 	bool has_reported_failure;
+	/* In the last round a turn was over before its lane was empty. */
+	bool has_more;
 	/* The queue closes, and nothing is left but what waits for grace periods. */
 	bool is_waiting_out;
 	struct dd_grace grace;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which drop a queue is destroying now: written by the consumer, read by whoever watches it.
+ * Which drop a queue is destroying now: written by the consumer, read by whoever watches it. And, one
+ * for each lane, which drop was left in the middle: it begins when a turn leaves it so, and ends when
+ * it is finished.
  *
  * number changes whenever a destructor begins or ends, and never comes back; its lowest bit:
  *   0 -> 1  a destructor begins
@@ -38,6 +40,13 @@ struct dd_record {
 struct dd_recorded {
 	uint64_t number;
 	struct dd_drop drop;
+};
+
+/* What the watchdog knows of the drop that it saw in a record at its last look. */
+struct dd_sight {
+	uint64_t number;
+	uint64_t since_ns; /* it ran then: so it has run for so long at least */
+	uint64_t due_ns;   /* to be told of when it has run for so long */
 };
 
 /* word: of its options. */

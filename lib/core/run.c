@@ -21,11 +21,107 @@
 #define PREFETCH_SLOTS 24
 #define PREFETCH_AFTER 64
 
+/*
+ * A turn is that long: short beside what a waiting thread notices, long beside what it costs to go to
+ * the next lane. The clock is looked at four times in it, or, while destructors are cheap, each
+ * MOST_STRIDE of them: a look costs as much as five empty destructors. So a turn is late by the one
+ * destructor that it cannot interrupt; or, once, by a stride, when destructors begin to be slow.
+ * The first look comes after FIRST_STRIDE at the latest, so that a turn that finds less needs none.
+ */
+#define TURN_NS      UINT64_C(100000)
+#define LOOK_NS      (TURN_NS / 4)
+#define MOST_STRIDE  256
+#define FIRST_STRIDE 16
+
+/* What a turn may do. A destructor that is called again counts again. */
+struct turn {
+	uint64_t left;      /* destructors that may run before the next look at the clock */
+	uint64_t granted;   /* those, and the ones that have run */
+	uint64_t most;      /* that may run altogether */
+	uint64_t looked_ns; /* at the last look; 0: there was none */
+	uint64_t until_ns;  /* when other lanes are to have their turn */
+	uint64_t deadline_ns;
+	uint32_t last_state; /* of the queue in which it goes on */
+	bool is_last;        /* of a closed queue: what cannot be run in time is abandoned */
+};
+
 /* Is the queue closing, and the time over in which it may still start destructors? */
 static inline bool is_over(struct defer_drop_queue *queue)
 {
 	return dd_unlikely(dd_queue_state(queue) != DD_OPEN) &&
 	       dd_deadline_has_come(dd_read(&queue->drain_until_ns));
+}
+
+/* ---- How long a turn is ---------------------------------------------------------------------- */
+
+static inline uint64_t fewer(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline void grant(struct turn *turn, uint64_t count)
+{
+	turn->left = fewer(count, turn->most - turn->granted);
+	turn->granted += turn->left;
+}
+
+static inline uint64_t ran_in(const struct turn *turn)
+{
+	return turn->granted - turn->left;
+}
+
+/* Never more than the ring: or a lane whose producers keep it full would starve the others. */
+static inline void begin_turn(
+	struct turn *turn, const struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
+{
+	turn->most = fewer(most, lane->ring.taken_mask + 1);
+	turn->granted = turn->looked_ns = turn->until_ns = 0;
+	turn->deadline_ns = deadline_ns;
+	grant(turn, fewer(lane->stride, FIRST_STRIDE));
+}
+
+/* Destructors that would take a quarter of a turn, as far as the last ones tell. */
+static uint32_t next_stride(uint32_t stride, uint64_t took_ns)
+{
+	if (took_ns > LOOK_NS)
+		stride = (uint32_t)(stride * LOOK_NS / took_ns);
+	else if (took_ns < LOOK_NS / 2 && stride < MOST_STRIDE)
+		stride *= 2;
+	return stride ? stride : 1;
+}
+
+/* Looks at the clock. False if the turn is over. */
+static bool look(struct dd_lane *lane, struct turn *turn)
+{
+	uint64_t now_ns;
+
+	if (turn->granted == turn->most)
+		return false;
+	now_ns = dd_now_ns();
+	if (turn->looked_ns)
+		lane->stride = next_stride(lane->stride, now_ns - turn->looked_ns);
+	else
+		turn->until_ns = now_ns + TURN_NS;
+	turn->looked_ns = now_ns;
+	if (now_ns >= turn->until_ns)
+		return false;
+	grant(turn, lane->stride);
+	return true;
+}
+
+/* May another destructor run in this turn? */
+static inline bool may_go_on(
+	struct dd_lane *lane, struct defer_drop_queue *queue, struct turn *turn)
+{
+	return (dd_likely(turn->left) || look(lane, turn)) &&
+	       dd_queue_state(queue) <= turn->last_state &&
+	       !dd_deadline_has_come(turn->deadline_ns);
+}
+
+static inline void glance(struct defer_drop_queue *queue)
+{
+	if (dd_unlikely(dd_read_32(&queue->watchers)))
+		dd_watch_glance(queue);
 }
 
 /* ---- Destroying an object -------------------------------------------------------------------- */
@@ -94,35 +190,49 @@ static void settle(struct defer_drop_queue *queue, struct dd_current *current, i
 		tell_failure(queue, &settled, result);
 }
 
-/* Destroys an object, and tells of a failure. */
-static void destroy_current(struct defer_drop_queue *queue, struct dd_current *current)
+/*
+ * Calls the destructor of a drop, and tells of a failure. False if the drop is not finished: then
+ * its destructor is to be called again, in the lane's next turn.
+ */
+static bool destroy_current(struct defer_drop_queue *queue, struct dd_current *current)
 {
+	current->is_again = false;
 	current->status = queue->is_watched
 				  ? destroy_watched(queue, &current->options, &current->drop)
 				  : destroy(&current->options, &current->drop);
-	if (current->status)
+	if (current->status == DEFER_DROP_AGAIN) {
+		current->is_again = true;
+		current->status = 0;
+	} else if (current->status) {
 		tell_failure(queue, current, current->status);
+	}
+	return !current->is_again;
 }
 
 /* ---- Nested drops ---------------------------------------------------------------------------- */
 
-static void abandon_nested(struct defer_drop_queue *queue, struct dd_current *nested)
+static void abandon_nested(struct dd_lane *lane, struct dd_current *nested)
 {
+	nested->is_again = false;
 	if (nested->options.word)
-		settle(queue, nested, -ESHUTDOWN);
-	dd_count(&queue->nested_abandoned_total);
+		settle(lane->queue, nested, -ESHUTDOWN);
+	dd_count(&lane->queue->nested_abandoned_total);
 }
 
-static void destroy_nested(struct dd_lane *lane, struct dd_current *nested)
+/* False if it is not finished. */
+static bool destroy_nested(struct dd_lane *lane, struct dd_current *nested)
 {
 	struct defer_drop_queue *queue = lane->queue;
+	bool is_finished;
 
 	queue->nested_running = nested;
-	destroy_current(queue, nested);
-	if (nested->options.word)
+	is_finished = destroy_current(queue, nested);
+	if (is_finished && nested->options.word)
 		settle(queue, nested, 0);
 	queue->nested_running = NULL;
-	dd_count(&queue->nested_destroyed_total);
+	if (is_finished)
+		dd_count(&queue->nested_destroyed_total);
+	return is_finished;
 }
 
 /* May the next one be destroyed, as far as readers are concerned? At last, waits for them. */
@@ -140,25 +250,87 @@ static bool is_next_covered(struct dd_lane *lane)
 	return true;
 }
 
-/* Runs the nested drops, and those they make, first-in first-out. False where it has to stop. */
-static bool run_nested(struct dd_lane *lane)
+/* Is there a nested drop that can be destroyed? Sets the lane aside before one that waits. */
+static bool has_nested(struct dd_lane *lane)
 {
-	while (!dd_nested_is_empty(&lane->nested)) {
-		struct dd_current *nested = &lane->queue->nested;
+	if (lane->nested_current.is_again)
+		return true;
+	if (dd_nested_is_empty(&lane->nested))
+		return false;
+	lane->is_set_aside = !is_next_covered(lane);
+	return !lane->is_set_aside;
+}
 
-		if (!is_next_covered(lane))
+static void take_nested(struct dd_lane *lane)
+{
+	struct dd_current *nested = &lane->nested_current;
+
+	if (nested->is_again)
+		return;
+	dd_nested_take(&lane->nested, &nested->options, &nested->drop);
+	nested->status = 0;
+}
+
+/*
+ * Runs the nested drops, and those they make, first-in first-out. One that is not finished is
+ * called again before the next. False where it has to stop.
+ */
+static bool run_nested(struct dd_lane *lane, struct turn *turn)
+{
+	struct defer_drop_queue *queue = lane->queue;
+
+	while (has_nested(lane)) {
+		if (turn->is_last && is_over(queue)) {
+			take_nested(lane);
+			abandon_nested(lane, &lane->nested_current);
+			continue;
+		}
+		if (!may_go_on(lane, queue, turn))
 			return false;
-		nested->status = 0;
-		dd_nested_take(&lane->nested, &nested->options, &nested->drop);
-		if (is_over(lane->queue))
-			abandon_nested(lane->queue, nested);
-		else
-			destroy_nested(lane, nested);
+		take_nested(lane);
+		turn->left--;
+		if (!destroy_nested(lane, &lane->nested_current))
+			return false;
+		glance(queue);
 	}
-	return true;
+	return !lane->is_set_aside;
 }
 
 /* ---- One drop -------------------------------------------------------------------------------- */
+
+/* What a lane that is left in the middle goes on with: options are those of the drop. */
+static struct dd_drop next_of(const struct dd_lane *lane, uint64_t *word)
+{
+	const struct dd_drop *place;
+	struct dd_drop next;
+
+	*word = lane->current.options.word;
+	if (!lane->nested_current.is_again && dd_nested_is_empty(&lane->nested))
+		return lane->current.drop;
+	*word = lane->nested_current.options.word;
+	if (lane->nested_current.is_again)
+		return lane->nested_current.drop;
+	place = dd_nested_peek(&lane->nested);
+	*word = dd_is_options(place->destroy) ? (uint64_t)(uintptr_t)place->destroy : 0;
+	/* Both lie in one chunk, see make_room. */
+	next = *word ? place[1] : *place;
+	return (struct dd_drop){next.object, dd_untagged(next.destroy)};
+}
+
+/* Tells the watchdog of a drop that is left in the middle, once; not while that waits for readers. */
+static void record_left(struct dd_lane *lane)
+{
+	uint64_t number = dd_read(&lane->left.number);
+	struct dd_drop next;
+	uint64_t word;
+
+	if (lane->is_set_aside || !lane->is_unfinished) {
+		dd_record_end(&lane->left);
+	} else if (!(number & DD_RECORD_RUNS)) {
+		next = next_of(lane, &word);
+		dd_record_begin(&lane->left, &next, word);
+	}
+}
 
 /* The position has moved on. */
 static inline void wake_waiters(struct dd_lane *lane, struct defer_drop_queue *queue)
@@ -172,6 +344,7 @@ static inline void wake_waiters(struct dd_lane *lane, struct defer_drop_queue *q
 /* The drop that the lane is destroying has been destroyed. */
 static void finish(struct dd_lane *lane)
 {
+	lane->is_unfinished = false;
 	if (lane->current.width == 1) {
 		dd_ring_done(&lane->ring);
 	} else {
@@ -182,21 +355,48 @@ static void finish(struct dd_lane *lane)
 	wake_waiters(lane, lane->queue);
 }
 
-/*
- * Its destructor has returned: runs the drops which that one made, and tells who wants to know,
- * before the position moves on. False where a nested drop waits for a grace period: the lane is set
- * aside.
- */
-static bool run_on(struct dd_lane *lane)
+/* What was left in the middle stays so. Head stays: it is never done. */
+static void abandon_current(struct dd_lane *lane)
 {
-	lane->is_among_nested = false;
+	lane->is_unfinished = lane->current.is_again = false;
+	lane->is_cut_short = true;
+	lane->current.width = 1;
+	if (lane->current.options.word)
+		settle(lane->queue, &lane->current, -ESHUTDOWN);
+	dd_count(&lane->abandoned_total);
+}
+
+/* Calls the destructor of the lane's drop again. False if it is still not finished. */
+static bool run_slice(struct dd_lane *lane, struct turn *turn)
+{
+	if (!may_go_on(lane, lane->queue, turn))
+		return false;
+	turn->left--;
+	return destroy_current(lane->queue, &lane->current);
+}
+
+/*
+ * Goes on with the drop before the cursor, whose destructor was called: runs the drops which that
+ * one made, calls it again if it is not finished, and tells who wants to know, before the position
+ * moves on. False where it is left in the middle: others have their turn, or the lane is set aside,
+ * since a nested drop waits for a grace period.
+ */
+static bool run_on(struct dd_lane *lane, struct turn *turn)
+{
+	struct dd_current *current = &lane->current;
+
+	lane->is_unfinished = true;
 	do {
-		if (!run_nested(lane)) {
-			lane->is_among_nested = lane->is_set_aside = true;
+		if (!run_nested(lane, turn))
 			return false;
+		if (current->is_again && turn->is_last && is_over(lane->queue)) {
+			abandon_current(lane);
+			return true;
 		}
-		if (lane->current.options.word)
-			settle(lane->queue, &lane->current, 0);
+		if (current->is_again && !run_slice(lane, turn))
+			return false;
+		if (current->options.word && dd_nested_is_empty(&lane->nested))
+			settle(lane->queue, current, 0);
 		/* Who is told of a failure may push. */
 	} while (!dd_nested_is_empty(&lane->nested));
 	finish(lane);
@@ -228,28 +428,29 @@ static void run_plain_watched(struct defer_drop_queue *queue, const struct dd_dr
 	destroy_watched(queue, &none, &drop);
 }
 
-static bool run_with_options(struct dd_lane *lane, const struct dd_drop *taken)
+static bool run_with_options(struct dd_lane *lane, const struct dd_drop *taken, struct turn *turn)
 {
 	take_current(lane, taken);
-	destroy_current(lane->queue, &lane->current);
-	return run_on(lane);
+	lane->is_unfinished = true;
+	return destroy_current(lane->queue, &lane->current) && run_on(lane, turn);
 }
 
 /*
- * Runs a drop that was taken, or whose options were. False where the lane was set aside. A plain
+ * Runs a drop that was taken, or whose options were. False where it was left in the middle. A plain
  * drop has no business with what the lane knows of the one that it is destroying.
  */
-static inline bool run(
-	struct dd_lane *lane, struct defer_drop_queue *queue, const struct dd_drop *taken)
+static inline bool run(struct dd_lane *lane, struct defer_drop_queue *queue,
+	const struct dd_drop *taken, struct turn *turn)
 {
+	turn->left--;
 	if (dd_unlikely(dd_is_options(taken->destroy)))
-		return run_with_options(lane, taken);
+		return run_with_options(lane, taken, turn);
 	if (dd_unlikely(queue->is_watched))
 		run_plain_watched(queue, taken);
 	else
 		dd_untagged(taken->destroy)(taken->object);
 	if (dd_unlikely(!dd_nested_is_empty(&lane->nested)))
-		return run_on(lane);
+		return run_on(lane, turn);
 	dd_ring_done(&lane->ring);
 	wake_waiters(lane, queue);
 	return true;
@@ -282,32 +483,47 @@ static inline void prefetch(struct dd_lane *lane)
 	dd_prefetch(&lane->ring.taken_from[ahead & lane->ring.taken_mask]);
 }
 
+/* Goes on with what was left in the middle, then takes one drop after the other. */
+static void run_all(struct dd_lane *lane, struct defer_drop_queue *queue, struct turn *turn)
+{
+	struct dd_drop taken;
+	bool is_finished = true;
+
+	if (dd_unlikely(lane->is_unfinished)) {
+		is_finished = run_on(lane, turn);
+		if (queue->is_watched && is_finished)
+			record_left(lane);
+		glance(queue);
+	}
+	while (is_finished && may_go_on(lane, queue, turn) && take(lane, &taken)) {
+		if (ran_in(turn) >= PREFETCH_AFTER)
+			prefetch(lane);
+		is_finished = run(lane, queue, &taken, turn);
+		glance(queue);
+	}
+}
+
 uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
 {
 	struct defer_drop_queue *queue = lane->queue;
-	/* A queue that callers drain can be drained while it is stopped. */
-	uint32_t last_state = dd_queue_has_worker(queue) ? DD_OPEN : DD_STOPPED;
-	struct dd_drop taken;
-	uint64_t ran = 0;
+	struct turn turn;
 
 	if (dd_unlikely(lane->is_set_aside))
 		return 0;
+	begin_turn(&turn, lane, most, deadline_ns);
+	/* A queue that callers drain can be drained while it is stopped. */
+	turn.last_state = dd_queue_has_worker(queue) ? DD_OPEN : DD_STOPPED;
+	turn.is_last = false;
 	queue->running_lane = lane;
-	if (dd_unlikely(lane->is_among_nested) && !run_on(lane))
-		return 0;
-	while (ran < most && dd_queue_state(queue) <= last_state &&
-		!dd_deadline_has_come(deadline_ns) && take(lane, &taken)) {
-		if (ran >= PREFETCH_AFTER)
-			prefetch(lane);
-		ran++;
-		if (!run(lane, queue, &taken))
-			break;
-		if (dd_unlikely(dd_read_32(&queue->watchers)))
-			dd_watch_glance(queue);
-	}
-	if (ran && !lane->is_among_nested) /* head stays behind what is not done */
+	run_all(lane, queue, &turn);
+	/* Otherwise it has found its lane empty, or has to be set aside. */
+	if (lane->is_unfinished ? !lane->is_set_aside : !turn.left)
+		queue->has_more = true;
+	if (dd_unlikely(lane->is_unfinished) && queue->is_watched)
+		record_left(lane);
+	if (ran_in(&turn) && !lane->is_unfinished) /* head stays behind what is not done */
 		dd_ring_recycle(&lane->ring);
-	return ran;
+	return ran_in(&turn);
 }
 
 /* ---- The end --------------------------------------------------------------------------------- */
@@ -319,7 +535,8 @@ static bool may_take_last(struct dd_lane *lane)
 	struct dd_drop next;
 
 	while (dd_ring_peek(&lane->ring, &next) && is_held_up(lane, &next) && !is_over(queue)) {
-		if (!queue->is_waiting_out)
+		lane->is_set_aside = !queue->is_waiting_out;
+		if (lane->is_set_aside)
 			return false;
 		dd_grace_rest(queue, dd_read(&queue->drain_until_ns));
 	}
@@ -337,8 +554,8 @@ static void abandon(struct dd_lane *lane, const struct dd_drop *taken)
 	dd_count(&lane->abandoned_total);
 }
 
-/* Takes the drop at the cursor, contested by its producer, and runs it. False: set aside. */
-static bool run_last(struct dd_lane *lane)
+/* Takes the drop at the cursor, contested by its producer, and runs it. False: left in the middle. */
+static bool run_last(struct dd_lane *lane, struct turn *turn)
 {
 	struct defer_drop_queue *queue = lane->queue;
 	struct dd_drop taken;
@@ -355,7 +572,7 @@ static bool run_last(struct dd_lane *lane)
 	lane->gap = 0;
 	/* Its slot does not tell any more. */
 	lane->current.drop = (struct dd_drop){taken.object, dd_untagged(taken.destroy)};
-	if (!run(lane, queue, &taken))
+	if (!run(lane, queue, &taken, turn))
 		return false;
 	/* The report counts up to the tail or to head; and a producer that is slow, or stopped, may
 	 * not have moved the tail past this drop. */
@@ -363,23 +580,50 @@ static bool run_last(struct dd_lane *lane)
 	return true;
 }
 
-bool dd_run_last(struct dd_lane *lane)
+/* Goes on with what was left in the middle. False where it still is. */
+static bool resume_last(struct dd_lane *lane, struct turn *turn)
+{
+	if (lane->is_unfinished) {
+		if (!run_on(lane, turn))
+			return false;
+		if (!dd_read(&lane->abandoned_total))
+			dd_ring_recycle(&lane->ring);
+	}
+	return run_nested(lane, turn); /* of a drop whose destructor ended the process */
+}
+
+static bool run_all_last(struct dd_lane *lane, struct turn *turn)
 {
 	struct dd_ring *ring = &lane->ring;
 	uint64_t end = dd_plain_load(&ring->contested_from) + dd_ring_capacity(ring);
 
-	lane->queue->running_lane = lane;
-	if (lane->is_among_nested && !run_on(lane))
-		return false;
-	run_nested(lane); /* of a drop whose destructor ended the process */
+	if (lane->is_cut_short) /* the two slots before contested_from are no producer's */
+		end -= 2;
 	while (dd_is_before(dd_plain_load(&ring->cursor), end)) {
 		if (!lane->is_shared && !dd_ring_is_published(ring))
 			break; /* an owned ring has no gaps */
-		if (!may_take_last(lane) || !run_last(lane))
+		if (!may_go_on(lane, lane->queue, turn) && !is_over(lane->queue))
+			return false;
+		if (!may_take_last(lane) || !run_last(lane, turn))
 			return false;
 	}
-	run_nested(lane); /* pushed by who was told of a failure */
-	return true;
+	return run_nested(lane, turn); /* pushed by who was told of a failure */
+}
+
+bool dd_run_last(struct dd_lane *lane)
+{
+	struct turn turn;
+	bool is_done;
+
+	begin_turn(&turn, lane, UINT64_MAX, DEFER_DROP_FOREVER);
+	turn.last_state = DD_JOINED;
+	turn.is_last = true;
+	lane->is_set_aside = false;
+	lane->queue->running_lane = lane;
+	is_done = resume_last(lane, &turn) && run_all_last(lane, &turn);
+	if (lane->queue->is_watched)
+		record_left(lane);
+	return is_done;
 }
 
 void dd_run_end(struct defer_drop_queue *queue)
@@ -395,7 +639,8 @@ void dd_run_end(struct defer_drop_queue *queue)
 		dd_count(&queue->nested_destroyed_total);
 		queue->nested_running = NULL;
 	}
-	if (!lane)
+	/* One that is not finished, and made a nested drop which ended the process, goes on. */
+	if (!lane || lane->current.is_again)
 		return;
 	if (lane->current.options.word)
 		settle(queue, &lane->current, 0);

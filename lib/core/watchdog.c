@@ -16,13 +16,6 @@
 /* A destructor that exceeds the limit is seen before it has by more than a quarter of it. */
 #define LOOKS_PER_LIMIT 4
 
-/* What the watchdog knows of the destructor that it saw at its last look. */
-struct sight {
-	uint64_t number;
-	uint64_t since_ns; /* it ran then: so it has run for so long at least */
-	uint64_t due_ns;   /* to be told of when it has run for so long */
-};
-
 /* ---- Looking --------------------------------------------------------------------------------- */
 
 static void tell(
@@ -52,17 +45,18 @@ static void tell(
 }
 
 /* Looks, and tells. False where nothing has happened since the last look. */
-static bool look(struct defer_drop_queue *queue, struct sight *sight)
+static bool look_at(
+	struct defer_drop_queue *queue, struct dd_record *record, struct dd_sight *sight)
 {
 	uint64_t limit_ns = queue->config.values.watchdog_ns;
 	uint64_t now_ns = dd_now_ns(); /* before the look: what it finds ran then */
 	struct dd_recorded recorded;
-	bool is_running = dd_record_read(&queue->watchdog.record, &recorded);
+	bool is_running = dd_record_read(record, &recorded);
 	uint64_t running_ns;
 
 	if (recorded.number != sight->number) {
 		/* It has begun since the last look, who knows when. */
-		*sight = (struct sight){recorded.number, dd_now_ns(), limit_ns};
+		*sight = (struct dd_sight){recorded.number, dd_now_ns(), limit_ns};
 		return true;
 	}
 	if (!is_running)
@@ -76,6 +70,25 @@ static bool look(struct defer_drop_queue *queue, struct sight *sight)
 	sight->due_ns = 2 * running_ns;
 	tell(queue, &recorded, running_ns);
 	return true;
+}
+
+/*
+ * Looks at the destructor that runs; and, unless that is still the one of the last look, at the drops
+ * that were left in the middle: one without end may consist of short destructors. True as for
+ * look_at. The function that is told may fork, and this be the child.
+ */
+static bool look(struct defer_drop_queue *queue, struct dd_sight *sight)
+{
+	uint32_t count = dd_queue_lanes(queue);
+	uint64_t before = sight->number;
+	bool has_changed = look_at(queue, &queue->watchdog.record, sight);
+
+	if (sight->number == before && (before & DD_RECORD_RUNS))
+		return has_changed;
+	for (uint32_t i = 0; i < count && dd_self.watched; i++)
+		if (look_at(queue, &queue->lanes[i]->left, &queue->lanes[i]->sight))
+			has_changed = true;
+	return has_changed;
 }
 
 /* ---- Rest ------------------------------------------------------------------------------------ */
@@ -103,7 +116,7 @@ static bool sleep_spared(struct dd_watchdog *watchdog)
 }
 
 /* Until the next look: when what it saw is due, or after a part of the limit. */
-static void nap(struct defer_drop_queue *queue, const struct sight *sight)
+static void nap(struct defer_drop_queue *queue, const struct dd_sight *sight)
 {
 	struct dd_watchdog *watchdog = &queue->watchdog;
 	uint64_t until_ns = dd_now_ns() + queue->config.values.watchdog_ns / LOOKS_PER_LIMIT;
@@ -140,7 +153,7 @@ static bool ends(struct defer_drop_queue *queue)
 static void *watchdog(void *argument)
 {
 	struct defer_drop_queue *queue = argument;
-	struct sight sight = {0};
+	struct dd_sight sight = {0};
 
 	pthread_setname_np(pthread_self(), "drop_watchdog");
 	queue->watchdog.thread_id = gettid();

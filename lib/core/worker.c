@@ -2,10 +2,12 @@
  *
  * The drain loop.
  *
- * The worker goes round the lanes and takes a bounded number of drops from each, so that one hot
- * lane starves nobody. After each destructor it runs the drops which that one made, publishes the
- * lane's position, and looks whether anyone waits for it (run.c). A lane whose next drop waits for
- * a grace period is set aside until that has passed (grace.c).
+ * The worker goes round the lanes and gives each a turn of the same time, so that neither a hot lane
+ * nor one with slow destructors starves the others. After each destructor it runs the drops which
+ * that one made, publishes the lane's position, and looks whether anyone waits for it (run.c). A
+ * drop that is not finished when its lane's turn is over is left in the middle, and the lane's next
+ * turn goes on with it. A lane whose next drop waits for a grace period is set aside until that has
+ * passed (grace.c).
  *
  * A round that finds little is followed by rest, in three depths:
  *   pause  a few microseconds of spinning away from the slots: a consumer on the heels of a
@@ -28,8 +30,8 @@
 #include "base/report.h"
 #include "core/run.h"
 
-/* Drops taken from a lane in a turn: some 10 us of cheap destructors. */
-#define DD_TURN 1024
+/* Destructors between two looks at the backlog, which read lines of the producers. */
+#define DD_MANY 1024
 
 /* Drops found in a round that are worth to look again at once: with fewer, let more gather. */
 #define DD_PLENTY 64
@@ -50,6 +52,7 @@ struct rest {
 	uint64_t nap_ns;
 	uint64_t quiet_since_ns; /* 0: it has found something since it last napped */
 	bool has_slept;          /* since the last round */
+	uint64_t ran;            /* destructors since the last look at the backlog */
 };
 
 /* ---- Running destructors --------------------------------------------------------------------- */
@@ -110,7 +113,8 @@ static uint64_t look_at_backlog(struct dd_lane *lane)
 void dd_worker_look(struct defer_drop_queue *queue)
 {
 	uint32_t count = dd_queue_lanes(queue);
-	uint64_t backlog = 0;
+	uint64_t backlog = dd_read(&queue->nested_total) - dd_read(&queue->nested_destroyed_total) -
+			   dd_read(&queue->nested_abandoned_total);
 
 	for (uint32_t i = 0; i < count; i++)
 		backlog += look_at_backlog(queue->lanes[i]);
@@ -126,14 +130,22 @@ uint64_t dd_worker_round(struct defer_drop_queue *queue, uint64_t most, uint64_t
 
 	if (dd_unlikely(queue->grace.is_running || queue->grace.wanted_since_ns))
 		dd_grace_collect(queue, queue->grace.has_worker);
+	queue->has_more = false;
 	for (uint32_t i = 0; i < count && ran < most; i++) {
-		uint64_t turn = most - ran < DD_TURN ? most - ran : DD_TURN;
-
 		at = at < count ? at : 0;
-		ran += dd_run_turn(queue->lanes[at++], turn, deadline_ns);
+		ran += dd_run_turn(queue->lanes[at++], most - ran, deadline_ns);
 	}
 	queue->next_lane = at;
 	dd_grace_be_quiescent(&queue->grace);
+	return ran;
+}
+
+uint64_t dd_worker_turn(struct dd_lane *lane, uint64_t deadline_ns)
+{
+	uint64_t ran = dd_run_turn(lane, 1, deadline_ns);
+
+	if (lane->is_unfinished && !lane->is_set_aside)
+		ran += dd_worker_round(lane->queue, UINT64_MAX, deadline_ns);
 	return ran;
 }
 
@@ -149,7 +161,7 @@ void dd_worker_linger(
 	dd_futex_wait(&queue->state, state, least(until_ns, deadline_ns));
 }
 
-/* True if there is a drop that could be run. */
+/* True if there is a drop that could be run, or one that was left in the middle. */
 static bool has_any_published(struct defer_drop_queue *queue)
 {
 	uint32_t count = dd_queue_lanes(queue);
@@ -158,7 +170,8 @@ static bool has_any_published(struct defer_drop_queue *queue)
 		struct dd_lane *lane = queue->lanes[i];
 
 		/* One that was set aside is not to be looked at before the bell is rung. */
-		if (!lane->is_set_aside && dd_ring_is_published(&lane->ring))
+		if (!lane->is_set_aside &&
+			(lane->is_unfinished || dd_ring_is_published(&lane->ring)))
 			return true;
 	}
 	return false;
@@ -230,6 +243,19 @@ static void announce_closed(struct defer_drop_queue *queue)
 	dd_announce(&queue->park.attention, DD_CLOSED);
 }
 
+/* A turn of each lane that has something left to run. False if none has. */
+static bool run_last_round(struct defer_drop_queue *queue)
+{
+	uint32_t count = dd_queue_lanes(queue);
+	bool has_more = false;
+
+	dd_grace_collect(queue, false);
+	for (uint32_t i = 0; i < count; i++)
+		if (!dd_run_last(queue->lanes[i]) && !queue->lanes[i]->is_set_aside)
+			has_more = true;
+	return has_more;
+}
+
 /* Once; or again inside itself, where a destructor that it runs ends the process. */
 void dd_worker_finish(struct defer_drop_queue *queue)
 {
@@ -237,15 +263,16 @@ void dd_worker_finish(struct defer_drop_queue *queue)
 
 	if (!dd_is_closed(queue))
 		announce_closed(queue);
-	count = dd_queue_lanes(queue);
-	/* A reader who stays shall hold up who waits for it, and no other lane. */
-	for (uint32_t i = 0; i < count; i++)
-		dd_run_last(queue->lanes[i]);
+	/* A drop without end shall hold up no other lane; nor shall a reader who stays hold up
+	 * those who do not wait for it. */
+	while (run_last_round(queue))
+		continue;
 	queue->is_waiting_out = true;
-	for (uint32_t i = 0; i < count; i++) {
-		dd_run_last(queue->lanes[i]);
+	while (run_last_round(queue))
+		continue;
+	count = dd_queue_lanes(queue);
+	for (uint32_t i = 0; i < count; i++)
 		dd_nested_clear(&queue->lanes[i]->nested);
-	}
 	dd_queue_finish(queue);
 	dd_wait_release(queue);
 }
@@ -325,11 +352,14 @@ static void drain_until_closed(struct defer_drop_queue *queue)
 			dd_worker_look(queue);
 		rest.has_slept = false;
 		ran = dd_worker_round(queue, UINT64_MAX, DEFER_DROP_FOREVER);
-		if (ran >= DD_TURN)
+		rest.ran += ran;
+		if (rest.ran >= DD_MANY) {
 			dd_worker_look(queue);
+			rest.ran = 0;
+		}
 		if (ran)
 			rest.quiet_since_ns = 0;
-		if (ran < DD_PLENTY)
+		if (ran < DD_PLENTY && !queue->has_more)
 			take_rest(queue, &rest);
 		else
 			rest.pauses = 0;

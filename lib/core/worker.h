@@ -24,8 +24,14 @@ int dd_worker_ensure(struct defer_drop_queue *queue);
 /* For a producer that cleared ASLEEP: wakes or starts the worker, or tells that a drain is due. */
 void dd_worker_wake(struct defer_drop_queue *queue);
 
-/* One round of all lanes: at most so many drops altogether. Returns how many. */
+/* One round of all lanes: at most so many destructors altogether. Returns how many. */
 uint64_t dd_worker_round(struct defer_drop_queue *queue, uint64_t most, uint64_t deadline_ns);
+
+/*
+ * By a caller that waits for a lane: runs one destructor of that lane. If it leaves its drop in the
+ * middle, all lanes have a turn: a drop without end holds up none of them. Returns how many ran.
+ */
+uint64_t dd_worker_turn(struct dd_lane *lane, uint64_t deadline_ns);
 
 /*
  * After a turn that ran nothing, by a caller that drains: begins what its drops wait for, leaves

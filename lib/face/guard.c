@@ -108,10 +108,14 @@ static void run(void *object)
 	pid_t process = guard->process;
 	int status = 0;
 
-	if (guard->destroy)
+	if (guard->destroy) {
 		guard->destroy(guard->object);
-	else
-		status = guard->destroy_status(guard->object);
+	} else {
+		/* Not finished: a queue goes on with it later, else it goes on here. */
+		while ((status = guard->destroy_status(guard->object)) == DEFER_DROP_AGAIN)
+			if (!defer_drop_again(guard, run))
+				return;
+	}
 	/* The destructor has forked, and this is the child, which does not have that thread. */
 	if (!is_own && process != getpid())
 		return;

@@ -61,15 +61,25 @@ static uint64_t survive_place(struct dd_drop *place)
 	return bytes;
 }
 
-/* The drops made by the one that this thread is destroying. Returns the bytes that they hold. */
-static uint64_t survive_nested(struct dd_lane *lane, bool is_kept)
+/* A child that starts with none does not go on with what was left in the middle. */
+static void leave_unfinished(struct dd_lane *lane)
 {
 	struct dd_options options;
 	struct dd_drop ignored;
+
+	lane->current.is_again = lane->nested_current.is_again = false;
+	while (dd_nested_take(&lane->nested, &options, &ignored))
+		;
+}
+
+/* The drops made by the one that this thread is destroying. Returns the bytes that they hold. */
+static uint64_t survive_nested(struct dd_lane *lane)
+{
+	struct dd_current *last = &lane->nested_current;
 	uint64_t bytes = 0;
 
-	while (!is_kept && dd_nested_take(&lane->nested, &options, &ignored))
-		;
+	if (last->is_again || lane->queue->nested_running == last)
+		bytes += dd_fork_strip(&last->options);
 	for (struct dd_chunk *at = lane->nested.first; at; at = at->next)
 		for (uint32_t i = at->begin; i < at->end; i++)
 			bytes += survive_place(&at->drops[i]);
@@ -83,18 +93,21 @@ static uint64_t survive_drops(struct dd_lane *lane, bool is_kept)
 	struct dd_ring *ring = &lane->ring;
 	/* A consumer that is gone may have been in the middle of anything. */
 	bool is_running =
-		dd_is_running(queue) && (queue->running_lane == lane || lane->is_among_nested);
+		dd_is_running(queue) && (queue->running_lane == lane || lane->is_unfinished);
 	uint64_t bytes = 0;
 	uint64_t running;
 	uint64_t pairs;
 
 	if (is_running) {
-		bytes = dd_fork_strip(&lane->current.options) + survive_nested(lane, is_kept);
+		if (!is_kept)
+			leave_unfinished(lane);
+		bytes = dd_fork_strip(&lane->current.options) + survive_nested(lane);
 	} else {
-		lane->current = (struct dd_current){.width = 1};
+		lane->current = lane->nested_current = (struct dd_current){.width = 1};
 		lane->nested = (struct dd_nested){NULL, NULL, 0, 0};
-		lane->is_among_nested = false;
+		lane->is_unfinished = false;
 	}
+	dd_record_end(&lane->left);
 	running = is_running ? lane->current.width : 0;
 	if (is_kept)
 		dd_ring_lose(ring, passed_over(), running);
@@ -161,7 +174,5 @@ void dd_lanes_survive(struct defer_drop_queue *queue, bool is_kept)
 			continue;
 		dd_lane_give_back(lane);
 	}
-	if (dd_is_running(queue) && queue->nested_running)
-		bytes += dd_fork_strip(&queue->nested_running->options);
 	dd_budget_forget(&queue->budget, bytes);
 }

@@ -367,6 +367,38 @@ void test_drop_value()
 	flush_and_expect(0);
 }
 
+/* Takes one away in each slice. Its copies count how often. */
+struct butcher {
+	std::atomic<int> *slices;
+
+	bool operator()(std::vector<bird> &flock) noexcept
+	{
+		++*slices;
+		flock.pop_back();
+		return flock.empty();
+	}
+};
+
+void test_drop_in_slices()
+{
+	std::atomic<int> slices = 0;
+	std::vector<bird> flock(10);
+	auto cat = std::make_unique<animal>();
+
+	CHECK(!dd::drop_in_slices(std::move(flock), butcher{&slices}));
+	CHECK(flock.empty());
+	flush_and_expect(1);
+	CHECK(slices == 10 && !was_destroyed_here());
+	flock = std::vector<bird>(3);
+	CHECK(!dd::drop_in_slices<dd::in_place>(std::move(flock), butcher{&slices}));
+	CHECK(slices == 13 && alive == 1 && was_destroyed_here());
+	CHECK(!dd::drop_in_slices(std::move(cat), [](auto &owner) noexcept { return owner->legs; }));
+	flush_and_expect(0);
+	flock = std::vector<bird>(3);
+	CHECK(dd::drop_in_slices(std::move(flock), butcher{&slices}, dd::chosen(&refusing)) < 0);
+	CHECK(flock.size() == 3 && slices == 13);
+}
+
 void test_drop_pointer()
 {
 	auto cat = std::make_unique<animal>();
@@ -847,6 +879,7 @@ dd::unique_ptr<animal> longest_lived;
 static void test_drops()
 {
 	test_drop_value();
+	test_drop_in_slices();
 	test_drop_pointer();
 	test_drop_refused();
 	test_drop_without_memory();

@@ -250,11 +250,13 @@ Test(drain, a_drain_keeps_to_its_time)
 	assert_seen(0, 5);
 }
 
-Test(drain, a_drain_does_not_count_nested_drops)
+Test(drain, a_drain_counts_nested_drops)
 {
 	nest = make_queue(CALLER, 16, LANES);
 	answers(0, defer_drop_queue_push(nest, number(3), descend, FOREVER));
-	assert_drains(nest, 1, 1, 0);
+	assert_drains(nest, 1, 1, 2);
+	assert_drains(nest, 2, 2, 2);
+	assert_drains(nest, 2, 1, 0);
 	cr_assert_eq(atomic_load(&seen_count), 4);
 	end_queue(nest);
 }

@@ -250,7 +250,7 @@ Test(drainer, nested_drops_run_in_the_drain)
 {
 	nest = make(DRAINER, 2, LANES);
 	answers(0, defer_drop_queue_push(nest, number(20), descend, 0));
-	drain(nest, 1);
+	drain(nest, 21);
 	cr_assert_eq(atomic_load(&seen_count), 21);
 	cr_assert_eq(atomic_load(&nest_errors), 0);
 	end_queue(nest);

@@ -313,6 +313,57 @@ Test(grace, what_need_not_wait_is_not_refused_inside_a_section)
 	end_paced(queue);
 }
 
+enum { RIVALS = 4 };
+
+/* They take the room that a reader waits for, with drops that wait for the reader. */
+static void *push_after_a_reader(void *queue)
+{
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+
+	options.flags = DEFER_DROP_AFTER_GRACE_PERIOD;
+	defer_drop_queue_push_with(queue, NULL, note, LONG_NS, &options);
+	return NULL;
+}
+
+static void *push_as_reader(void *argument)
+{
+	struct push *push = argument;
+
+	reading = 1;
+	push_in_thread(push);
+	reading = 0;
+	let_all_pass();
+	return NULL;
+}
+
+/* It waits when nobody has asked for a grace period yet: it may. */
+Test(grace, a_reader_that_waits_for_room_is_asked_again_when_others_were_faster)
+{
+	for (unsigned i = 0; i < 16; i++) {
+		struct defer_drop_config config = paced_config(WORKER);
+		struct push push = {.timeout_ns = FOREVER};
+		pthread_t threads[RIVALS];
+		struct gate gate;
+		pthread_t reader;
+
+		config.queue_size = 2;
+		config.max_lanes = 0;
+		push.queue = make_with(&config);
+		hold_up(push.queue, &gate);
+		answers(0, defer_drop_queue_push(push.queue, NULL, note, FOREVER));
+		reader = spawn(push_as_reader, &push);
+		await(has_waiter(push.queue));
+		for (unsigned j = 0; j < RIVALS; j++)
+			threads[j] = spawn(push_after_a_reader, push.queue);
+		let_go(&gate);
+		join_thread(reader);
+		cr_assert(!push.result || push.result == -EDEADLK);
+		for (unsigned j = 0; j < RIVALS; j++)
+			join_thread(threads[j]);
+		end_paced(push.queue);
+	}
+}
+
 Test(grace, a_push_for_bytes_inside_a_section_answers_edeadlk_and_takes_none)
 {
 	struct defer_drop_config config = paced_config(CALLER);

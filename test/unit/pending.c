@@ -243,10 +243,28 @@ Test(pending, is_not_signalled_for_nested_drops_that_the_drain_runs)
 	nest = make(CALLER, 16, LANES);
 	answers(0, defer_drop_queue_push(nest, number(5), descend, 0));
 	cr_assert_eq(signals(), 1);
-	drain(nest, 1);
+	drain(nest, UINT64_MAX);
 	cr_assert_eq(atomic_load(&seen_count), 6);
 	cr_assert_eq(signals(), 0);
 	end(nest);
+}
+
+Test(pending, is_signalled_for_nested_drops_that_the_drain_leaves)
+{
+	nest = make(CALLER, 16, LANES);
+	answers(0, defer_drop_queue_push(nest, number(5), descend, 0));
+	cr_assert_eq(signals(), 1);
+	drain(nest, 3);
+	cr_assert_eq(atomic_load(&seen_count), 3);
+	cr_assert_eq(signals(), 1);
+	drain(nest, 3);
+	cr_assert_eq(signals(), 0);
+	end(nest);
+}
+
+static void *drain_one(void *argument)
+{
+	return number((uintptr_t)-defer_drop_queue_drain(argument, 1, FOREVER, NULL));
 }
 
 Test(pending, a_drain_that_answers_ebusy_is_told_when_the_other_one_leaves_something)
