@@ -62,6 +62,7 @@ struct dd_lane {
 	_Atomic(uint64_t) waits_total;
 	_Atomic(uint64_t) wait_ns_total;
 	_Atomic(uint32_t) room_spins; /* how long the next push that needs room spins */
+	_Atomic(uint64_t) slot_ns;    /* in which a slot became free when it slept; 0: not known */
 
 	/* Set once. */
 	alignas(DD_LINE) struct defer_drop_queue *queue;
@@ -113,8 +114,11 @@ void dd_lanes_unmap(struct defer_drop_queue *queue);
 /* In a forked child: lanes whose owners are no more become free. Under the registry's lock. */
 void dd_lanes_survive(struct defer_drop_queue *queue, bool is_kept);
 
-/* Slots for a ring: zeroed, in memory that costs nothing until it is written. NULL on failure. */
-struct dd_slot *dd_slots_map(uint64_t capacity);
+/*
+ * Slots for a ring: zeroed, in memory that costs nothing until it is written, or that is there if it
+ * is populated. NULL on failure.
+ */
+struct dd_slot *dd_slots_map(uint64_t capacity, bool is_populated);
 void dd_slots_unmap(struct dd_slot *slots, uint64_t capacity);
 
 /* Is the calling thread inside a destructor that this queue runs? */

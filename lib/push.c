@@ -24,7 +24,11 @@
 /* So many slots ahead the shared lane is fetched: four lines. */
 #define PREFETCH_SLOTS 16
 
-/* How long a push that has room may go on sleeping. */
+/*
+ * A push that has to sleep waits for as much room as comes about in ROOM_WANTED_NS at the rate at
+ * which it came last; and, where that was wrong, goes on sleeping with room for ROOM_PATIENCE_NS.
+ */
+#define ROOM_WANTED_NS   UINT64_C(32000)
 #define ROOM_PATIENCE_NS DD_MS
 
 #define LEAST_LOOK_SPINS 16
@@ -39,12 +43,16 @@ static int refuse(struct dd_lane *lane, int error)
 	return error == -ECANCELED ? -ESHUTDOWN : error;
 }
 
-/* Cuts the worker's nap short where the backlog has grown to a quarter of the ring. */
+/*
+ * Cuts the worker's nap short if the backlog has grown to half of the ring. It naps for as long as a
+ * quarter takes to gather, and the quarter above that is for a burst, and for what comes while it
+ * wakes up.
+ */
 static void nudge(struct dd_lane *lane, uint64_t backlog)
 {
 	struct dd_park *park = &lane->queue->park;
 
-	if (backlog >= dd_ring_capacity(&lane->ring) / 4 && dd_bell_is_napping(&park->bell) &&
+	if (backlog >= dd_ring_capacity(&lane->ring) / 2 && dd_bell_is_napping(&park->bell) &&
 		dd_bell_ring(&park->bell))
 		dd_add_shared(&lane->queue->wakes_total, 1);
 }
@@ -96,24 +104,53 @@ static bool has_room_soon(struct dd_lane *lane, uint64_t at)
 }
 
 /*
- * Sleeps until there is room at this position. Woken for one slot, a producer would fill that and
- * sleep again, which on a busy machine costs the consumer its CPU for each slot: so for a while it
- * sleeps until half of the ring is free. (16 producers on two CPUs, ns per drop: 14 with a quarter
- * of the ring, 9 with half of it or three quarters.) Not for longer: the next destructor may take
- * its time.
+ * How many slots a push waits for. Woken for one, a producer would fill that and sleep again, which
+ * on a busy machine costs the consumer its CPU for each slot: so if they come fast it waits for half
+ * of the ring. (16 producers on two CPUs, ns per drop: 14 with a quarter of the ring, 9 with half of
+ * it or three quarters.) If they come slowly, one is worth waking up for.
  */
+static uint64_t wanted_slots(struct dd_lane *lane)
+{
+	uint64_t slot_ns = dd_read(&lane->slot_ns);
+	uint64_t most = dd_ring_capacity(&lane->ring) / 2;
+	uint64_t slots = slot_ns ? ROOM_WANTED_NS / slot_ns : 1;
+
+	slots = slots < most ? slots : most;
+	return slots ? slots : 1;
+}
+
+/*
+ * Notes the time in which a slot became free while a push waited. A consumer that did not get a CPU
+ * seems slow, so the time goes up only twofold at once, and down to what was seen.
+ */
+static void note_slots(struct dd_lane *lane, uint64_t slots, uint64_t time_ns)
+{
+	uint64_t before_ns = dd_read(&lane->slot_ns);
+	uint64_t slot_ns = time_ns / (slots ? slots : 1);
+
+	if (before_ns && slot_ns > before_ns * 2)
+		slot_ns = before_ns * 2;
+	atomic_store_explicit(&lane->slot_ns, slot_ns ? slot_ns : 1, memory_order_relaxed);
+}
+
+/* Sleeps until there is room at this position, and some more if that is likely to come soon. */
 static int sleep_for_room(struct dd_lane *lane, uint64_t at, uint64_t deadline_ns)
 {
-	uint64_t capacity = dd_ring_capacity(&lane->ring);
-	uint64_t first = at + 1 - capacity;
-	uint64_t patience_ns = dd_now_ns() + ROOM_PATIENCE_NS;
+	uint64_t first = at + 1 - dd_ring_capacity(&lane->ring);
+	uint64_t slots = wanted_slots(lane);
+	uint64_t head = dd_read(&lane->ring.head);
+	uint64_t since_ns = dd_now_ns();
+	uint64_t patience_ns = since_ns + ROOM_PATIENCE_NS;
 	int result;
 
-	if (capacity >= 8)
-		dd_wait(lane, first + capacity / 2,
+	if (slots > 1)
+		dd_wait(lane, first + slots - 1,
 			patience_ns < deadline_ns ? patience_ns : deadline_ns);
 	result = dd_wait_poll(lane, first);
-	return result == -EINPROGRESS ? dd_wait(lane, first, deadline_ns) : result;
+	if (result == -EINPROGRESS)
+		result = dd_wait(lane, first, deadline_ns);
+	note_slots(lane, dd_read(&lane->ring.head) - head, dd_now_ns() - since_ns);
+	return result;
 }
 
 /*

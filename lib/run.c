@@ -158,9 +158,9 @@ static bool run_nested(struct dd_lane *lane)
 /* ---- One drop -------------------------------------------------------------------------------- */
 
 /* The position has moved on. */
-static inline void wake_waiters(struct dd_lane *lane, struct defer_drop_queue *queue)
+static inline void wake_waiters(struct dd_lane *lane)
 {
-	if (dd_likely(!dd_alarm_is_due(lane, queue->is_fenced)))
+	if (dd_likely(!dd_alarm_is_due(lane)))
 		return;
 	dd_ring_recycle(&lane->ring); /* a push that waited gets all the room there is */
 	dd_wait_wake(lane);
@@ -176,7 +176,7 @@ static void finish(struct dd_lane *lane)
 		dd_count(&lane->pairs_done_total);
 		dd_ring_done_both(&lane->ring);
 	}
-	wake_waiters(lane, lane->queue);
+	wake_waiters(lane);
 }
 
 /*
@@ -248,7 +248,7 @@ static inline bool run(
 	if (dd_unlikely(!dd_nested_is_empty(&lane->nested)))
 		return run_on(lane);
 	dd_ring_done(&lane->ring);
-	wake_waiters(lane, queue);
+	wake_waiters(lane);
 	return true;
 }
 
@@ -284,13 +284,14 @@ uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
 	struct defer_drop_queue *queue = lane->queue;
 	/* A queue that callers drain can be drained while it is stopped. */
 	uint32_t last_state = dd_queue_has_worker(queue) ? DD_OPEN : DD_STOPPED;
+	bool was_among_nested = lane->is_among_nested;
 	struct dd_drop taken;
 	uint64_t ran = 0;
 
 	if (dd_unlikely(lane->is_set_aside))
 		return 0;
 	queue->running_lane = lane;
-	if (dd_unlikely(lane->is_among_nested) && !run_on(lane))
+	if (dd_unlikely(was_among_nested) && !run_on(lane))
 		return 0;
 	while (ran < most && dd_queue_state(queue) <= last_state &&
 		!dd_deadline_has_come(deadline_ns) && take(lane, &taken)) {
@@ -304,6 +305,8 @@ uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
 	}
 	if (ran && !lane->is_among_nested) /* head stays behind what is not done */
 		dd_ring_recycle(&lane->ring);
+	if ((ran || was_among_nested) && dd_unlikely(dd_alarm_is_due_at_last(lane)))
+		dd_wait_wake(lane);
 	return ran;
 }
 

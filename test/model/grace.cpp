@@ -109,7 +109,7 @@ struct waited_for : rl::test_suite<waited_for, THREADS> {
 	// What worker.c does, without its pauses.
 	void consume()
 	{
-		struct rest resting = {.pauses = DD_PAUSES};
+		struct rest resting = {};
 		uint64_t ran = 0;
 
 		dd_grace_enter(&model.queue.grace);

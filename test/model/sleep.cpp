@@ -27,7 +27,7 @@ struct pushed_to : rl::test_suite<pushed_to, 2> {
 	// What worker.c does in drain_until_closed, but that it does not pause.
 	void consume()
 	{
-		struct rest resting = {.pauses = DD_PAUSES};
+		struct rest resting = {};
 
 		while (!dd_worker_round(&model.queue, UINT64_MAX, DEFER_DROP_FOREVER))
 			take_rest(&model.queue, &resting);
@@ -61,7 +61,7 @@ template <int THREADS> struct rung_for : rl::test_suite<rung_for<THREADS>, THREA
 
 	void consume()
 	{
-		struct rest resting = {.pauses = DD_PAUSES};
+		struct rest resting = {};
 
 		while (!wish($).load(rl::mo_relaxed))
 			take_rest(&model.queue, &resting);
