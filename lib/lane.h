@@ -62,7 +62,6 @@ struct dd_lane {
 	_Atomic(uint64_t) waits_total;
 	_Atomic(uint64_t) wait_ns_total;
 	_Atomic(uint32_t) room_spins; /* how long the next push that needs room spins */
-	_Atomic(uint64_t) slot_ns;    /* in which a slot became free when it slept; 0: not known */
 
 	/* Set once. */
 	alignas(DD_LINE) struct defer_drop_queue *queue;

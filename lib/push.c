@@ -25,10 +25,13 @@
 #define PREFETCH_SLOTS 16
 
 /*
- * A push that has to sleep waits for as much room as comes about in ROOM_WANTED_NS at the rate at
- * which it came last; and, where that was wrong, goes on sleeping with room for ROOM_PATIENCE_NS.
+ * A push that has to sleep waits for the room that the consumer makes in ROOM_WANTED_NS of work, for
+ * half of the ring at most; and for one slot, if that takes longer than to wake a thread. With some
+ * room it waits no longer than ROOM_PATIENCE_NS: the consumer has other lanes too, and the next
+ * destructor may take its time.
  */
-#define ROOM_WANTED_NS   UINT64_C(32000)
+#define ROOM_WANTED_NS   UINT64_C(256000)
+#define ROOM_SLOW_NS     UINT64_C(10000)
 #define ROOM_PATIENCE_NS DD_MS
 
 #define LEAST_LOOK_SPINS 16
@@ -104,33 +107,18 @@ static bool has_room_soon(struct dd_lane *lane, uint64_t at)
 }
 
 /*
- * How many slots a push waits for. Woken for one, a producer would fill that and sleep again, which
- * on a busy machine costs the consumer its CPU for each slot: so if they come fast it waits for half
- * of the ring. (16 producers on two CPUs, ns per drop: 14 with a quarter of the ring, 9 with half of
- * it or three quarters.) If they come slowly, one is worth waking up for.
+ * How many slots a push waits for. Woken for one, a producer would fill that and sleep again, and to
+ * wake it costs the consumer more than a cheap destructor: so it waits for half of the ring. (16
+ * producers on two CPUs, ns per drop: 14 with a quarter of the ring, 9 with half of it or three
+ * quarters.) A slot that takes the consumer long is worth waking up for.
  */
 static uint64_t wanted_slots(struct dd_lane *lane)
 {
-	uint64_t slot_ns = dd_read(&lane->slot_ns);
+	uint64_t drop_ns = dd_read(&lane->queue->drop_ns);
 	uint64_t most = dd_ring_capacity(&lane->ring) / 2;
-	uint64_t slots = slot_ns ? ROOM_WANTED_NS / slot_ns : 1;
+	uint64_t slots = drop_ns && drop_ns < ROOM_SLOW_NS ? ROOM_WANTED_NS / drop_ns : 1;
 
-	slots = slots < most ? slots : most;
-	return slots ? slots : 1;
-}
-
-/*
- * Notes the time in which a slot became free while a push waited. A consumer that did not get a CPU
- * seems slow, so the time goes up only twofold at once, and down to what was seen.
- */
-static void note_slots(struct dd_lane *lane, uint64_t slots, uint64_t time_ns)
-{
-	uint64_t before_ns = dd_read(&lane->slot_ns);
-	uint64_t slot_ns = time_ns / (slots ? slots : 1);
-
-	if (before_ns && slot_ns > before_ns * 2)
-		slot_ns = before_ns * 2;
-	atomic_store_explicit(&lane->slot_ns, slot_ns ? slot_ns : 1, memory_order_relaxed);
+	return slots < most ? slots : most;
 }
 
 /* Sleeps until there is room at this position, and some more if that is likely to come soon. */
@@ -138,19 +126,14 @@ static int sleep_for_room(struct dd_lane *lane, uint64_t at, uint64_t deadline_n
 {
 	uint64_t first = at + 1 - dd_ring_capacity(&lane->ring);
 	uint64_t slots = wanted_slots(lane);
-	uint64_t head = dd_read(&lane->ring.head);
-	uint64_t since_ns = dd_now_ns();
-	uint64_t patience_ns = since_ns + ROOM_PATIENCE_NS;
+	uint64_t patience_ns = dd_now_ns() + ROOM_PATIENCE_NS;
 	int result;
 
 	if (slots > 1)
 		dd_wait(lane, first + slots - 1,
 			patience_ns < deadline_ns ? patience_ns : deadline_ns);
 	result = dd_wait_poll(lane, first);
-	if (result == -EINPROGRESS)
-		result = dd_wait(lane, first, deadline_ns);
-	note_slots(lane, dd_read(&lane->ring.head) - head, dd_now_ns() - since_ns);
-	return result;
+	return result == -EINPROGRESS ? dd_wait(lane, first, deadline_ns) : result;
 }
 
 /*

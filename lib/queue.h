@@ -67,6 +67,8 @@ struct defer_drop_queue {
 	_Atomic(uint64_t) deep_sleeps_total;
 	_Atomic(uint64_t) highest_backlog;
 	_Atomic(uint64_t) failed_total;
+	_Atomic(uint64_t)
+		drop_ns; /* that a drop took lately; 0: not known; pushes that wait read */
 	/* Whose drop is being destroyed, or was; NULL before the first, and after exit in one. */
 	struct dd_lane *running_lane;
 	struct dd_current nested; /* the last that was taken of those */

@@ -49,7 +49,8 @@
 /* Drops from which a rate is told. Fewer may have come in one burst. */
 #define DD_SAMPLE 8
 
-/* A round that takes longer may have ended for want of time, not of drops. */
+/* A round that takes longer may have ended for want of time, not of drops; its destructors are what
+ * took that long. */
 #define DD_LONG_ROUND_NS UINT64_C(50000)
 
 /* How long a caller that drains lets others drain while its own drops wait for a grace period, or
@@ -59,7 +60,7 @@
 /* What the worker has found since it last began to rest, and how long it rests next. */
 struct rest {
 	uint64_t since_ns;    /* when that was; 0: it was deep sleep, and tells nothing of a rate */
-	uint64_t ended_ns;    /* when that rest ended */
+	uint64_t ended_ns;    /* when that rest ended, or the last round after it */
 	uint64_t ran;         /* drops */
 	uint64_t fullest_ran; /* of the lane that had most */
 	uint64_t bytes;       /* that came while it rested */
@@ -336,12 +337,16 @@ static uint64_t quarter(uint64_t limit)
 	return limit < 4 ? 1 : limit / 4;
 }
 
-/* The longest time in which not too much gathers. Where little came it grows, not at a jump. */
+/*
+ * The longest time in which not too much gathers. If little came it grows by half: with more, two of
+ * the bursts that were one in a nap would fall into the next.
+ */
 static uint64_t next_nap(
 	const struct defer_drop_queue *queue, const struct rest *rest, uint64_t period_ns)
 {
 	const struct defer_drop_config *config = &queue->config.values;
-	uint64_t nap_ns = least(rest->nap_ns * (rest->is_probe ? 1 : 2), config->longest_delay_ns);
+	uint64_t grown_ns = rest->is_probe ? rest->nap_ns : rest->nap_ns + rest->nap_ns / 2;
+	uint64_t nap_ns = least(grown_ns, config->longest_delay_ns);
 
 	nap_ns = least(
 		nap_ns, time_to_gather(quarter(config->queue_size), rest->fullest_ran, period_ns));
@@ -352,7 +357,7 @@ static uint64_t next_nap(
 	if (config->high_bytes)
 		nap_ns = least(nap_ns,
 			time_to_gather(quarter(config->high_bytes), rest->bytes, period_ns));
-	return nap_ns ? nap_ns : 1; /* so that it can grow */
+	return nap_ns < 2 ? 2 : nap_ns; /* so that it can grow */
 }
 
 /* Begins a rest: how long it lasts follows from what came since the last one. */
@@ -368,6 +373,20 @@ static void plan_rest(struct defer_drop_queue *queue, struct rest *rest, uint64_
 	rest->is_probe = was_plenty;
 	rest->since_ns = now_ns;
 	rest->ran = rest->bytes = queue->fullest_ran = 0;
+}
+
+/*
+ * Notes what a drop took in the last round. A worker that did not get a CPU seems slow, so that goes
+ * up by an eighth at most, and down to what was seen.
+ */
+static void note_speed(struct defer_drop_queue *queue, uint64_t ran, uint64_t time_ns)
+{
+	uint64_t before_ns = dd_read(&queue->drop_ns);
+	uint64_t drop_ns = time_ns / ran + 1;
+
+	if (before_ns && drop_ns > before_ns + before_ns / 8 + 1)
+		drop_ns = before_ns + before_ns / 8 + 1;
+	atomic_store_explicit(&queue->drop_ns, drop_ns, memory_order_relaxed);
 }
 
 /* Naps, or sleeps until woken. */
@@ -396,14 +415,18 @@ static void lie_down(struct defer_drop_queue *queue, struct rest *rest, uint64_t
 		rest->bytes = dd_budget_pending(&queue->budget) - pending_bytes;
 }
 
-static void take_rest(struct defer_drop_queue *queue, struct rest *rest)
+/* After a round that ran so many drops: rests, unless there is plenty to do. */
+static void take_rest(struct defer_drop_queue *queue, struct rest *rest, uint64_t ran)
 {
 	uint64_t now_ns = dd_now_ns();
+	bool was_long = now_ns - rest->ended_ns >= DD_LONG_ROUND_NS;
 
-	if (now_ns - rest->ended_ns >= DD_LONG_ROUND_NS && has_any_published(queue)) {
-		rest->ended_ns = now_ns;
+	if (ran && (was_long || ran >= DD_PLENTY))
+		note_speed(queue, ran, now_ns - rest->ended_ns);
+	rest->ended_ns = now_ns;
+	rest->ran += ran;
+	if (ran >= DD_PLENTY || (was_long && has_any_published(queue)))
 		return;
-	}
 	plan_rest(queue, rest, now_ns);
 	/* A grace period that is wanted begins soon; the bell tells of one that has passed. */
 	if (queue->grace.wanted_since_ns || rest->is_probe ||
@@ -431,9 +454,7 @@ static void drain_until_closed(struct defer_drop_queue *queue)
 			dd_worker_look(queue);
 		if (ran)
 			rest.quiet_since_ns = 0;
-		rest.ran += ran;
-		if (ran < DD_PLENTY)
-			take_rest(queue, &rest);
+		take_rest(queue, &rest, ran);
 	}
 }
 

@@ -98,7 +98,7 @@ struct handed_over : rl::test_suite<handed_over, OWNERS + 1> {
 				dd_worker_round(&model.queue, UINT64_MAX, DEFER_DROP_FOREVER);
 
 			if (!found)
-				take_rest(&model.queue, &resting);
+				take_rest(&model.queue, &resting, 0);
 			ran += found;
 		}
 	}

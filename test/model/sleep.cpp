@@ -30,7 +30,7 @@ struct pushed_to : rl::test_suite<pushed_to, 2> {
 		struct rest resting = {};
 
 		while (!dd_worker_round(&model.queue, UINT64_MAX, DEFER_DROP_FOREVER))
-			take_rest(&model.queue, &resting);
+			take_rest(&model.queue, &resting, 0);
 	}
 
 	void thread(unsigned index)
@@ -64,7 +64,7 @@ template <int THREADS> struct rung_for : rl::test_suite<rung_for<THREADS>, THREA
 		struct rest resting = {};
 
 		while (!wish($).load(rl::mo_relaxed))
-			take_rest(&model.queue, &resting);
+			take_rest(&model.queue, &resting, 0);
 	}
 
 	// Comes as far as dd_bell_ring does before its system call, and no further.

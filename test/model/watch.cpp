@@ -60,7 +60,7 @@ struct watched : rl::test_suite<watched, THREADS> {
 
 		while (drops.ended.load(rl::mo_relaxed, $) < THREADS - 1)
 			if (!dd_worker_round(queue, 1, DEFER_DROP_FOREVER))
-				take_rest(queue, &resting);
+				take_rest(queue, &resting, 0);
 	}
 
 	void wait(unsigned index)
