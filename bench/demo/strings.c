@@ -111,7 +111,7 @@ static void by_worker(struct way_figures *way, struct vector *vector, uint64_t w
 /* Waits, since a vector of a few strings is built before the quiet spell is over. */
 static void wait_for_sleep(const struct defer_drop_config *config)
 {
-	uint64_t quiet_ns = config->quiet_spell_ns + config->longest_nap_ns + QUIET_SLACK_NS;
+	uint64_t quiet_ns = config->quiet_spell_ns + config->longest_delay_ns + QUIET_SLACK_NS;
 	uint64_t passed_ns = bench_now_ns() - worked_at_ns;
 	uint64_t left_ns = passed_ns < quiet_ns ? quiet_ns - passed_ns : 0;
 

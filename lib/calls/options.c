@@ -156,6 +156,21 @@ static int push(
 
 /* ---- Many, or one ---------------------------------------------------------------------------- */
 
+/* Is the end of the completion told by an eventfd? Asked before the push: then it is the queue's. */
+static bool is_told(const struct dd_request *request)
+{
+	const struct dd_completion *completion = dd_options_completion(&request->options);
+
+	return completion && completion->eventfd >= 0;
+}
+
+/* Nobody will wait and so end a nap of the worker. */
+static void end_nap(struct defer_drop_queue *queue)
+{
+	if (dd_bell_ring(&queue->park.bell))
+		dd_add_shared(&queue->wakes_total, 1);
+}
+
 /*
  * What a push does before it pushes: opens the queue, checks what is asked for, and takes the
  * completion into use for so many drops.
@@ -198,6 +213,7 @@ int defer_drop_queue_push_many(struct defer_drop_queue *queue, void *const *obje
 	struct dd_completion *completion;
 	struct dd_request request;
 	size_t ignored;
+	bool ends_nap;
 	int result = queue && (objects || !count) ? dd_timeout_check(timeout_ns) : -EINVAL;
 
 	pushed = pushed ? pushed : &ignored;
@@ -209,7 +225,10 @@ int defer_drop_queue_push_many(struct defer_drop_queue *queue, void *const *obje
 	if (result)
 		return result;
 	completion = dd_options_completion(&request.options);
+	ends_nap = is_told(&request);
 	result = push_all(queue, &request, objects, count, dd_deadline_after(timeout_ns), pushed);
+	if (ends_nap && *pushed)
+		end_nap(queue);
 	if (completion && result && !*pushed)
 		dd_completion_cancel(completion);
 	else if (completion && (result || !count))
@@ -224,6 +243,7 @@ int defer_drop_queue_push_with(struct defer_drop_queue *queue, void *object, def
 {
 	struct dd_completion *completion;
 	struct dd_request request;
+	bool ends_nap;
 	int result = queue ? dd_timeout_check(timeout_ns) : -EINVAL;
 
 	if (!result)
@@ -231,8 +251,11 @@ int defer_drop_queue_push_with(struct defer_drop_queue *queue, void *object, def
 	if (result)
 		return result;
 	request.drop.object = object;
+	ends_nap = is_told(&request);
 	result = push(queue, &request, dd_deadline_after(timeout_ns));
 	completion = dd_options_completion(&request.options);
+	if (ends_nap && !result)
+		end_nap(queue);
 	if (completion && result)
 		dd_completion_cancel(completion);
 	return result;

@@ -20,7 +20,14 @@
 #define ROOM_SPINS       1024
 #define LEAST_ROOM_SPINS 16
 
-/* How long a push that has room may go on sleeping. */
+/*
+ * A push that has to sleep waits for the room that the consumer makes in ROOM_WANTED_NS of work, for
+ * half of the ring at most; and for one slot, if that takes longer than to wake a thread. With some
+ * room it waits no longer than ROOM_PATIENCE_NS: the consumer has other lanes too, and the next
+ * destructor may take its time.
+ */
+#define ROOM_WANTED_NS   UINT64_C(256000)
+#define ROOM_SLOW_NS     UINT64_C(10000)
 #define ROOM_PATIENCE_NS DD_MS
 
 #define LEAST_LOOK_SPINS 16
@@ -65,21 +72,30 @@ static bool has_room_soon(struct dd_lane *lane, uint64_t at)
 }
 
 /*
- * Sleeps until there is room at this position. Woken for one slot, a producer would fill that and
- * sleep again, which on a busy machine costs the consumer its CPU for each slot: so for a while it
- * sleeps until half of the ring is free. (16 producers on two CPUs, ns per drop: 14 with a quarter
- * of the ring, 9 with half of it or three quarters.) Not for longer: the next destructor may take
- * its time.
+ * How many slots a push waits for. Woken for one, a producer would fill that and sleep again, and to
+ * wake it costs the consumer more than a cheap destructor: so it waits for half of the ring. (16
+ * producers on two CPUs, ns per drop: 14 with a quarter of the ring, 9 with half of it or three
+ * quarters.) A slot that takes the consumer long is worth waking up for.
  */
+static uint64_t wanted_slots(struct dd_lane *lane)
+{
+	uint64_t drop_ns = dd_read(&lane->queue->drop_ns);
+	uint64_t most = dd_ring_capacity(&lane->ring) / 2;
+	uint64_t slots = drop_ns && drop_ns < ROOM_SLOW_NS ? ROOM_WANTED_NS / drop_ns : 1;
+
+	return slots < most ? slots : most;
+}
+
+/* Sleeps until there is room at this position, and some more if that is likely to come soon. */
 static int sleep_for_room(struct dd_lane *lane, uint64_t at, uint64_t deadline_ns)
 {
-	uint64_t capacity = dd_ring_capacity(&lane->ring);
-	uint64_t first = at + 1 - capacity;
+	uint64_t first = at + 1 - dd_ring_capacity(&lane->ring);
+	uint64_t slots = wanted_slots(lane);
 	uint64_t patience_ns = dd_now_ns() + ROOM_PATIENCE_NS;
 	int result;
 
-	if (capacity >= 8)
-		dd_wait(lane, first + capacity / 2,
+	if (slots > 1)
+		dd_wait(lane, first + slots - 1,
 			patience_ns < deadline_ns ? patience_ns : deadline_ns);
 	result = dd_wait_poll(lane, first);
 	return result == -EINPROGRESS ? dd_wait(lane, first, deadline_ns) : result;

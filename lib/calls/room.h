@@ -7,12 +7,16 @@
 
 #include "core/queue.h"
 
-/* Cuts the worker's nap short where the backlog has grown to a quarter of the ring. */
+/*
+ * Cuts the worker's nap short if the backlog has grown to half of the ring. It naps for as long as a
+ * quarter takes to gather, and the quarter above that is for a burst, and for what comes while it
+ * wakes up.
+ */
 static inline void dd_nudge(struct dd_lane *lane, uint64_t backlog)
 {
 	struct dd_park *park = &lane->queue->park;
 
-	if (backlog >= dd_ring_capacity(&lane->ring) / 4 && dd_bell_is_napping(&park->bell) &&
+	if (backlog >= dd_ring_capacity(&lane->ring) / 2 && dd_bell_is_napping(&park->bell) &&
 		dd_bell_ring(&park->bell))
 		dd_add_shared(&lane->queue->wakes_total, 1);
 }

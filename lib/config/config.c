@@ -22,7 +22,7 @@ _Static_assert(DD_QUEUE_SIZE >= 2 && DD_QUEUE_SIZE <= DD_MAX_QUEUE_SIZE &&
 	"Meson option queue_size");
 
 /* Of the first version of the struct, to which later ones add. */
-#define DD_CONFIG_SIZE_0 192
+#define DD_CONFIG_SIZE_0 200
 
 _Static_assert(sizeof(struct defer_drop_config) == DD_CONFIG_SIZE_0, "defer_drop_config");
 
@@ -89,8 +89,8 @@ const struct dd_option dd_options[] = {
 	{FIELD(quiet_spell_ns), DD_TIME,
 		.least = DD_MS, .most = DEFER_DROP_TIMEOUT_MAX, .built_in = 100 * DD_MS,
 		.words = WORDS({"never", DEFER_DROP_NEVER})},
-	{FIELD(longest_nap_ns), DD_TIME,
-		.least = 1000, .most = DD_S, .built_in = DD_MS},
+	{FIELD(longest_delay_ns), DD_TIME,
+		.least = 1000, .most = DD_S, .built_in = 12 * DD_MS},
 	{FIELD(max_bytes), DD_COUNT,
 		.least = 1, .most = TWO_TO_62, .built_in = TWO_TO_62},
 	{FIELD(high_drops), DD_COUNT, .rule = DROPS_MARKS,
@@ -114,6 +114,7 @@ const struct dd_option dd_options[] = {
 	{FIELD(worker_start), DD_POINTER, DD_OF_PROGRAM, .rule = RUNNER},
 	{FIELD(context), DD_POINTER, DD_OF_PROGRAM},
 	{FIELD(rcu_flavor), DD_POINTER, DD_OF_PROGRAM},
+	{FIELD(populate_lanes), DD_COUNT, .least = 0, .most = 1, .built_in = 0},
 };
 /* clang-format on */
 

@@ -18,19 +18,19 @@ static _Atomic(bool) farewell_works;
 
 /* ---- Memory ---------------------------------------------------------------------------------- */
 
-static void *map(size_t bytes)
+static void *map(size_t bytes, bool is_populated)
 {
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | (is_populated ? MAP_POPULATE : 0);
 	int before = errno;
-	void *memory =
-		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
 
 	errno = before; /* who has no memory for a lane uses the shared one */
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
-struct dd_slot *dd_slots_map(uint64_t capacity)
+struct dd_slot *dd_slots_map(uint64_t capacity, bool is_populated)
 {
-	return map(sizeof(struct dd_slot) * capacity);
+	return map(sizeof(struct dd_slot) * capacity, is_populated);
 }
 
 void dd_slots_unmap(struct dd_slot *slots, uint64_t capacity)
@@ -59,7 +59,7 @@ static struct dd_lane *map_lane(struct defer_drop_queue *queue)
 {
 	size_t bytes =
 		sizeof(struct dd_lane) + sizeof(struct dd_slot) * queue->config.values.queue_size;
-	struct dd_lane *lane = map(bytes);
+	struct dd_lane *lane = map(bytes, queue->config.values.populate_lanes);
 
 	if (!lane)
 		return NULL;

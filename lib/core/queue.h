@@ -69,6 +69,8 @@ struct defer_drop_queue {
 	_Atomic(uint64_t) deep_sleeps_total;
 	_Atomic(uint64_t) highest_backlog;
 	_Atomic(uint64_t) failed_total;
+	_Atomic(uint64_t)
+		drop_ns; /* that a drop took lately; 0: not known; pushes that wait read */
 	/* Whose drop is being destroyed, or was; NULL before the first, and after exit in one. */
 	struct dd_lane *running_lane;
 	/* The nested drop that is being destroyed, or NULL. */
@@ -82,16 +84,17 @@ struct defer_drop_queue {
 	struct dd_watch watch;
 	/* At which a round begins, so that short ones starve none. */
 	uint32_t next_lane;
+	/* Drops of the lane that had most, of each round since the worker last rested. */
+	uint64_t fullest_ran;
 
 	/* Read by the consumer after each drop; written when the queue closes. */
 	alignas(DD_LINE) _Atomic(uint32_t) state; /* enum dd_state, and a futex word */
 	_Atomic(uint64_t) drain_until_ns;         /* only ever made earlier */
 	_Atomic(uint32_t) lane_count;             /* the shared one included; only grows */
 	_Atomic(uint32_t) watchers;               /* of the backlog; also written by who waits */
-	bool is_fenced;                           /* set once, like the five below */
-	bool is_watched;                          /* it has a watchdog */
-	uint64_t id;                              /* never used again; the default queue's is 1 */
-	struct dd_slot *shared_slots;             /* to be unmapped, or NULL */
+	bool is_watched;              /* it has a watchdog; set once, like the four below */
+	uint64_t id;                  /* never used again; the default queue's is 1 */
+	struct dd_slot *shared_slots; /* to be unmapped, or NULL */
 	struct dd_config config;
 	uint32_t generation; /* forks that it went through */
 

@@ -333,9 +333,9 @@ static void record_left(struct dd_lane *lane)
 }
 
 /* The position has moved on. */
-static inline void wake_waiters(struct dd_lane *lane, struct defer_drop_queue *queue)
+static inline void wake_waiters(struct dd_lane *lane)
 {
-	if (dd_likely(!dd_alarm_is_due(lane, queue->is_fenced)))
+	if (dd_likely(!dd_alarm_is_due(lane)))
 		return;
 	dd_ring_recycle(&lane->ring); /* a push that waited gets all the room there is */
 	dd_wait_wake(lane);
@@ -352,7 +352,7 @@ static void finish(struct dd_lane *lane)
 		dd_count(&lane->pairs_done_total);
 		dd_ring_done_both(&lane->ring);
 	}
-	wake_waiters(lane, lane->queue);
+	wake_waiters(lane);
 }
 
 /* What was left in the middle stays so. Head stays: it is never done. */
@@ -452,7 +452,7 @@ static inline bool run(struct dd_lane *lane, struct defer_drop_queue *queue,
 	if (dd_unlikely(!dd_nested_is_empty(&lane->nested)))
 		return run_on(lane, turn);
 	dd_ring_done(&lane->ring);
-	wake_waiters(lane, queue);
+	wake_waiters(lane);
 	return true;
 }
 
@@ -506,6 +506,7 @@ static void run_all(struct dd_lane *lane, struct defer_drop_queue *queue, struct
 uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
 {
 	struct defer_drop_queue *queue = lane->queue;
+	bool was_unfinished = lane->is_unfinished;
 	struct turn turn;
 
 	if (dd_unlikely(lane->is_set_aside))
@@ -523,6 +524,8 @@ uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
 		record_left(lane);
 	if (ran_in(&turn) && !lane->is_unfinished) /* head stays behind what is not done */
 		dd_ring_recycle(&lane->ring);
+	if ((ran_in(&turn) || was_unfinished) && dd_unlikely(dd_alarm_is_due_at_last(lane)))
+		dd_wait_wake(lane);
 	return ran_in(&turn);
 }
 

@@ -92,8 +92,6 @@ static bool enlist(struct dd_waiter *waiter)
 	pthread_mutex_unlock(&queue->waiters_lock);
 	if (!is_open)
 		return false;
-	if (!queue->is_fenced)
-		dd_membarrier();
 	if (dd_bell_ring(&queue->park.bell))
 		dd_add_shared(&queue->wakes_total, 1);
 	return true;
@@ -131,20 +129,35 @@ static int outcome(struct dd_lane *lane, uint64_t position)
 	return result == -EINPROGRESS ? -ETIMEDOUT : result;
 }
 
+/* Sleeps for a while. True if the position has passed, or the deadline has come. */
+static bool has_slept_enough(struct dd_waiter *self, uint64_t *until_ns, uint64_t deadline_ns)
+{
+	if (dd_ring_is_past(&self->lane->ring, self->position))
+		return true;
+	if (dd_latch_wait(&self->is_woken, *until_ns) != -ETIMEDOUT)
+		return false;
+	if (*until_ns == deadline_ns)
+		return true;
+	/* What the consumer did before it could see the alarm is visible at the next look. */
+	dd_stores_settled();
+	*until_ns = deadline_ns;
+	return false;
+}
+
 /* Sleeps until the position has passed, the waiter is woken, or the deadline comes. */
 static void sleep_in_list(struct dd_waiter *self, uint64_t deadline_ns)
 {
-	struct dd_lane *lane = self->lane;
-	pthread_mutex_t *lock = &lane->queue->waiters_lock;
+	pthread_mutex_t *lock = &self->lane->queue->waiters_lock;
+	uint64_t settled_ns = dd_now_ns() + DD_STORES_SETTLE_NS;
+	uint64_t until_ns = settled_ns < deadline_ns ? settled_ns : deadline_ns;
 
 	while (!dd_latch_is_open(&self->is_woken)) {
-		if (dd_ring_is_past(&lane->ring, self->position) ||
-			dd_latch_wait(&self->is_woken, deadline_ns) == -ETIMEDOUT) {
-			pthread_mutex_lock(lock);
-			unlink_waiter(self);
-			pthread_mutex_unlock(lock);
-			break;
-		}
+		if (!has_slept_enough(self, &until_ns, deadline_ns))
+			continue;
+		pthread_mutex_lock(lock);
+		unlink_waiter(self);
+		pthread_mutex_unlock(lock);
+		break;
 	}
 }
 

@@ -4,18 +4,25 @@
  * lane to pass a position; they stand in a list of that lane, by position, under a mutex of the
  * queue, and the lane has an *alarm*: the first position in the list. The consumer compares the
  * alarm after each drop, and takes the mutex only when it is due. So a waiter is woken as soon as
- * its position has passed, neither later nor for nothing.
+ * its position has passed, not for nothing, and not later.
  *
- * A waiter raises the alarm, passes a fence, and then looks whether the position has passed; the
- * consumer says what it has done, passes a fence, and then looks at the alarm: at least one sees
- * the other. As in park.h, both fences are a membarrier by the waiter; where FENCED, both accesses
- * to the alarm are read-modify-writes, of which one comes first: either the consumer sees the
- * alarm, or the waiter has ALARM.
+ * A waiter raises the alarm and then looks whether the position has passed; the consumer publishes
+ * what it has done and then looks at the alarm. At least one of them must see the other. A fence
+ * between the two steps, after each drop, would cost the consumer more than the drop; and a
+ * membarrier(2) by the waiter would interrupt every CPU that runs the process. So two cheap looks
+ * stand behind the plain one:
+ *   - The consumer looks once more when a turn ends, with a read-modify-write. The waiter's access
+ *     to the alarm is one too, and one of the two comes first: either the consumer sees the alarm,
+ *     or the waiter has ALARM. Nothing is missed, but a waiter may be woken as late as the turn ends.
+ *   - The waiter, if it still sleeps then, looks once more after the time in which stores become
+ *     visible (DD_STORES_SETTLE_NS). So a destructor that never returns does not hold up who waits
+ *     for the drop before it. An eventfd has nobody who could look: it may be written to as late as
+ *     when that turn ends, if it was asked for in the very moment in which its drop was done.
  *
  * Edges:
- *   ALARM   is_due: alarm, release -> raise: alarm, acquire (where FENCED)
- *           carries what the consumer has done: a waiter whose alarm comes too late sees that its
- *           position has passed
+ *   ALARM   is_due_at_last: alarm, release -> raise: alarm, acquire
+ *           carries what the consumer has done in its turn: a waiter whose alarm comes too late sees
+ *           that its position has passed
  *
  * The lists need no edge: the mutex orders them. What the destructors did comes to a waiter by DONE
  * and RECYCLE, when it looks at its position.
@@ -61,19 +68,22 @@ void dd_wait_release(struct defer_drop_queue *queue);
 /* In a forked child: whoever waited was in the parent. */
 void dd_wait_forget(struct dd_lane *lane);
 
-/* By the consumer, after each drop. */
-static inline bool dd_alarm_is_due(struct dd_lane *lane, bool is_fenced)
+/* By the consumer, after each drop. It may miss an alarm that was raised a moment ago. */
+static inline bool dd_alarm_is_due(struct dd_lane *lane)
 {
-	uint64_t alarm;
-
+	/* The compiler's half: dd_stores_settled has the rest. */
 	atomic_signal_fence(memory_order_seq_cst);
+	return !dd_is_before(dd_plain_load(&lane->ring.cursor),
+		atomic_load_explicit(&lane->alarm, memory_order_relaxed));
+}
+
+/* By the consumer, at the end of a turn. It misses none. */
+static inline bool dd_alarm_is_due_at_last(struct dd_lane *lane)
+{
 	/* ALARM->: without release a waiter whose alarm comes after this could look at its position
 	 * too early, and sleep. */
-	if (dd_unlikely(is_fenced))
-		alarm = atomic_fetch_add_explicit(&lane->alarm, 0, memory_order_release);
-	else
-		alarm = atomic_load_explicit(&lane->alarm, memory_order_relaxed);
-	return !dd_is_before(dd_plain_load(&lane->ring.cursor), alarm);
+	return !dd_is_before(dd_plain_load(&lane->ring.cursor),
+		atomic_fetch_add_explicit(&lane->alarm, 0, memory_order_release));
 }
 
 #endif

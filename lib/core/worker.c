@@ -10,11 +10,13 @@
  * passed (grace.c).
  *
  * A round that finds little is followed by rest, in three depths:
- *   pause  a few microseconds of spinning away from the slots: a consumer on the heels of a
- *          producer takes the line from it that it writes to, with each push
- *   nap    a timed sleep of DD_SHORTEST_NAP_NS, which doubles up to the longest while nothing
- *          comes; nobody needs to end it, but who waits, and a producer that is a quarter of its
- *          ring ahead, does
+ *   pause  a few microseconds of spinning away from the slots, while drops come so fast that a nap
+ *          would be over before it began: a consumer on the heels of a producer takes the line from
+ *          it that it writes to, with each push
+ *   nap    a timed sleep, as long as the work can wait: longest_delay_ns, or until a quarter of a
+ *          ring, of the byte budget or of a watermark has gathered, at the rate of arrival since the
+ *          last rest. Nobody needs to end it; a thread that waits, a drop whose completion has an
+ *          eventfd, and a producer that is half of its ring ahead do
  *   sleep  after the quiet spell, until woken: announced, then one more round, then the futex
  */
 #define _GNU_SOURCE
@@ -36,23 +38,39 @@
 /* Drops found in a round that are worth to look again at once: with fewer, let more gather. */
 #define DD_PLENTY 64
 
-/* Spins of one pause, each some 20 ns where it was measured, and pauses before a nap. */
+/* Spins of one pause, each some 20 ns where it was measured. */
 #define DD_PAUSE_SPINS 200
-#define DD_PAUSES      8
 
-#define DD_SHORTEST_NAP_NS UINT64_C(50000)
+/* Below it a timed sleep takes about as long as it oversleeps (the timer slack of Linux is 50 us). */
+#define DD_SHORTEST_NAP_NS UINT64_C(100000)
+
+/* The longest nap while a thread waits that found the worker with nothing to do: for a drop that was
+ * claimed and is not published. */
+#define DD_AWAITED_NAP_NS DD_MS
+
+/* Drops from which a rate is told. Fewer may have come in one burst. */
+#define DD_SAMPLE 8
+
+/* A round that takes longer may have ended for want of time, not of drops; its destructors are what
+ * took that long. */
+#define DD_LONG_ROUND_NS UINT64_C(50000)
 
 /* How long a caller that drains lets others drain while its own drops wait for a grace period, or
  * are claimed and not published. */
 #define DD_LINGER_NS UINT64_C(50000)
 
-/* How long the worker has found little, or nothing. */
+/* What the worker has found since it last began to rest, and how long it rests next. */
 struct rest {
-	unsigned pauses;
-	uint64_t nap_ns;
+	uint64_t since_ns;    /* when that was; 0: it was deep sleep, and tells nothing of a rate */
+	uint64_t ended_ns;    /* when that rest ended, or the last round after it */
+	uint64_t ran;         /* drops */
+	uint64_t fullest_ran; /* of the lane that had most */
+	uint64_t bytes;       /* that came while it rested */
+	uint64_t nap_ns;      /* the nap that would be due */
 	uint64_t quiet_since_ns; /* 0: it has found something since it last napped */
-	bool has_slept;          /* since the last round */
-	uint64_t ran;            /* destructors since the last look at the backlog */
+	bool is_probe;     /* that rest was a pause after plenty, to see what the rate is now */
+	bool has_slept;    /* since the last round */
+	uint64_t unlooked; /* destructors since the last look at the backlog */
 };
 
 /* ---- Running destructors --------------------------------------------------------------------- */
@@ -126,16 +144,22 @@ uint64_t dd_worker_round(struct defer_drop_queue *queue, uint64_t most, uint64_t
 {
 	uint32_t count = dd_queue_lanes(queue);
 	uint32_t at = queue->next_lane;
+	uint64_t fullest_ran = 0;
 	uint64_t ran = 0;
 
 	if (dd_unlikely(queue->grace.is_running || queue->grace.wanted_since_ns))
 		dd_grace_collect(queue, queue->grace.has_worker);
 	queue->has_more = false;
 	for (uint32_t i = 0; i < count && ran < most; i++) {
+		uint64_t ran_here;
+
 		at = at < count ? at : 0;
-		ran += dd_run_turn(queue->lanes[at++], most - ran, deadline_ns);
+		ran_here = dd_run_turn(queue->lanes[at++], most - ran, deadline_ns);
+		ran += ran_here;
+		fullest_ran = ran_here > fullest_ran ? ran_here : fullest_ran;
 	}
 	queue->next_lane = at;
+	queue->fullest_ran += fullest_ran;
 	dd_grace_be_quiescent(&queue->grace);
 	return ran;
 }
@@ -293,43 +317,121 @@ static void deep_sleep(struct defer_drop_queue *queue, struct rest *rest)
 		dd_count(&queue->deep_sleeps_total);
 		dd_bell_rest(&queue->park.bell, DEFER_DROP_FOREVER);
 	}
+	rest->since_ns = 0;
 	/* Not asleep any more: a push has come, and more may follow. */
 	if (!dd_rouse(&queue->park.attention))
 		rest->quiet_since_ns = 0;
 }
 
-static void nap(struct defer_drop_queue *queue, struct rest *rest, uint64_t left_ns)
+/* Does a thread wait for a position that is not a matter of readers, or for the backlog to shrink? */
+static bool is_awaited(struct defer_drop_queue *queue)
 {
-	uint64_t nap_ns = least(rest->nap_ns, queue->config.values.longest_nap_ns);
+	uint32_t count = dd_queue_lanes(queue);
 
-	if (dd_bell_rest(&queue->park.bell, dd_now_ns() + least(nap_ns, left_ns)))
-		dd_count(&queue->naps_total);
-	rest->nap_ns = nap_ns * 2;
+	for (uint32_t i = 0; i < count; i++) {
+		struct dd_lane *lane = queue->lanes[i];
+
+		if (!lane->is_set_aside && dd_read(&lane->alarm) != lane->first + DD_NO_ALARM)
+			return true;
+	}
+	return dd_watch_is_awaited(queue);
 }
 
-static void take_rest(struct defer_drop_queue *queue, struct rest *rest)
+static void nap(struct defer_drop_queue *queue, const struct rest *rest, uint64_t left_ns)
 {
-	uint64_t quiet_ns;
-	uint64_t now_ns;
+	uint64_t nap_ns = least(rest->nap_ns, left_ns);
 
-	/* One that is wanted begins soon; the bell tells of one that has passed. */
-	if (queue->grace.wanted_since_ns ||
-		(rest->pauses < DD_PAUSES && !queue->grace.is_running)) {
-		rest->pauses++;
-		pause_away();
-		return;
-	}
-	now_ns = dd_now_ns();
-	if (!rest->quiet_since_ns) {
+	if (is_awaited(queue))
+		nap_ns = least(nap_ns, DD_AWAITED_NAP_NS);
+	if (dd_bell_rest(&queue->park.bell, dd_now_ns() + nap_ns))
+		dd_count(&queue->naps_total);
+}
+
+/* How long it takes until so many have gathered, at the rate at which these did. */
+static uint64_t time_to_gather(uint64_t wanted, uint64_t gathered, uint64_t period_ns)
+{
+	uint64_t product;
+
+	if (!gathered || gathered < least(wanted, DD_SAMPLE))
+		return DEFER_DROP_FOREVER;
+	if (__builtin_mul_overflow(period_ns, wanted, &product))
+		product = UINT64_MAX; /* too short a time, then */
+	return product / gathered;
+}
+
+/* A quarter of a limit: then what comes while the worker wakes up has room too. */
+static uint64_t quarter(uint64_t limit)
+{
+	return limit < 4 ? 1 : limit / 4;
+}
+
+/*
+ * The longest time in which not too much gathers. If little came it grows by half: with more, two of
+ * the bursts that were one in a nap would fall into the next.
+ */
+static uint64_t next_nap(
+	const struct defer_drop_queue *queue, const struct rest *rest, uint64_t period_ns)
+{
+	const struct defer_drop_config *config = &queue->config.values;
+	uint64_t grown_ns = rest->is_probe ? rest->nap_ns : rest->nap_ns + rest->nap_ns / 2;
+	uint64_t nap_ns = least(grown_ns, config->longest_delay_ns);
+
+	nap_ns = least(
+		nap_ns, time_to_gather(quarter(config->queue_size), rest->fullest_ran, period_ns));
+	nap_ns = least(nap_ns, time_to_gather(quarter(config->max_bytes), rest->bytes, period_ns));
+	if (config->high_drops)
+		nap_ns = least(
+			nap_ns, time_to_gather(quarter(config->high_drops), rest->ran, period_ns));
+	if (config->high_bytes)
+		nap_ns = least(nap_ns,
+			time_to_gather(quarter(config->high_bytes), rest->bytes, period_ns));
+	return nap_ns < 2 ? 2 : nap_ns; /* so that it can grow */
+}
+
+/* Begins a rest: how long it lasts follows from what came since the last one. */
+static void plan_rest(struct defer_drop_queue *queue, struct rest *rest, uint64_t now_ns)
+{
+	bool was_plenty = rest->ran >= DD_PLENTY;
+
+	rest->fullest_ran = queue->fullest_ran;
+	if (!rest->nap_ns)
+		rest->nap_ns = queue->config.values.longest_delay_ns;
+	else if (rest->since_ns)
+		rest->nap_ns = next_nap(queue, rest, now_ns - rest->since_ns);
+	rest->is_probe = was_plenty;
+	rest->since_ns = now_ns;
+	rest->ran = rest->bytes = queue->fullest_ran = 0;
+}
+
+/*
+ * Notes what a drop took in the last round. A worker that did not get a CPU seems slow, so that goes
+ * up by an eighth at most, and down to what was seen.
+ */
+static void note_speed(struct defer_drop_queue *queue, uint64_t ran, uint64_t time_ns)
+{
+	uint64_t before_ns = dd_read(&queue->drop_ns);
+	uint64_t drop_ns = time_ns / ran + 1;
+
+	if (before_ns && drop_ns > before_ns + before_ns / 8 + 1)
+		drop_ns = before_ns + before_ns / 8 + 1;
+	atomic_store_explicit(&queue->drop_ns, drop_ns, memory_order_relaxed);
+}
+
+/* Naps, or sleeps until woken. */
+static void lie_down(struct defer_drop_queue *queue, struct rest *rest, uint64_t now_ns)
+{
+	uint64_t quiet_spell_ns = queue->config.values.quiet_spell_ns;
+	uint64_t pending_bytes = dd_budget_pending(&queue->budget);
+	uint64_t quiet_ns;
+
+	if (!rest->quiet_since_ns)
 		rest->quiet_since_ns = now_ns;
-		rest->nap_ns = DD_SHORTEST_NAP_NS;
-	}
 	quiet_ns = now_ns - rest->quiet_since_ns;
 	if (dd_unlikely(dd_read_32(&queue->watchers)))
-		dd_watch_look(queue, quiet_ns >= queue->config.values.quiet_spell_ns);
+		dd_watch_look(queue, quiet_ns >= quiet_spell_ns);
 	dd_grace_go_offline(&queue->grace);
-	if (quiet_ns < queue->config.values.quiet_spell_ns)
-		nap(queue, rest, queue->config.values.quiet_spell_ns - quiet_ns);
+	if (quiet_ns < quiet_spell_ns)
+		nap(queue, rest, quiet_spell_ns - quiet_ns);
 	else if (dd_watch_is_awaited(queue))
 		nap(queue, rest, DEFER_DROP_FOREVER);
 	else
@@ -337,6 +439,30 @@ static void take_rest(struct defer_drop_queue *queue, struct rest *rest)
 	dd_grace_go_online(&queue->grace);
 	dd_watchdog_want(queue);
 	rest->has_slept = true;
+	if (dd_budget_pending(&queue->budget) > pending_bytes)
+		rest->bytes = dd_budget_pending(&queue->budget) - pending_bytes;
+}
+
+/* After a round that ran so many drops: rests, unless there is plenty to do. */
+static void take_rest(struct defer_drop_queue *queue, struct rest *rest, uint64_t ran)
+{
+	uint64_t now_ns = dd_now_ns();
+	bool was_long = now_ns - rest->ended_ns >= DD_LONG_ROUND_NS;
+
+	if (ran && (was_long || ran >= DD_PLENTY))
+		note_speed(queue, ran, now_ns - rest->ended_ns);
+	rest->ended_ns = now_ns;
+	rest->ran += ran;
+	if (ran >= DD_PLENTY || queue->has_more || (was_long && has_any_published(queue)))
+		return;
+	plan_rest(queue, rest, now_ns);
+	/* A grace period that is wanted begins soon; the bell tells of one that has passed. */
+	if (queue->grace.wanted_since_ns || rest->is_probe ||
+		rest->nap_ns < least(DD_SHORTEST_NAP_NS, queue->config.values.longest_delay_ns))
+		pause_away();
+	else
+		lie_down(queue, rest, now_ns);
+	rest->ended_ns = dd_now_ns();
 }
 
 /* ---- The thread ------------------------------------------------------------------------------ */
@@ -352,17 +478,14 @@ static void drain_until_closed(struct defer_drop_queue *queue)
 			dd_worker_look(queue);
 		rest.has_slept = false;
 		ran = dd_worker_round(queue, UINT64_MAX, DEFER_DROP_FOREVER);
-		rest.ran += ran;
-		if (rest.ran >= DD_MANY) {
+		rest.unlooked += ran;
+		if (rest.unlooked >= DD_MANY) {
 			dd_worker_look(queue);
-			rest.ran = 0;
+			rest.unlooked = 0;
 		}
 		if (ran)
 			rest.quiet_since_ns = 0;
-		if (ran < DD_PLENTY && !queue->has_more)
-			take_rest(queue, &rest);
-		else
-			rest.pauses = 0;
+		take_rest(queue, &rest, ran);
 	}
 }
 

@@ -60,8 +60,7 @@ static void survive_state(struct defer_drop_queue *queue, bool is_exiting)
 	queue->has_stopper = false;
 	/* It is the parent's: what it counts goes to whoever reads it there. */
 	queue->config.values.pending_eventfd = -1;
-	queue->is_fenced = !dd_membarrier_register();
-	if (queue->is_fenced)
+	if (!dd_membarrier_register())
 		attention |= DD_FENCED;
 	if (dd_queue_has_worker(queue) && !is_own_worker(queue)) {
 		atomic_store_explicit(&queue->has_thread, false, memory_order_relaxed);

@@ -29,14 +29,14 @@ int dd_queue_init(
 	if (result)
 		return result;
 	if (!slots) {
-		slots = queue->shared_slots = dd_slots_map(values->queue_size);
+		slots = queue->shared_slots =
+			dd_slots_map(values->queue_size, values->populate_lanes);
 		if (!slots)
 			return -ENOMEM;
 	}
 	dd_config_copy(&queue->config, config);
 	queue->is_watched = values->watchdog_ns;
-	queue->is_fenced = !dd_membarrier_register();
-	if (queue->is_fenced)
+	if (!dd_membarrier_register())
 		attention |= DD_FENCED;
 	if (dd_queue_has_worker(queue) || values->pending_eventfd >= 0)
 		attention |= DD_ASLEEP; /* until the first push, which starts the worker or tells */

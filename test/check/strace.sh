@@ -7,7 +7,7 @@ set -u
 command -v strace >/dev/null || exit 77
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-# A machine that stops one of the threads for a while must prove nothing: so a quarter of the ring is
+# A machine that stops one of the threads for a while must prove nothing: so half of the ring is
 # more than is pushed, and no silence is a quiet spell.
 export DEFER_DROP_OPTIONS=queue_size=4194304,quiet_spell_ns=never
 strace -o "$folder/trace" "$1" 2>"$folder/error" || { cat "$folder/error"; exit 77; }

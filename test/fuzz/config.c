@@ -71,7 +71,8 @@ static void check_range(const struct defer_drop_config *shown)
 			UINT64_C(1) << 32));
 	CHECK(shown->quiet_spell_ns == DEFER_DROP_NEVER ||
 		is_within(shown->quiet_spell_ns, 1000000, MOST_62));
-	CHECK(is_within(shown->longest_nap_ns, 1000, 1000000000));
+	CHECK(is_within(shown->longest_delay_ns, 1000, 1000000000));
+	CHECK(shown->populate_lanes <= 1);
 	CHECK(is_within(shown->max_bytes, 1, MOST_62));
 	CHECK(shown->watermark_interval_ns <= MOST_62);
 	CHECK(!shown->watchdog_ns || is_within(shown->watchdog_ns, 1000000, MOST_62));
@@ -158,7 +159,7 @@ static void take_config(
 	asked->exit_timeout_ns = take_value(input, asked->exit_timeout_ns);
 	asked->stack_size_bytes = take_value(input, asked->stack_size_bytes);
 	asked->quiet_spell_ns = take_value(input, asked->quiet_spell_ns);
-	asked->longest_nap_ns = take_value(input, asked->longest_nap_ns);
+	asked->longest_delay_ns = take_value(input, asked->longest_delay_ns);
 	asked->max_bytes = take_value(input, asked->max_bytes);
 	asked->high_drops = take_value(input, asked->high_drops);
 	asked->low_drops = take_value(input, asked->low_drops);
@@ -170,6 +171,7 @@ static void take_config(
 	asked->worker_start = take_below(input, 2) ? ignore_start : NULL;
 	asked->name = take_text(input, name, 17, asked->name);
 	asked->cpus = take_text(input, cpus, 255, NULL);
+	asked->populate_lanes = (uint32_t)take_value(input, asked->populate_lanes);
 }
 
 #define KEPT(field)               CHECK(shown->field == asked->field)
@@ -189,7 +191,8 @@ static void check_kept(const struct defer_drop_config *asked, const struct defer
 	KEPT_UNLESS(exit_timeout_ns, DEFER_DROP_UNSET);
 	KEPT(stack_size_bytes);
 	KEPT(quiet_spell_ns);
-	KEPT(longest_nap_ns);
+	KEPT(longest_delay_ns);
+	KEPT(populate_lanes);
 	KEPT(max_bytes);
 	KEPT(high_drops);
 	KEPT_UNLESS(low_drops, DEFER_DROP_UNSET);

@@ -109,7 +109,7 @@ struct waited_for : rl::test_suite<waited_for, THREADS> {
 	// What worker.c does, without its pauses.
 	void consume()
 	{
-		struct rest resting = {.pauses = DD_PAUSES};
+		struct rest resting = {};
 		uint64_t ran = 0;
 
 		dd_grace_enter(&model.queue.grace);
@@ -118,7 +118,7 @@ struct waited_for : rl::test_suite<waited_for, THREADS> {
 				dd_worker_round(&model.queue, UINT64_MAX, DEFER_DROP_FOREVER);
 
 			if (!found)
-				take_rest(&model.queue, &resting);
+				take_rest(&model.queue, &resting, 0);
 			ran += found;
 		}
 		dd_grace_leave(&model.queue.grace);

@@ -98,6 +98,11 @@ void dd_fork_pass_over(defer_drop_fn)
 {
 }
 
+int defer_drop_again(void *, defer_drop_fn)
+{
+	return -ENOENT;
+}
+
 // What two strategies have been given.
 static rl::atomic<defer_drop_guard *> *model_given;
 

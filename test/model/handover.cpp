@@ -87,7 +87,7 @@ struct handed_over : rl::test_suite<handed_over, OWNERS + 1> {
 
 	void consume()
 	{
-		struct rest resting = {.pauses = DD_PAUSES};
+		struct rest resting = {};
 
 		// Late enough for a late push to be seen that did not wait.
 		await(2);
@@ -98,7 +98,7 @@ struct handed_over : rl::test_suite<handed_over, OWNERS + 1> {
 				dd_worker_round(&model.queue, UINT64_MAX, DEFER_DROP_FOREVER);
 
 			if (!found)
-				take_rest(&model.queue, &resting);
+				take_rest(&model.queue, &resting, 0);
 			ran += found;
 		}
 	}

@@ -113,7 +113,6 @@ struct queue_model {
 		model_now_ns = 0;
 		model_unattached = &unattached;
 		std::fill_n(model_selves, +MODEL_THREADS, dd_thread{&unattached});
-		queue.is_fenced = is_fenced;
 		queue.park.attention.store(is_fenced ? DD_FENCED : 0, rl::mo_relaxed, $);
 		queue.drain_until_ns.store(DEFER_DROP_FOREVER, rl::mo_relaxed, $);
 		queue.id = MODEL_QUEUE_ID;

@@ -27,10 +27,10 @@ struct pushed_to : rl::test_suite<pushed_to, 2> {
 	// What worker.c does in drain_until_closed, but that it does not pause.
 	void consume()
 	{
-		struct rest resting = {.pauses = DD_PAUSES};
+		struct rest resting = {};
 
 		while (!dd_worker_round(&model.queue, UINT64_MAX, DEFER_DROP_FOREVER))
-			take_rest(&model.queue, &resting);
+			take_rest(&model.queue, &resting, 0);
 	}
 
 	void thread(unsigned index)
@@ -61,10 +61,10 @@ template <int THREADS> struct rung_for : rl::test_suite<rung_for<THREADS>, THREA
 
 	void consume()
 	{
-		struct rest resting = {.pauses = DD_PAUSES};
+		struct rest resting = {};
 
 		while (!wish($).load(rl::mo_relaxed))
-			take_rest(&model.queue, &resting);
+			take_rest(&model.queue, &resting, 0);
 	}
 
 	// Comes as far as dd_bell_ring does before its system call, and no further.

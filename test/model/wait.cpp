@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Threads wait for positions of a lane, as flushes, tickets and pushes that need room do: for as long as it
-// takes, until a deadline, or for an eventfd. Each hears of it, with membarrier and without, whether its
-// position passes before or after it asked, and sees what the destructors did; and of what is abandoned.
+// takes, until a deadline, or for an eventfd. Each hears of it, whether its position passes before or after it
+// asked, and sees what the destructors did; and of what is abandoned. Where fenced, stores never settle.
 #include "model_lib.h"
 
 namespace
@@ -211,6 +211,46 @@ struct queued_up : rl::test_suite<queued_up, 3> {
 	}
 };
 
+// The same within one turn: the destructor of the second returns when the first has heard of its own.
+struct held_up : rl::test_suite<held_up, 2> {
+	inline static held_up *the_one;
+
+	lane_model model{false, 1};
+	rl::atomic<int> has_heard;
+
+	void before()
+	{
+		the_one = this;
+		has_heard.store(0, rl::mo_relaxed, $);
+		model.push(&model.objects[0]);
+		RL_ASSERT(!defer_drop_queue_push(&model.queue, &model.objects[1], wait, 0));
+	}
+
+	static void wait(void *)
+	{
+		while (!the_one->has_heard.load(rl::mo_relaxed, $))
+			model_yield();
+	}
+
+	void thread(unsigned index)
+	{
+		uint64_t position = dd_ring_first(CAPACITY) + 1;
+
+		if (!index) {
+			RL_ASSERT(dd_run_turn(&model.queue.shared, 2, DEFER_DROP_FOREVER) == 2);
+			return;
+		}
+		RL_ASSERT(!dd_wait(&model.queue.shared, position, DEFER_DROP_FOREVER));
+		model.check(position);
+		has_heard.store(1, rl::mo_relaxed, $);
+	}
+
+	void after()
+	{
+		model.check_end();
+	}
+};
+
 // One wants to hear of it by an eventfd.
 struct notified : rl::test_suite<notified, 2> {
 	using parameter = bool;
@@ -300,8 +340,9 @@ int main(int count, char **arguments)
 	model_arguments(count, arguments);
 	return !(explore<notified>(false, 3, 20000) && explore<notified>(true, 3, 20000) &&
 		 explore<finished>(false, 1, 20000) && explore<finished>(true, 1, 20000) &&
-		 explore<queued_up>(false, 0, 50000) && explore<queued_up>(true, 0, 50000) &&
-		 explore<flushed>(false, 1, 20000) && explore<flushed>(true, 1, 20000) &&
-		 explore<late>(false, 2, 20000) && explore<late>(true, 2, 20000) &&
-		 explore<pushed>({false, 1}, 1, 20000) && explore<pushed>({true, 2}, 1, 20000));
+		 explore<held_up>(2, 20000) && explore<queued_up>(false, 0, 50000) &&
+		 explore<queued_up>(true, 0, 50000) && explore<flushed>(false, 1, 20000) &&
+		 explore<flushed>(true, 1, 20000) && explore<late>(false, 2, 20000) &&
+		 explore<late>(true, 2, 20000) && explore<pushed>({false, 1}, 1, 20000) &&
+		 explore<pushed>({true, 2}, 1, 20000));
 }

@@ -56,11 +56,11 @@ struct watched : rl::test_suite<watched, THREADS> {
 	void consume()
 	{
 		defer_drop_queue *queue = &drops.model.queue;
-		struct rest resting = {.pauses = DD_PAUSES};
+		struct rest resting = {};
 
 		while (drops.ended.load(rl::mo_relaxed, $) < THREADS - 1)
 			if (!dd_worker_round(queue, 1, DEFER_DROP_FOREVER))
-				take_rest(queue, &resting);
+				take_rest(queue, &resting, 0);
 	}
 
 	void wait(unsigned index)

@@ -123,7 +123,7 @@ struct defer_drop_config make_config(struct stress *stress, uint32_t runner)
 	config.queue_size = 2u << below(&stress->random, 3);
 	config.max_lanes = (uint32_t)below(&stress->random, stress->producers + 1);
 	config.quiet_spell_ns = 1000000;
-	config.longest_nap_ns = 1000 + below(&stress->random, 200000);
+	config.longest_delay_ns = 1000 + below(&stress->random, 200000);
 	config.runner = runner;
 	return config;
 }

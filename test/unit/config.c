@@ -82,7 +82,7 @@ Test(config, built_in_values_are_those_of_the_manual)
 	cr_assert_eq(config.exit_timeout_ns, DEFER_DROP_UNSET);
 	cr_assert_eq(config.stack_size_bytes, 0);
 	cr_assert_eq(config.quiet_spell_ns, 100 * MS);
-	cr_assert_eq(config.longest_nap_ns, MS);
+	cr_assert_eq(config.longest_delay_ns, 12 * MS);
 	cr_assert_eq(config.max_bytes, MOST);
 	cr_assert_eq(config.high_drops, 0);
 	cr_assert_eq(config.low_drops, DEFER_DROP_UNSET);
@@ -92,6 +92,7 @@ Test(config, built_in_values_are_those_of_the_manual)
 	cr_assert_eq(config.watchdog_ns, 0);
 	cr_assert(!config.watermark && !config.error && !config.watchdog && !config.worker_start);
 	cr_assert(!config.context && !config.rcu_flavor);
+	cr_assert_eq(config.populate_lanes, 0);
 }
 
 Test(config, what_the_program_leaves_open_is_resolved)
@@ -180,8 +181,10 @@ Test(config, times_keep_to_their_ranges)
 	accepts(quiet_spell_ns, DEFER_DROP_NEVER);
 	refuses(quiet_spell_ns, DEFER_DROP_NEVER - 1);
 	refuses(quiet_spell_ns, 0);
-	keeps_within(longest_nap_ns, 1000, S);
-	refuses(longest_nap_ns, 0);
+	keeps_within(longest_delay_ns, 1000, S);
+	refuses(longest_delay_ns, 0);
+	accepts(populate_lanes, 1);
+	refuses(populate_lanes, 2);
 	accepts(watermark_interval_ns, 0);
 	ends_at(watermark_interval_ns, MOST);
 	refuses(watermark_interval_ns, UINT64_MAX);
@@ -444,7 +447,7 @@ Test(config, each_field_makes_a_difference)
 	differs(exit_timeout_ns, 0);
 	differs(stack_size_bytes, 1 << 20);
 	differs(quiet_spell_ns, MS);
-	differs(longest_nap_ns, 1000);
+	differs(longest_delay_ns, 1000);
 	differs(max_bytes, 1);
 	differs(high_drops, 1);
 	differs(high_bytes, 1);
@@ -456,6 +459,7 @@ Test(config, each_field_makes_a_difference)
 	differs(worker_start, ignore_start);
 	differs(context, &plain);
 	differs(rcu_flavor, (const struct rcu_flavor_struct *)(const void *)&plain);
+	differs(populate_lanes, 1);
 #undef differs
 	answers(0, make_with_marks(100, 1, 100, 1));
 	dd_config_copy(&plain, &made);
@@ -503,7 +507,7 @@ Test(config, what_is_wrong_with_a_field_is_said)
 	says(exit_timeout_ns, MOST + 1,
 		"exit_timeout_ns=4611686018427387905ns: want 0..2^62ns, forever or unset");
 	says(quiet_spell_ns, 999999, "quiet_spell_ns=999999ns: want 1ms..2^62ns or never");
-	says(longest_nap_ns, 120 * S, "longest_nap_ns=2m: want 1us..1s");
+	says(longest_delay_ns, 120 * S, "longest_delay_ns=2m: want 1us..1s");
 	says(max_bytes, 0, "max_bytes=0: want 1..2^62");
 	says(low_drops, UINT64_MAX, "low_drops=18446744073709551615: want 0..2^62 or unset");
 	says(watermark_interval_ns, UINT64_MAX,
@@ -536,12 +540,12 @@ Test(config, what_is_wrong_with_the_size_is_said)
 		uint64_t unknown;
 	} later = {.known = DEFER_DROP_CONFIG_INIT, .unknown = 1};
 
-	says(size, 8, "size=8: want at least 192");
+	says(size, 8, "size=8: want at least 200");
 	later.known.size = sizeof later;
 	answers(-E2BIG, defer_drop_config_check(&later.known, why, sizeof why));
 	cr_assert_str_eq(why,
-		"size=200: want 0 in the bytes that this library does not know, which "
-		"begin at 192");
+		"size=208: want 0 in the bytes that this library does not know, which "
+		"begin at 200");
 }
 
 Test(config, of_a_string_that_is_far_too_long_enough_is_said)
@@ -668,7 +672,8 @@ Test(config, options_set_their_fields)
 	sets(stack_size_bytes, "4294967296", UINT64_C(1) << 32);
 	sets(stack_size_bytes, "0", 0);
 	sets(quiet_spell_ns, "1000000", MS);
-	sets(longest_nap_ns, "1000000000", S);
+	sets(longest_delay_ns, "1000000000", S);
+	sets(populate_lanes, "1", 1);
 	sets(max_bytes, "4611686018427387904", MOST);
 	sets(watermark_interval_ns, "0", 0);
 	sets(watchdog_ns, "1000000", MS);
@@ -713,7 +718,7 @@ Test(config, times_have_units)
 	sets(exit_timeout_ns, "7m", 7 * 60 * S);
 	sets(exit_timeout_ns, "0m", 0);
 	sets(quiet_spell_ns, "1000us", MS);
-	sets(longest_nap_ns, "5us", 5000);
+	sets(longest_delay_ns, "5us", 5000);
 	sets(watermark_interval_ns, "2s", 2 * S);
 	sets(watchdog_ns, "5ms", 5 * MS);
 	sets(exit_timeout_ns, "4611686018s", 4611686018 * S);
@@ -791,11 +796,11 @@ Test(config, wrong_options_change_nothing_and_are_told)
 		"exit_timeout_ns=never", "exit_timeout_ns=4611686019s",
 		"exit_timeout_ns=18446744073710s", "exit_timeout_ns=307445734562m",
 		"exit_timeout_ns=1h", "exit_timeout_ns=1 s", "exit_timeout_ns=1.5s",
-		"longest_nap_ns=999", "longest_nap_ns=2s", "longest_nap_ns=18446744073709552616",
-		"watchdog_ns=999999", "watchdog_ns=never", "watchdog_ns=4611686018427387905",
-		"max_bytes=0", "max_bytes=4294967297G", "max_bytes=17179869184G",
-		"high_drops=unset", "size=112", "worker_name=x", "at_exit=timed", "help=1", "Help",
-		":queue_size=2", "none"};
+		"longest_delay_ns=999", "longest_delay_ns=2s",
+		"longest_delay_ns=18446744073709552616", "watchdog_ns=999999", "watchdog_ns=never",
+		"watchdog_ns=4611686018427387905", "max_bytes=0", "max_bytes=4294967297G",
+		"max_bytes=17179869184G", "high_drops=unset", "size=112", "worker_name=x",
+		"at_exit=timed", "help=1", "Help", ":queue_size=2", "none"};
 
 	for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
 		assert_refuses(wrong[i]);
@@ -835,10 +840,10 @@ Test(config, a_refusal_says_what_is_accepted_and_what_stays_in_force)
 	tells("nobody=knows",
 		"DEFER_DROP_OPTIONS: nobody=knows: want a name among queue_size, max_lanes, cpus, "
 		"scheduling, scheduling_priority, niceness, at_fork, exit_timeout_ns, "
-		"stack_size_bytes, quiet_spell_ns, longest_nap_ns, max_bytes, high_drops, "
+		"stack_size_bytes, quiet_spell_ns, longest_delay_ns, max_bytes, high_drops, "
 		"low_drops, "
-		"high_bytes, low_bytes, watermark_interval_ns, watchdog_ns, followed by = and a "
-		"value, or help");
+		"high_bytes, low_bytes, watermark_interval_ns, watchdog_ns, populate_lanes, "
+		"followed by = and a value, or help");
 }
 
 Test(config, a_line_about_an_option_has_no_newline)
@@ -1116,9 +1121,9 @@ static bool was_told(const char *line)
 
 Test(config, help_tells_all_options_with_what_is_in_force_in_the_end)
 {
-	tune(NULL, true, "help,longest_nap_ns=2us,watchdog_ns=5000us");
-	cr_assert_eq(told, 21);
-	cr_assert(was_told("DEFER_DROP_OPTIONS: longest_nap_ns=2us (built in: 1ms): 1us..1s"));
+	tune(NULL, true, "help,longest_delay_ns=2us,watchdog_ns=5000us");
+	cr_assert_eq(told, 22);
+	cr_assert(was_told("DEFER_DROP_OPTIONS: longest_delay_ns=2us (built in: 12ms): 1us..1s"));
 	cr_assert(was_told("DEFER_DROP_OPTIONS: watchdog_ns=5ms (built in: 0): 1ms..2^62ns or 0"));
 	cr_assert(was_told("DEFER_DROP_OPTIONS: exit_timeout_ns=forever (built in: unset): "
 			   "0..2^62ns, forever or unset"));
@@ -1137,7 +1142,7 @@ Test(config, help_knows_what_the_program_has_decided)
 
 	io.exit_timeout_ns = 0;
 	tune(&io, false, "io:help,io:help");
-	cr_assert_eq(told, 21);
+	cr_assert_eq(told, 22);
 	cr_assert(was_told("DEFER_DROP_OPTIONS: exit_timeout_ns=0 (built in: unset): the program "
 			   "decides that"));
 	cr_assert(was_told("DEFER_DROP_OPTIONS: at_fork=empty (built in: default): default, empty "

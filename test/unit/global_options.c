@@ -9,14 +9,14 @@ TestSuite(global_options, .timeout = 60);
 Test(global_options, options_apply_without_a_start)
 {
 	set_options("queue_size=64,max_lanes=0,cpus=0-1023,0,at_fork=keep,quiet_spell_ns=never,"
-		    "longest_nap_ns=5us,stack_size_bytes=1M,niceness=2,exit_timeout_ns=7");
+		    "longest_delay_ns=5us,stack_size_bytes=1M,niceness=2,exit_timeout_ns=7");
 	answers(0, defer_drop(number(0), note));
 	cr_assert_eq(config_in_force().queue_size, 64);
 	cr_assert_eq(config_in_force().max_lanes, 0);
 	cr_assert_str_eq(config_in_force().cpus, "0-1023,0");
 	cr_assert_eq(config_in_force().at_fork, DEFER_DROP_AT_FORK_KEEP);
 	cr_assert_eq(config_in_force().quiet_spell_ns, DEFER_DROP_NEVER);
-	cr_assert_eq(config_in_force().longest_nap_ns, 5000);
+	cr_assert_eq(config_in_force().longest_delay_ns, 5000);
 	cr_assert_eq(config_in_force().stack_size_bytes, 1048576);
 	cr_assert_eq(config_in_force().niceness, 2);
 	cr_assert_eq(config_in_force().exit_timeout_ns, 7);
@@ -30,13 +30,13 @@ Test(global_options, options_override_a_start)
 
 	set_options("queue_size=64");
 	config.queue_size = 128;
-	config.longest_nap_ns = 2000;
+	config.longest_delay_ns = 2000;
 	answers(0, defer_drop_start(&config));
 	cr_assert_eq(config_in_force().queue_size, 64);
-	cr_assert_eq(config_in_force().longest_nap_ns, 2000);
+	cr_assert_eq(config_in_force().longest_delay_ns, 2000);
 	/* The same values are asked for, and the environment is the same. */
 	answers(0, defer_drop_start(&config));
-	config.longest_nap_ns = 3000;
+	config.longest_delay_ns = 3000;
 	answers(-EALREADY, defer_drop_start(&config));
 }
 
@@ -99,15 +99,15 @@ Test(global_options, options_without_a_name_are_for_the_default_queue)
 
 Test(global_options, options_with_a_name_are_for_queues_of_that_name)
 {
-	set_options("queue_size=64,io:queue_size=32,io:longest_nap_ns=5us,other:queue_size=128");
+	set_options("queue_size=64,io:queue_size=32,io:longest_delay_ns=5us,other:queue_size=128");
 	cr_assert_eq(config_of("io").queue_size, 32);
-	cr_assert_eq(config_of("io").longest_nap_ns, 5000);
+	cr_assert_eq(config_of("io").longest_delay_ns, 5000);
 	cr_assert_eq(config_of("other").queue_size, 128);
-	cr_assert_eq(config_of("other").longest_nap_ns, MS);
+	cr_assert_eq(config_of("other").longest_delay_ns, 12 * MS);
 	cr_assert_eq(config_of("io2").queue_size, DD_QUEUE_SIZE);
 	answers(0, defer_drop(number(0), note));
 	cr_assert_eq(config_in_force().queue_size, 64);
-	cr_assert_eq(config_in_force().longest_nap_ns, MS);
+	cr_assert_eq(config_in_force().longest_delay_ns, 12 * MS);
 }
 
 Test(global_options, the_default_queue_may_be_drained_by_a_caller)
@@ -179,11 +179,11 @@ Test(global_options, a_wrong_option_leaves_its_value_and_the_others_apply)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
 
-	set_options("nonsense=1,queue_size=5,longest_nap_ns=5000");
+	set_options("nonsense=1,queue_size=5,longest_delay_ns=5000");
 	config.queue_size = 256;
 	answers(0, defer_drop_start(&config));
 	cr_assert_eq(config_in_force().queue_size, 256);
-	cr_assert_eq(config_in_force().longest_nap_ns, 5000);
+	cr_assert_eq(config_in_force().longest_delay_ns, 5000);
 }
 
 static void fail_to_start_twice(void)
@@ -209,7 +209,7 @@ Test(global_options, wrong_options_are_reported_once_over_several_starts, .disab
 
 Test(global_options, a_start_with_options_leaves_errno_alone)
 {
-	set_options("queue_size=64,longest_nap_ns=5000");
+	set_options("queue_size=64,longest_delay_ns=5000");
 	errno = 4711;
 	answers(0, defer_drop_start(NULL));
 	cr_assert_eq(errno, 4711, "errno became %d", errno);

@@ -262,11 +262,6 @@ Test(pending, is_signalled_for_nested_drops_that_the_drain_leaves)
 	end(nest);
 }
 
-static void *drain_one(void *argument)
-{
-	return number((uintptr_t)-defer_drop_queue_drain(argument, 1, FOREVER, NULL));
-}
-
 Test(pending, a_drain_that_answers_ebusy_is_told_when_the_other_one_leaves_something)
 {
 	for (unsigned i = 0; i < 2; i++) {

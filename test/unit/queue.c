@@ -119,7 +119,7 @@ Test(queue, config_tells_the_built_in_values)
 	cr_assert_eq(config.runner, DEFER_DROP_RUNNER_WORKER);
 	cr_assert_eq(config.at_fork, DEFER_DROP_AT_FORK_EMPTY);
 	cr_assert_eq(config.quiet_spell_ns, 100 * MS);
-	cr_assert_eq(config.longest_nap_ns, MS);
+	cr_assert_eq(config.longest_delay_ns, 12 * MS);
 	cr_assert_eq(config.exit_timeout_ns, FOREVER);
 	cr_assert_eq(config.niceness, DEFER_DROP_NICENESS_INHERITED);
 	cr_assert_eq(config.pending_eventfd, -1);
@@ -149,7 +149,7 @@ Test(queue, config_tells_what_was_asked_for)
 	asked.at_fork = DEFER_DROP_AT_FORK_KEEP;
 	asked.stack_size_bytes = 1 << 20;
 	asked.quiet_spell_ns = DEFER_DROP_NEVER;
-	asked.longest_nap_ns = 1000;
+	asked.longest_delay_ns = 1000;
 	asked.max_bytes = 1 << 20;
 	asked.high_drops = 100;
 	asked.low_drops = 10;
@@ -195,7 +195,7 @@ Test(queue, config_answers_einval_to_less_than_the_first_version)
 	struct defer_drop_queue *queue = make_queue(WORKER, 8, LANES);
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
 	/* The first version ended with this field. */
-	size_t first = offsetof(struct defer_drop_config, rcu_flavor) + sizeof(void *);
+	size_t first = offsetof(struct defer_drop_config, reserved) + sizeof(uint32_t);
 
 	answers(-EINVAL, defer_drop_queue_config(queue, NULL));
 	config.size = 0;

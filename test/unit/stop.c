@@ -114,7 +114,7 @@ Test(stop, ends_a_worker_that_sleeps_and_one_that_naps)
 		struct defer_drop_queue *queue;
 
 		config.quiet_spell_ns = quiet_spells_ns[i];
-		config.longest_nap_ns = 1000 * MS;
+		config.longest_delay_ns = 1000 * MS;
 		answers(0, defer_drop_queue_create(&queue, &config));
 		for (unsigned j = 0; j < 3; j++) {
 			await(i ? stats_of(queue).naps_total > 8 : is_asleep(queue));

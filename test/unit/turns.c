@@ -16,7 +16,7 @@ static struct defer_drop_queue *make(uint32_t runner)
 	return make_queue(runner, 16, LANES);
 }
 
-static uint64_t drain(struct defer_drop_queue *queue, uint64_t max_drops)
+static uint64_t drain_some(struct defer_drop_queue *queue, uint64_t max_drops)
 {
 	uint64_t ran;
 
@@ -74,7 +74,7 @@ Test(turns, a_drain_of_a_chain_without_end_keeps_to_its_number_and_goes_on_there
 {
 	begin_chain(make(CALLER));
 	for (unsigned i = 1; i <= 5; i++) {
-		cr_assert_eq(drain(nest, 10), 10);
+		cr_assert_eq(drain_some(nest, 10), 10);
 		cr_assert_eq(atomic_load(&again_count), 10 * i);
 		/* It is pending, and so is what it has made. */
 		cr_assert_eq(defer_drop_queue_backlog(nest), 2);
@@ -122,11 +122,6 @@ Test(turns, waits_for_a_chain_without_end_are_over_in_time)
 	}
 }
 
-static void *flush_in_thread(void *argument)
-{
-	return number((uintptr_t)-defer_drop_queue_flush(argument, FOREVER));
-}
-
 /* A flush for ever drains a lane that has no end; it serves others beside it. */
 Test(turns, a_flush_of_a_chain_without_end_destroys_what_is_in_other_lanes)
 {
@@ -157,12 +152,7 @@ Test(turns, a_shutdown_in_time_abandons_what_a_chain_without_end_has_made)
 	}
 }
 
-/* It closes the queue, where other lanes have their turn beside the chain. */
-static void *shut_down_in_thread(void *argument)
-{
-	return number((uintptr_t)-defer_drop_queue_shutdown(argument, FOREVER));
-}
-
+/* The thread that closes the queue gives other lanes their turn beside the chain. */
 Test(turns, a_shutdown_destroys_other_lanes_beside_a_chain_without_end)
 {
 	for (unsigned i = 0; i < 2; i++) {
@@ -288,7 +278,7 @@ Test(turns, who_waits_for_the_backlog_is_told_between_nested_drops)
 {
 	nest = make(CALLER);
 	answers(0, defer_drop_queue_push(nest, NULL, fan_out, FOREVER));
-	cr_assert_eq(drain(nest, 1), 1);
+	cr_assert_eq(drain_some(nest, 1), 1);
 	answers(0, defer_drop_queue_wait_backlog(nest, FAN / 2, UINT64_MAX, FOREVER));
 	cr_assert_eq(defer_drop_queue_backlog(nest), FAN / 2);
 	end_queue(nest);
@@ -407,7 +397,7 @@ Test(turns, other_lanes_have_their_turn_between_two_slices)
 
 	push_cake(queue, &cake);
 	tenant_begin(&tenant);
-	drain(queue, UINT64_MAX);
+	drain_some(queue, UINT64_MAX);
 	assert_order((const uintptr_t[]){1, 9, 1, 1}, 4);
 	tenant_end(&tenant);
 	end_queue(queue);
@@ -420,12 +410,12 @@ Test(turns, a_drain_counts_slices)
 
 	push_cake(queue, &cake);
 	answers(0, defer_drop_queue_push(queue, number(2), note, FOREVER));
-	cr_assert_eq(drain(queue, 2), 2);
+	cr_assert_eq(drain_some(queue, 2), 2);
 	cr_assert_eq(cake.slices, 3);
 	cr_assert_eq(defer_drop_queue_backlog(queue), 2);
-	cr_assert_eq(drain(queue, 3), 3);
+	cr_assert_eq(drain_some(queue, 3), 3);
 	cr_assert_eq(defer_drop_queue_backlog(queue), 1);
-	cr_assert_eq(drain(queue, UINT64_MAX), 1);
+	cr_assert_eq(drain_some(queue, UINT64_MAX), 1);
 	end_queue(queue);
 }
 
@@ -491,12 +481,12 @@ Test(turns, ticket_and_completion_end_with_the_last_slice_and_its_status)
 			options.context = &cake;
 		answers(0, defer_drop_queue_push_with(queue, &cake, NULL, FOREVER, &options));
 		for (unsigned slice = 0; slice < 2; slice++) {
-			cr_assert_eq(drain(queue, 1), 1);
+			cr_assert_eq(drain_some(queue, 1), 1);
 			answers(-EAGAIN, defer_drop_ticket_wait(&ticket, 0));
 			answers(-EAGAIN, defer_drop_completion_wait(&completion, 0, NULL));
 			cr_assert_eq(stats_of(queue).backlog_bytes, 100);
 		}
-		cr_assert_eq(drain(queue, 1), 1);
+		cr_assert_eq(drain_some(queue, 1), 1);
 		answers(0, defer_drop_ticket_wait(&ticket, 0));
 		answers(0, defer_drop_completion_wait(&completion, 0, &status));
 		answers(-EIO, status);
@@ -578,7 +568,7 @@ Test(turns, a_destructor_that_no_queue_called_goes_on_by_itself)
 	answers(-ENOENT, atomic_load(&again_result));
 	other_cake = (struct cake){.number = 1, .slices = 3};
 	answers(0, defer_drop_queue_push(queue, NULL, cut_other, FOREVER));
-	cr_assert_eq(drain(queue, UINT64_MAX), 1);
+	cr_assert_eq(drain_some(queue, UINT64_MAX), 1);
 	answers(-ENOENT, atomic_load(&again_result));
 	assert_order((const uintptr_t[]){1, 1, 1, 1, 1, 1}, 6);
 	end_queue(queue);
@@ -620,7 +610,7 @@ Test(turns, a_guard_in_place_is_finished_in_place_inside_a_destructor_too)
 	struct defer_drop_queue *queue = make(CALLER);
 
 	answers(0, defer_drop_queue_push(queue, NULL, guard_in_place, FOREVER));
-	cr_assert_eq(drain(queue, UINT64_MAX), 1);
+	cr_assert_eq(drain_some(queue, UINT64_MAX), 1);
 	end_queue(queue);
 }
 
@@ -634,7 +624,7 @@ Test(turns, a_shutdown_finishes_a_drop_in_slices)
 
 		push_cake(queue, &cake);
 		if (runners[i] == CALLER)
-			drain(queue, 2);
+			drain_some(queue, 2);
 		end_queue(queue);
 		cr_assert_eq(cake.slices, 0);
 	}
@@ -658,7 +648,7 @@ Test(turns, a_shutdown_that_has_no_time_abandons_a_drop_in_slices)
 		atomic_store(&seen_count, 0);
 		answers(0, defer_drop_queue_push(queue, number(1), note, FOREVER));
 		answers(0, defer_drop_queue_push_with(queue, &cake, NULL, FOREVER, &options));
-		drain(queue, 2);
+		drain_some(queue, 2);
 		for (uintptr_t more = 3; more < (i / 2 ? 4 : 17); more++)
 			answers(0, defer_drop_queue_push(queue, number(more), note, 0));
 		answers(0, defer_drop_queue_shutdown(queue, 0));
@@ -794,7 +784,7 @@ static struct defer_drop_queue *push_shared(uint32_t at_fork, unsigned slices)
 
 static void exit_in_the_middle(void)
 {
-	drain(push_shared(DEFER_DROP_AT_FORK_EMPTY, 5), 2);
+	drain_some(push_shared(DEFER_DROP_AT_FORK_EMPTY, 5), 2);
 }
 
 Test(turns, exit_finishes_a_drop_in_slices)
@@ -816,7 +806,7 @@ Test(turns, a_child_does_not_go_on_with_a_drop_that_another_thread_left_in_the_m
 {
 	for (unsigned kept = 0; kept < 2; kept++) {
 		forked = push_shared(kept ? DEFER_DROP_AT_FORK_KEEP : DEFER_DROP_AT_FORK_EMPTY, 5);
-		drain(forked, 2);
+		drain_some(forked, 2);
 		cr_assert_eq(run_child(finish_in_child), 0);
 		cr_assert_eq(*shared_slices, 3);
 		answers(0, defer_drop_queue_flush(forked, FOREVER));
@@ -847,10 +837,10 @@ static void drain_and_fork(void)
 
 	slices_at_fork = 0;
 	while (!slices_at_fork)
-		drain(forked, 1);
+		drain_some(forked, 1);
 	if (getpid() == parent)
 		return;
-	drain(forked, UINT64_MAX);
+	drain_some(forked, UINT64_MAX);
 	_exit(defer_drop_queue_backlog(forked) != 0);
 }
 
@@ -861,7 +851,7 @@ Test(turns, a_child_that_a_destructor_forks_goes_on_with_what_it_keeps)
 
 		child_status = share(sizeof *child_status);
 		forked = push_shared(kept ? DEFER_DROP_AT_FORK_KEEP : DEFER_DROP_AT_FORK_EMPTY, 9);
-		drain(forked, 2);
+		drain_some(forked, 2);
 		tenant.queue = forked;
 		tenant_begin(&tenant);
 		drain_and_fork();

@@ -6,6 +6,7 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -202,7 +203,7 @@ static struct defer_drop_queue *make_restless(uint64_t quiet_spell_ns)
 	struct defer_drop_queue *queue;
 
 	config.quiet_spell_ns = quiet_spell_ns;
-	config.longest_nap_ns = 100000;
+	config.longest_delay_ns = 100000;
 	answers(0, defer_drop_queue_create(&queue, &config));
 	return queue;
 }
@@ -265,6 +266,153 @@ Test(worker, finds_by_itself_what_is_pushed_while_it_naps)
 		answers(0, defer_drop_queue_push(queue, number(i), note, FOREVER));
 		await(atomic_load(&seen_count) == i + 1);
 	}
+	end_queue(queue);
+}
+
+/* A worker that never sleeps for good, and whose naps are so long. */
+static struct defer_drop_queue *make_patient(uint64_t longest_delay_ns)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	struct defer_drop_queue *queue;
+
+	config.queue_size = 64;
+	config.quiet_spell_ns = DEFER_DROP_NEVER;
+	config.longest_delay_ns = longest_delay_ns;
+	answers(0, defer_drop_queue_create(&queue, &config));
+	return queue;
+}
+
+/* However late it naps; the nap may be over when this returns. */
+static void await_nap(struct defer_drop_queue *queue)
+{
+	await(dd_bell_is_napping(&queue->park.bell));
+}
+
+Test(worker, naps_as_long_as_garbage_may_wait_and_not_from_anew_after_each_drop)
+{
+	const uint64_t delay_ns = 200 * MS;
+	struct defer_drop_queue *queue = make_patient(delay_ns);
+	uint64_t begin_ns = dd_now_ns();
+	uint64_t naps = stats_of(queue).naps_total;
+
+	/* Far fewer than a quarter of the ring in one nap: nobody ends it. */
+	for (uintptr_t i = 0; i < 20; i++) {
+		answers(0, defer_drop_queue_push(queue, number(i), note, FOREVER));
+		usleep(50000);
+	}
+	naps = stats_of(queue).naps_total - naps;
+	cr_assert_leq(naps, (dd_now_ns() - begin_ns) / delay_ns + 2);
+	await(atomic_load(&seen_count) == 20);
+	cr_assert_eq(stats_of(queue).wakes_total, 0);
+	end_queue(queue);
+}
+
+static void ask_flush(struct defer_drop_queue *queue)
+{
+	answers(0, defer_drop_queue_push(queue, number(0), note, FOREVER));
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+}
+
+static void ask_backlog(struct defer_drop_queue *queue)
+{
+	answers(0, defer_drop_queue_push(queue, number(0), note, FOREVER));
+	answers(0, defer_drop_queue_wait_backlog(queue, 0, UINT64_MAX, FOREVER));
+}
+
+static void ask_completion(struct defer_drop_queue *queue)
+{
+	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+
+	options.completion = &completion;
+	answers(0, defer_drop_queue_push_with(queue, number(0), note, FOREVER, &options));
+	answers(0, defer_drop_completion_wait(&completion, FOREVER, NULL));
+}
+
+/* The eventfd counts what it was told; a read waits for the first. */
+static void await_told(int eventfd)
+{
+	uint64_t told = 0;
+
+	cr_assert_eq(read(eventfd, &told, sizeof told), (ssize_t)sizeof told);
+	cr_assert_eq(told, 1);
+	close(eventfd);
+}
+
+static void ask_told_completion(struct defer_drop_queue *queue)
+{
+	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	int told = eventfd(0, EFD_CLOEXEC);
+
+	completion.eventfd = told;
+	options.completion = &completion;
+	answers(0, defer_drop_queue_push_with(queue, number(0), note, FOREVER, &options));
+	await_told(told);
+	answers(0, defer_drop_completion_wait(&completion, FOREVER, NULL));
+}
+
+static void ask_told_many(struct defer_drop_queue *queue)
+{
+	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	void *const objects[2] = {number(0), number(1)};
+	int told = eventfd(0, EFD_CLOEXEC);
+
+	completion.eventfd = told;
+	options.completion = &completion;
+	answers(0, defer_drop_queue_push_many(queue, objects, 2, note, FOREVER, &options, NULL));
+	await_told(told);
+	answers(0, defer_drop_completion_wait(&completion, FOREVER, NULL));
+}
+
+static void ask_told_ticket(struct defer_drop_queue *queue)
+{
+	struct defer_drop_ticket ticket;
+	int told = eventfd(0, EFD_CLOEXEC);
+
+	answers(0, push_ticket(queue, number(0), note, FOREVER, &ticket));
+	answers(0, defer_drop_ticket_notify(&ticket, told));
+	await_told(told);
+}
+
+static void push_half_a_ring(struct defer_drop_queue *queue)
+{
+	for (uintptr_t i = 0; i < 64; i++)
+		answers(0, defer_drop_queue_push(queue, number(i), note, FOREVER));
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+}
+
+Test(worker, a_nap_is_ended_by_each_who_waits_or_asked_to_be_told)
+{
+	void (*const asks[])(struct defer_drop_queue *) = {ask_flush, ask_backlog, ask_completion,
+		ask_told_completion, ask_told_many, ask_told_ticket, push_half_a_ring};
+
+	for (unsigned i = 0; i < sizeof asks / sizeof asks[0]; i++) {
+		struct defer_drop_queue *queue = make_patient(100 * MS);
+		unsigned tries = 0;
+
+		/* The nap that was seen may end by itself before it is ended: then once more. */
+		while (!stats_of(queue).wakes_total) {
+			cr_assert_lt(tries++, 50, "way %u never ended a nap", i);
+			await_nap(queue);
+			asks[i](queue);
+		}
+		end_queue(queue);
+	}
+}
+
+Test(worker, a_burst_of_less_than_half_of_the_ring_wakes_nobody)
+{
+	struct defer_drop_queue *queue = make_patient(1000 * MS);
+
+	for (unsigned round = 0; round < 3; round++) {
+		await_nap(queue);
+		for (uintptr_t i = 0; i < 31; i++)
+			answers(0, defer_drop_queue_push(queue, number(i), note, FOREVER));
+		await(atomic_load(&seen_count) == 31 * (round + 1));
+	}
+	cr_assert_eq(stats_of(queue).wakes_total, 0);
 	end_queue(queue);
 }
 
