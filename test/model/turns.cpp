@@ -216,6 +216,8 @@ struct closed : rl::test_suite<closed, 2> {
 		bool is_over = given.is_in_time;
 
 		RL_ASSERT(sliced.whole.is_gone() == is_over);
+		RL_ASSERT(dd_wait_poll(&sliced.lane, dd_ring_first(CAPACITY) + 2) ==
+			  (is_over ? 0 : -ESHUTDOWN));
 		RL_ASSERT(sliced.last.destroyed($) == is_over);
 		for (int i = 0; i < 2; i++)
 			RL_ASSERT(late[i].destroyed($) == (is_over && is_accepted[i]));

@@ -176,6 +176,16 @@ static void *push_last(void *argument)
 	return number((uintptr_t)-defer_drop_queue_push(argument, number(99999), note, FOREVER));
 }
 
+/* So that the other lane's drops take more than a hundred turns. */
+static void note_slowly(void *object)
+{
+	uint64_t until_ns = dd_now_ns() + 1000;
+
+	note(object);
+	while (dd_now_ns() < until_ns)
+		continue;
+}
+
 Test(worker, lets_no_lane_starve_another)
 {
 	struct defer_drop_queue *queue = make_queue(DEFER_DROP_RUNNER_WORKER, 16384, LANES);
@@ -184,7 +194,7 @@ Test(worker, lets_no_lane_starve_another)
 
 	hold_up(queue, &gate);
 	for (uintptr_t i = 0; i < 12000; i++)
-		answers(0, defer_drop_queue_push(queue, number(i), note, FOREVER));
+		answers(0, defer_drop_queue_push(queue, number(i), note_slowly, FOREVER));
 	cr_assert_null(join_thread(spawn(push_last, queue)));
 	let_go(&gate);
 	answers(0, defer_drop_queue_flush(queue, FOREVER));
