@@ -511,3 +511,47 @@ Test(worker, a_hook_may_end_the_process)
 	answers(5, run_child(start_and_exit));
 	cr_assert_eq(atomic_load(destroyed_shared), 1);
 }
+
+/* ---- No worker to be had --------------------------------------------------------------------- */
+
+enum { CROWD = 8, PLACES = 2 };
+
+static struct defer_drop_queue *crowded;
+static atomic_uint accepted, refused;
+
+static void *push_in_crowd(void *argument)
+{
+	int result = defer_drop_queue_push(crowded, argument, note, FOREVER);
+
+	if (!result)
+		atomic_fetch_add(&accepted, 1);
+	else if (result == -ESRCH)
+		atomic_fetch_add(&refused, 1);
+	return NULL;
+}
+
+/* In a forked child the worker is to be started by the first push, and cannot be. */
+static void crowd_without_worker(void)
+{
+	pthread_t threads[CROWD];
+	pthread_attr_t small;
+
+	forbid_threads();
+	pthread_attr_init(&small);
+	pthread_attr_setstacksize(&small, 1 << 17);
+	for (unsigned i = 0; i < CROWD; i++)
+		if (pthread_create(&threads[i], &small, push_in_crowd, NULL))
+			_exit(2);
+	for (unsigned i = 0; i < CROWD; i++)
+		pthread_join(threads[i], NULL);
+	_exit(atomic_load(&accepted) != PLACES || atomic_load(&refused) != CROWD - PLACES);
+}
+
+Test(worker, a_push_that_lost_the_last_place_answers_where_no_worker_can_be_started,
+	.disabled = HAS_SANITIZER)
+{
+	crowded = make_queue(WORKER, PLACES, 0);
+	for (unsigned i = 0; i < 20; i++)
+		answers(0, run_child(crowd_without_worker));
+	end_queue(crowded);
+}
