@@ -39,6 +39,7 @@ struct turn {
 	uint64_t looked_ns; /* at the last look; 0: there was none */
 	uint64_t until_ns;  /* when other lanes are to have their turn */
 	uint64_t deadline_ns;
+	bool has_deadline;   /* it is not for ever */
 	uint32_t last_state; /* of the queue in which it goes on */
 	bool is_long;        /* it has run as many as are worth to fetch slots ahead */
 	bool is_last;        /* of a closed queue: what cannot be run in time is abandoned */
@@ -77,6 +78,7 @@ static inline void begin_turn(
 	turn->most = fewer(most, lane->ring.taken_mask + 1);
 	turn->granted = turn->looked_ns = turn->until_ns = 0;
 	turn->deadline_ns = deadline_ns;
+	turn->has_deadline = deadline_ns != DEFER_DROP_FOREVER;
 	grant(turn, fewer(lane->stride, FIRST_STRIDE));
 }
 
@@ -118,7 +120,7 @@ static inline bool may_go_on(
 {
 	return (dd_likely(turn->left) || look(lane, turn)) &&
 	       dd_queue_state(queue) <= turn->last_state &&
-	       !dd_deadline_has_come(turn->deadline_ns);
+	       (dd_likely(!turn->has_deadline) || !dd_deadline_has_come(turn->deadline_ns));
 }
 
 static inline void glance(struct defer_drop_queue *queue)
