@@ -25,13 +25,14 @@
  * A turn is that long: short beside what a waiting thread notices, long beside what it costs to go to
  * the next lane. The clock is looked at four times in it, or, while destructors are cheap, each
  * MOST_STRIDE of them: a look costs as much as five empty destructors. So a turn is late by the one
- * destructor that it cannot interrupt; or, once, by a stride, when destructors begin to be slow.
- * The first look comes after FIRST_STRIDE at the latest, so that a turn that finds less needs none.
+ * destructor that it cannot interrupt; or, once, by a stride, when destructors begin to be slow. The
+ * first look comes after FIRST_STRIDE, so that a turn that finds less needs none; and the second after
+ * as many, since only then it is known how long they took.
  */
 #define TURN_NS      UINT64_C(100000)
 #define LOOK_NS      (TURN_NS / 4)
 #define MOST_STRIDE  256
-#define FIRST_STRIDE 16
+#define FIRST_STRIDE 64
 
 /* What a turn may do. A destructor that is called again counts again. */
 struct turn {
@@ -41,7 +42,9 @@ struct turn {
 	uint64_t looked_ns; /* at the last look; 0: there was none */
 	uint64_t until_ns;  /* when other lanes are to have their turn */
 	uint64_t deadline_ns;
+	bool has_deadline;   /* it is not for ever */
 	uint32_t last_state; /* of the queue in which it goes on */
+	bool is_long;        /* it has run as many as are worth to fetch slots ahead */
 	bool is_last;        /* of a closed queue: what cannot be run in time is abandoned */
 };
 
@@ -61,6 +64,7 @@ static inline uint64_t fewer(uint64_t a, uint64_t b)
 
 static inline void grant(struct turn *turn, uint64_t count)
 {
+	turn->is_long = turn->granted >= PREFETCH_AFTER;
 	turn->left = fewer(count, turn->most - turn->granted);
 	turn->granted += turn->left;
 }
@@ -77,6 +81,7 @@ static inline void begin_turn(
 	turn->most = fewer(most, lane->ring.taken_mask + 1);
 	turn->granted = turn->looked_ns = turn->until_ns = 0;
 	turn->deadline_ns = deadline_ns;
+	turn->has_deadline = deadline_ns != DEFER_DROP_FOREVER;
 	grant(turn, fewer(lane->stride, FIRST_STRIDE));
 }
 
@@ -93,19 +98,22 @@ static uint32_t next_stride(uint32_t stride, uint64_t took_ns)
 /* Looks at the clock. False if the turn is over. */
 static bool look(struct dd_lane *lane, struct turn *turn)
 {
+	uint64_t most = MOST_STRIDE;
 	uint64_t now_ns;
 
 	if (turn->granted == turn->most)
 		return false;
 	now_ns = dd_now_ns();
-	if (turn->looked_ns)
+	if (turn->looked_ns) {
 		lane->stride = next_stride(lane->stride, now_ns - turn->looked_ns);
-	else
+	} else {
 		turn->until_ns = now_ns + TURN_NS;
+		most = FIRST_STRIDE;
+	}
 	turn->looked_ns = now_ns;
 	if (now_ns >= turn->until_ns)
 		return false;
-	grant(turn, lane->stride);
+	grant(turn, fewer(lane->stride, most));
 	return true;
 }
 
@@ -115,7 +123,7 @@ static inline bool may_go_on(
 {
 	return (dd_likely(turn->left) || look(lane, turn)) &&
 	       dd_queue_state(queue) <= turn->last_state &&
-	       !dd_deadline_has_come(turn->deadline_ns);
+	       (dd_likely(!turn->has_deadline) || !dd_deadline_has_come(turn->deadline_ns));
 }
 
 static inline void glance(struct defer_drop_queue *queue)
@@ -291,7 +299,8 @@ static bool run_nested(struct dd_lane *lane, struct turn *turn)
 		turn->left--;
 		if (!destroy_nested(lane, &lane->nested_current))
 			return false;
-		glance(queue);
+		if (!turn->is_last) /* the program closes the queue, and may be in exit */
+			glance(queue);
 	}
 	return !lane->is_set_aside;
 }
@@ -487,19 +496,23 @@ static inline void prefetch(struct dd_lane *lane)
 static void run_all(struct dd_lane *lane, struct defer_drop_queue *queue, struct turn *turn)
 {
 	struct dd_drop taken;
-	bool is_finished = true;
+	bool is_finished;
 
 	if (dd_unlikely(lane->is_unfinished)) {
 		is_finished = run_on(lane, turn);
 		if (queue->is_watched && is_finished)
 			record_left(lane);
 		glance(queue);
+		if (!is_finished)
+			return;
 	}
-	while (is_finished && may_go_on(lane, queue, turn) && take(lane, &taken)) {
-		if (ran_in(turn) >= PREFETCH_AFTER)
+	while (may_go_on(lane, queue, turn) && take(lane, &taken)) {
+		if (turn->is_long)
 			prefetch(lane);
 		is_finished = run(lane, queue, &taken, turn);
 		glance(queue);
+		if (dd_unlikely(!is_finished))
+			return;
 	}
 }
 

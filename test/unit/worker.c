@@ -177,21 +177,42 @@ static void *push_last(void *argument)
 	return number((uintptr_t)-defer_drop_queue_push(argument, number(99999), note, FOREVER));
 }
 
+/* So that the other lane's drops take more than a hundred turns. */
+static void note_slowly(void *object)
+{
+	uint64_t until_ns = dd_now_ns() + 1000;
+
+	note(object);
+	while (dd_now_ns() < until_ns)
+		continue;
+}
+
+/* Long beside a look at the clock, short beside a turn. */
+static void note_slowly(void *object)
+{
+	uint64_t until_ns = dd_now_ns() + 20000;
+
+	while (dd_now_ns() < until_ns)
+		;
+	note(object);
+}
+
 Test(worker, lets_no_lane_starve_another)
 {
-	struct defer_drop_queue *queue = make_queue(DEFER_DROP_RUNNER_WORKER, 16384, LANES);
+	struct defer_drop_queue *queue = make_queue(DEFER_DROP_RUNNER_WORKER, 1024, LANES);
 	unsigned place = 0;
 	struct gate gate;
 
 	hold_up(queue, &gate);
-	for (uintptr_t i = 0; i < 12000; i++)
-		answers(0, defer_drop_queue_push(queue, number(i), note, FOREVER));
+	for (uintptr_t i = 0; i < 500; i++)
+		answers(0, defer_drop_queue_push(queue, number(i), note_slowly, FOREVER));
 	cr_assert_null(join_thread(spawn(push_last, queue)));
 	let_go(&gate);
 	answers(0, defer_drop_queue_flush(queue, FOREVER));
 	while (seen[place] != number(99999))
 		place++;
-	cr_assert_lt(place, 6000, "it came after %u drops of the other lane", place);
+	/* A turn is some five of them; the first of all is as long as the last ones let expect. */
+	cr_assert_lt(place, 300, "it came after %u drops of the other lane", place);
 	end_queue(queue);
 }
 
@@ -648,4 +669,48 @@ Test(worker, a_hook_may_end_the_process)
 	destroyed_shared = share(4096);
 	answers(5, run_child(start_and_exit));
 	cr_assert_eq(atomic_load(destroyed_shared), 1);
+}
+
+/* ---- No worker to be had --------------------------------------------------------------------- */
+
+enum { CROWD = 8, PLACES = 2 };
+
+static struct defer_drop_queue *crowded;
+static atomic_uint accepted, refused;
+
+static void *push_in_crowd(void *argument)
+{
+	int result = defer_drop_queue_push(crowded, argument, note, FOREVER);
+
+	if (!result)
+		atomic_fetch_add(&accepted, 1);
+	else if (result == -ESRCH)
+		atomic_fetch_add(&refused, 1);
+	return NULL;
+}
+
+/* In a forked child the worker is to be started by the first push, and cannot be. */
+static void crowd_without_worker(void)
+{
+	pthread_t threads[CROWD];
+	pthread_attr_t small;
+
+	forbid_threads();
+	pthread_attr_init(&small);
+	pthread_attr_setstacksize(&small, 1 << 17);
+	for (unsigned i = 0; i < CROWD; i++)
+		if (pthread_create(&threads[i], &small, push_in_crowd, NULL))
+			_exit(2);
+	for (unsigned i = 0; i < CROWD; i++)
+		pthread_join(threads[i], NULL);
+	_exit(atomic_load(&accepted) != PLACES || atomic_load(&refused) != CROWD - PLACES);
+}
+
+Test(worker, a_push_that_lost_the_last_place_answers_where_no_worker_can_be_started,
+	.disabled = HAS_SANITIZER)
+{
+	crowded = make_queue(WORKER, PLACES, 0);
+	for (unsigned i = 0; i < 20; i++)
+		answers(0, run_child(crowd_without_worker));
+	end_queue(crowded);
 }
