@@ -26,6 +26,7 @@
 
 #include "eventfd.h"
 #include "report.h"
+#include "rest.h"
 #include "run.h"
 
 /* Drops taken from a lane in a turn: some 10 us of cheap destructors. */
@@ -51,6 +52,8 @@ struct rest {
 	uint64_t quiet_since_ns; /* 0: it has found something since it last napped */
 	bool has_slept;          /* since the last round */
 };
+
+dd_rest_fn dd_rest_hook;
 
 /* ---- Running destructors --------------------------------------------------------------------- */
 
@@ -213,6 +216,7 @@ void dd_consumer_release(struct defer_drop_queue *queue)
 
 void dd_consumer_leave(struct defer_drop_queue *queue, struct dd_running *frame)
 {
+	dd_rest(false);
 	dd_watch_leave(queue);
 	dd_running_leave(frame);
 	dd_consumer_release(queue);
@@ -258,13 +262,13 @@ static void pause_away(void)
 		dd_relax();
 }
 
-static void deep_sleep(struct defer_drop_queue *queue, struct rest *rest)
+static void deep_sleep(struct defer_drop_queue *queue, struct rest *rest, uint64_t until_ns)
 {
 	dd_watchdog_spare(queue);
 	dd_announce(&queue->park.attention, DD_ASLEEP);
 	if (!has_any_published(queue)) {
 		dd_count(&queue->deep_sleeps_total);
-		dd_bell_rest(&queue->park.bell, DEFER_DROP_FOREVER);
+		dd_bell_rest(&queue->park.bell, until_ns);
 	}
 	/* Not asleep any more: a push has come, and more may follow. */
 	if (!dd_rouse(&queue->park.attention))
@@ -284,6 +288,8 @@ static void take_rest(struct defer_drop_queue *queue, struct rest *rest)
 {
 	uint64_t quiet_ns;
 	uint64_t now_ns;
+	uint64_t wanted_ns;
+	bool is_quiet;
 
 	/* One that is wanted begins soon; the bell tells of one that has passed. */
 	if (queue->grace.wanted_since_ns ||
@@ -298,15 +304,19 @@ static void take_rest(struct defer_drop_queue *queue, struct rest *rest)
 		rest->nap_ns = DD_SHORTEST_NAP_NS;
 	}
 	quiet_ns = now_ns - rest->quiet_since_ns;
+	is_quiet = quiet_ns >= queue->config.values.quiet_spell_ns;
 	if (dd_unlikely(dd_read_32(&queue->watchers)))
-		dd_watch_look(queue, quiet_ns >= queue->config.values.quiet_spell_ns);
+		dd_watch_look(queue, is_quiet);
+	wanted_ns = dd_rest(is_quiet);
+	if (!wanted_ns)
+		return; /* with more to do, but drops come first */
 	dd_grace_go_offline(&queue->grace);
-	if (quiet_ns < queue->config.values.quiet_spell_ns)
+	if (!is_quiet)
 		nap(queue, rest, queue->config.values.quiet_spell_ns - quiet_ns);
 	else if (dd_watch_is_awaited(queue))
 		nap(queue, rest, DEFER_DROP_FOREVER);
 	else
-		deep_sleep(queue, rest);
+		deep_sleep(queue, rest, wanted_ns);
 	dd_grace_go_online(&queue->grace);
 	dd_watchdog_want(queue);
 	rest->has_slept = true;

@@ -52,11 +52,24 @@ FILES = {
     "lib/options.c": ["budget"],
     "lib/watch.c": ["watch"],
     "lib/worker.c": ["sleep", "pending", "stop"],
+    "lib/pool/depot.h": ["depot"],
 }
 
 # A step left out: file, name, what stands there, what stands there instead; and the models that are to catch it,
 # where they are not the file's.
 STEPS = [
+    ("lib/pool/depot.h", "who takes all leaves all",
+     "return atomic_exchange_explicit(&stack->first, (struct dd_magazine *)NULL, memory_order_acquire);",
+     "struct dd_magazine *all = atomic_load_explicit(&stack->first, memory_order_acquire);\n\tatomic_store_explicit(&stack->first, (struct dd_magazine *)NULL, memory_order_relaxed);\n\treturn all;"),
+    ("lib/pool/depot.h", "who takes one keeps the rest", "if (first) dd_stack_put_back(", "if (false) dd_stack_put_back("),
+    ("lib/pool/depot.h", "the rest is put back over what came meanwhile",
+     "while (chain && !atomic_compare_exchange_strong_explicit(&stack->first, &none, chain, memory_order_release, memory_order_relaxed)) {",
+     "while (chain && (atomic_store_explicit(&stack->first, chain, memory_order_release), (void)none, false)) {"),
+    ("lib/pool/depot.h", "what came meanwhile goes below a rest that is not below it",
+     "if (last) dd_plain_store(&last->next, chain);", ""),
+    ("lib/pool/depot.h", "what is sent is counted when it may be taken already",
+     "atomic_fetch_add_explicit(&depot->blocks, dd_plain_load(&magazine->count), memory_order_relaxed); dd_stack_put(&depot->home, magazine);",
+     "uint64_t count = dd_plain_load(&magazine->count);\n\tdd_stack_put(&depot->home, magazine);\n\tatomic_fetch_add_explicit(&depot->blocks, count, memory_order_relaxed);"),
     ("lib/ring.h", "a drop is cleared before its destructor runs",
      "dd_plain_store(&ring->cursor, dd_plain_load(&ring->cursor) + 1);",
      "atomic_store_explicit(&ring->taken_from[dd_plain_load(&ring->cursor) & ring->taken_mask].destroy, (defer_drop_fn)NULL, memory_order_release);\n\tdd_plain_store(&ring->cursor, dd_plain_load(&ring->cursor) + 1);", ["owned"]),

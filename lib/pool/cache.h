@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a thread has of a pool: two magazines, and counts.
+ */
+#ifndef DD_POOL_CACHE_H
+#define DD_POOL_CACHE_H
+
+#include "depot.h"
+
+/*
+ * Take fetches, for writing, the block that comes so many blocks later. (Measured: see
+ * bench/pool.)
+ */
+#define DD_AHEAD 16
+
+/* What each thread counts, of a pool. */
+enum dd_pool_counter {
+	DD_POOL_TAKEN,
+	DD_POOL_GIVEN,
+	DD_POOL_FROM_BACKING,
+	DD_POOL_COUNTS,
+};
+
+/*
+ * A thread's magazines of one pool: one is loaded, the other is full or empty, or there is none.
+ * (With two, a thread that takes and gives in turn does not go to the depot each time when it comes
+ * to the end of one.) All zeros: it has none. Written by its thread; the counts are read by others.
+ * It takes exactly one line.
+ */
+struct dd_cache {
+	/* Of the loaded magazine: behind its last block, its first block, behind its last place. */
+	alignas(DD_DEPOT_LINE) struct dd_place *top;
+	struct dd_place *bottom;
+	struct dd_place *limit;
+	struct dd_magazine *loaded; /* NULL: none, and the three above are NULL too */
+	struct dd_magazine *previous;
+	_Atomic(uint64_t) counts[DD_POOL_COUNTS];
+};
+
+/* What a thread has of all pools: its caches, by the index of the pool. */
+struct dd_caches {
+	uint32_t count;         /* set once; 0, of those that stand for none */
+	struct dd_caches *next; /* under the lock, like the next */
+	struct dd_caches **link;
+	struct dd_cache caches[];
+};
+
+/* The calling thread's. Never NULL: it may stand for none, and its count is 0. */
+extern _Thread_local struct dd_caches *dd_caches __attribute__((tls_model("initial-exec")));
+
+/* To a count of the calling thread's own. */
+static inline void dd_cache_add(struct dd_cache *cache, enum dd_pool_counter which, uint64_t count)
+{
+	atomic_store_explicit(&cache->counts[which],
+		atomic_load_explicit(&cache->counts[which], memory_order_relaxed) + count,
+		memory_order_relaxed);
+}
+
+/* ---- The loaded magazine --------------------------------------------------------------------- */
+
+/* Loads a magazine with room for so many blocks. */
+static inline void dd_cache_load(
+	struct dd_cache *cache, struct dd_magazine *magazine, uint32_t blocks)
+{
+	cache->loaded = magazine;
+	cache->bottom = dd_magazine_places(magazine);
+	cache->top = cache->bottom + dd_plain_load(&magazine->count);
+	cache->limit = cache->bottom + blocks;
+}
+
+/* The loaded magazine, unloaded, with its count in it; or NULL. */
+static inline struct dd_magazine *dd_cache_unload(struct dd_cache *cache)
+{
+	struct dd_magazine *loaded = cache->loaded;
+
+	if (loaded)
+		dd_plain_store(&loaded->count, (uint64_t)(cache->top - cache->bottom));
+	cache->top = cache->bottom = cache->limit = NULL;
+	cache->loaded = NULL;
+	return loaded;
+}
+
+static inline bool dd_cache_is_empty(const struct dd_cache *cache)
+{
+	return cache->top == cache->bottom;
+}
+
+static inline bool dd_cache_is_full(const struct dd_cache *cache)
+{
+	return cache->top == cache->limit;
+}
+
+/* From a cache that is not empty. */
+static inline void *dd_cache_pop(struct dd_cache *cache)
+{
+	struct dd_place *top = cache->top - 1;
+	ptrdiff_t below = top - cache->bottom;
+
+	/* Without a branch, which would be missed at the end of each magazine. */
+	dd_prefetch_to_write(dd_plain_load(&top[-(below < DD_AHEAD ? below : DD_AHEAD)].block));
+	cache->top = top;
+	dd_cache_add(cache, DD_POOL_TAKEN, 1);
+	return dd_plain_load(&top->block);
+}
+
+/* Into a cache that is not full. */
+static inline void dd_cache_push(struct dd_cache *cache, void *block)
+{
+	dd_plain_store(&cache->top->block, block);
+	cache->top++;
+	dd_cache_add(cache, DD_POOL_GIVEN, 1);
+}
+
+/* Fetches the blocks that are taken next, of a magazine just loaded. */
+static inline void dd_cache_fetch(const struct dd_cache *cache)
+{
+	for (ptrdiff_t i = 1; i <= DD_AHEAD && i <= cache->top - cache->bottom; i++)
+		dd_prefetch_to_write(dd_plain_load(&cache->top[-i].block));
+}
+
+#endif
