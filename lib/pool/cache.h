@@ -8,10 +8,22 @@
 #include "depot.h"
 
 /*
- * Take fetches, for writing, the block that comes so many blocks later. (Measured: see
- * bench/pool.)
+ * Take fetches, for writing, the block that comes so many blocks later. (Measured with a worker on
+ * another core, lists of 64 nodes of 64 bytes, all in the cache: the caller's time for a node is
+ * 5.6 ns with 8, 5.1 with 16, 4.1 with 32. Fetched for reading, as compilers do where they are not
+ * told of the CPU, and with 16: 5.8 instead of 5.6.)
  */
-#define DD_AHEAD 16
+#define DD_AHEAD 32
+
+/* Where a CPU does not know the instruction, it does nothing. */
+static inline void dd_fetch_to_write(const void *address)
+{
+#if defined(__x86_64__)
+	__asm__ volatile("prefetchw %0" : : "m"(*(const char *)address));
+#else
+	dd_prefetch_to_write(address);
+#endif
+}
 
 /* What each thread counts, of a pool. */
 enum dd_pool_counter {
@@ -97,7 +109,7 @@ static inline void *dd_cache_pop(struct dd_cache *cache)
 	ptrdiff_t below = top - cache->bottom;
 
 	/* Without a branch, which would be missed at the end of each magazine. */
-	dd_prefetch_to_write(dd_plain_load(&top[-(below < DD_AHEAD ? below : DD_AHEAD)].block));
+	dd_fetch_to_write(dd_plain_load(&top[-(below < DD_AHEAD ? below : DD_AHEAD)].block));
 	cache->top = top;
 	dd_cache_add(cache, DD_POOL_TAKEN, 1);
 	return dd_plain_load(&top->block);
@@ -111,11 +123,16 @@ static inline void dd_cache_push(struct dd_cache *cache, void *block)
 	dd_cache_add(cache, DD_POOL_GIVEN, 1);
 }
 
-/* Fetches the blocks that are taken next, of a magazine just loaded. */
+/* Fetches the places of a magazine just loaded, and the blocks that are taken next. */
 static inline void dd_cache_fetch(const struct dd_cache *cache)
 {
-	for (ptrdiff_t i = 1; i <= DD_AHEAD && i <= cache->top - cache->bottom; i++)
-		dd_prefetch_to_write(dd_plain_load(&cache->top[-i].block));
+	const ptrdiff_t places_in_line = DD_DEPOT_LINE / sizeof(struct dd_place);
+	ptrdiff_t count = cache->top - cache->bottom;
+
+	for (ptrdiff_t i = 1; i <= count; i += places_in_line)
+		dd_prefetch(cache->top - i);
+	for (ptrdiff_t i = 1; i <= DD_AHEAD && i <= count; i++)
+		dd_fetch_to_write(dd_plain_load(&cache->top[-i].block));
 }
 
 #endif
