@@ -302,6 +302,22 @@ static bool is_asked_for(const char *name)
 	return !only || !strcmp(only, name);
 }
 
+/* Ends the program where the allocator asked for is none that is known. */
+static void check_allocator(void)
+{
+	bool is_known = is_asked_for("libc");
+
+	for (unsigned i = 0; i < ALLOCATORS; i++)
+		is_known |= is_asked_for(allocators[i]);
+	if (is_known)
+		return;
+	fprintf(stderr, "--allocator %s: want libc", only);
+	for (unsigned i = 0; i < ALLOCATORS; i++)
+		fprintf(stderr, ", %s", allocators[i]);
+	fputc('\n', stderr);
+	exit(2);
+}
+
 static void run_with_all(struct results *results, struct pool_figures *figures)
 {
 	char path[4096];
@@ -334,6 +350,7 @@ int main(int count, char **arguments)
 		measure(figures, task);
 		return 0;
 	}
+	check_allocator();
 	results_begin(&results, &options);
 	results_note(&results, "%s", bench_pinning());
 	results_note(
