@@ -29,7 +29,7 @@ static struct pool_settings settings = {
 	.single_pairs = 2000000,
 	.producers = {{1, 2, 4, 8, 16}, 5},
 	.crowd_objects = 20000,
-	.crowd_queue = 64,
+	.crowd_queue = 16,
 	.resident_mib = 64,
 	.resident_seconds = 2,
 };

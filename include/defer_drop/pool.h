@@ -86,8 +86,9 @@ struct defer_drop_pool_config {
 	uint32_t magazine_blocks;
 	uint32_t flags; /* enum defer_drop_pool_flags, added up [0] */
 
-	/* What may be at rest in the depot: 0..2^62. Beside it each thread has two magazines. Of
-	 * size classes, each [268435456, 256 MiB]. */
+	/* What may be at rest in the depot: 0..2^62. Beside it each thread has two magazines; and a
+	 * block at rest takes 8 bytes more, in its magazine. Of size classes, each. A program that
+	 * destroys much at once, to make as much anew, may want more [16777216, 16 MiB]. */
 	uint64_t max_bytes;
 	/* Blocks that nobody has taken from the depot for so long go back to the backing; it may be
 	 * twice as long: 1000000..DEFER_DROP_TIMEOUT_MAX, or DEFER_DROP_NEVER [500000000, 500 ms].

@@ -78,7 +78,7 @@ int defer_drop_pool_config_built_in(struct defer_drop_pool_config *config)
 {
 	struct defer_drop_pool_config built_in = {
 		.alignment = _Alignof(max_align_t),
-		.max_bytes = UINT64_C(256) << 20,
+		.max_bytes = UINT64_C(16) << 20,
 		.idle_ns = 500 * DD_MS,
 	};
 

@@ -123,7 +123,7 @@ Test(pool, has_a_built_in_configuration)
 	cr_assert_eq(config.size, sizeof config);
 	cr_assert_eq(config.block_bytes, 0);
 	cr_assert_eq(config.alignment, 16);
-	cr_assert_eq(config.max_bytes, UINT64_C(256) << 20);
+	cr_assert_eq(config.max_bytes, UINT64_C(16) << 20);
 	cr_assert_eq(config.idle_ns, 500 * MS);
 	config.size = 8;
 	answers(-EINVAL, defer_drop_pool_config_built_in(&config));
