@@ -16,13 +16,7 @@
 
 #include "futex.h"
 
-/* In place of what a thread has: before it has something, and when it is ending. */
-static struct dd_caches nobody;
-static struct dd_caches ended;
-
-_Thread_local struct dd_caches *dd_caches = &nobody;
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t pools_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct dd_caches *threads;      /* under the lock, like all that follows */
 static struct defer_drop_pool **pools; /* by index; the first is nobody's */
 static uint32_t places;
@@ -46,15 +40,16 @@ static void sum_up(struct defer_drop_pool *pool, uint64_t counts[DD_POOL_COUNTS]
 		counts[which] = read_count(&pool->counts[which]);
 		for (struct dd_caches *at = threads; at; at = at->next)
 			if (pool->index < at->count)
-				counts[which] += read_count(&at->caches[pool->index].counts[which]);
+				counts[which] +=
+					read_count(&dd_caches_at(at, pool->index)->counts[which]);
 	}
 }
 
 void dd_pool_count(struct defer_drop_pool *pool, uint64_t counts[DD_POOL_COUNTS])
 {
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&pools_lock);
 	sum_up(pool, counts);
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&pools_lock);
 }
 
 /* Of a cache that nobody uses any more. Under the lock. */
@@ -93,12 +88,12 @@ static void leave(struct defer_drop_pool *pool, struct dd_cache *cache)
 	struct dd_magazine *loaded;
 	struct dd_magazine *previous;
 
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&pools_lock);
 	hand_over_counts(pool, cache);
 	loaded = dd_cache_unload(cache);
 	previous = cache->previous;
 	cache->previous = NULL;
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&pools_lock);
 	put_away(pool, loaded);
 	put_away(pool, previous);
 }
@@ -109,23 +104,23 @@ static void leave(struct defer_drop_pool *pool, struct dd_cache *cache)
  */
 static void farewell(void *self)
 {
-	struct dd_caches *mine = dd_caches;
+	struct dd_caches *mine = dd_own;
 	struct defer_drop_pool *pool;
 
 	(void)self;
-	dd_caches = &ended;
+	dd_own = &dd_ended;
 	for (uint32_t i = 0; i < mine->count && (pool = dd_pools_visit(&i)); i++) {
 		if (i < mine->count)
-			leave(pool, &mine->caches[i]);
+			leave(pool, dd_caches_at(mine, i));
 		dd_pool_leave(pool);
 	}
-	if (mine == &nobody || mine == &ended)
+	if (mine == &dd_nobody || mine == &dd_ended)
 		return;
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&pools_lock);
 	*mine->link = mine->next;
 	if (mine->next)
 		mine->next->link = mine->link;
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&pools_lock);
 	free(mine);
 }
 
@@ -164,9 +159,10 @@ static void link_first(struct dd_caches *caches)
 }
 
 /* In the place of the thread's caches so far. */
-static void link_instead(struct dd_caches *caches, const struct dd_caches *before)
+static void link_instead(struct dd_caches *caches, struct dd_caches *before)
 {
-	memcpy(caches->caches, before->caches, before->count * sizeof before->caches[0]);
+	memcpy(dd_caches_at(caches, 0), dd_caches_at(before, 0),
+		before->count * sizeof(struct dd_cache));
 	caches->next = before->next;
 	caches->link = before->link;
 	*caches->link = caches;
@@ -177,24 +173,24 @@ static void link_instead(struct dd_caches *caches, const struct dd_caches *befor
 /* Makes room for the caches of all pools that there are. False where there is no memory. */
 static bool grow(void)
 {
-	struct dd_caches *before = dd_caches;
+	struct dd_caches *before = dd_own;
 	struct dd_caches *caches;
 	size_t bytes;
 
-	pthread_mutex_lock(&lock);
-	bytes = sizeof *caches + places * sizeof caches->caches[0];
+	pthread_mutex_lock(&pools_lock);
+	bytes = sizeof *caches + places * sizeof(struct dd_cache);
 	caches = aligned_alloc(DD_DEPOT_LINE, bytes);
 	if (caches) {
 		memset(caches, 0, bytes);
 		caches->count = places;
-		if (before == &nobody)
+		if (before == &dd_nobody)
 			link_first(caches);
 		else
 			link_instead(caches, before);
-		dd_caches = caches;
+		dd_own = caches;
 	}
-	pthread_mutex_unlock(&lock);
-	if (caches && before != &nobody)
+	pthread_mutex_unlock(&pools_lock);
+	if (caches && before != &dd_nobody)
 		free(before);
 	return caches;
 }
@@ -203,8 +199,8 @@ struct dd_cache *dd_cache_of(const struct defer_drop_pool *pool)
 {
 	int before = errno;
 
-	if (!dd_cache_look(pool) && dd_caches != &ended &&
-		(dd_caches != &nobody || will_say_farewell()))
+	if (!dd_cache_look(pool) && dd_own != &dd_ended &&
+		(dd_own != &dd_nobody || will_say_farewell()))
 		grow();
 	errno = before;
 	return dd_cache_look(pool);
@@ -235,22 +231,22 @@ static bool wants_to_be_sent(struct defer_drop_pool *pool, bool is_in_any_case)
 
 void dd_caches_send(bool is_in_any_case)
 {
-	pthread_mutex_lock(&lock);
-	for (uint32_t i = 1; i < dd_caches->count; i++) {
-		struct dd_cache *cache = &dd_caches->caches[i];
+	pthread_mutex_lock(&pools_lock);
+	for (uint32_t i = 1; i < dd_own->count; i++) {
+		struct dd_cache *cache = dd_caches_at(dd_own, i);
 
 		if ((cache->loaded || cache->previous) &&
 			wants_to_be_sent(pools[i], is_in_any_case))
 			send_both(pools[i], cache);
 	}
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&pools_lock);
 }
 
 /* ---- fork ------------------------------------------------------------------------------------ */
 
 static void before_fork(void)
 {
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&pools_lock);
 	for (uint32_t i = 1; i < places; i++)
 		if (pools[i])
 			dd_depot_hold(&pools[i]->depot, &pools[i]->held);
@@ -261,7 +257,7 @@ static void after_fork_in_parent(void)
 	for (uint32_t i = 1; i < places; i++)
 		if (pools[i])
 			dd_depot_let_go(&pools[i]->depot, &pools[i]->held);
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&pools_lock);
 }
 
 static uint64_t blocks_of(struct dd_magazine *chain)
@@ -306,20 +302,20 @@ static void after_fork_in_child(void)
 
 	for (struct dd_caches *at = threads; at; at = next) {
 		next = at->next;
-		if (at == dd_caches)
+		if (at == dd_own)
 			continue;
 		for (uint32_t i = 1; i < at->count; i++)
 			if (pools[i])
-				hand_over_counts(pools[i], &at->caches[i]);
+				hand_over_counts(pools[i], dd_caches_at(at, i));
 		free(at);
 	}
 	threads = NULL;
-	if (dd_caches != &nobody && dd_caches != &ended)
-		link_first(dd_caches);
+	if (dd_own != &dd_nobody && dd_own != &dd_ended)
+		link_first(dd_own);
 	for (uint32_t i = 1; i < places; i++)
 		if (pools[i])
 			survive(pools[i]);
-	pthread_mutex_init(&lock, NULL);
+	pthread_mutex_init(&pools_lock, NULL);
 }
 
 /* ---- All pools ------------------------------------------------------------------------------- */
@@ -344,14 +340,14 @@ static uint32_t find_place(void)
 
 int dd_pools_add(struct defer_drop_pool *pool)
 {
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&pools_lock);
 	if (!hears_of_fork)
 		hears_of_fork =
 			!pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 	pool->index = hears_of_fork ? find_place() : 0;
 	if (pool->index)
 		pools[pool->index] = pool;
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&pools_lock);
 	return pool->index ? 0 : -ENOMEM;
 }
 
@@ -363,7 +359,7 @@ static void take_from_threads(struct defer_drop_pool *pool)
 
 		if (pool->index >= at->count)
 			continue;
-		cache = &at->caches[pool->index];
+		cache = dd_caches_at(at, pool->index);
 		hand_over_counts(pool, cache);
 		send(pool, dd_cache_unload(cache));
 		send(pool, cache->previous);
@@ -376,14 +372,14 @@ int dd_pools_remove(struct defer_drop_pool *pool)
 	uint64_t counts[DD_POOL_COUNTS];
 	bool is_out;
 
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&pools_lock);
 	sum_up(pool, counts);
 	is_out = counts[DD_POOL_TAKEN] != counts[DD_POOL_GIVEN];
 	if (!is_out) {
 		take_from_threads(pool);
 		pools[pool->index] = NULL;
 	}
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&pools_lock);
 	return is_out ? -EBUSY : 0;
 }
 
@@ -391,12 +387,12 @@ struct defer_drop_pool *dd_pools_visit(uint32_t *index)
 {
 	struct defer_drop_pool *pool = NULL;
 
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&pools_lock);
 	while (*index < places && !(pool = pools[*index]))
 		++*index;
 	if (pool)
 		atomic_fetch_add_explicit(&pool->visitors, 1, memory_order_relaxed);
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&pools_lock);
 	return pool;
 }
 

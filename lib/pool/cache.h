@@ -49,16 +49,24 @@ struct dd_cache {
 	_Atomic(uint64_t) counts[DD_POOL_COUNTS];
 };
 
-/* What a thread has of all pools: its caches, by the index of the pool. */
+/* What a thread has of all pools: its caches, by the index of the pool, lie behind it. */
 struct dd_caches {
-	uint32_t count;         /* set once; 0, of those that stand for none */
-	struct dd_caches *next; /* under the lock, like the next */
+	alignas(DD_DEPOT_LINE) uint32_t count; /* set once; 0, of those that stand for none */
+	struct dd_caches *next;                /* under the lock, like the next */
 	struct dd_caches **link;
-	struct dd_cache caches[];
 };
 
-/* The calling thread's. Never NULL: it may stand for none, and its count is 0. */
-extern _Thread_local struct dd_caches *dd_caches __attribute__((tls_model("initial-exec")));
+static inline struct dd_cache *dd_caches_at(struct dd_caches *caches, uint32_t index)
+{
+	return (struct dd_cache *)(caches + 1) + index;
+}
+
+/* The calling thread's. Never NULL. */
+extern _Thread_local struct dd_caches *dd_own __attribute__((tls_model("initial-exec")));
+
+/* In place of what a thread has: before it has something, and when it is ending. */
+extern struct dd_caches dd_nobody;
+extern struct dd_caches dd_ended;
 
 /* To a count of the calling thread's own. */
 static inline void dd_cache_add(struct dd_cache *cache, enum dd_pool_counter which, uint64_t count)

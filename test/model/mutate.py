@@ -53,11 +53,25 @@ FILES = {
     "lib/watch.c": ["watch"],
     "lib/worker.c": ["sleep", "pending", "stop"],
     "lib/pool/depot.h": ["depot"],
+    "lib/pool/cache.c": ["cache"],
+    "lib/pool/take.c": ["cache"],
 }
 
 # A step left out: file, name, what stands there, what stands there instead; and the models that are to catch it,
 # where they are not the file's.
 STEPS = [
+    ("lib/pool/cache.c", "who frees a pool waits for no visitor",
+     "while ((visitors = atomic_load_explicit(&pool->visitors, memory_order_acquire)))",
+     "while (false && (visitors = atomic_load_explicit(&pool->visitors, memory_order_acquire)))"),
+    ("lib/pool/cache.c", "who visits a pool is not counted",
+     "if (pool) atomic_fetch_add_explicit(&pool->visitors, 1, memory_order_relaxed);", ""),
+    ("lib/pool/cache.c", "who leaves a pool wakes nobody", "dd_futex_wake(&pool->visitors, 1);", ""),
+    ("lib/pool/cache.c", "who ends takes its magazines along", "put_away(pool, previous);", ""),
+    ("lib/pool/cache.c", "who frees leaves what is in the threads' magazines", "take_from_threads(pool);", ""),
+    ("lib/pool/take.c", "who takes without a cache keeps the rest",
+     "if (left) dd_depot_send(&pool->depot, magazine);", "if (false)\n\t\tdd_depot_send(&pool->depot, magazine);"),
+    ("lib/pool/take.c", "an empty magazine is lost",
+     "if (cache->previous) dd_stack_put(&pool->depot.empty, cache->previous);", ""),
     ("lib/pool/depot.h", "who takes all leaves all",
      "return atomic_exchange_explicit(&stack->first, (struct dd_magazine *)NULL, memory_order_acquire);",
      "struct dd_magazine *all = atomic_load_explicit(&stack->first, memory_order_acquire);\n\tatomic_store_explicit(&stack->first, (struct dd_magazine *)NULL, memory_order_relaxed);\n\treturn all;"),
