@@ -25,6 +25,7 @@ static void print_usage(void)
 	     "  --queue-size N      drops that may wait, a power of two in 2..16777216 [4096]\n"
 	     "  --queue-bytes N     what they may hold; 1..2^62 [268435456]\n"
 	     "  --budget-us N       for draining in a turn of the loop; 1..1000000 [200]\n"
+	     "  --pools             nodes come from pools, and home again, instead of malloc\n"
 	     "  --port N            0..65535; 0 picks a free one [6379]\n"
 	     "  --listen ADDRESS    of IPv4 or IPv6 [127.0.0.1]\n"
 	     "  --read-port N       also where a second thread answers what only reads; it needs a "
@@ -107,6 +108,8 @@ static void take(struct server_options *options, int option, const char *text)
 		options->max_memory_bytes = limit("--max-memory", text);
 	else if (option == 'P')
 		options->is_pinned = true;
+	else if (option == 'o')
+		options->has_pools = true;
 	else
 		print_usage(), exit(option == 'h' ? 0 : 2);
 }
@@ -124,6 +127,7 @@ void options_parse(struct server_options *options, int count, char **arguments)
 		{"listen", required_argument, NULL, 'l'},
 		{"max-clients", required_argument, NULL, 'c'},
 		{"max-memory", required_argument, NULL, 'M'},
+		{"pools", no_argument, NULL, 'o'},
 		{"pin", no_argument, NULL, 'P'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
