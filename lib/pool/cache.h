@@ -110,14 +110,22 @@ static inline bool dd_cache_is_full(const struct dd_cache *cache)
 	return cache->top == cache->limit;
 }
 
-/* From a cache that is not empty. */
-static inline void *dd_cache_pop(struct dd_cache *cache)
+/* Fetches a block for writing: its first line, and that of the byte so far behind its first. */
+static inline void dd_cache_fetch_block(char *block, uint32_t last_byte)
+{
+	dd_fetch_to_write(block);
+	dd_fetch_to_write(block + last_byte);
+}
+
+/* From a cache that is not empty. last_byte: of the pool. */
+static inline void *dd_cache_pop(struct dd_cache *cache, uint32_t last_byte)
 {
 	struct dd_place *top = cache->top - 1;
 	ptrdiff_t below = top - cache->bottom;
 
 	/* Without a branch, which would be missed at the end of each magazine. */
-	dd_fetch_to_write(dd_plain_load(&top[-(below < DD_AHEAD ? below : DD_AHEAD)].block));
+	dd_cache_fetch_block(
+		dd_plain_load(&top[-(below < DD_AHEAD ? below : DD_AHEAD)].block), last_byte);
 	cache->top = top;
 	dd_cache_add(cache, DD_POOL_TAKEN, 1);
 	return dd_plain_load(&top->block);
@@ -132,7 +140,7 @@ static inline void dd_cache_push(struct dd_cache *cache, void *block)
 }
 
 /* Fetches the places of a magazine just loaded, and the blocks that are taken next. */
-static inline void dd_cache_fetch(const struct dd_cache *cache)
+static inline void dd_cache_fetch(const struct dd_cache *cache, uint32_t last_byte)
 {
 	const ptrdiff_t places_in_line = DD_DEPOT_LINE / sizeof(struct dd_place);
 	ptrdiff_t count = cache->top - cache->bottom;
@@ -140,7 +148,7 @@ static inline void dd_cache_fetch(const struct dd_cache *cache)
 	for (ptrdiff_t i = 1; i <= count; i += places_in_line)
 		dd_prefetch(cache->top - i);
 	for (ptrdiff_t i = 1; i <= DD_AHEAD && i <= count; i++)
-		dd_fetch_to_write(dd_plain_load(&cache->top[-i].block));
+		dd_cache_fetch_block(dd_plain_load(&cache->top[-i].block), last_byte);
 }
 
 #endif

@@ -26,6 +26,9 @@ _Static_assert(sizeof(struct dd_cache) == DD_DEPOT_LINE, "a cache takes one line
 #define MOST_AT_REST_BYTES (UINT64_C(1) << 62)
 #define LEAST_IDLE_NS      DD_MS
 
+/* Bytes of a block that are fetched ahead: the first two lines, behind which the CPU sees a pattern. */
+#define MOST_FETCHED 128
+
 /* ---- The built-in backing -------------------------------------------------------------------- */
 
 static void *take_from_malloc(void *context, size_t bytes, size_t alignment)
@@ -129,6 +132,8 @@ int dd_pool_begin(struct defer_drop_pool *pool, const struct defer_drop_pool_con
 	pool->magazine_blocks = config->magazine_blocks ? config->magazine_blocks
 							: magazine_blocks(config->block_bytes);
 	pool->max_blocks = config->max_bytes / config->block_bytes;
+	pool->last_byte = config->block_bytes < MOST_FETCHED ? (uint32_t)config->block_bytes - 1
+							     : MOST_FETCHED - 1;
 	dd_check_begin(pool);
 	result = dd_pools_add(pool);
 	if (result)

@@ -35,7 +35,8 @@ struct defer_drop_pool {
 	/* Set once. */
 	uint32_t fast_index; /* of the cache that take and give look at: 0, which is nobody's, where
 			      * they have to leave the fast path */
-	uint32_t index;      /* of its caches */
+	uint32_t last_byte; /* of a block, that take fetches: blocks of malloc's lie across lines */
+	uint32_t index;     /* of its caches */
 	uint32_t magazine_blocks;
 	uint32_t checks;
 	size_t header_bytes; /* before each block */
@@ -128,7 +129,7 @@ static inline void *dd_pool_take(struct defer_drop_pool *pool)
 
 	if (dd_unlikely(index >= own->count || dd_cache_is_empty(dd_caches_at(own, index))))
 		return dd_pool_take_slowly(pool);
-	return dd_cache_pop(dd_caches_at(own, index));
+	return dd_cache_pop(dd_caches_at(own, index), pool->last_byte);
 }
 
 static inline void dd_pool_give(struct defer_drop_pool *pool, void *block)

@@ -88,7 +88,7 @@ static bool refill(struct defer_drop_pool *pool, struct dd_cache *cache)
 	}
 	cache->previous = dd_cache_unload(cache);
 	dd_cache_load(cache, next, pool->magazine_blocks);
-	dd_cache_fetch(cache);
+	dd_cache_fetch(cache, pool->last_byte);
 	return true;
 }
 
@@ -174,7 +174,7 @@ static void *take_cached(struct defer_drop_pool *pool)
 		return take_without_cache(pool);
 	if (dd_cache_is_empty(cache) && !refill(pool, cache))
 		return take_from_backing(pool);
-	return dd_cache_pop(cache);
+	return dd_cache_pop(cache, pool->last_byte);
 }
 
 /* False where there is no room for it. */
