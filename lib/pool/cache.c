@@ -7,7 +7,7 @@
  *           carries what the visitor did with the pool, to the thread that frees it
  */
 #define _GNU_SOURCE
-#include "pool.h"
+#include "pools.h"
 
 #include <errno.h>
 #include <pthread.h>

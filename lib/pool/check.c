@@ -7,7 +7,7 @@
  * it, and else NULL.
  */
 #define _GNU_SOURCE
-#include "pool.h"
+#include "pools.h"
 
 #include <stdlib.h>
 

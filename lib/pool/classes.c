@@ -2,7 +2,7 @@
  *
  * Size classes: a pool for each.
  */
-#include "pool.h"
+#include "pools.h"
 
 #include <errno.h>
 #include <stdlib.h>

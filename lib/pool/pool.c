@@ -3,7 +3,7 @@
  * Making and freeing pools, trimming, statistics.
  */
 #define _GNU_SOURCE
-#include "pool.h"
+#include "pools.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -6,7 +6,7 @@
  * A pool's depot makes a turn each idle_ns. What is old then has not been taken in a whole turn: it
  * leaves, a piece at a time, so that drops that are pushed meanwhile do not wait for all of it.
  */
-#include "pool.h"
+#include "pools.h"
 
 #include <stdlib.h>
 

@@ -2,10 +2,10 @@
  *
  * Take and give.
  *
- * The fast path of both is in pool.h: the thread's caches by one access to what is the thread's
+ * The fast path of both is in pools.h: the thread's caches by one access to what is the thread's
  * own, the pool's cache among them, one pointer. All else is here, and happens once in a magazine.
  */
-#include "pool.h"
+#include "pools.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -27,7 +27,7 @@
 struct dd_caches;
 struct dd_caches **model_own();
 
-#include "pool/pool.h"
+#include "pool/pools.h"
 
 struct dd_caches dd_nobody;
 struct dd_caches dd_ended;

@@ -6,7 +6,7 @@
 
 #include <defer_drop/pool.h>
 
-#include "pool/pool.h"
+#include "pool/pools.h"
 
 static struct defer_drop_classes *make_classes(void)
 {

@@ -15,9 +15,11 @@
  * One lock, of all pools, is taken when a pool is made or freed, when a thread first uses one or
  * ends, when a consumer rests, for statistics and by fork. Nothing else is locked under it, and no
  * function of the backing is called.
+ *
+ * (Not called pool.h: by their names, what libabigail takes for public is told from what is not.)
  */
-#ifndef DD_POOL_H
-#define DD_POOL_H
+#ifndef DD_POOLS_H
+#define DD_POOLS_H
 
 #include "cache.h"
 #include "defer_drop/pool.h"
