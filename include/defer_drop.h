@@ -58,6 +58,12 @@
  *     _put, _put_many                          give references back
  *     _take, _retarget                         take the object back; change the strategy
  *     _is_unique, _count                       whether there is one; how many there are
+ *   <defer_drop/pool.h>: memory that comes home
+ *   defer_drop_pool_take, _give                a block of a pool, instead of malloc(3) and free(3)
+ *     _create, _free, _trim, _stats            pools; give blocks at rest back; all counters
+ *     _config_init, _config_built_in           the built-in values
+ *   defer_drop_classes_take, _give             a block of any size, of a set of pools
+ *     _create, _free, _trim, _stats            sets of pools
  *
  * The rules of all calls:
  *

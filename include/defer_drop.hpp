@@ -8,6 +8,8 @@
  *     auto tree = deferdrop::make_unique<tree>();     a std::unique_ptr that drops
  *     std::shared_ptr<tree> shared(new tree, deferdrop::deleter<tree>());
  *     deferdrop::flush(100ms);                        waits until all of it is destroyed
+ *     deferdrop::pools nodes;                         memory that comes home (pool.h)
+ *     std::pmr::list<int> list(&nodes);               a container whose nodes do
  *
  * The namespace is called deferdrop because the C function defer_drop has the other name. A program
  * can open it and give it an alias. deferdrop::detail is private.
@@ -56,7 +58,8 @@
  * then drop() throws that. Nothing was dropped then, nothing leaks, and the value is as its own
  * move left it. scoped throws what its moves throw, and take() std::bad_optional_access if it holds
  * nothing; but the end of its scope never throws. make_unique throws std::bad_alloc and what the
- * constructor throws. Nothing else throws.
+ * constructor throws. pools throws std::bad_alloc if there is no memory, for itself or for a block,
+ * and std::invalid_argument for a configuration that is out of range. Nothing else throws.
  *
  * The end of a scope cannot return an error. If the worker or a thread refuses an object then, the
  * object is destroyed in place; so pointers with static storage may outlive the queue. If rcu or a
@@ -71,6 +74,7 @@
 #define DEFER_DROP_HPP
 
 #include <defer_drop/guard.h>
+#include <defer_drop/pool.h>
 
 #include <cerrno>
 #include <chrono>
@@ -80,8 +84,14 @@
 #include <memory>
 #include <new>
 #include <optional>
+#include <stdexcept>
 #include <type_traits>
 #include <utility>
+
+/* Not in every library of C++17. */
+#if __has_include(<memory_resource>)
+#include <memory_resource>
+#endif
 
 namespace deferdrop
 {
@@ -760,6 +770,186 @@ template <class T, class Strategy = own> class scoped : private Strategy
 #else
 		(void)drop();
 #endif
+	}
+};
+
+/* ---- Pools ----------------------------------------------------------------------------------- */
+
+namespace detail
+{
+
+[[noreturn]] inline void throw_no_memory()
+{
+#if defined(__cpp_exceptions)
+	throw std::bad_alloc();
+#else
+	std::terminate();
+#endif
+}
+
+[[noreturn]] inline void throw_out_of_range()
+{
+#if defined(__cpp_exceptions)
+	throw std::invalid_argument("deferdrop::pools: the configuration is out of range");
+#else
+	std::terminate();
+#endif
+}
+
+#if defined(__cpp_lib_memory_resource)
+using memory_resource = std::pmr::memory_resource;
+#else
+/* In its place: so much of it that pools can be a base of a program's own. */
+struct memory_resource {
+	virtual ~memory_resource() = default;
+
+      private:
+	virtual void *do_allocate(std::size_t bytes, std::size_t alignment) = 0;
+	virtual void do_deallocate(void *block, std::size_t bytes, std::size_t alignment) = 0;
+	virtual bool do_is_equal(const memory_resource &other) const noexcept = 0;
+};
+#endif
+
+} // namespace detail
+
+/*
+ * A set of size classes (defer_drop_classes_create), as a std::pmr::memory_resource: what a thread
+ * allocates here, and the worker gives back because it destroys a container that was dropped, comes
+ * home to the thread.
+ *
+ * Blocks that are aligned beyond alignof(std::max_align_t) come from operator new.
+ *
+ * It must outlive all that was allocated from it. Its destructor waits for the drops of the default
+ * queue, if something still is; if it is in vain, the pools leak.
+ *
+ * Threads: any, also several at once, as in defer_drop_classes_take.
+ */
+class pools final : public detail::memory_resource
+{
+	::defer_drop_classes *classes_ = nullptr;
+
+      public:
+	explicit pools(const ::defer_drop_pool_config &config = DEFER_DROP_POOL_CONFIG_INIT)
+	{
+		const int result = ::defer_drop_classes_create(&classes_, &config);
+
+		if (result == -ENOMEM)
+			detail::throw_no_memory();
+		if (result)
+			detail::throw_out_of_range();
+	}
+
+	pools(const pools &) = delete;
+	pools &operator=(const pools &) = delete;
+
+	~pools() override
+	{
+		if (::defer_drop_classes_free(classes_) == -EBUSY && !::defer_drop_flush())
+			(void)::defer_drop_classes_free(classes_);
+	}
+
+	/* For the calls of pool.h. */
+	::defer_drop_classes *classes() const noexcept
+	{
+		return classes_;
+	}
+
+	/* Returns a block, or throws std::bad_alloc. */
+	void *take(std::size_t bytes, std::size_t alignment = alignof(std::max_align_t))
+	{
+		if (alignment > alignof(std::max_align_t))
+			return ::operator new(bytes, std::align_val_t(alignment));
+		void *block = ::defer_drop_classes_take(classes_, bytes);
+
+		if (!block)
+			detail::throw_no_memory();
+		return block;
+	}
+
+	/* bytes, alignment: with which it was taken. */
+	void give(void *block, std::size_t bytes,
+		std::size_t alignment = alignof(std::max_align_t)) noexcept
+	{
+		if (alignment > alignof(std::max_align_t))
+			::operator delete(block, std::align_val_t(alignment));
+		else
+			::defer_drop_classes_give(classes_, block, bytes);
+	}
+
+      private:
+	void *do_allocate(std::size_t bytes, std::size_t alignment) override
+	{
+		return take(bytes, alignment);
+	}
+
+	void do_deallocate(void *block, std::size_t bytes, std::size_t alignment) override
+	{
+		give(block, bytes, alignment);
+	}
+
+	bool do_is_equal(const detail::memory_resource &other) const noexcept override
+	{
+		return this == &other;
+	}
+};
+
+/*
+ * An allocator of containers that are not std::pmr's: std::list<int, deferdrop::pool_allocator<int>>
+ * list(nodes). It does without the virtual calls of a memory_resource. Containers of equal
+ * allocators, those of the same pools, can be swapped and moved in constant time; so can others,
+ * which take the allocator along.
+ */
+template <class T> class pool_allocator
+{
+	pools *pools_;
+
+	template <class Other> friend class pool_allocator;
+
+      public:
+	using value_type = T;
+	using propagate_on_container_move_assignment = std::true_type;
+	using propagate_on_container_swap = std::true_type;
+
+	/* from: must outlive all that is allocated. */
+	pool_allocator(pools &from) noexcept : pools_(&from)
+	{
+	}
+
+	template <class Other>
+	pool_allocator(const pool_allocator<Other> &other) noexcept : pools_(other.pools_)
+	{
+	}
+
+	[[nodiscard]] T *allocate(std::size_t count)
+	{
+		if (count > PTRDIFF_MAX / sizeof(T))
+			detail::throw_no_memory();
+		return static_cast<T *>(pools_->take(count * sizeof(T), alignof(T)));
+	}
+
+	void deallocate(T *block, std::size_t count) noexcept
+	{
+		pools_->give(block, count * sizeof(T), alignof(T));
+	}
+
+	template <class Other>
+	friend bool operator==(
+		const pool_allocator &one, const pool_allocator<Other> &other) noexcept
+	{
+		return one.same_as(other);
+	}
+
+	template <class Other>
+	friend bool operator!=(
+		const pool_allocator &one, const pool_allocator<Other> &other) noexcept
+	{
+		return !one.same_as(other);
+	}
+
+      private:
+	template <class Other> bool same_as(const pool_allocator<Other> &other) const noexcept
+	{
+		return pools_ == other.pools_;
 	}
 };
 

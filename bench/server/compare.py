@@ -36,6 +36,9 @@ def ways_of(server):
     ran = subprocess.run([server, "--reclaim", ""], capture_output=True, text=True, check=False)
     return ran.stderr.split("want one of ")[1].strip().split(", ")
 
+# Elements of the values that are made and deleted at a steady pace.
+STEADY_SIZES = 100, 1000, 10000
+
 
 class Comparison:
     def __init__(self, server, client, options):
@@ -47,7 +50,8 @@ class Comparison:
 
     def choose(self, server, built):
         self.ours = [Ours(name, server, way) for way, name in WAYS.items() if way in built]
-        self.targets = [*self.ours, Ours("none is deleted", server, "place", delete="EXISTS")]
+        self.pooled = Ours("defer_drop, pools", server, "drop", "--pools")
+        self.targets = [*self.ours, self.pooled, Ours("none is deleted", server, "place", delete="EXISTS")]
         if "call_rcu" in built:
             self.targets += [Ours(f"{WAYS[way]}, with readers", server, way, "--read-port", "0",
                                   "--max-clients", "100")
@@ -130,7 +134,15 @@ class Comparison:
         self.print_by_size("the loop's CPU time for one DEL", "us", self.ours, {
             size: self.rounds(self.ours, lambda target: self.measure.deletion(target, size))
             for size in DELETION_SIZES})
+        self.print_steady()
         self.print_overload()
+
+    def print_steady(self):
+        targets = [*self.ours, self.pooled]
+        found = {size: self.rounds(targets, lambda target: self.measure.steady(target, size))
+                 for size in STEADY_SIZES}
+        self.print_by_size("the loop's CPU time for an element made and deleted", "ns", targets,
+                           found)
 
     def print_overload(self):
         found = self.rounds(self.ours, self.measure.overload)

@@ -140,6 +140,9 @@ static void start(struct loop *loop, struct watch *signals, int signal_descripto
 		fail(-result, "random numbers");
 	keep_no_fastbins();
 	memory_set_limit(server.options.max_memory_bytes);
+	result = server.options.has_pools ? memory_use_pools() : 0;
+	if (result)
+		fail(-result, "--pools");
 	make_room_for_clients(&server.options);
 	start_reclaim(&server.options);
 	result = keyspace_create();
@@ -172,6 +175,8 @@ static int report(void)
 
 	printf("nodes: %" PRIu64 " created, %" PRIu64 " destroyed\n", created.nodes,
 		destroyed.nodes);
+	if (memory_end_pools())
+		return 1;
 	return created.nodes == destroyed.nodes && created.bytes == destroyed.bytes ? 0 : 1;
 }
 

@@ -19,6 +19,9 @@ from target import CLIENT_CPUS, PATIENCE_S, RECLAIM_CPUS, start
 ELEMENTS_PER_S = 1000000
 MOST_VALUES_PER_S = 1000
 
+# The same, where the loop's time for an element is measured.
+STEADY_ELEMENTS_PER_S = 500000
+
 # Of the overload.
 OVERLOAD_ELEMENTS = 100000
 OVERLOAD_QUEUE_BYTES = 64 << 20
@@ -108,6 +111,20 @@ class Measure:
             pipeline(client, [request("DEL", f"big{i}") for i in range(times)])
             time.sleep(REST_S)
             return (target.loop_ns() - before_ns) / times / 1000
+
+    # ---- Made and deleted ----
+
+    def steady(self, target, size):
+        """Nanoseconds of the loop's CPU time for an element, of values that are made and deleted
+        one after the other, with pauses."""
+        pause_s = size / STEADY_ELEMENTS_PER_S
+        with target.running():
+            with Churn(target.port, target.kind, size, target.delete, pause_s) as churn:
+                time.sleep(self.options.ms / 5000)
+                before = target.loop_ns(), churn.deleted
+                time.sleep(self.options.ms / 1000)
+                after = target.loop_ns(), churn.deleted
+        return (after[0] - before[0]) / max(1, after[1] - before[1]) / size
 
     # ---- Overload ----
 

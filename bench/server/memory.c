@@ -4,8 +4,10 @@
  */
 #include "memory.h"
 
+#include <defer_drop/pool.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Written by the thread of the loop alone, read by all. */
 static _Atomic uint64_t created_nodes;
@@ -15,6 +17,8 @@ static _Atomic uint64_t destroyed_nodes;
 static _Atomic uint64_t destroyed_bytes;
 static _Atomic int64_t buffer_bytes;
 static uint64_t limit_bytes;
+
+static struct defer_drop_classes *pools; /* NULL: nodes come from malloc(3) */
 
 /* There is one writer, so no locked instruction is needed. */
 static void add(_Atomic uint64_t *counter, uint64_t more)
@@ -34,19 +38,41 @@ static void *count_created(void *node, size_t bytes, struct tally *holder)
 	return node;
 }
 
+int memory_use_pools(void)
+{
+	struct defer_drop_pool_config config = DEFER_DROP_POOL_CONFIG_INIT;
+
+	return defer_drop_classes_create(&pools, &config);
+}
+
+int memory_end_pools(void)
+{
+	return pools ? defer_drop_classes_free(pools) : 0;
+}
+
 void *node_create(size_t bytes, struct tally *holder)
 {
-	return count_created(malloc(bytes), bytes, holder);
+	void *node = pools ? defer_drop_classes_take(pools, bytes) : malloc(bytes);
+
+	return count_created(node, bytes, holder);
 }
 
 void *node_create_zeroed(size_t bytes, struct tally *holder)
 {
-	return count_created(calloc(1, bytes), bytes, holder);
+	void *node;
+
+	if (!pools)
+		return count_created(calloc(1, bytes), bytes, holder);
+	node = node_create(bytes, holder);
+	return node ? memset(node, 0, bytes) : NULL;
 }
 
 void node_destroy(void *node, size_t bytes, struct slice *slice)
 {
-	free(node);
+	if (pools)
+		defer_drop_classes_give(pools, node, bytes);
+	else
+		free(node);
 	slice->left -= slice->left ? 1 : 0;
 	slice->done.nodes++;
 	slice->done.bytes += node_bytes(bytes);

@@ -28,6 +28,11 @@ static inline uint64_t node_bytes(size_t bytes)
 	return (bytes + sizeof(size_t) + 15) & ~(size_t)15;
 }
 
+/* Nodes come from pools, before the first is created; when all are destroyed, the pools are freed.
+ * 0 or a negative errno. */
+int memory_use_pools(void);
+int memory_end_pools(void);
+
 /*
  * Called by the thread of the loop. NULL if there is no memory. holder: counts the node as its own.
  */

@@ -21,6 +21,7 @@ static uint64_t read_port = NONE;
 static const char *address = "127.0.0.1";
 static uint64_t max_clients = 10000;
 static uint64_t max_memory_bytes = UINT64_C(4) << 30;
+static bool has_pools;
 static bool is_pinned;
 
 static const struct options_entry table[] = {
@@ -55,6 +56,9 @@ static const struct options_entry table[] = {
 	OPTIONS_NUMBER("max-memory", &max_memory_bytes, 1048576, LARGEST, .value = "BYTES",
 		.is_zero_allowed = true,
 		.what = "of data, of garbage, and of buffers; 0: no limit"),
+	{.name = "pools",
+		.what = "takes nodes from pools, where they come home, instead of from malloc",
+		.flag = &has_pools},
 	{.name = "pin",
 		.what = "pins the loop to the first CPU, others to the second",
 		.flag = &is_pinned},
@@ -80,6 +84,7 @@ void server_options_read(struct server_options *options, int count, char **argum
 		.read_port = read_port == NONE ? -1 : (int)read_port,
 		.max_clients = (unsigned)max_clients,
 		.max_memory_bytes = max_memory_bytes,
+		.has_pools = has_pools,
 		.is_pinned = is_pinned,
 		.reclaim = {.way = reclaim_find(way),
 			.min_weight = min_weight,

@@ -14,6 +14,7 @@ struct server_options {
 	unsigned max_clients;
 	uint64_t max_memory_bytes; /* 0: no limit */
 	bool is_pinned;
+	bool has_pools; /* of nodes */
 	struct reclaim_config reclaim;
 };
 

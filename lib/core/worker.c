@@ -30,6 +30,7 @@
 
 #include "base/eventfd.h"
 #include "base/report.h"
+#include "core/rest.h"
 #include "core/run.h"
 
 /* Destructors between two looks at the backlog, which read lines of the producers. */
@@ -72,6 +73,8 @@ struct rest {
 	bool has_slept;    /* since the last round */
 	uint64_t unlooked; /* destructors since the last look at the backlog */
 };
+
+dd_rest_fn dd_rest_hook;
 
 /* ---- Running destructors --------------------------------------------------------------------- */
 
@@ -250,6 +253,7 @@ void dd_consumer_release(struct defer_drop_queue *queue)
 
 void dd_consumer_leave(struct defer_drop_queue *queue, struct dd_running *frame)
 {
+	dd_rest(false);
 	dd_watch_leave(queue);
 	dd_running_leave(frame);
 	dd_consumer_release(queue);
@@ -309,13 +313,13 @@ static void pause_away(void)
 		dd_relax();
 }
 
-static void deep_sleep(struct defer_drop_queue *queue, struct rest *rest)
+static void deep_sleep(struct defer_drop_queue *queue, struct rest *rest, uint64_t until_ns)
 {
 	dd_watchdog_spare(queue);
 	dd_announce(&queue->park.attention, DD_ASLEEP);
 	if (!has_any_published(queue)) {
 		dd_count(&queue->deep_sleeps_total);
-		dd_bell_rest(&queue->park.bell, DEFER_DROP_FOREVER);
+		dd_bell_rest(&queue->park.bell, until_ns);
 	}
 	rest->since_ns = 0;
 	/* Not asleep any more: a push has come, and more may follow. */
@@ -422,20 +426,26 @@ static void lie_down(struct defer_drop_queue *queue, struct rest *rest, uint64_t
 {
 	uint64_t quiet_spell_ns = queue->config.values.quiet_spell_ns;
 	uint64_t pending_bytes = dd_budget_pending(&queue->budget);
+	uint64_t wanted_ns;
 	uint64_t quiet_ns;
+	bool is_quiet;
 
 	if (!rest->quiet_since_ns)
 		rest->quiet_since_ns = now_ns;
 	quiet_ns = now_ns - rest->quiet_since_ns;
+	is_quiet = quiet_ns >= quiet_spell_ns;
 	if (dd_unlikely(dd_read_32(&queue->watchers)))
-		dd_watch_look(queue, quiet_ns >= quiet_spell_ns);
+		dd_watch_look(queue, is_quiet);
+	wanted_ns = dd_rest(is_quiet);
+	if (!wanted_ns)
+		return; /* with more to do, but drops come first */
 	dd_grace_go_offline(&queue->grace);
-	if (quiet_ns < quiet_spell_ns)
+	if (!is_quiet)
 		nap(queue, rest, quiet_spell_ns - quiet_ns);
 	else if (dd_watch_is_awaited(queue))
 		nap(queue, rest, DEFER_DROP_FOREVER);
 	else
-		deep_sleep(queue, rest);
+		deep_sleep(queue, rest, wanted_ns);
 	dd_grace_go_online(&queue->grace);
 	dd_watchdog_want(queue);
 	rest->has_slept = true;

@@ -10,7 +10,7 @@ HELPERS = {"defer_drop_ref_misused", "defer_drop_ref_put_last"}
 
 exported = set(re.findall(r"^\t(defer_drop\w*);", pathlib.Path(sys.argv[1]).read_text(), re.M))
 folder = pathlib.Path(sys.argv[2])
-headers = [folder / "defer_drop.h", *(folder / f"defer_drop/{name}.h" for name in ("strategy", "guard", "ref"))]
+headers = [folder / "defer_drop.h", *(folder / f"defer_drop/{name}.h" for name in ("strategy", "guard", "ref", "pool"))]
 texts = [header.read_text() for header in headers]
 inline = {name for text in texts for name in re.findall(r"^static inline [^(]*?\b(defer_drop\w*)\(", text, re.M)}
 table = texts[0].partition("All calls, by family.")[2].partition("The rules of all calls:")[0]
@@ -21,7 +21,7 @@ for line in re.findall(r"^ \*   (\S.*| {2}\S.*)$", table, re.M):
     calls = re.split(r" {2,}|(?<=_init) (?=\w+:)", line.strip())[0]
     for name in re.findall(r"(?<!<)\bdefer_drop\w*|(?<![\w/])_\w+", calls):
         if name.startswith("defer_drop"):
-            found = re.match(r"defer_drop_(config|queue|ticket|completion|report|strategy|trace|guard|trouble|ref)_", name)
+            found = re.match(r"defer_drop_(config|queue|ticket|completion|report|strategy|trace|guard|trouble|ref|pool|classes)_", name)
             noun = found.group(0)[:-1] if found else "defer_drop"
             listed.append(name)
         else:

@@ -79,6 +79,16 @@ WRAP(void *, calloc, size_t count, size_t bytes)
 	return fails(FAULT_MEMORY, ENOMEM) ? NULL : __real_calloc(count, bytes);
 }
 
+WRAP(void *, aligned_alloc, size_t alignment, size_t bytes)
+{
+	return fails(FAULT_MEMORY, ENOMEM) ? NULL : __real_aligned_alloc(alignment, bytes);
+}
+
+WRAP(void *, realloc, void *memory, size_t bytes)
+{
+	return fails(FAULT_MEMORY, ENOMEM) ? NULL : __real_realloc(memory, bytes);
+}
+
 WRAP(void *, mmap64, void *at, size_t bytes, int protection, int flags, int file, off_t from)
 {
 	if (fails(FAULT_MAPPING, ENOMEM))

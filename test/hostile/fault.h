@@ -13,7 +13,7 @@
 
 /* What can be refused, each with the errors that the real call has. */
 enum fault {
-	FAULT_MEMORY = 1 << 0,     /* malloc, calloc: ENOMEM */
+	FAULT_MEMORY = 1 << 0,     /* malloc, calloc, realloc, aligned_alloc: ENOMEM */
 	FAULT_MAPPING = 1 << 1,    /* mmap: ENOMEM */
 	FAULT_THREAD = 1 << 2,     /* pthread_create: EAGAIN */
 	FAULT_ATTRIBUTE = 1 << 3,  /* of a thread, its CPUs: ENOMEM */

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One thread that makes objects and has them destroyed, with other things to do between. A table of
+ * objects is the program's working set: each new object takes the place of another, which is
+ * destroyed. Without a table each is destroyed at once, and all is in the cache.
+ *
+ * The ways take turns within each round. Each has a table of its own, because blocks of a pool and
+ * of malloc cannot be mixed.
+ *
+ * The nodes of each few objects of a table lie in no order, as in a program that has been running
+ * for a while: else the caches guess which node comes next, and whoever destroys waits for none.
+ *
+ * The dearest fiftieth of the objects is left out: on a machine that others use, these are the ones
+ * during which the thread lost its CPU.
+ */
+#include "pool.h"
+
+#include <stdlib.h>
+
+#include "bench.h"
+#include "timer.h"
+
+#define LEFT_OUT 50 /* one in so many */
+
+struct table {
+	uint64_t count; /* 0: there is none */
+	void **objects;
+};
+
+struct run {
+	const struct pool_case *of;
+	enum way way;
+	struct table *table;
+	uint64_t pause; /* ticks */
+	uint64_t count; /* objects */
+	double *ticks;  /* of each */
+};
+
+static uint64_t random_state = UINT64_C(88172645463325252);
+
+/* Marsaglia's xorshift64. */
+static uint64_t next_random(void)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	return random_state ^= random_state << 17;
+}
+
+static void destroy(const struct run *run, void *object)
+{
+	if (run->way == IN_PLACE)
+		subject_destroy(run->of, run->way)(object);
+	else
+		pool_check(defer_drop(object, subject_destroy(run->of, run->way)));
+}
+
+static void *put_into_table(struct table *table, void *object)
+{
+	void **place;
+	void *before;
+
+	if (!table->count)
+		return object;
+	place = &table->objects[next_random() % table->count];
+	before = *place;
+	*place = object;
+	return before;
+}
+
+static void cycle(const struct run *run, uint64_t count)
+{
+	void *(*build)(void) = subject_build(run->of, run->way);
+
+	for (uint64_t i = 0; i < count; i++) {
+		uint64_t begin = timer_now();
+		uint64_t end;
+
+		destroy(run, put_into_table(run->table, build()));
+		end = timer_now();
+		run->ticks[i] = (double)(end - begin);
+		while (timer_now() - end < run->pause)
+			;
+	}
+}
+
+static double mean_ticks(double *ticks, uint64_t count)
+{
+	uint64_t counted = count - count / LEFT_OUT;
+	double sum = 0;
+
+	bench_sort(ticks, (unsigned)count);
+	for (uint64_t i = 0; i < counted; i++)
+		sum += ticks[i];
+	return sum / (double)counted;
+}
+
+static double measure(const struct run *run)
+{
+	cycle(run, run->count / 4 + 1);
+	cycle(run, run->count);
+	pool_check(defer_drop_flush());
+	return timer_mean_ns((uint64_t)mean_ticks(run->ticks, run->count), 1) /
+	       (double)run->of->nodes;
+}
+
+/* ---- Tables ---------------------------------------------------------------------------------- */
+
+static void shuffle(void **pointers, uint64_t count)
+{
+	for (uint64_t i = count; i > 1; i--) {
+		uint64_t other = next_random() % i;
+		void *pointer = pointers[i - 1];
+
+		pointers[i - 1] = pointers[other];
+		pointers[other] = pointer;
+	}
+}
+
+static void fill(struct table *table, const struct pool_case *of, enum way way, uint64_t bytes,
+	uint64_t mixed)
+{
+	table->count = bytes / (of->node_bytes * of->nodes);
+	table->objects = malloc(table->count * sizeof *table->objects + 1);
+	if (!table->objects)
+		abort();
+	subject_build_mixed_up(of, way, table->objects, table->count, mixed, shuffle);
+	shuffle(table->objects, table->count);
+}
+
+static void empty(struct table *table, const struct pool_case *of, enum way way)
+{
+	for (uint64_t i = 0; i < table->count; i++)
+		subject_destroy(of, way)(table->objects[i]);
+	free(table->objects);
+}
+
+static void measure_case(struct paced_figures *to, const struct pool_settings *settings,
+	const struct pool_case *of, uint64_t bytes, uint64_t pace_ns)
+{
+	double *ticks = malloc(settings->objects * sizeof *ticks);
+	struct table tables[WAYS];
+
+	if (!ticks)
+		abort();
+	subject_begin(of);
+	for (unsigned way = 0; way < WAYS; way++)
+		fill(&tables[way], of, way, bytes, settings->mixed);
+	subject_home_percent(); /* not of the tables */
+	for (unsigned round = 0; round < settings->rounds; round++)
+		for (unsigned way = 0; way < WAYS; way++) {
+			const struct run run = {.of = of,
+				.way = way,
+				.table = &tables[way],
+				.pause = timer_from_ns(pace_ns * of->nodes),
+				.count = settings->objects,
+				.ticks = ticks};
+
+			to->ns[way][round] = measure(&run);
+		}
+	to->home_percent = subject_home_percent();
+	for (unsigned way = 0; way < WAYS; way++)
+		empty(&tables[way], of, way);
+	subject_end();
+	free(ticks);
+}
+
+void paced_measure(struct pool_figures *figures, const struct pool_settings *settings)
+{
+	for (unsigned i = 0; i < CASES; i++)
+		measure_case(&figures->paced[i], settings, &cases[i], settings->working_mib << 20,
+			settings->pace_ns);
+	for (unsigned i = 0; i < CASES; i++)
+		measure_case(&figures->cached[i], settings, &cases[i], 0, settings->cached_pace_ns);
+}

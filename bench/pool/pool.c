@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Memory that comes home, against nodes that are freed in place and nodes that the worker frees, with
+ * each allocator that is there.
+ */
+#define _GNU_SOURCE
+#include "pool.h"
+
+#include <dlfcn.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "machine.h"
+#include "process.h"
+#include "results.h"
+#include "timer.h"
+
+static struct pool_settings settings = {
+	.rounds = 7,
+	.objects = 4000,
+	.working_mib = 256,
+	.mixed = 16,
+	.pace_ns = 100,
+	.cached_pace_ns = 60,
+	.single_pairs = 2000000,
+	.producers = {{1, 2, 4, 8, 16}, 5},
+	.crowd_objects = 20000,
+	.crowd_queue = 16,
+	.resident_mib = 64,
+	.resident_seconds = 2,
+};
+
+static const char *only;
+
+static const struct options_entry table[] = {
+	{.name = "rounds",
+		.what = "how often each is measured, in turn",
+		.number = &settings.rounds,
+		.least = 1,
+		.most = MAX_ROUNDS,
+		.quick = 3},
+	{.name = "objects",
+		.what = "made in a round",
+		.number = &settings.objects,
+		.least = 10,
+		.most = 10000000,
+		.quick = 1000},
+	{.name = "working-mib",
+		.what = "the working set of a way",
+		.number = &settings.working_mib,
+		.least = 1,
+		.most = 65536,
+		.quick = 64},
+	{.name = "mixed",
+		.what = "objects whose nodes lie mixed up with each other",
+		.number = &settings.mixed,
+		.least = 1,
+		.most = 1000000},
+	{.name = "pace-ns",
+		.what = "other work for each node",
+		.number = &settings.pace_ns,
+		.least = 0,
+		.most = 1000000},
+	{.name = "cached-pace-ns",
+		.what = "the same where all is in the cache",
+		.number = &settings.cached_pace_ns,
+		.least = 0,
+		.most = 1000000},
+	{.name = "single-pairs",
+		.what = "blocks taken and given on one thread",
+		.number = &settings.single_pairs,
+		.least = 2000,
+		.most = 1000000000,
+		.quick = 500000},
+	{.name = "producers",
+		.what = "as fast as they can",
+		.list = &settings.producers,
+		.least = 1,
+		.most = 256,
+		.quick = 4},
+	{.name = "crowd-objects",
+		.what = "of all producers together",
+		.number = &settings.crowd_objects,
+		.least = 100,
+		.most = 100000000,
+		.quick = 5000},
+	{.name = "crowd-queue",
+		.what = "objects of each that may wait, a power of two",
+		.number = &settings.crowd_queue,
+		.least = 2,
+		.most = 16777216},
+	{.name = "resident-mib",
+		.what = "objects whose memory is measured",
+		.number = &settings.resident_mib,
+		.least = 1,
+		.most = 65536,
+		.quick = 16},
+	{.name = "resident-seconds",
+		.what = "after which it is measured again",
+		.number = &settings.resident_seconds,
+		.least = 0,
+		.most = 60},
+	{.name = "allocator", .what = "only with this: libc, libjemalloc.so.2, ...", .text = &only},
+	{.name = NULL},
+};
+
+void pool_check(int result)
+{
+	if (result)
+		abort();
+}
+
+/* ---- The child ------------------------------------------------------------------------------- */
+
+/* What a child does: all that takes time; or the memory of one way in one round. */
+enum { TIMES, MEMORY };
+
+static void start(struct pool_figures *figures)
+{
+	struct machine_facts facts;
+
+	machine_facts(&facts);
+	memcpy(figures->allocator, facts.allocator, sizeof figures->allocator);
+	timer_begin();
+	bench_pin_consumer();
+	pool_check(defer_drop_start(NULL));
+	bench_pin_producer(0);
+}
+
+static void measure(struct pool_figures *figures, unsigned task)
+{
+	start(figures);
+	if (task == TIMES) {
+		single_measure(figures, &settings);
+		paced_measure(figures, &settings);
+		crowd_measure(figures, &settings);
+	} else {
+		resident_measure(
+			figures, &settings, (task - MEMORY) % WAYS, (task - MEMORY) / WAYS);
+	}
+}
+
+/* ---- Results --------------------------------------------------------------------------------- */
+
+static const char *const way_names[WAYS] = {
+	[IN_PLACE] = "in place",
+	[FREED] = "dropped, freed",
+	[HOME] = "dropped, home",
+};
+
+static void show_row(struct results *results, const char *name, const char *at, const char *unit,
+	const double *samples, const double *ratio_to)
+{
+	struct results_row row = {
+		.name = name,
+		.at = at,
+		.unit = unit,
+		.samples = samples,
+		.rounds = (unsigned)settings.rounds,
+		.ratio_of = ratio_to ? samples : NULL,
+		.ratio_to = ratio_to,
+	};
+
+	results_row(results, &row);
+}
+
+/* Three rows: in place; freed; home, against either. */
+static void show_ways(struct results *results, const char *name, const char *at, const char *unit,
+	const double *in_place, const double *freed, const double *home)
+{
+	const double *samples[WAYS] = {in_place, freed, home};
+	char text[96];
+
+	for (unsigned way = 0; way < WAYS; way++) {
+		snprintf(text, sizeof text, "%s %s", name, way_names[way]);
+		show_row(results, text, at, unit, samples[way], way == IN_PLACE ? NULL : in_place);
+	}
+	snprintf(text, sizeof text, "%s %s (to freed)", name, way_names[HOME]);
+	show_row(results, text, at, unit, home, freed);
+}
+
+static void show_single(struct results *results, const struct pool_figures *figures)
+{
+	char title[256];
+	struct results_table shown = {title, "bytes", "to malloc"};
+
+	snprintf(title, sizeof title, "take and give on one thread, malloc of %s",
+		figures->allocator);
+	results_table(results, &shown);
+	for (unsigned i = 0; i < SIZES; i++) {
+		const struct single_figures *from = &figures->single[i];
+		char at[24];
+
+		snprintf(at, sizeof at, "%zu", single_bytes[i]);
+		show_row(results, "malloc and free", at, "ns", from->malloc_ns, NULL);
+		show_row(results, "pool", at, "ns", from->pool_ns, from->malloc_ns);
+		show_row(results, "classes", at, "ns", from->classes_ns, from->malloc_ns);
+	}
+}
+
+static void show_paced(struct results *results, const struct pool_figures *figures,
+	const struct paced_figures *from, const char *what)
+{
+	char title[256];
+	struct results_table shown = {title, "nodes", "to in place"};
+
+	snprintf(title, sizeof title, "the caller's time for a node, %s, malloc of %s", what,
+		figures->allocator);
+	results_table(results, &shown);
+	for (unsigned i = 0; i < CASES; i++) {
+		char at[24];
+
+		snprintf(at, sizeof at, "%" PRIu64, cases[i].nodes);
+		show_ways(results, cases[i].name, at, "ns", from[i].ns[IN_PLACE], from[i].ns[FREED],
+			from[i].ns[HOME]);
+		results_note(results, "%s, %s, malloc of %s: %.1f %% of the blocks came home",
+			cases[i].name, what, figures->allocator, from[i].home_percent);
+	}
+}
+
+static void show_crowd(struct results *results, const struct pool_figures *figures)
+{
+	char title[256];
+	struct results_table shown = {title, "producers", "to in place"};
+
+	snprintf(title, sizeof title, "as fast as they can, until all is destroyed, malloc of %s",
+		figures->allocator);
+	results_table(results, &shown);
+	for (unsigned i = 0; i < settings.producers.count; i++) {
+		char at[24];
+
+		snprintf(at, sizeof at, "%" PRIu64, settings.producers.values[i]);
+		show_ways(results, cases[USUAL_CASE].name, at, "ns", figures->crowd_ns[IN_PLACE][i],
+			figures->crowd_ns[FREED][i], figures->crowd_ns[HOME][i]);
+		show_row(results, "freed, or in place where there is no room", at, "ns",
+			figures->crowd_ns[CROWD_FREED_OR_IN_PLACE][i],
+			figures->crowd_ns[IN_PLACE][i]);
+		show_row(results, "home, or in place where there is no room", at, "ns",
+			figures->crowd_ns[CROWD_HOME_OR_IN_PLACE][i],
+			figures->crowd_ns[IN_PLACE][i]);
+	}
+}
+
+static void show_resident(struct results *results, const struct pool_figures *figures)
+{
+	const struct resident_figures *of = figures->resident;
+	char title[256];
+	char after[64];
+	struct results_table shown = {title, "when", "to in place"};
+
+	snprintf(title, sizeof title, "memory of the process, malloc of %s", figures->allocator);
+	snprintf(after, sizeof after, "%" PRIu64 " s after", settings.resident_seconds);
+	results_table(results, &shown);
+	show_ways(results, cases[USUAL_CASE].name, "peak", "bytes", of[IN_PLACE].peak_bytes,
+		of[FREED].peak_bytes, of[HOME].peak_bytes);
+	show_ways(results, cases[USUAL_CASE].name, after, "bytes", of[IN_PLACE].after_bytes,
+		of[FREED].after_bytes, of[HOME].after_bytes);
+}
+
+/* ---- Allocators ------------------------------------------------------------------------------ */
+
+static const char *const allocators[] = {
+	"libjemalloc.so.2", "libmimalloc.so.2", "libtcmalloc_minimal.so.4"};
+#define ALLOCATORS (sizeof allocators / sizeof allocators[0])
+
+/* Distributions put them where the C library is. False where it is not there. */
+static bool find_allocator(const char *name, char *path, size_t room)
+{
+	char libc[4096];
+	Dl_info info;
+
+	if (!dladdr(dlsym(RTLD_DEFAULT, "gnu_get_libc_version"), &info) ||
+		!realpath(info.dli_fname, libc))
+		return false;
+	*strrchr(libc, '/') = '\0';
+	return snprintf(path, room, "%s/%s", libc, name) < (int)room && !access(path, R_OK);
+}
+
+static void run_with(struct results *results, struct pool_figures *figures, const char *preload)
+{
+	char **arguments = results->options->arguments;
+	char what[64];
+
+	memset(figures, 0, sizeof *figures);
+	child_run(arguments, preload, TIMES);
+	for (unsigned task = 0; task < WAYS * settings.rounds; task++)
+		child_run(arguments, preload, MEMORY + task);
+	show_single(results, figures);
+	snprintf(what, sizeof what, "%" PRIu64 " MiB in use", settings.working_mib);
+	show_paced(results, figures, figures->paced, what);
+	show_paced(results, figures, figures->cached, "all in the cache");
+	show_crowd(results, figures);
+	show_resident(results, figures);
+}
+
+static bool is_asked_for(const char *name)
+{
+	return !only || !strcmp(only, name);
+}
+
+/* Ends the program where the allocator asked for is none that is known. */
+static void check_allocator(void)
+{
+	bool is_known = is_asked_for("libc");
+
+	for (unsigned i = 0; i < ALLOCATORS; i++)
+		is_known |= is_asked_for(allocators[i]);
+	if (is_known)
+		return;
+	fprintf(stderr, "--allocator %s: want libc", only);
+	for (unsigned i = 0; i < ALLOCATORS; i++)
+		fprintf(stderr, ", %s", allocators[i]);
+	fputc('\n', stderr);
+	exit(2);
+}
+
+static void run_with_all(struct results *results, struct pool_figures *figures)
+{
+	char path[4096];
+
+	if (is_asked_for("libc"))
+		run_with(results, figures, NULL);
+	for (unsigned i = 0; i < ALLOCATORS; i++) {
+		if (!is_asked_for(allocators[i]))
+			continue;
+		if (find_allocator(allocators[i], path, sizeof path))
+			run_with(results, figures, path);
+		else
+			results_skip(results, allocators[i], "not where the C library is");
+	}
+}
+
+/* ---- Main ------------------------------------------------------------------------------------ */
+
+int main(int count, char **arguments)
+{
+	struct options options = options_read(table,
+		"What a thread pays that makes objects and has them destroyed: in place, by the "
+		"worker, or by the worker with pools, with each allocator that is there.",
+		count, arguments);
+	unsigned task;
+	struct pool_figures *figures = child_figures(&task);
+	struct results results;
+
+	if (figures) {
+		measure(figures, task);
+		return 0;
+	}
+	check_allocator();
+	results_begin(&results, &options);
+	results_note(&results, "%s", bench_pinning());
+	results_note(
+		&results, "nodes of each %" PRIu64 " objects in use lie mixed up", settings.mixed);
+	results_note(&results,
+		"in use: %" PRIu64 " MiB of objects for each way; paced: %" PRIu64
+		" ns of other work for each node, %" PRIu64 " where all is in the cache",
+		settings.working_mib, settings.pace_ns, settings.cached_pace_ns);
+	run_with_all(&results, child_prepare());
+	return results_end(&results);
+}

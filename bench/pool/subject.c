@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Each subject is written once, and compiled for malloc, for a pool and for size classes: what takes
+ * and gives is inlined, so that nothing is added to what is measured.
+ */
+#include "pool.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { LIST, TREE, TABLE, MIXED };
+
+const struct pool_case cases[CASES] = {
+	{"list of 16 bytes", LIST, 16, 64},
+	{"list of 64 bytes", LIST, 64, 64},
+	{"list of 256 bytes", LIST, 256, 64},
+	{"list of 4096 bytes", LIST, 4096, 16},
+	{"tree of 64 bytes", TREE, 64, 63},
+	{"hash table of 64 bytes", TABLE, 64, 64},
+	{"list of 16 to 512 bytes", MIXED, 158, 64},
+};
+
+struct node {
+	struct node *left; /* or next */
+	uint64_t value;    /* or right, or the size */
+};
+
+#define INLINE static inline __attribute__((always_inline))
+
+typedef void *take_fn(size_t bytes);
+typedef void give_fn(void *block, size_t bytes);
+
+static const struct pool_case *now;
+static struct defer_drop_pool *pool;
+static struct defer_drop_classes *classes;
+static uint64_t taken_before; /* at the last subject_home_percent */
+static uint64_t home_before;
+
+/* ---- Ways to take and to give ---------------------------------------------------------------- */
+
+INLINE void *checked(void *block)
+{
+	if (__builtin_expect(!block, 0))
+		abort();
+	return block;
+}
+
+INLINE void *take_malloc(size_t bytes)
+{
+	return checked(malloc(bytes));
+}
+
+INLINE void give_malloc(void *block, size_t bytes)
+{
+	(void)bytes;
+	free(block);
+}
+
+INLINE void *take_pool(size_t bytes)
+{
+	(void)bytes;
+	return checked(defer_drop_pool_take(pool));
+}
+
+INLINE void give_pool(void *block, size_t bytes)
+{
+	(void)bytes;
+	defer_drop_pool_give(pool, block);
+}
+
+INLINE void *take_classes(size_t bytes)
+{
+	return checked(defer_drop_classes_take(classes, bytes));
+}
+
+INLINE void give_classes(void *block, size_t bytes)
+{
+	defer_drop_classes_give(classes, block, bytes);
+}
+
+/* Nodes that were taken before: see subject_build_mixed_up. */
+static void **stash;
+
+INLINE void *take_stashed(size_t bytes)
+{
+	(void)bytes;
+	return *stash++;
+}
+
+/* ---- Lists ----------------------------------------------------------------------------------- */
+
+INLINE void *build_list(take_fn take)
+{
+	struct node *first = NULL;
+
+	for (uint64_t i = 0; i < now->nodes; i++) {
+		struct node *node = take(now->node_bytes);
+
+		node->value = i;
+		node->left = first;
+		first = node;
+	}
+	return first;
+}
+
+INLINE void destroy_list(struct node *node, give_fn give)
+{
+	while (node) {
+		struct node *next = node->left;
+
+		give(node, now->node_bytes);
+		node = next;
+	}
+}
+
+/* ---- Trees ----------------------------------------------------------------------------------- */
+
+/* Complete, of 63 nodes: the children of the ith are the (2i+1)th and the one after it. */
+INLINE void *build_tree(take_fn take)
+{
+	struct node *made[63];
+
+	for (unsigned i = 63; i-- > 0;) {
+		struct node *node = take(now->node_bytes);
+
+		node->left = i < 31 ? made[2 * i + 1] : NULL;
+		node->value = i < 31 ? (uint64_t)(uintptr_t)made[2 * i + 2] : 0;
+		made[i] = node;
+	}
+	return made[0];
+}
+
+INLINE void destroy_tree(struct node *root, give_fn give)
+{
+	struct node *waiting[64] = {root};
+	unsigned count = 1;
+
+	while (count) {
+		struct node *node = waiting[--count];
+
+		if (node->left) {
+			waiting[count++] = (struct node *)(uintptr_t)node->value;
+			waiting[count++] = node->left;
+		}
+		give(node, now->node_bytes);
+	}
+}
+
+/* ---- Hash tables: nodes in no order, and chains of their own size ---------------------------- */
+
+#define CHAINS      64
+#define TABLE_BYTES (CHAINS * sizeof(struct node *))
+
+INLINE void *build_table(take_fn take, take_fn take_chains)
+{
+	struct node **chains = take_chains(TABLE_BYTES);
+
+	memset(chains, 0, TABLE_BYTES);
+	for (uint64_t key = 0; key < now->nodes; key++) {
+		/* Fibonacci hashing: the high bits of the product are the good ones. */
+		uint64_t chain = (key * UINT64_C(0x9e3779b97f4a7c15)) >> 58;
+		struct node *node = take(now->node_bytes);
+
+		node->value = key;
+		node->left = chains[chain];
+		chains[chain] = node;
+	}
+	return chains;
+}
+
+INLINE void destroy_table(struct node **chains, give_fn give, give_fn give_chains)
+{
+	for (unsigned i = 0; i < CHAINS; i++)
+		destroy_list(chains[i], give);
+	give_chains(chains, TABLE_BYTES);
+}
+
+/* ---- Nodes of mixed sizes -------------------------------------------------------------------- */
+
+INLINE void *build_mixed(take_fn take)
+{
+	static const uint16_t sizes[8] = {16, 24, 40, 64, 96, 200, 312, 512};
+	struct node *first = NULL;
+
+	for (uint64_t i = 0; i < now->nodes; i++) {
+		size_t bytes = sizes[(i * 5 + 3) % 8];
+		struct node *node = take(bytes);
+
+		node->value = bytes;
+		node->left = first;
+		first = node;
+	}
+	return first;
+}
+
+INLINE void destroy_mixed(struct node *node, give_fn give)
+{
+	while (node) {
+		struct node *next = node->left;
+
+		give(node, node->value);
+		node = next;
+	}
+}
+
+/* ---- All by all ------------------------------------------------------------------------------ */
+
+#define BUILDS(name, call)              \
+	static void *build_##name(void) \
+	{                               \
+		return call;            \
+	}
+#define DESTROYS(name, call)                     \
+	static void destroy_##name(void *object) \
+	{                                        \
+		call;                            \
+	}
+
+BUILDS(list_malloc, build_list(take_malloc))
+BUILDS(list_pool, build_list(take_pool))
+BUILDS(list_stashed, build_list(take_stashed))
+BUILDS(tree_malloc, build_tree(take_malloc))
+BUILDS(tree_pool, build_tree(take_pool))
+BUILDS(tree_stashed, build_tree(take_stashed))
+BUILDS(table_malloc, build_table(take_malloc, take_malloc))
+BUILDS(table_pool, build_table(take_pool, take_classes))
+BUILDS(table_stashed_malloc, build_table(take_stashed, take_malloc))
+BUILDS(table_stashed_pool, build_table(take_stashed, take_classes))
+BUILDS(mixed_malloc, build_mixed(take_malloc))
+BUILDS(mixed_pool, build_mixed(take_classes))
+DESTROYS(list_malloc, destroy_list(object, give_malloc))
+DESTROYS(list_pool, destroy_list(object, give_pool))
+DESTROYS(tree_malloc, destroy_tree(object, give_malloc))
+DESTROYS(tree_pool, destroy_tree(object, give_pool))
+DESTROYS(table_malloc, destroy_table(object, give_malloc, give_malloc))
+DESTROYS(table_pool, destroy_table(object, give_pool, give_classes))
+DESTROYS(mixed_malloc, destroy_mixed(object, give_malloc))
+DESTROYS(mixed_pool, destroy_mixed(object, give_classes))
+
+static void *(*const builds[][2])(void) = {
+	[LIST] = {build_list_malloc, build_list_pool},
+	[TREE] = {build_tree_malloc, build_tree_pool},
+	[TABLE] = {build_table_malloc, build_table_pool},
+	[MIXED] = {build_mixed_malloc, build_mixed_pool},
+};
+
+static void *(*const stashed_builds[][2])(void) = {
+	[LIST] = {build_list_stashed, build_list_stashed},
+	[TREE] = {build_tree_stashed, build_tree_stashed},
+	[TABLE] = {build_table_stashed_malloc, build_table_stashed_pool},
+	[MIXED] = {build_mixed_malloc, build_mixed_pool}, /* not mixed up: sizes differ */
+};
+
+static const defer_drop_fn destroys[][2] = {
+	[LIST] = {destroy_list_malloc, destroy_list_pool},
+	[TREE] = {destroy_tree_malloc, destroy_tree_pool},
+	[TABLE] = {destroy_table_malloc, destroy_table_pool},
+	[MIXED] = {destroy_mixed_malloc, destroy_mixed_pool},
+};
+
+void *(*subject_build(const struct pool_case *of, enum way way))(void)
+{
+	return builds[of->subject][way == HOME];
+}
+
+defer_drop_fn subject_destroy(const struct pool_case *of, enum way way)
+{
+	return destroys[of->subject][way == HOME];
+}
+
+void subject_begin(const struct pool_case *of)
+{
+	struct defer_drop_pool_config config = DEFER_DROP_POOL_CONFIG_INIT;
+
+	now = of;
+	taken_before = home_before = 0;
+	pool_check(defer_drop_classes_create(&classes, &config));
+	config.block_bytes = of->node_bytes;
+	pool_check(defer_drop_pool_create(&pool, &config));
+}
+
+void subject_end(void)
+{
+	pool_check(defer_drop_classes_free(classes));
+	pool_check(defer_drop_pool_free(pool));
+}
+
+void subject_build_mixed_up(const struct pool_case *of, enum way way, void **objects,
+	uint64_t count, uint64_t mixed, void (*shuffle)(void **pointers, uint64_t count))
+{
+	void **nodes = malloc(mixed * of->nodes * sizeof *nodes);
+
+	if (!nodes)
+		abort();
+	for (uint64_t done = 0; done < count;) {
+		uint64_t some = count - done < mixed ? count - done : mixed;
+
+		for (uint64_t i = 0; of->subject != MIXED && i < some * of->nodes; i++)
+			nodes[i] = way == HOME ? take_pool(0) : take_malloc(of->node_bytes);
+		if (of->subject != MIXED)
+			shuffle(nodes, some * of->nodes);
+		stash = nodes;
+		while (some--)
+			objects[done++] = stashed_builds[of->subject][way == HOME]();
+	}
+	free(nodes);
+}
+
+double subject_home_percent(void)
+{
+	struct defer_drop_pool_counts of_pool = DEFER_DROP_POOL_COUNTS_INIT;
+	struct defer_drop_pool_counts of_classes = DEFER_DROP_POOL_COUNTS_INIT;
+	uint64_t taken, home;
+
+	pool_check(defer_drop_pool_stats(pool, &of_pool));
+	pool_check(defer_drop_classes_stats(classes, &of_classes));
+	taken = of_pool.taken_total + of_classes.taken_total - taken_before;
+	home = of_pool.from_home_total + of_classes.from_home_total - home_before;
+	taken_before += taken;
+	home_before += home;
+	return taken ? 100 * (double)home / (double)taken : 0;
+}

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Pools: memory that comes home.
+ *
+ * What one thread allocates and another frees is dear to allocate again: the allocator has to carry
+ * it back, and does so on the thread that allocates. A pool carries it back in bulk. The destructor
+ * gives each block to the pool; the thread that makes objects takes them from it again:
+ *
+ *     struct defer_drop_pool_config config = DEFER_DROP_POOL_CONFIG_INIT;
+ *     struct defer_drop_pool *nodes;
+ *
+ *     config.block_bytes = sizeof(struct node);
+ *     defer_drop_pool_create(&nodes, &config);
+ *
+ *     node = defer_drop_pool_take(nodes);    instead of malloc(sizeof *node)
+ *     defer_drop_pool_give(nodes, node);     instead of free(node), above all in destructors
+ *
+ * A program with nodes of many sizes has a set of size classes: defer_drop_classes_take(classes,
+ * bytes) and defer_drop_classes_give(classes, block, bytes).
+ *
+ * Each thread has two magazines of each pool that it uses: arrays of pointers to blocks. Take and
+ * give move one pointer between the caller and a magazine; neither takes a lock, has a locked
+ * instruction, or touches the block. A full magazine goes whole to the depot of the pool, and from
+ * there, whole, to a thread whose magazines are empty. (Bonwick and Adams, "Magazines and Vmem",
+ * USENIX 2001.) Take fetches the blocks that come next into the cache, for writing, ahead of time.
+ *
+ * A pool gets its blocks from its backing, one at a time, when none is at rest in it: malloc(3)
+ * and free(3), or functions of the program. It gives blocks back when more than max_bytes are at
+ * rest in the depot, and when they have been there for a while: a worker does that before it sleeps
+ * (defer_drop.h). A worker also sends home what it has in its own magazines, and a thread that ends
+ * gives back its own. A pool knows no queue: any thread may give, not only a worker.
+ *
+ * Fork: the child has all that was at rest in the depot and in the magazines of the thread that
+ * forked. What lay in those of other threads is lost to it, and counted as given to the backing.
+ *
+ * Tools: AddressSanitizer and valgrind know of blocks at rest, and report their use like that of
+ * freed memory. Both are found when a pool is created, and slow it down then; otherwise it does
+ * without them.
+ */
+#ifndef DEFER_DROP_POOL_H
+#define DEFER_DROP_POOL_H
+
+#include <defer_drop.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct defer_drop_pool;    /* opaque */
+struct defer_drop_classes; /* opaque */
+
+/* ---- Configuration -------------------------------------------------------------------------- */
+
+/*
+ * Get a block of memory for a pool, or NULL; and give one back. bytes and alignment are the same in
+ * both. context is that of the configuration.
+ *
+ * Threads: any that takes from the pool, or gives to it; also workers, and several at once. Neither
+ *   may use the pool itself, or free it; other pools it may use.
+ */
+typedef void *(*defer_drop_backing_take_fn)(void *context, size_t bytes, size_t alignment);
+typedef void (*defer_drop_backing_give_fn)(
+	void *context, void *block, size_t bytes, size_t alignment);
+
+enum defer_drop_pool_flags {
+	/* Finds blocks that are given twice, to the wrong pool, or to none that they come from:
+	 * reports that, and aborts. Each block gets a header of 16 bytes or its alignment, and each
+	 * call takes some 10 ns more. The environment variable DEFER_DROP_POOL_CHECK sets this flag
+	 * in all pools, except for those of set-user-ID programs (secure_getenv(3)). */
+	DEFER_DROP_POOL_CHECKED = 1 << 0,
+};
+
+/*
+ * How a pool is set up. Begin with DEFER_DROP_POOL_CONFIG_INIT, which fills in the built-in values,
+ * given in brackets; block_bytes has none.
+ */
+struct defer_drop_pool_config {
+	size_t size; /* sizeof(struct defer_drop_pool_config) */
+
+	size_t block_bytes; /* of each block: 1..2^40. Of size classes 0, which is built in [0] */
+	/* Of each block: a power of two, 1..2^20. Of size classes as built in [that of malloc(3),
+	 * 16]. */
+	size_t alignment;
+
+	/* Blocks in a magazine: 2..4096, or 0: up to 126, and some 64 KiB of blocks [0]. */
+	uint32_t magazine_blocks;
+	uint32_t flags; /* enum defer_drop_pool_flags, added up [0] */
+
+	/* What may be at rest in the depot: 0..2^62. Beside it each thread has two magazines; and a
+	 * block at rest takes 8 bytes more, in its magazine. Of size classes, each. A program that
+	 * destroys much at once, to make as much anew, may want more [16777216, 16 MiB]. */
+	uint64_t max_bytes;
+	/* Blocks that nobody has taken from the depot for so long go back to the backing; it may be
+	 * twice as long: 1000000..DEFER_DROP_TIMEOUT_MAX, or DEFER_DROP_NEVER [500000000, 500 ms].
+	 */
+	uint64_t idle_ns;
+
+	/* Both or none [NULL: malloc(3), aligned_alloc(3) and free(3)]. */
+	defer_drop_backing_take_fn backing_take;
+	defer_drop_backing_give_fn backing_give;
+	void *context;
+};
+
+/*
+ * Fills in the built-in values of the library that runs.
+ *
+ * config: its size field says how much to fill in, and afterwards how much was.
+ * Threads: any. Blocks: never.
+ * Errors: -EINVAL if config is NULL or its size is smaller than that of the first version.
+ */
+DEFER_DROP_API int defer_drop_pool_config_built_in(struct defer_drop_pool_config *config);
+
+/* What DEFER_DROP_POOL_CONFIG_INIT stands for. It is no constant. */
+static inline struct defer_drop_pool_config defer_drop_pool_config_init(void)
+{
+	struct defer_drop_pool_config config;
+
+	memset(&config, 0, sizeof config);
+	config.size = sizeof config;
+	defer_drop_pool_config_built_in(&config);
+	config.size = sizeof config; /* also the fields that an older library does not know */
+	return config;
+}
+
+#define DEFER_DROP_POOL_CONFIG_INIT defer_drop_pool_config_init()
+
+/* ---- Pools: blocks of one size --------------------------------------------------------------- */
+
+/*
+ * Makes a pool. It has no blocks yet.
+ *
+ * pool: receives the new pool; untouched on error.
+ * Threads: any.
+ * Blocks: for other threads that make or free pools, use one for the first time, or end; and for
+ *   fork(2).
+ * Errors:
+ *   -EINVAL  pool or config is NULL, or a field is out of its range; one function of the backing
+ *            without the other; size is smaller than that of the struct's first version
+ *   -E2BIG   config is of a later version and uses what this library does not know
+ *   -ENOMEM  no memory
+ */
+DEFER_DROP_API int defer_drop_pool_create(
+	struct defer_drop_pool **pool, const struct defer_drop_pool_config *config);
+
+/*
+ * Takes a block, which is the caller's then; its contents are undefined.
+ *
+ * Threads: any, beside every other call; also in destructors.
+ * Blocks: as the backing does, if no block is at rest. The first use of a pool by a thread takes a
+ *   lock as defer_drop_pool_create does.
+ * Errors: NULL if the backing has no memory, or pool is NULL. errno is as the backing left it.
+ * Ordering: what a thread did with the block before it gave it happens before what the caller does
+ *   with it.
+ */
+DEFER_DROP_API void *defer_drop_pool_take(struct defer_drop_pool *pool);
+
+/*
+ * Gives a block back.
+ *
+ * block: taken from this pool, by any thread, and not used afterwards. With NULL it does nothing.
+ * Threads: any, beside every other call; above all in destructors.
+ * Blocks: never for another thread, except for a thread's first use of a pool, as in
+ *   defer_drop_pool_take; or as the backing does, if it gives blocks back to that.
+ */
+DEFER_DROP_API void defer_drop_pool_give(struct defer_drop_pool *pool, void *block);
+
+/*
+ * Gives blocks at rest back to the backing, until no more than keep_bytes are at rest in the depot.
+ * The calling thread's own magazines go to the depot first; those of other threads stay.
+ *
+ * For a program that wants its memory now; or that has no worker, which does it by and by.
+ *
+ * Threads: any, beside every other call.
+ * Blocks: as the backing does.
+ * Errors: -EINVAL if pool is NULL.
+ */
+DEFER_DROP_API int defer_drop_pool_trim(struct defer_drop_pool *pool, uint64_t keep_bytes);
+
+/*
+ * Gives all blocks at rest back to the backing, and frees the pool. No other call on it may be
+ * running, and none may follow. Threads that have used it may live on.
+ *
+ * If destructors give to the pool, flush or shut down their queue first.
+ *
+ * Blocks: as the backing does; and until a worker that is giving back some of its blocks is done.
+ * Errors (nothing was changed):
+ *   -EINVAL  pool is NULL
+ *   -EBUSY   blocks are out: taken and not given back
+ */
+DEFER_DROP_API int defer_drop_pool_free(struct defer_drop_pool *pool);
+
+/* ---- Size classes: blocks of many sizes ------------------------------------------------------ */
+
+/* A block with more bytes comes straight from the backing and goes straight back to it. */
+#define DEFER_DROP_CLASSES_MOST_BYTES 8192
+
+/*
+ * Makes a set of pools, for all sizes up to DEFER_DROP_CLASSES_MOST_BYTES: one for each 16 bytes
+ * up to 128, then four to a doubling, so that at most a fifth of a block is unused there. What is
+ * not said here is as in defer_drop_pool_create.
+ */
+DEFER_DROP_API int defer_drop_classes_create(
+	struct defer_drop_classes **classes, const struct defer_drop_pool_config *config);
+
+/*
+ * Takes a block of so many bytes or more, aligned to 16. With 0 bytes it is the smallest there is.
+ *
+ * All else: as defer_drop_pool_take.
+ */
+DEFER_DROP_API void *defer_drop_classes_take(struct defer_drop_classes *classes, size_t bytes);
+
+/*
+ * Gives a block back.
+ *
+ * bytes: with which it was taken.
+ * All else: as defer_drop_pool_give.
+ */
+DEFER_DROP_API void defer_drop_classes_give(
+	struct defer_drop_classes *classes, void *block, size_t bytes);
+
+/* As defer_drop_pool_trim; keep_bytes is for all classes together, the smallest first. */
+DEFER_DROP_API int defer_drop_classes_trim(struct defer_drop_classes *classes, uint64_t keep_bytes);
+
+/* As defer_drop_pool_free. */
+DEFER_DROP_API int defer_drop_classes_free(struct defer_drop_classes *classes);
+
+/* ---- Statistics ------------------------------------------------------------------------------ */
+
+/*
+ * Counters since the pool began, in a forked child too. Each is exact, and they are read one after
+ * the other while threads go on; when no other call is running they agree: taken = given + out,
+ * taken = from home + from backing.
+ */
+struct defer_drop_pool_counts {
+	size_t size; /* sizeof(struct defer_drop_pool_counts), set by the caller; then what was
+		      * filled in */
+
+	uint64_t taken_total;        /* blocks */
+	uint64_t given_total;        /* blocks */
+	uint64_t from_home_total;    /* taken, and had been given before */
+	uint64_t from_backing_total; /* taken, and were new */
+	uint64_t to_backing_total;   /* given back to the backing, by whomever */
+
+	uint64_t out;     /* blocks taken and not given */
+	uint64_t at_rest; /* blocks in the depot and in magazines */
+
+	uint64_t out_bytes;     /* by the size of the class; of a larger block, its own */
+	uint64_t at_rest_bytes; /* the same */
+};
+
+/*
+ * Statistics of a pool, and of all classes of a set together.
+ *
+ * Threads: any. Blocks: as defer_drop_pool_create.
+ * Errors: -EINVAL if pool, classes or stats is NULL, or stats->size is smaller than that of the
+ *   first version.
+ */
+DEFER_DROP_API int defer_drop_pool_stats(
+	struct defer_drop_pool *pool, struct defer_drop_pool_counts *stats);
+DEFER_DROP_API int defer_drop_classes_stats(
+	struct defer_drop_classes *classes, struct defer_drop_pool_counts *stats);
+
+#ifdef __cplusplus
+}
+
+#define DEFER_DROP_POOL_COUNTS_INIT defer_drop_sized<struct defer_drop_pool_counts>()
+#else
+/* clang-format off */
+#define DEFER_DROP_POOL_COUNTS_INIT {.size = sizeof(struct defer_drop_pool_counts)}
+/* clang-format on */
+#endif
+
+#endif

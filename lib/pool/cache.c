@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a thread has of pools: how it gets it, its end, and fork.
+ *
+ * Edges:
+ *   VISIT   dd_pool_leave: visitors, release -> dd_pool_await: visitors, acquire
+ *           carries what the visitor did with the pool, to the thread that frees it
+ */
+#define _GNU_SOURCE
+#include "pool/pools.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/futex.h"
+
+static pthread_mutex_t pools_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct dd_caches *threads;      /* under the lock, like all that follows */
+static struct defer_drop_pool **pools; /* by index; the first is nobody's */
+static uint32_t places;
+static bool hears_of_fork;
+
+static pthread_once_t farewell_once = PTHREAD_ONCE_INIT;
+static pthread_key_t farewell_key;
+static bool farewell_works; /* pthread_once(3) carries it */
+
+/* ---- Counts ---------------------------------------------------------------------------------- */
+
+static uint64_t read_count(_Atomic(uint64_t) *count)
+{
+	return atomic_load_explicit(count, memory_order_relaxed);
+}
+
+/* Under the lock. */
+static void sum_up(struct defer_drop_pool *pool, uint64_t counts[DD_POOL_COUNTS])
+{
+	for (unsigned which = 0; which < DD_POOL_COUNTS; which++) {
+		counts[which] = read_count(&pool->counts[which]);
+		for (struct dd_caches *at = threads; at; at = at->next)
+			if (pool->index < at->count)
+				counts[which] +=
+					read_count(&dd_caches_at(at, pool->index)->counts[which]);
+	}
+}
+
+void dd_pool_count(struct defer_drop_pool *pool, uint64_t counts[DD_POOL_COUNTS])
+{
+	pthread_mutex_lock(&pools_lock);
+	sum_up(pool, counts);
+	pthread_mutex_unlock(&pools_lock);
+}
+
+/* Of a cache that nobody uses any more. Under the lock. */
+static void hand_over_counts(struct defer_drop_pool *pool, struct dd_cache *cache)
+{
+	for (unsigned which = 0; which < DD_POOL_COUNTS; which++) {
+		atomic_fetch_add_explicit(&pool->counts[which], read_count(&cache->counts[which]),
+			memory_order_relaxed);
+		atomic_store_explicit(&cache->counts[which], 0, memory_order_relaxed);
+	}
+}
+
+/* ---- A thread's end -------------------------------------------------------------------------- */
+
+/* Puts a magazine into the depot, or none if it is NULL. */
+static void send(struct defer_drop_pool *pool, struct dd_magazine *magazine)
+{
+	if (!magazine)
+		return;
+	if (dd_plain_load(&magazine->count))
+		dd_depot_send(&pool->depot, magazine);
+	else
+		dd_stack_put(&pool->depot.empty, magazine);
+}
+
+/* The same, of the caller's; but the blocks go to the backing if the depot is full. */
+static void put_away(struct defer_drop_pool *pool, struct dd_magazine *magazine)
+{
+	if (magazine && dd_pool_is_full(pool))
+		dd_pool_release(pool, magazine);
+	send(pool, magazine);
+}
+
+static void leave(struct defer_drop_pool *pool, struct dd_cache *cache)
+{
+	struct dd_magazine *loaded;
+	struct dd_magazine *previous;
+
+	pthread_mutex_lock(&pools_lock);
+	hand_over_counts(pool, cache);
+	loaded = dd_cache_unload(cache);
+	previous = cache->previous;
+	cache->previous = NULL;
+	pthread_mutex_unlock(&pools_lock);
+	put_away(pool, loaded);
+	put_away(pool, previous);
+}
+
+/*
+ * Runs when a thread ends, among the destructors of other thread-specific data, which may still
+ * take and give: without a cache.
+ */
+static void farewell(void *self)
+{
+	struct dd_caches *mine = dd_own;
+	struct defer_drop_pool *pool;
+
+	(void)self;
+	dd_own = &dd_ended;
+	for (uint32_t i = 0; i < mine->count && (pool = dd_pools_visit(&i)); i++) {
+		if (i < mine->count)
+			leave(pool, dd_caches_at(mine, i));
+		dd_pool_leave(pool);
+	}
+	if (mine == &dd_nobody || mine == &dd_ended)
+		return;
+	pthread_mutex_lock(&pools_lock);
+	*mine->link = mine->next;
+	if (mine->next)
+		mine->next->link = mine->link;
+	pthread_mutex_unlock(&pools_lock);
+	free(mine);
+}
+
+static void make_farewell_key(void)
+{
+	farewell_works = !pthread_key_create(&farewell_key, farewell);
+}
+
+/*
+ * A static library inside a shared object goes when that is closed: threads that end later must not
+ * be sent here.
+ */
+__attribute__((destructor)) static void delete_farewell_key(void)
+{
+	if (farewell_works)
+		pthread_key_delete(farewell_key);
+	farewell_works = false;
+}
+
+/* Can this thread be relied on to give its magazines back? */
+static bool will_say_farewell(void)
+{
+	pthread_once(&farewell_once, make_farewell_key);
+	return farewell_works && !pthread_setspecific(farewell_key, &farewell_key);
+}
+
+/* ---- A thread's caches ----------------------------------------------------------------------- */
+
+static void link_first(struct dd_caches *caches)
+{
+	caches->next = threads;
+	caches->link = &threads;
+	if (threads)
+		threads->link = &caches->next;
+	threads = caches;
+}
+
+/* In the place of the thread's caches so far. */
+static void link_instead(struct dd_caches *caches, struct dd_caches *before)
+{
+	memcpy(dd_caches_at(caches, 0), dd_caches_at(before, 0),
+		before->count * sizeof(struct dd_cache));
+	caches->next = before->next;
+	caches->link = before->link;
+	*caches->link = caches;
+	if (caches->next)
+		caches->next->link = &caches->next;
+}
+
+/* Makes room for the caches of all pools that there are. False where there is no memory. */
+static bool grow(void)
+{
+	struct dd_caches *before = dd_own;
+	struct dd_caches *caches;
+	size_t bytes;
+
+	pthread_mutex_lock(&pools_lock);
+	bytes = sizeof *caches + places * sizeof(struct dd_cache);
+	caches = aligned_alloc(DD_DEPOT_LINE, bytes);
+	if (caches) {
+		memset(caches, 0, bytes);
+		caches->count = places;
+		if (before == &dd_nobody)
+			link_first(caches);
+		else
+			link_instead(caches, before);
+		dd_own = caches;
+	}
+	pthread_mutex_unlock(&pools_lock);
+	if (caches && before != &dd_nobody)
+		free(before);
+	return caches;
+}
+
+struct dd_cache *dd_cache_of(const struct defer_drop_pool *pool)
+{
+	int before = errno;
+
+	if (!dd_cache_look(pool) && dd_own != &dd_ended &&
+		(dd_own != &dd_nobody || will_say_farewell()))
+		grow();
+	errno = before;
+	return dd_cache_look(pool);
+}
+
+/* Sends both magazines home, but for a loaded one that is empty: it will be wanted. */
+static void send_both(struct defer_drop_pool *pool, struct dd_cache *cache)
+{
+	send(pool, cache->previous);
+	cache->previous = NULL;
+	if (cache->top != cache->bottom)
+		send(pool, dd_cache_unload(cache));
+}
+
+void dd_cache_send(struct defer_drop_pool *pool)
+{
+	struct dd_cache *cache = dd_cache_look(pool);
+
+	if (cache)
+		send_both(pool, cache);
+}
+
+/* Under the lock, which keeps the pools where they are. */
+static bool wants_to_be_sent(struct defer_drop_pool *pool, bool is_in_any_case)
+{
+	return is_in_any_case ? !dd_pool_is_full(pool) : dd_stack_is_empty(&pool->depot.home);
+}
+
+void dd_caches_send(bool is_in_any_case)
+{
+	pthread_mutex_lock(&pools_lock);
+	for (uint32_t i = 1; i < dd_own->count; i++) {
+		struct dd_cache *cache = dd_caches_at(dd_own, i);
+
+		if ((cache->loaded || cache->previous) &&
+			wants_to_be_sent(pools[i], is_in_any_case))
+			send_both(pools[i], cache);
+	}
+	pthread_mutex_unlock(&pools_lock);
+}
+
+/* ---- fork ------------------------------------------------------------------------------------ */
+
+static void before_fork(void)
+{
+	pthread_mutex_lock(&pools_lock);
+	for (uint32_t i = 1; i < places; i++)
+		if (pools[i])
+			dd_depot_hold(&pools[i]->depot, &pools[i]->held);
+}
+
+static void after_fork_in_parent(void)
+{
+	for (uint32_t i = 1; i < places; i++)
+		if (pools[i])
+			dd_depot_let_go(&pools[i]->depot, &pools[i]->held);
+	pthread_mutex_unlock(&pools_lock);
+}
+
+static uint64_t blocks_of(struct dd_magazine *chain)
+{
+	uint64_t blocks = 0;
+
+	for (; chain; chain = dd_plain_load(&chain->next))
+		blocks += dd_plain_load(&chain->count);
+	return blocks;
+}
+
+static uint64_t blocks_in(const struct dd_cache *cache)
+{
+	uint64_t blocks = (uint64_t)(cache->top - cache->bottom);
+
+	return cache->previous ? blocks + dd_plain_load(&cache->previous->count) : blocks;
+}
+
+/* What other threads did meanwhile may be half done in the child: only what is held is whole. */
+static void survive(struct defer_drop_pool *pool)
+{
+	const struct dd_depot_held *held = &pool->held;
+	uint64_t at_rest = blocks_of(held->home) + blocks_of(held->old) + blocks_of(held->leaving);
+	const struct dd_cache *cache = dd_cache_look(pool);
+	uint64_t counts[DD_POOL_COUNTS];
+	uint64_t lost;
+
+	dd_depot_survive(&pool->depot, at_rest);
+	dd_depot_let_go(&pool->depot, held);
+	atomic_store_explicit(&pool->visitors, 0, memory_order_relaxed);
+	sum_up(pool, counts);
+	at_rest += cache ? blocks_in(cache) : 0;
+	lost = counts[DD_POOL_FROM_BACKING] + counts[DD_POOL_GIVEN] - counts[DD_POOL_TAKEN] -
+	       read_count(&pool->to_backing_total) - at_rest;
+	if (lost < UINT64_MAX / 2) /* a thread that is gone may have been about to count */
+		atomic_fetch_add_explicit(&pool->to_backing_total, lost, memory_order_relaxed);
+}
+
+static void after_fork_in_child(void)
+{
+	struct dd_caches *next;
+
+	for (struct dd_caches *at = threads; at; at = next) {
+		next = at->next;
+		if (at == dd_own)
+			continue;
+		for (uint32_t i = 1; i < at->count; i++)
+			if (pools[i])
+				hand_over_counts(pools[i], dd_caches_at(at, i));
+		free(at);
+	}
+	threads = NULL;
+	if (dd_own != &dd_nobody && dd_own != &dd_ended)
+		link_first(dd_own);
+	for (uint32_t i = 1; i < places; i++)
+		if (pools[i])
+			survive(pools[i]);
+	pthread_mutex_init(&pools_lock, NULL);
+}
+
+/* ---- All pools ------------------------------------------------------------------------------- */
+
+/* A free index, under the lock. 0: there is no memory. */
+static uint32_t find_place(void)
+{
+	enum { MORE = 16 };
+	struct defer_drop_pool **more;
+
+	for (uint32_t i = 1; i < places; i++)
+		if (!pools[i])
+			return i;
+	more = realloc(pools, (places + MORE) * sizeof(struct defer_drop_pool *));
+	if (!more)
+		return 0;
+	pools = more;
+	memset(pools + places, 0, MORE * sizeof(struct defer_drop_pool *));
+	places += MORE;
+	return places == MORE ? 1 : places - MORE;
+}
+
+int dd_pools_add(struct defer_drop_pool *pool)
+{
+	pthread_mutex_lock(&pools_lock);
+	if (!hears_of_fork)
+		hears_of_fork =
+			!pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+	pool->index = hears_of_fork ? find_place() : 0;
+	if (pool->index)
+		pools[pool->index] = pool;
+	pthread_mutex_unlock(&pools_lock);
+	return pool->index ? 0 : -ENOMEM;
+}
+
+/* Under the lock. */
+static void take_from_threads(struct defer_drop_pool *pool)
+{
+	for (struct dd_caches *at = threads; at; at = at->next) {
+		struct dd_cache *cache;
+
+		if (pool->index >= at->count)
+			continue;
+		cache = dd_caches_at(at, pool->index);
+		hand_over_counts(pool, cache);
+		send(pool, dd_cache_unload(cache));
+		send(pool, cache->previous);
+		cache->previous = NULL;
+	}
+}
+
+int dd_pools_remove(struct defer_drop_pool *pool)
+{
+	uint64_t counts[DD_POOL_COUNTS];
+	bool is_out;
+
+	pthread_mutex_lock(&pools_lock);
+	sum_up(pool, counts);
+	is_out = counts[DD_POOL_TAKEN] != counts[DD_POOL_GIVEN];
+	if (!is_out) {
+		take_from_threads(pool);
+		pools[pool->index] = NULL;
+	}
+	pthread_mutex_unlock(&pools_lock);
+	return is_out ? -EBUSY : 0;
+}
+
+struct defer_drop_pool *dd_pools_visit(uint32_t *index)
+{
+	struct defer_drop_pool *pool = NULL;
+
+	pthread_mutex_lock(&pools_lock);
+	while (*index < places && !(pool = pools[*index]))
+		++*index;
+	if (pool)
+		atomic_fetch_add_explicit(&pool->visitors, 1, memory_order_relaxed);
+	pthread_mutex_unlock(&pools_lock);
+	return pool;
+}
+
+void dd_pool_leave(struct defer_drop_pool *pool)
+{
+	/* In the child of a fork by the backing nobody counts as a visitor. */
+	if (!atomic_load_explicit(&pool->visitors, memory_order_relaxed))
+		return;
+	/* VISIT->: without release the pool could be freed while this thread still uses it. */
+	atomic_fetch_sub_explicit(&pool->visitors, 1, memory_order_release);
+	dd_futex_wake(&pool->visitors, 1);
+}
+
+void dd_pool_await(struct defer_drop_pool *pool)
+{
+	uint32_t visitors;
+
+	/* ->VISIT: likewise. */
+	while ((visitors = atomic_load_explicit(&pool->visitors, memory_order_acquire)))
+		dd_futex_wait(&pool->visitors, visitors, DEFER_DROP_FOREVER);
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Magazines, and the depot by which they go from thread to thread.
+ *
+ * A magazine is an array of pointers to blocks. It belongs to one thread, or lies in a stack of the
+ * depot. A thread puts one into a stack with a compare-exchange. To take one it exchanges the whole
+ * stack for nothing, keeps the first magazine and puts the rest back: so nobody ever follows a
+ * pointer of a magazine that another thread may take, or free, meanwhile, and the same magazine
+ * coming back is nothing special. (A stack whose takers exchange the first for the second would
+ * have both problems, and no magazine of it could be freed.) While a thread holds the rest, others
+ * find nothing and go to the backing: a magazine is taken once in some 100 blocks, and the rest is
+ * back within some 20 ns, unless the thread loses its CPU just then.
+ *
+ * The stacks of a depot:
+ *   home     with blocks, put there by threads that gave
+ *   old      with blocks that have been at home for a while
+ *   leaving  with blocks that nobody took from old for a while; or with none, and not needed
+ *   empty    without blocks, for threads that give
+ *
+ *   home -> old -> leaving -> the backing   a turn each, dd_depot_turn, and by pieces
+ *   empty -> leaving                        likewise
+ *   old -> home                             cannot happen but through a thread that takes it
+ *
+ * Takers look at home first: it is the last that comes, which the cache may still have. So what
+ * gets to leaving was not needed for a turn, however much comes and goes at home.
+ *
+ * Edges:
+ *   HOME    put, put_back: first, release -> take_all: first, acquire
+ *           carries the magazines, and what was done with their blocks by the threads that gave
+ */
+#ifndef DD_POOL_DEPOT_H
+#define DD_POOL_DEPOT_H
+
+#include <stdalign.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/atomic.h"
+
+struct dd_place {
+	DD_PLAIN(void *) block;
+};
+
+/* Its places lie behind it. */
+struct dd_magazine {
+	DD_PLAIN(struct dd_magazine *) next; /* in a stack */
+	DD_PLAIN(uint64_t) count;            /* blocks; out of date while a thread has it loaded */
+};
+
+static inline struct dd_place *dd_magazine_places(struct dd_magazine *magazine)
+{
+	return (struct dd_place *)(magazine + 1);
+}
+
+/* An empty one, with room for so many blocks; NULL where there is no memory. */
+struct dd_magazine *dd_magazine_new(uint32_t blocks);
+void dd_magazine_free(struct dd_magazine *magazine);
+
+/* Lines written by different threads lie this far apart. */
+#define DD_DEPOT_LINE 64
+
+struct dd_stack {
+	_Atomic(struct dd_magazine *) first;
+};
+
+/* Any thread reads and writes. */
+struct dd_depot {
+	alignas(DD_DEPOT_LINE) struct dd_stack home;
+	_Atomic(uint64_t) blocks; /* in home, old and leaving; more for a moment, never less */
+	alignas(DD_DEPOT_LINE) struct dd_stack empty;
+	alignas(DD_DEPOT_LINE) struct dd_stack old;
+	struct dd_stack leaving;
+};
+
+/* ---- Stacks ---------------------------------------------------------------------------------- */
+
+/* A moment ago, for hints. */
+static inline bool dd_stack_is_empty(struct dd_stack *stack)
+{
+	return !atomic_load_explicit(&stack->first, memory_order_relaxed);
+}
+
+static inline void dd_stack_put(struct dd_stack *stack, struct dd_magazine *magazine)
+{
+	struct dd_magazine *first = atomic_load_explicit(&stack->first, memory_order_relaxed);
+
+	do
+		dd_plain_store(&magazine->next, first);
+	/* HOME->: without release a taker could read blocks that are not in it yet. */
+	while (!atomic_compare_exchange_weak_explicit(
+		&stack->first, &first, magazine, memory_order_release, memory_order_relaxed));
+}
+
+/* All magazines, by next: the caller's alone. NULL where there are none. */
+static inline struct dd_magazine *dd_stack_take_all(struct dd_stack *stack)
+{
+	if (dd_stack_is_empty(stack))
+		return NULL; /* spares the others the line */
+	/* ->HOME: without acquire the caller could read what its magazines held before. */
+	return atomic_exchange_explicit(
+		&stack->first, (struct dd_magazine *)NULL, memory_order_acquire);
+}
+
+/* Puts a chain of magazines below those that came meanwhile, which are few. */
+static inline void dd_stack_put_back(struct dd_stack *stack, struct dd_magazine *chain)
+{
+	struct dd_magazine *none = NULL;
+
+	/* HOME->: as in put; for magazines of others, too, which this thread hands on. */
+	while (chain && !atomic_compare_exchange_strong_explicit(&stack->first, &none, chain,
+				memory_order_release, memory_order_relaxed)) {
+		struct dd_magazine *above = dd_stack_take_all(stack);
+		struct dd_magazine *last = above;
+
+		while (last && dd_plain_load(&last->next))
+			last = dd_plain_load(&last->next);
+		if (last)
+			dd_plain_store(&last->next, chain);
+		chain = last ? above : chain;
+		none = NULL;
+	}
+}
+
+/* The last that was put there, or NULL. */
+static inline struct dd_magazine *dd_stack_take(struct dd_stack *stack)
+{
+	struct dd_magazine *first = dd_stack_take_all(stack);
+
+	if (first)
+		dd_stack_put_back(stack, dd_plain_load(&first->next));
+	return first;
+}
+
+/* ---- The depot ------------------------------------------------------------------------------- */
+
+static inline uint64_t dd_depot_blocks(struct dd_depot *depot)
+{
+	return atomic_load_explicit(&depot->blocks, memory_order_relaxed);
+}
+
+/* Sends a magazine home, which has blocks. */
+static inline void dd_depot_send(struct dd_depot *depot, struct dd_magazine *magazine)
+{
+	/* Before it can be taken, and counted as taken. */
+	atomic_fetch_add_explicit(
+		&depot->blocks, dd_plain_load(&magazine->count), memory_order_relaxed);
+	dd_stack_put(&depot->home, magazine);
+}
+
+static inline struct dd_magazine *dd_depot_take_from(struct dd_depot *depot, struct dd_stack *stack)
+{
+	struct dd_magazine *magazine = dd_stack_take(stack);
+
+	if (magazine)
+		atomic_fetch_sub_explicit(
+			&depot->blocks, dd_plain_load(&magazine->count), memory_order_relaxed);
+	return magazine;
+}
+
+/* A magazine with blocks, or NULL. */
+static inline struct dd_magazine *dd_depot_take(struct dd_depot *depot)
+{
+	struct dd_magazine *magazine = dd_depot_take_from(depot, &depot->home);
+
+	return magazine ? magazine : dd_depot_take_from(depot, &depot->old);
+}
+
+/* True if there is nothing that could leave. A moment ago. */
+static inline bool dd_depot_is_empty(struct dd_depot *depot)
+{
+	return dd_stack_is_empty(&depot->home) && dd_stack_is_empty(&depot->old) &&
+	       dd_stack_is_empty(&depot->leaving) && dd_stack_is_empty(&depot->empty);
+}
+
+/* A turn: what was old leaves, what is at home is old now. By one thread at a time. */
+static inline void dd_depot_turn(struct dd_depot *depot)
+{
+	/* In this order: of what lies in leaving, put_back goes through all magazines. */
+	dd_stack_put_back(&depot->leaving, dd_stack_take_all(&depot->empty));
+	dd_stack_put_back(&depot->leaving, dd_stack_take_all(&depot->old));
+	dd_stack_put_back(&depot->old, dd_stack_take_all(&depot->home));
+}
+
+/* ---- Fork ------------------------------------------------------------------------------------ */
+
+/* What the thread that forks takes in hand, so that the child finds it whole. */
+struct dd_depot_held {
+	struct dd_magazine *home, *empty, *old, *leaving;
+};
+
+static inline void dd_depot_hold(struct dd_depot *depot, struct dd_depot_held *held)
+{
+	held->home = dd_stack_take_all(&depot->home);
+	held->empty = dd_stack_take_all(&depot->empty);
+	held->old = dd_stack_take_all(&depot->old);
+	held->leaving = dd_stack_take_all(&depot->leaving);
+}
+
+/* In the child: what others did to the stacks meanwhile is not there, and may be half done. blocks:
+ * that are held. */
+static inline void dd_depot_survive(struct dd_depot *depot, uint64_t blocks)
+{
+	atomic_store_explicit(&depot->home.first, (struct dd_magazine *)NULL, memory_order_relaxed);
+	atomic_store_explicit(
+		&depot->empty.first, (struct dd_magazine *)NULL, memory_order_relaxed);
+	atomic_store_explicit(&depot->old.first, (struct dd_magazine *)NULL, memory_order_relaxed);
+	atomic_store_explicit(
+		&depot->leaving.first, (struct dd_magazine *)NULL, memory_order_relaxed);
+	atomic_store_explicit(&depot->blocks, blocks, memory_order_relaxed);
+}
+
+static inline void dd_depot_let_go(struct dd_depot *depot, const struct dd_depot_held *held)
+{
+	dd_stack_put_back(&depot->home, held->home);
+	dd_stack_put_back(&depot->empty, held->empty);
+	dd_stack_put_back(&depot->old, held->old);
+	dd_stack_put_back(&depot->leaving, held->leaving);
+}
+
+#endif

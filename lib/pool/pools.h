@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Pools, from inside: a depot, and for each thread two magazines, the thread's own.
+ *
+ *     depot.h     magazines, and how they go from thread to thread
+ *     cache.h     a thread's two magazines of a pool
+ *     take.c      take and give
+ *     cache.c     what a thread has: making it, its end, fork
+ *     own.c       the same, before it has anything
+ *     pool.c      making and freeing pools, trimming, statistics
+ *     classes.c   size classes
+ *     rest.c      what a consumer does for pools before it sleeps
+ *     check.c     pools that are checked, by themselves or by tools
+ *
+ * One lock, of all pools, is taken when a pool is made or freed, when a thread first uses one or
+ * ends, when a consumer rests, for statistics and by fork. Nothing else is locked under it, and no
+ * function of the backing is called.
+ *
+ * (Not called pool.h: by their names, what libabigail takes for public is told from what is not.)
+ */
+#ifndef DD_POOLS_H
+#define DD_POOLS_H
+
+#include "defer_drop/pool.h"
+#include "pool/cache.h"
+
+/* ---- Pools ----------------------------------------------------------------------------------- */
+
+/* Why a pool's calls leave the fast path. */
+enum {
+	DD_POOL_CHECKED = DEFER_DROP_POOL_CHECKED, /* blocks have headers */
+	DD_POOL_POISONED = 1 << 1,                 /* AddressSanitizer is there */
+	DD_POOL_MEMCHECKED = 1 << 2,               /* the process runs in valgrind */
+};
+
+struct defer_drop_pool {
+	/* Set once. */
+	uint32_t fast_index; /* of the cache that take and give look at: 0, which is nobody's, where
+			      * they have to leave the fast path */
+	uint32_t last_byte; /* of a block, that take fetches: blocks of malloc's lie across lines */
+	uint32_t index;     /* of its caches */
+	uint32_t magazine_blocks;
+	uint32_t checks;
+	size_t header_bytes; /* before each block */
+	uint64_t max_blocks; /* in the depot */
+	struct defer_drop_pool_config config;
+
+	struct dd_depot depot;
+
+	/* By threads without a cache, and of threads that have ended. */
+	alignas(DD_DEPOT_LINE) _Atomic(uint64_t) counts[DD_POOL_COUNTS];
+	_Atomic(uint64_t) to_backing_total; /* by any thread */
+	_Atomic(uint64_t) turned_at_ns;     /* the last turn; who changes it makes the next */
+
+	/* Threads that give blocks back to the backing, for which freeing waits: a futex word. */
+	_Atomic(uint32_t) visitors;
+
+	struct dd_depot_held held; /* during fork, under the lock */
+};
+
+static inline size_t dd_pool_bytes(const struct defer_drop_pool *pool, uint64_t blocks)
+{
+	return blocks * pool->config.block_bytes;
+}
+
+/* ---- All pools, and all threads (cache.c) ---------------------------------------------------- */
+
+/* Enters a pool, and gives it an index. 0 or -ENOMEM. */
+int dd_pools_add(struct defer_drop_pool *pool);
+/* Takes a pool from the list, and its magazines from the threads. -EBUSY if blocks are out. */
+int dd_pools_remove(struct defer_drop_pool *pool);
+
+/* The next pool of that index or a greater one, and its index; NULL if there is none. It is not
+ * freed before dd_pool_leave. */
+struct defer_drop_pool *dd_pools_visit(uint32_t *index);
+void dd_pool_leave(struct defer_drop_pool *pool);
+/* Waits for those who visit a pool that was removed. */
+void dd_pool_await(struct defer_drop_pool *pool);
+
+/* Sums the counts of a pool up. */
+void dd_pool_count(struct defer_drop_pool *pool, uint64_t counts[DD_POOL_COUNTS]);
+
+/* The calling thread's cache of a pool, if it has one already. */
+static inline struct dd_cache *dd_cache_look(const struct defer_drop_pool *pool)
+{
+	return pool->index < dd_own->count ? dd_caches_at(dd_own, pool->index) : NULL;
+}
+
+/* The same, made if need be. NULL where there is no memory, or the thread is ending. */
+struct dd_cache *dd_cache_of(const struct defer_drop_pool *pool);
+
+/* Sends home what the calling thread has in its magazines of a pool. */
+void dd_cache_send(struct defer_drop_pool *pool);
+/* The same of all pools: where nothing is at home; or, in any case, where the depot is not full. */
+void dd_caches_send(bool is_in_any_case);
+
+/* ---- Making and freeing, statistics (pool.c) ------------------------------------------------- */
+
+/* Completes a configuration. 0, or an error of defer_drop_pool_create. */
+int dd_pool_config_make(
+	const struct defer_drop_pool_config *asked, struct defer_drop_pool_config *config);
+
+/* Makes a pool in memory of the caller's, by a configuration that is complete; frees it. */
+int dd_pool_begin(struct defer_drop_pool *pool, const struct defer_drop_pool_config *config);
+int dd_pool_end(struct defer_drop_pool *pool);
+
+void dd_pool_add_stats(struct defer_drop_pool *pool, struct defer_drop_pool_counts *stats);
+int dd_pool_give_stats(
+	const struct defer_drop_pool_counts *stats, struct defer_drop_pool_counts *to);
+
+/* ---- Take and give (take.c) ------------------------------------------------------------------ */
+
+/* Would the depot have too much if one more magazine went there? */
+static inline bool dd_pool_is_full(struct defer_drop_pool *pool)
+{
+	return dd_depot_blocks(&pool->depot) + pool->magazine_blocks > pool->max_blocks;
+}
+
+/* Gives all blocks of a magazine, which is the caller's, back to the backing. */
+void dd_pool_release(struct defer_drop_pool *pool, struct dd_magazine *magazine);
+
+/* Off the fast path. pool or block may be NULL. */
+void *dd_pool_take_slowly(struct defer_drop_pool *pool);
+void dd_pool_give_slowly(struct defer_drop_pool *pool, void *block);
+
+/* The calls, of a pool and a block that are not NULL. */
+static inline void *dd_pool_take(struct defer_drop_pool *pool)
+{
+	struct dd_caches *own = dd_own;
+	uint32_t index = pool->fast_index;
+
+	if (dd_unlikely(index >= own->count || dd_cache_is_empty(dd_caches_at(own, index))))
+		return dd_pool_take_slowly(pool);
+	return dd_cache_pop(dd_caches_at(own, index), pool->last_byte);
+}
+
+static inline void dd_pool_give(struct defer_drop_pool *pool, void *block)
+{
+	struct dd_caches *own = dd_own;
+	uint32_t index = pool->fast_index;
+
+	if (dd_unlikely(index >= own->count || dd_cache_is_full(dd_caches_at(own, index))))
+		dd_pool_give_slowly(pool, block);
+	else
+		dd_cache_push(dd_caches_at(own, index), block);
+}
+
+/* ---- Rest (rest.c) --------------------------------------------------------------------------- */
+
+/* What a consumer calls before it sleeps, see lib/rest.h. */
+uint64_t dd_pools_rest(uint64_t now_ns, bool is_deep);
+
+/* Gives blocks at rest back to the backing until no more than so many are in the depot. */
+void dd_pool_shrink(struct defer_drop_pool *pool, uint64_t blocks);
+
+/* ---- Checks (check.c) ------------------------------------------------------------------------ */
+
+/* Before the pool is used: which checks there are, and what they need before each block. */
+void dd_check_begin(struct defer_drop_pool *pool);
+/* After its last block has gone. */
+void dd_check_end(struct defer_drop_pool *pool);
+
+/* A block comes from the backing; it goes there. Between the two it is at rest unless it is out. */
+void dd_check_enter(struct defer_drop_pool *pool, void *block);
+void dd_check_leave(struct defer_drop_pool *pool, void *block);
+/* It is taken; it is given. The latter aborts if it was not taken from this pool. */
+void dd_check_take(struct defer_drop_pool *pool, void *block);
+void dd_check_give(struct defer_drop_pool *pool, void *block);
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a consumer does for pools before it sleeps: it sends home what it has, and gives back to the
+ * backing what has been idle.
+ *
+ * A pool's depot makes a turn each idle_ns. What is old then has not been taken in a whole turn: it
+ * leaves, a piece at a time, so that drops that are pushed meanwhile do not wait for all of it.
+ */
+#include "pool/pools.h"
+
+#include <stdlib.h>
+
+/* Blocks given back to the backing before the consumer looks at its lanes again: some 50 us. */
+#define DD_PIECE 1024
+
+/* When the next turn of any pool is due, as far as is known: spares consumers that nap the look. A
+ * plain word, for hints: another consumer's may be missed, until this one is about to sleep. */
+static uint64_t due_ns;
+
+/* True if it was given back all that is leaving. */
+static bool release_some(struct defer_drop_pool *pool)
+{
+	uint64_t released = 0;
+	struct dd_magazine *magazine;
+
+	while (released < DD_PIECE &&
+		(magazine = dd_depot_take_from(&pool->depot, &pool->depot.leaving))) {
+		released += dd_plain_load(&magazine->count) + 1;
+		dd_pool_release(pool, magazine);
+		dd_magazine_free(magazine);
+	}
+	return dd_stack_is_empty(&pool->depot.leaving);
+}
+
+/* Makes the turn that is due. False if another consumer does. */
+static bool turn(struct defer_drop_pool *pool, uint64_t last_ns, uint64_t now_ns)
+{
+	if (!atomic_compare_exchange_strong_explicit(&pool->turned_at_ns, &last_ns, now_ns,
+		    memory_order_relaxed, memory_order_relaxed))
+		return false;
+	dd_depot_turn(&pool->depot);
+	return true;
+}
+
+/* Returns when the pool wants the next look. */
+static uint64_t look_after(struct defer_drop_pool *pool, uint64_t now_ns)
+{
+	uint64_t last_ns = atomic_load_explicit(&pool->turned_at_ns, memory_order_relaxed);
+
+	if (!release_some(pool))
+		return 0;
+	if (dd_depot_is_empty(&pool->depot) || pool->config.idle_ns == DEFER_DROP_NEVER)
+		return DEFER_DROP_FOREVER;
+	if (now_ns - last_ns < pool->config.idle_ns)
+		return last_ns + pool->config.idle_ns;
+	if (!turn(pool, last_ns, now_ns) || dd_stack_is_empty(&pool->depot.leaving))
+		return now_ns + pool->config.idle_ns;
+	return 0;
+}
+
+uint64_t dd_pools_rest(uint64_t now_ns, bool is_deep)
+{
+	uint64_t next_ns = DEFER_DROP_FOREVER;
+	struct defer_drop_pool *pool;
+
+	dd_caches_send(is_deep);
+	if (!is_deep && now_ns < __atomic_load_n(&due_ns, __ATOMIC_RELAXED))
+		return DEFER_DROP_FOREVER;
+	for (uint32_t i = 1; (pool = dd_pools_visit(&i)); i++) {
+		uint64_t look_ns = look_after(pool, now_ns);
+
+		next_ns = look_ns < next_ns ? look_ns : next_ns;
+		dd_pool_leave(pool);
+	}
+	__atomic_store_n(&due_ns, next_ns, __ATOMIC_RELAXED);
+	return next_ns;
+}
+
+void dd_pool_shrink(struct defer_drop_pool *pool, uint64_t blocks)
+{
+	struct dd_depot *depot = &pool->depot;
+	struct dd_magazine *magazine = NULL;
+
+	do {
+		if (magazine) {
+			dd_pool_release(pool, magazine);
+			dd_magazine_free(magazine);
+		}
+		if (dd_depot_blocks(depot) <= blocks)
+			break;
+		magazine = dd_depot_take_from(depot, &depot->leaving);
+		magazine = magazine ? magazine : dd_depot_take_from(depot, &depot->old);
+		magazine = magazine ? magazine : dd_depot_take_from(depot, &depot->home);
+	} while (magazine);
+	for (magazine = dd_stack_take_all(&depot->empty); magazine;) {
+		struct dd_magazine *next = dd_plain_load(&magazine->next);
+
+		dd_magazine_free(magazine);
+		magazine = next;
+	}
+}
