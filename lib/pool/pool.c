@@ -26,7 +26,7 @@ _Static_assert(sizeof(struct dd_cache) == DD_DEPOT_LINE, "a cache takes one line
 #define MOST_AT_REST_BYTES (UINT64_C(1) << 62)
 #define LEAST_IDLE_NS      DD_MS
 
-/* Bytes of a block that are fetched ahead: the first two lines, behind which the CPU sees a pattern. */
+/* Bytes of a block that are fetched ahead: two lines, behind which the CPU sees a pattern. */
 #define MOST_FETCHED 128
 
 /* ---- The built-in backing -------------------------------------------------------------------- */
