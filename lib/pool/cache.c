@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
  * What a thread has of pools: how it gets it, its end, and fork.
- *
- * Edges:
- *   VISIT   dd_pool_leave: visitors, release -> dd_pool_await: visitors, acquire
- *           carries what the visitor did with the pool, to the thread that frees it
  */
 #define _GNU_SOURCE
 #include "pool/pools.h"
@@ -14,12 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/futex.h"
-
-static pthread_mutex_t pools_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct dd_caches *threads;      /* under the lock, like all that follows */
-static struct defer_drop_pool **pools; /* by index; the first is nobody's */
-static uint32_t places;
+/* Under the lock of pools. */
+static struct dd_caches *threads;
 static bool hears_of_fork;
 
 static pthread_once_t farewell_once = PTHREAD_ONCE_INIT;
@@ -47,9 +39,9 @@ static void sum_up(struct defer_drop_pool *pool, uint64_t counts[DD_POOL_COUNTS]
 
 void dd_pool_count(struct defer_drop_pool *pool, uint64_t counts[DD_POOL_COUNTS])
 {
-	pthread_mutex_lock(&pools_lock);
+	dd_pools_lock();
 	sum_up(pool, counts);
-	pthread_mutex_unlock(&pools_lock);
+	dd_pools_unlock();
 }
 
 /* Of a cache that nobody uses any more. Under the lock. */
@@ -88,12 +80,12 @@ static void leave(struct defer_drop_pool *pool, struct dd_cache *cache)
 	struct dd_magazine *loaded;
 	struct dd_magazine *previous;
 
-	pthread_mutex_lock(&pools_lock);
+	dd_pools_lock();
 	hand_over_counts(pool, cache);
 	loaded = dd_cache_unload(cache);
 	previous = cache->previous;
 	cache->previous = NULL;
-	pthread_mutex_unlock(&pools_lock);
+	dd_pools_unlock();
 	put_away(pool, loaded);
 	put_away(pool, previous);
 }
@@ -116,11 +108,11 @@ static void farewell(void *self)
 	}
 	if (mine == &dd_nobody || mine == &dd_ended)
 		return;
-	pthread_mutex_lock(&pools_lock);
+	dd_pools_lock();
 	*mine->link = mine->next;
 	if (mine->next)
 		mine->next->link = mine->link;
-	pthread_mutex_unlock(&pools_lock);
+	dd_pools_unlock();
 	free(mine);
 }
 
@@ -177,19 +169,19 @@ static bool grow(void)
 	struct dd_caches *caches;
 	size_t bytes;
 
-	pthread_mutex_lock(&pools_lock);
-	bytes = sizeof *caches + places * sizeof(struct dd_cache);
+	dd_pools_lock();
+	bytes = sizeof *caches + dd_pools.places * sizeof(struct dd_cache);
 	caches = aligned_alloc(DD_DEPOT_LINE, bytes);
 	if (caches) {
 		memset(caches, 0, bytes);
-		caches->count = places;
+		caches->count = dd_pools.places;
 		if (before == &dd_nobody)
 			link_first(caches);
 		else
 			link_instead(caches, before);
 		dd_own = caches;
 	}
-	pthread_mutex_unlock(&pools_lock);
+	dd_pools_unlock();
 	if (caches && before != &dd_nobody)
 		free(before);
 	return caches;
@@ -231,33 +223,33 @@ static bool wants_to_be_sent(struct defer_drop_pool *pool, bool is_in_any_case)
 
 void dd_caches_send(bool is_in_any_case)
 {
-	pthread_mutex_lock(&pools_lock);
+	dd_pools_lock();
 	for (uint32_t i = 1; i < dd_own->count; i++) {
 		struct dd_cache *cache = dd_caches_at(dd_own, i);
 
 		if ((cache->loaded || cache->previous) &&
-			wants_to_be_sent(pools[i], is_in_any_case))
-			send_both(pools[i], cache);
+			wants_to_be_sent(dd_pools.at[i], is_in_any_case))
+			send_both(dd_pools.at[i], cache);
 	}
-	pthread_mutex_unlock(&pools_lock);
+	dd_pools_unlock();
 }
 
 /* ---- fork ------------------------------------------------------------------------------------ */
 
 static void before_fork(void)
 {
-	pthread_mutex_lock(&pools_lock);
-	for (uint32_t i = 1; i < places; i++)
-		if (pools[i])
-			dd_depot_hold(&pools[i]->depot, &pools[i]->held);
+	dd_pools_lock();
+	for (uint32_t i = 1; i < dd_pools.places; i++)
+		if (dd_pools.at[i])
+			dd_depot_hold(&dd_pools.at[i]->depot, &dd_pools.at[i]->held);
 }
 
 static void after_fork_in_parent(void)
 {
-	for (uint32_t i = 1; i < places; i++)
-		if (pools[i])
-			dd_depot_let_go(&pools[i]->depot, &pools[i]->held);
-	pthread_mutex_unlock(&pools_lock);
+	for (uint32_t i = 1; i < dd_pools.places; i++)
+		if (dd_pools.at[i])
+			dd_depot_let_go(&dd_pools.at[i]->depot, &dd_pools.at[i]->held);
+	dd_pools_unlock();
 }
 
 static uint64_t blocks_of(struct dd_magazine *chain)
@@ -305,49 +297,29 @@ static void after_fork_in_child(void)
 		if (at == dd_own)
 			continue;
 		for (uint32_t i = 1; i < at->count; i++)
-			if (pools[i])
-				hand_over_counts(pools[i], dd_caches_at(at, i));
+			if (dd_pools.at[i])
+				hand_over_counts(dd_pools.at[i], dd_caches_at(at, i));
 		free(at);
 	}
 	threads = NULL;
 	if (dd_own != &dd_nobody && dd_own != &dd_ended)
 		link_first(dd_own);
-	for (uint32_t i = 1; i < places; i++)
-		if (pools[i])
-			survive(pools[i]);
-	pthread_mutex_init(&pools_lock, NULL);
+	for (uint32_t i = 1; i < dd_pools.places; i++)
+		if (dd_pools.at[i])
+			survive(dd_pools.at[i]);
+	dd_pools_survive();
 }
 
-/* ---- All pools ------------------------------------------------------------------------------- */
-
-/* A free index, under the lock. 0: there is no memory. */
-static uint32_t find_place(void)
-{
-	enum { MORE = 16 };
-	struct defer_drop_pool **more;
-
-	for (uint32_t i = 1; i < places; i++)
-		if (!pools[i])
-			return i;
-	more = realloc(pools, (places + MORE) * sizeof(struct defer_drop_pool *));
-	if (!more)
-		return 0;
-	pools = more;
-	memset(pools + places, 0, MORE * sizeof(struct defer_drop_pool *));
-	places += MORE;
-	return places == MORE ? 1 : places - MORE;
-}
+/* ---- Pools come and go ----------------------------------------------------------------------- */
 
 int dd_pools_add(struct defer_drop_pool *pool)
 {
-	pthread_mutex_lock(&pools_lock);
+	dd_pools_lock();
 	if (!hears_of_fork)
 		hears_of_fork =
 			!pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
-	pool->index = hears_of_fork ? find_place() : 0;
-	if (pool->index)
-		pools[pool->index] = pool;
-	pthread_mutex_unlock(&pools_lock);
+	pool->index = hears_of_fork ? dd_pools_place(pool) : 0;
+	dd_pools_unlock();
 	return pool->index ? 0 : -ENOMEM;
 }
 
@@ -372,45 +344,13 @@ int dd_pools_remove(struct defer_drop_pool *pool)
 	uint64_t counts[DD_POOL_COUNTS];
 	bool is_out;
 
-	pthread_mutex_lock(&pools_lock);
+	dd_pools_lock();
 	sum_up(pool, counts);
 	is_out = counts[DD_POOL_TAKEN] != counts[DD_POOL_GIVEN];
 	if (!is_out) {
 		take_from_threads(pool);
-		pools[pool->index] = NULL;
+		dd_pools.at[pool->index] = NULL;
 	}
-	pthread_mutex_unlock(&pools_lock);
+	dd_pools_unlock();
 	return is_out ? -EBUSY : 0;
-}
-
-struct defer_drop_pool *dd_pools_visit(uint32_t *index)
-{
-	struct defer_drop_pool *pool = NULL;
-
-	pthread_mutex_lock(&pools_lock);
-	while (*index < places && !(pool = pools[*index]))
-		++*index;
-	if (pool)
-		atomic_fetch_add_explicit(&pool->visitors, 1, memory_order_relaxed);
-	pthread_mutex_unlock(&pools_lock);
-	return pool;
-}
-
-void dd_pool_leave(struct defer_drop_pool *pool)
-{
-	/* In the child of a fork by the backing nobody counts as a visitor. */
-	if (!atomic_load_explicit(&pool->visitors, memory_order_relaxed))
-		return;
-	/* VISIT->: without release the pool could be freed while this thread still uses it. */
-	atomic_fetch_sub_explicit(&pool->visitors, 1, memory_order_release);
-	dd_futex_wake(&pool->visitors, 1);
-}
-
-void dd_pool_await(struct defer_drop_pool *pool)
-{
-	uint32_t visitors;
-
-	/* ->VISIT: likewise. */
-	while ((visitors = atomic_load_explicit(&pool->visitors, memory_order_acquire)))
-		dd_futex_wait(&pool->visitors, visitors, DEFER_DROP_FOREVER);
 }

@@ -47,22 +47,6 @@ static void give_to_malloc(void *context, void *block, size_t bytes, size_t alig
 	free(block);
 }
 
-/* ---- Magazines ------------------------------------------------------------------------------- */
-
-struct dd_magazine *dd_magazine_new(uint32_t blocks)
-{
-	struct dd_magazine *magazine = malloc(sizeof *magazine + blocks * sizeof(struct dd_place));
-
-	if (magazine)
-		*magazine = (struct dd_magazine){NULL, 0};
-	return magazine;
-}
-
-void dd_magazine_free(struct dd_magazine *magazine)
-{
-	free(magazine);
-}
-
 /* With the magazine's own 16 bytes, 126 blocks make it 1 KiB. A thread, and the way home, hold two
  * magazines or more: of large blocks they shall not hold megabytes. */
 static uint32_t magazine_blocks(size_t block_bytes)

@@ -63,12 +63,21 @@ static inline size_t dd_pool_bytes(const struct defer_drop_pool *pool, uint64_t 
 	return blocks * pool->config.block_bytes;
 }
 
-/* ---- All pools, and all threads (cache.c) ---------------------------------------------------- */
+/* ---- The list (list.c) ----------------------------------------------------------------------- */
 
-/* Enters a pool, and gives it an index. 0 or -ENOMEM. */
-int dd_pools_add(struct defer_drop_pool *pool);
-/* Takes a pool from the list, and its magazines from the threads. -EBUSY if blocks are out. */
-int dd_pools_remove(struct defer_drop_pool *pool);
+/* All pools. Under the lock. */
+extern struct dd_pools {
+	struct defer_drop_pool **at; /* by index; the first is nobody's */
+	uint32_t places;
+} dd_pools;
+
+void dd_pools_lock(void);
+void dd_pools_unlock(void);
+/* In a forked child, whose parent's thread had the lock: it is free. */
+void dd_pools_survive(void);
+
+/* Under the lock: enters a pool. Returns its index, or 0 if there is no memory. */
+uint32_t dd_pools_place(struct defer_drop_pool *pool);
 
 /* The next pool of that index or a greater one, and its index; NULL if there is none. It is not
  * freed before dd_pool_leave. */
@@ -76,6 +85,13 @@ struct defer_drop_pool *dd_pools_visit(uint32_t *index);
 void dd_pool_leave(struct defer_drop_pool *pool);
 /* Waits for those who visit a pool that was removed. */
 void dd_pool_await(struct defer_drop_pool *pool);
+
+/* ---- All threads (cache.c) ------------------------------------------------------------------- */
+
+/* Enters a pool, and gives it an index. 0 or -ENOMEM. */
+int dd_pools_add(struct defer_drop_pool *pool);
+/* Takes a pool from the list, and its magazines from the threads. -EBUSY if blocks are out. */
+int dd_pools_remove(struct defer_drop_pool *pool);
 
 /* Sums the counts of a pool up. */
 void dd_pool_count(struct defer_drop_pool *pool, uint64_t counts[DD_POOL_COUNTS]);
@@ -86,7 +102,19 @@ static inline struct dd_cache *dd_cache_look(const struct defer_drop_pool *pool)
 	return pool->index < dd_own->count ? dd_caches_at(dd_own, pool->index) : NULL;
 }
 
-/* The same, made if need be. NULL where there is no memory, or the thread is ending. */
+/* Counts for a pool in the thread's cache, or in the pool if it has none. */
+static inline void dd_pool_count_here(
+	struct defer_drop_pool *pool, enum dd_pool_counter which, uint64_t count)
+{
+	struct dd_cache *cache = dd_cache_look(pool);
+
+	if (cache)
+		dd_cache_add(cache, which, count);
+	else
+		atomic_fetch_add_explicit(&pool->counts[which], count, memory_order_relaxed);
+}
+
+/* The cache, made if need be. NULL where there is no memory, or the thread is ending. */
 struct dd_cache *dd_cache_of(const struct defer_drop_pool *pool);
 
 /* Sends home what the calling thread has in its magazines of a pool. */
@@ -108,6 +136,16 @@ void dd_pool_add_stats(struct defer_drop_pool *pool, struct defer_drop_pool_coun
 int dd_pool_give_stats(
 	const struct defer_drop_pool_counts *stats, struct defer_drop_pool_counts *to);
 
+/* ---- The backing (backing.c) ----------------------------------------------------------------- */
+
+/* A block that is taken from the backing, or NULL; and one that goes there, which is not counted. */
+void *dd_backing_take(struct defer_drop_pool *pool);
+void dd_backing_give(struct defer_drop_pool *pool, void *block);
+void dd_backing_count(struct defer_drop_pool *pool, uint64_t count);
+
+/* Gives all blocks of a magazine, which is the caller's, back to the backing. */
+void dd_pool_release(struct defer_drop_pool *pool, struct dd_magazine *magazine);
+
 /* ---- Take and give (take.c) ------------------------------------------------------------------ */
 
 /* Would the depot have too much if one more magazine went there? */
@@ -115,9 +153,6 @@ static inline bool dd_pool_is_full(struct defer_drop_pool *pool)
 {
 	return dd_depot_blocks(&pool->depot) + pool->magazine_blocks > pool->max_blocks;
 }
-
-/* Gives all blocks of a magazine, which is the caller's, back to the backing. */
-void dd_pool_release(struct defer_drop_pool *pool, struct dd_magazine *magazine);
 
 /* Off the fast path. pool or block may be NULL. */
 void *dd_pool_take_slowly(struct defer_drop_pool *pool);

@@ -10,60 +10,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static void count_here(struct defer_drop_pool *pool, enum dd_pool_counter which, uint64_t count)
-{
-	struct dd_cache *cache = dd_cache_look(pool);
-
-	if (cache)
-		dd_cache_add(cache, which, count);
-	else
-		atomic_fetch_add_explicit(&pool->counts[which], count, memory_order_relaxed);
-}
-
-/* ---- The backing ----------------------------------------------------------------------------- */
-
-static void *take_from_backing(struct defer_drop_pool *pool)
-{
-	const struct defer_drop_pool_config *config = &pool->config;
-	char *memory = config->backing_take(
-		config->context, pool->header_bytes + config->block_bytes, config->alignment);
-
-	if (!memory)
-		return NULL;
-	if (dd_unlikely(pool->checks))
-		dd_check_enter(pool, memory + pool->header_bytes);
-	count_here(pool, DD_POOL_TAKEN, 1);
-	count_here(pool, DD_POOL_FROM_BACKING, 1);
-	return memory + pool->header_bytes;
-}
-
-static void give_to_backing(struct defer_drop_pool *pool, void *block)
-{
-	const struct defer_drop_pool_config *config = &pool->config;
-
-	if (dd_unlikely(pool->checks))
-		dd_check_leave(pool, block);
-	config->backing_give(config->context, (char *)block - pool->header_bytes,
-		pool->header_bytes + config->block_bytes, config->alignment);
-}
-
-/* Not in a cache: a thread may give back blocks of a pool that is being freed, whose caches are
- * nobody's any more. */
-static void count_to_backing(struct defer_drop_pool *pool, uint64_t count)
-{
-	atomic_fetch_add_explicit(&pool->to_backing_total, count, memory_order_relaxed);
-}
-
-void dd_pool_release(struct defer_drop_pool *pool, struct dd_magazine *magazine)
-{
-	uint64_t count = dd_plain_load(&magazine->count);
-
-	for (uint64_t i = 0; i < count; i++)
-		give_to_backing(pool, dd_plain_load(&dd_magazine_places(magazine)[i].block));
-	dd_plain_store(&magazine->count, 0);
-	count_to_backing(pool, count);
-}
-
 /* ---- Magazines come and go ------------------------------------------------------------------- */
 
 /* An empty one; NULL where there is no memory. */
@@ -131,7 +77,7 @@ static void *take_without_cache(struct defer_drop_pool *pool)
 	void *block;
 
 	if (!magazine)
-		return take_from_backing(pool);
+		return dd_backing_take(pool);
 	left = dd_plain_load(&magazine->count) - 1;
 	block = dd_plain_load(&dd_magazine_places(magazine)[left].block);
 	dd_plain_store(&magazine->count, left);
@@ -139,7 +85,7 @@ static void *take_without_cache(struct defer_drop_pool *pool)
 		dd_depot_send(&pool->depot, magazine);
 	else
 		dd_stack_put(&pool->depot.empty, magazine);
-	count_here(pool, DD_POOL_TAKEN, 1);
+	dd_pool_count_here(pool, DD_POOL_TAKEN, 1);
 	return block;
 }
 
@@ -160,7 +106,7 @@ static bool give_without_cache(struct defer_drop_pool *pool, void *block)
 	dd_plain_store(&dd_magazine_places(magazine)[count].block, block);
 	dd_plain_store(&magazine->count, count + 1);
 	dd_depot_send(&pool->depot, magazine);
-	count_here(pool, DD_POOL_GIVEN, 1);
+	dd_pool_count_here(pool, DD_POOL_GIVEN, 1);
 	return true;
 }
 
@@ -173,7 +119,7 @@ static void *take_cached(struct defer_drop_pool *pool)
 	if (!cache)
 		return take_without_cache(pool);
 	if (dd_cache_is_empty(cache) && !refill(pool, cache))
-		return take_from_backing(pool);
+		return dd_backing_take(pool);
 	return dd_cache_pop(cache, pool->last_byte);
 }
 
@@ -212,9 +158,9 @@ void dd_pool_give_slowly(struct defer_drop_pool *pool, void *block)
 	if (dd_unlikely(pool->checks))
 		dd_check_give(pool, block);
 	if (!give_cached(pool, block)) {
-		give_to_backing(pool, block);
-		count_here(pool, DD_POOL_GIVEN, 1);
-		count_to_backing(pool, 1);
+		dd_backing_give(pool, block);
+		dd_pool_count_here(pool, DD_POOL_GIVEN, 1);
+		dd_backing_count(pool, 1);
 	}
 	errno = before;
 }

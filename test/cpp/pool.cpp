@@ -13,7 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "../claim.h"
+#include "../common/check.h"
 
 namespace dd = deferdrop;
 

@@ -69,11 +69,13 @@ static inline void model_clear(defer_drop_pool **memory, std::size_t bytes)
 	std::fill_n(memory, bytes / sizeof *memory, nullptr);
 }
 
+#include "pool/list.c"
 #include "pool/cache.c"
 #undef free
 #undef aligned_alloc
 #undef memset
 
+#include "pool/backing.c"
 #include "pool/rest.c"
 #include "pool/take.c"
 
@@ -122,8 +124,8 @@ struct pool_model {
 		model_now_ns = 0;
 		model_pools_lock = &lock;
 		threads = nullptr;
-		pools = nullptr;
-		places = 0;
+		dd_pools.at = nullptr;
+		dd_pools.places = 0;
 		hears_of_fork = false;
 		due_ns = 0;
 		std::fill_n(model_owns, +MODEL_THREADS, &dd_nobody);
@@ -193,7 +195,7 @@ struct pool_model {
 		RL_ASSERT(uses == 2 * taken);
 		RL_ASSERT(!magazines);
 		RL_ASSERT(!dd_depot_blocks(&pool.depot));
-		std::free(pools);
+		std::free(dd_pools.at);
 		for (dd_caches *left = threads; left;) {
 			dd_caches *next = left->next;
 

@@ -58,12 +58,12 @@ FILES = {
 # A step left out: file, name, what stands there, what stands there instead; and the models that are to catch it,
 # where they are not the file's.
 STEPS = [
-    ("lib/pool/cache.c", "who frees a pool waits for no visitor",
+    ("lib/pool/list.c", "who frees a pool waits for no visitor",
      "while ((visitors = atomic_load_explicit(&pool->visitors, memory_order_acquire)))",
      "while (false && (visitors = atomic_load_explicit(&pool->visitors, memory_order_acquire)))"),
-    ("lib/pool/cache.c", "who visits a pool is not counted",
+    ("lib/pool/list.c", "who visits a pool is not counted",
      "if (pool) atomic_fetch_add_explicit(&pool->visitors, 1, memory_order_relaxed);", ""),
-    ("lib/pool/cache.c", "who leaves a pool wakes nobody", "dd_futex_wake(&pool->visitors, 1);", ""),
+    ("lib/pool/list.c", "who leaves a pool wakes nobody", "dd_futex_wake(&pool->visitors, 1);", ""),
     ("lib/pool/cache.c", "who ends takes its magazines along", "put_away(pool, previous);", ""),
     ("lib/pool/cache.c", "who frees leaves what is in the threads' magazines", "take_from_threads(pool);", ""),
     ("lib/pool/take.c", "who takes without a cache keeps the rest",
