@@ -51,13 +51,13 @@ struct dd_completion {
 	void *reserved[2];
 };
 
-/* A thread that waits for one, in a list of the queue, so that it hears if that is given up. */
+/* A thread that waits for one, in a list of the queue, so that it is woken if that is given up. */
 struct dd_completion_waiter {
 	struct dd_completion_waiter *next;
 	struct dd_completion *completion;
 };
 
-/* The completion of a drop with options, or NULL; and the context for its destructor. */
+/* Returns the completion of a drop with options, or NULL. */
 static inline struct dd_completion *dd_options_completion(const struct dd_options *options)
 {
 	return options->word & DD_HAS_COMPLETION ? options->pointer : NULL;
@@ -70,7 +70,7 @@ static inline void *dd_options_context(const struct dd_options *options)
 	return completion ? completion->context : options->pointer;
 }
 
-/* Begins to use it for so many drops. False where it is in use. */
+/* Begins to use a completion for `count` drops. False if it is in use. */
 static inline bool dd_completion_begin(struct dd_completion *completion, uint32_t count)
 {
 	uint32_t state = atomic_load_explicit(&completion->state, memory_order_relaxed);
@@ -88,14 +88,14 @@ static inline bool dd_completion_begin(struct dd_completion *completion, uint32_
 	return true;
 }
 
-/* Nothing was pushed: it is unused again. */
+/* Makes it unused again, if nothing was pushed. */
 static inline void dd_completion_cancel(struct dd_completion *completion)
 {
 	/* OVER->: without release another push could begin before our writes. */
 	atomic_store_explicit(&completion->state, DD_COMPLETION_UNUSED, memory_order_release);
 }
 
-/* By the consumer, before it counts the drop: keeps the first status that is not 0. */
+/* Keeps the first status that is not 0. By the consumer, before it counts the drop. */
 static inline void dd_completion_note(
 	struct dd_completion *completion, int32_t status, int32_t outcome)
 {
@@ -105,7 +105,7 @@ static inline void dd_completion_note(
 		dd_plain_store(&completion->outcome, outcome);
 }
 
-/* So many drops are done with. True for who counts the last one: it must end the completion. */
+/* Counts drops as done. True for the thread that counts the last: it must end the completion. */
 static inline bool dd_completion_count(struct dd_completion *completion, uint32_t drops)
 {
 	/* COUNT->: without release the status could be missed; ->COUNT */
@@ -113,14 +113,14 @@ static inline bool dd_completion_count(struct dd_completion *completion, uint32_
 	       drops;
 }
 
-/* An eventfd is about to be signalled. */
+/* Moves to TOLD: an eventfd is about to be signalled. */
 static inline void dd_completion_tell(struct dd_completion *completion)
 {
 	atomic_fetch_add_explicit(&completion->state, DD_COMPLETION_TOLD - DD_COMPLETION_PENDING,
 		memory_order_relaxed);
 }
 
-/* Gives it back to the caller. True where threads sleep on its state, and must be woken. */
+/* Gives it back to the caller. True if threads sleep on its state, and must be woken. */
 static inline bool dd_completion_end(struct dd_completion *completion)
 {
 	/* OVER->: without release the caller could miss the status, or free it under us. */
@@ -129,7 +129,7 @@ static inline bool dd_completion_end(struct dd_completion *completion)
 	       DD_COMPLETION_WAITED;
 }
 
-/* Its state, without WAITED and CALLED. */
+/* Returns its state, without WAITED and CALLED. */
 static inline uint32_t dd_completion_look(struct dd_completion *completion)
 {
 	/* ->OVER */
@@ -143,7 +143,8 @@ static inline uint32_t dd_completion_ask(struct dd_completion *completion)
 	uint32_t state = atomic_load_explicit(&completion->state, memory_order_relaxed);
 
 	do {
-		/* Once it is TOLD, it is waited for until it is OVER: the call was for those before. */
+		/* Once it is TOLD, it is waited for until it is OVER: the call was for those
+		 * before. */
 		if (state == DD_COMPLETION_UNUSED || state == DD_COMPLETION_OVER ||
 			(state & ~(uint32_t)DD_COMPLETION_WAITED) ==
 				(DD_COMPLETION_PENDING | DD_COMPLETION_CALLED))
