@@ -25,8 +25,7 @@ static inline int dd_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, uint
 {
 	struct timespec at = dd_deadline_timespec(deadline_ns);
 	int before = errno;
-	/* FUTEX_WAIT_BITSET takes an absolute time of CLOCK_MONOTONIC, FUTEX_WAIT a relative one.
-	 */
+	/* FUTEX_WAIT_BITSET takes an absolute CLOCK_MONOTONIC, FUTEX_WAIT a relative time. */
 	long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected,
 		deadline_ns == DEFER_DROP_FOREVER ? NULL : &at, NULL, FUTEX_BITSET_MATCH_ANY);
 	bool is_late = result < 0 && errno == ETIMEDOUT;
@@ -80,7 +79,7 @@ static inline void dd_let_stores_settle(void)
 
 /*
  * A full fence on every running thread of this process. Once registered, it can fail for a moment,
- * for lack of a few bytes in the kernel; or for good, if the process forbids itself system calls
+ * for lack of a few bytes in the kernel; or permanently, if the process forbids itself system calls
  * that it could make before (seccomp(2)). Then waiting replaces the fence.
  */
 static inline void dd_membarrier(void)

@@ -508,8 +508,7 @@ int dd_config_take(const struct defer_drop_config *asked, struct defer_drop_conf
 	result = dd_versioned_copy(&copy, sizeof copy, DD_CONFIG_SIZE_0, asked);
 	if (result)
 		return result;
-	/* Fields that an older version of the struct lacks keep the built-in value; they are not 0.
-	 */
+	/* Fields that an older version of the struct lacks keep the built-in value, not 0. */
 	memcpy(values, &copy, copy.size < sizeof copy ? copy.size : sizeof copy);
 	values->size = sizeof *values;
 	return 0;

@@ -90,8 +90,7 @@ struct dd_word {
  * pointers as addresses. */
 struct dd_option {
 	const char *name;
-	/* Small fields, so that the table, which most programs map but never read, takes few pages.
-	 */
+	/* Small fields: most programs map the table but never read it, so it takes few pages. */
 	uint16_t offset; /* of the field in struct defer_drop_config */
 	uint8_t bytes;   /* of the field */
 	uint8_t kind;    /* enum dd_option_kind */

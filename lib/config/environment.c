@@ -32,7 +32,7 @@ struct text {
 	const char *end;
 };
 
-/* ---- What is told ---------------------------------------------------------------------------- */
+/* ---- Reports --------------------------------------------------------------------------------- */
 
 static void say(const struct tuning *tuning, const struct dd_line *line)
 {

@@ -31,9 +31,7 @@ struct dd_budget {
  */
 int dd_budget_wait(struct defer_drop_queue *queue, uint64_t bytes, uint64_t deadline_ns);
 
-/*
- * Serves waiting pushes as far as the bytes go. For a thread that gave bytes back and saw WAITED.
- */
+/* Serves waiting pushes as far as bytes go. For a thread that gave bytes back and saw WAITED. */
 void dd_budget_serve(struct defer_drop_queue *queue);
 
 /* Gives bytes back that a push took, and serves the pushes that wait for them. */

@@ -142,8 +142,7 @@ static inline uint32_t dd_completion_ask(struct dd_completion *completion)
 	uint32_t state = atomic_load_explicit(&completion->state, memory_order_relaxed);
 
 	do {
-		/* A TOLD completion is waited for until it is OVER: CALLED concerns PENDING only.
-		 */
+		/* A TOLD completion is waited for until OVER: CALLED concerns PENDING only. */
 		if (state == DD_COMPLETION_UNUSED || state == DD_COMPLETION_OVER ||
 			(state & ~(uint32_t)DD_COMPLETION_WAITED) ==
 				(DD_COMPLETION_PENDING | DD_COMPLETION_CALLED))

@@ -103,8 +103,7 @@ int dd_grace_use(struct dd_grace *grace)
 {
 	if (grace->is_orphaned)
 		return -ENOTSUP;
-	/* Relaxed is enough: a thread that waits for a drop synchronised with the one that pushed.
-	 */
+	/* Relaxed is enough: a thread that waits for a drop synchronised with its producer. */
 	if (!atomic_load_explicit(&grace->is_used, memory_order_relaxed))
 		atomic_store_explicit(&grace->is_used, true, memory_order_relaxed);
 	return 0;
@@ -327,8 +326,8 @@ int dd_grace_stop(struct defer_drop_queue *queue, uint64_t deadline_ns)
 	struct dd_grace *grace = &queue->grace;
 	struct dd_grace_thread *shared = grace->thread;
 
-	/* Counted for good, in place of the threads that end: this process has waited for readers,
-	 * which the child of a later fork does not have. */
+	/* Counted permanently, in place of the threads that end: this process has waited for
+	 * readers, which the child of a later fork does not have. */
 	if (atomic_load_explicit(&grace->is_used, memory_order_relaxed))
 		begin_use(grace->flavor);
 	if (!shared)

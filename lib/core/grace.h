@@ -72,8 +72,9 @@ bool dd_grace_covers(struct dd_lane *lane, uint64_t at);
 bool dd_grace_covers_nested(struct dd_lane *lane);
 
 /*
- * Begins a grace period if one is wanted. If the one that had begun is over, no lane is set aside
- * any more. may_wait: if no thread can be started to wait, the caller waits, for any time.
+ * Begins a grace period if one has been wanted for a while. If the one that had begun is over, no
+ * lane is set aside any more. may_wait: if no thread can be started to wait, the caller waits, for
+ * any time.
  */
 void dd_grace_collect(struct defer_drop_queue *queue, bool may_wait);
 
@@ -97,7 +98,7 @@ void dd_grace_be_quiescent(struct dd_grace *grace);
 
 /* ---- The end of a queue, a process, a fork --------------------------------------------------- */
 
-/* flavor: as configured. Returns 0 or -ENOTSUP. */
+/* Sets the grace periods of a queue up. flavor: as configured. Returns 0 or -ENOTSUP. */
 int dd_grace_init(struct dd_grace *grace, const struct rcu_flavor_struct *flavor);
 
 /*

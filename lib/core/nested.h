@@ -42,9 +42,7 @@ static inline bool dd_nested_is_empty(const struct dd_nested *nested)
 	return nested->taken_total == nested->pushed_total;
 }
 
-/*
- * Returns the next place of a list that is not empty: a drop, or the options of the one after it.
- */
+/* Returns the next place of a list that is not empty: a drop, or options of the next drop. */
 static inline const struct dd_drop *dd_nested_peek(const struct dd_nested *nested)
 {
 	return &nested->first->drops[nested->first->begin];

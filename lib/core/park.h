@@ -104,8 +104,7 @@ static inline bool dd_rouse(_Atomic(uint32_t) *attention)
  */
 static inline bool dd_bell_ring(_Atomic(uint32_t) *bell)
 {
-	/* WAKE->: without release the consumer could look before what this ring is for is visible.
-	 */
+	/* WAKE->: without release the consumer could look before it can see what this is for. */
 	uint32_t before = atomic_fetch_or_explicit(bell, DD_BELL_RUNG, memory_order_acq_rel);
 
 	if (before & DD_BELL_NAPPING)

@@ -71,7 +71,8 @@ struct defer_drop_queue {
 	_Atomic(uint64_t) failed_total;
 	_Atomic(uint64_t)
 		drop_ns; /* what a drop took lately, 0 if unknown; waiting pushes read it */
-	/* The lane whose drop is being destroyed, or was; NULL before the first drop. */
+	/* The lane of the drop being destroyed, or of the last one. NULL before the first drop,
+	 * while a function of the configuration is called, and after exit in a destructor. */
 	struct dd_lane *running_lane;
 	/* The nested drop that is being destroyed, or NULL. */
 	struct dd_current *nested_running;
@@ -92,7 +93,7 @@ struct defer_drop_queue {
 	_Atomic(uint64_t) drain_until_ns;         /* only ever made earlier */
 	_Atomic(uint32_t) lane_count;             /* the shared one included; only grows */
 	_Atomic(uint32_t) watchers; /* of the backlog: waiters, and 1 for watermarks; any thread */
-	bool has_watchdog;          /* it has a watchdog; set once, like id and shared_slots */
+	bool has_watchdog;          /* set once, like id and shared_slots */
 	uint64_t id;                /* never used again; the default queue's is 1 */
 	struct dd_slot *shared_slots; /* to be unmapped, or NULL */
 	struct dd_config config;      /* set once, except that a child has no pending_eventfd */

@@ -59,8 +59,7 @@ static inline void dd_record_begin(
 	number |= (word >> DD_RECORD_SHIFT) & DD_RECORD_TYPE;
 	/* REPLACED->: without release this object could be taken for that of the drop before it. */
 	atomic_store_explicit(&record->object, drop->object, memory_order_release);
-	/* REPLACED->: without release this destructor could be taken for that of the drop before.
-	 */
+	/* REPLACED->: without release this could be taken for the drop before's destructor. */
 	atomic_store_explicit(&record->destroy, drop->destroy, memory_order_release);
 	/* RECORDED->: without release the drop before it could be taken for this one. */
 	atomic_store_explicit(&record->number, number, memory_order_release);

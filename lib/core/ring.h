@@ -294,7 +294,8 @@ static inline bool dd_ring_is_at_limit(struct dd_ring *ring, uint64_t at)
 	return at == atomic_load_explicit(&ring->limit, memory_order_relaxed);
 }
 
-/* True if the slot at last, where a drop ends, is not before the limit. It never lags the tail. */
+/* Owned: true if a drop whose last slot is `last` needs the limit moved, which is at the tail or
+ * after it. */
 static inline bool dd_ring_is_beyond_limit(struct dd_ring *ring, uint64_t last)
 {
 	return !dd_is_before(last, atomic_load_explicit(&ring->limit, memory_order_relaxed));

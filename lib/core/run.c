@@ -569,9 +569,7 @@ static void abandon(struct dd_lane *lane, const struct dd_drop *taken)
 	dd_count(&lane->abandoned_total);
 }
 
-/*
- * Takes the drop at the cursor, contested by its producer, and runs it. False: left in the middle.
- */
+/* Takes the contested drop at the cursor and runs it. False if it is left in the middle. */
 static bool run_last(struct dd_lane *lane, struct turn *turn)
 {
 	struct defer_drop_queue *queue = lane->queue;

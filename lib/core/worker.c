@@ -89,7 +89,7 @@ void dd_running_enter(struct dd_running *frame, struct defer_drop_queue *queue)
 	/* A push from a destructor must leave the fast path: it may be nested. */
 	dd_self.lane = &dd_unattached;
 	dd_self.running = frame;
-	/* Nothing in this thread is a cancellation point, not even calls of its destructors. */
+	/* No call is a cancellation point, including calls that destructors make. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &frame->cancel_state);
 	dd_self.entered = *frame;
 	dd_watchdog_want(queue);
@@ -228,8 +228,7 @@ static void arm(struct defer_drop_queue *queue)
 		dd_worker_tell_pending(queue);
 		return;
 	}
-	/* A read-modify-write, so the value is not stale: no push has come since the announcement.
-	 */
+	/* A read-modify-write, so the value is not stale: no push came since the announcement. */
 	if (dd_settle(attention) & DD_ASLEEP)
 		return;
 	dd_announce(attention, DD_ASLEEP);
@@ -702,9 +701,7 @@ static int start_thread(struct defer_drop_queue *queue, bool is_strict)
 	return 0;
 }
 
-/*
- * Starts both threads, under control. The watchdog first, so as not to inherit the worker's policy.
- */
+/* Starts both threads, the watchdog first, so that it cannot inherit the worker's scheduling. */
 static int start(struct defer_drop_queue *queue, bool is_strict)
 {
 	int result = 0;
@@ -723,8 +720,7 @@ int dd_worker_start(struct defer_drop_queue *queue, bool is_strict)
 	int before = errno;
 	int result = 0;
 
-	/* A caller that drains starts the watchdog; nothing to start here if no answer is wanted.
-	 */
+	/* A caller that drains starts the watchdog; nothing to start here unless strict. */
 	if (!dd_queue_has_worker(queue) && !is_strict)
 		return 0;
 	pthread_mutex_lock(&queue->control);

@@ -46,9 +46,7 @@ void dd_worker_look(struct defer_drop_queue *queue);
 /* Closes the queue, by its consumer: runs or abandons what is left, and finishes. */
 void dd_worker_finish(struct defer_drop_queue *queue);
 
-/*
- * Makes the caller the thread that runs a queue's destructors, and ends that. frame: a DD_RUNNING.
- */
+/* Makes the caller the thread that runs destructors, and ends that. frame: a DD_RUNNING. */
 void dd_running_enter(struct dd_running *frame, struct defer_drop_queue *queue);
 void dd_running_leave(struct dd_running *frame);
 

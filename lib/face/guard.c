@@ -12,7 +12,7 @@
  *   OVER     EMPTY    its status was returned                               its thread
  *
  * While it is pending, its status is the number of its thread. In a child that another thread forks
- * meanwhile, it stays pending for good.
+ * meanwhile, it stays pending for ever.
  *
  * A caller waits for the guard, not for the object: the strategy gets the guard as the object, and
  * a destructor that leaves the status there. So waiting works with every strategy.

@@ -195,9 +195,7 @@ void dd_check_begin(struct defer_drop_pool *pool);
 /* Ends the checks, after the last block has gone. */
 void dd_check_end(struct defer_drop_pool *pool);
 
-/*
- * A block comes from the backing; goes back to it. Between the two it is at rest unless it is out.
- */
+/* A block comes from the backing; goes back to it. Between, it is at rest unless it is out. */
 void dd_check_enter(struct defer_drop_pool *pool, void *block);
 void dd_check_leave(struct defer_drop_pool *pool, void *block);
 /* A block is taken; is given. The second aborts if it was not taken from this pool. */
