@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * An allocator is chosen when a program starts (ld.so(8), LD_PRELOAD): so this program runs itself
- * once more for each. The figures come back through memory that both have mapped.
+ * Runs the program once more for each allocator, since that is chosen when a program starts
+ * (ld.so(8), LD_PRELOAD). The figures come back through memory that both have mapped.
  */
 #define _GNU_SOURCE
 #include "pool.h"

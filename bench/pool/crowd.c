@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Threads that make objects and have them destroyed as fast as they can, until all is destroyed. All
- * of it counts, on as many CPUs as there are: the worker's time too. One worker cannot destroy what
- * many threads make: they wait for room; or destroy what it refuses themselves, in place.
+ * Measures threads that make objects and have them destroyed as fast as they can, until all is
+ * destroyed. All of it counts, on as many CPUs as there are: the worker's time too. One worker
+ * cannot destroy what many threads make: they wait for room; or destroy what it refuses themselves,
+ * in place.
  */
 #include "pool.h"
 

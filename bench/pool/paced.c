@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * One thread that makes objects and has them destroyed, with other things to do between. A table of
- * objects is the program's working set: each new object takes the place of another, which is
- * destroyed. Without a table each is destroyed at once, and all is in the cache.
+ * Measures one thread that makes objects and has them destroyed, with other things to do between. A
+ * table of objects is the program's working set: each new object takes the place of another, which
+ * is destroyed. Without a table each is destroyed at once, and all is in the cache.
  *
  * The ways take turns within each round. Each has a table of its own, because blocks of a pool and
  * of malloc cannot be mixed.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Memory that comes home, against nodes that are freed in place and nodes that the worker frees, with
- * each allocator that is there.
+ * Measures memory that comes home, against nodes that are freed in place and nodes that the worker
+ * frees, with each allocator that is there.
  */
 #define _GNU_SOURCE
 #include "pool.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Memory: what the process has at its peak, while objects take the place of others, and what is left
- * a while after all are destroyed.
+ * Measures memory: what the process has at its peak, while objects take the place of others, and
+ * what is left a while after all are destroyed.
  */
 #include "pool.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Take and give on one thread, against malloc and free: 64 blocks are taken, touched and given, again
- * and again. The least of many short spells counts, which nobody interrupted.
+ * Measures take and give on one thread, against malloc and free: 64 blocks are taken, touched and
+ * given, again and again. The least of many short spells counts, which nobody interrupted.
  */
 #include "pool.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Each subject is written once, and compiled for malloc, for a pool and for size classes: what takes
- * and gives is inlined, so that nothing is added to what is measured.
+ * What the benchmarks of pools measure. Each subject is written once, and compiled for malloc, for
+ * a pool and for size classes: what takes and gives is inlined, so that nothing is added to what is
+ * measured.
  */
 #include "pool.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The atomics that the library is written in. They are C11's; it comes here for them so that a
- * model checker can put its own in their place.
+ * The atomics of the library. They are C11's; the library takes them from this header so that a
+ * model checker can replace them by its own.
  */
 #ifndef DD_ATOMIC_H
 #define DD_ATOMIC_H
@@ -16,7 +16,7 @@
 #define dd_likely(claim)   __builtin_expect(!!(claim), 1)
 #define dd_unlikely(claim) __builtin_expect(!!(claim), 0)
 
-/* Fetch a line that will be read, or written. */
+/* Prefetches a line that will be read, or written. */
 static inline void dd_prefetch(const void *address)
 {
 	__builtin_prefetch(address, 0);
@@ -27,7 +27,7 @@ static inline void dd_prefetch_to_write(const void *address)
 	__builtin_prefetch(address, 1);
 }
 
-/* Tells the core that this is a spin loop. */
+/* Tells the CPU that this is a spin loop. */
 static inline void dd_relax(void)
 {
 #if defined(__x86_64__)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Deadlines: absolute nanoseconds of CLOCK_MONOTONIC. Two are special: DEFER_DROP_FOREVER never
- * comes, and 0 has always come: its call looks once and does not wait.
+ * comes, and 0 has always come: a call with it looks once and does not wait.
  */
 #ifndef DD_DEADLINE_H
 #define DD_DEADLINE_H
@@ -30,7 +30,7 @@ static inline int dd_timeout_check(uint64_t timeout_ns)
 										       : 0;
 }
 
-/* For a timeout that was checked. The clock stays below 2^62 until the year 2116 of uptime. */
+/* Returns the deadline of a checked timeout. The clock is below 2^62 ns for 146 years of uptime. */
 static inline uint64_t dd_deadline_after(uint64_t timeout_ns)
 {
 	if (!timeout_ns || timeout_ns == DEFER_DROP_FOREVER)
@@ -38,7 +38,7 @@ static inline uint64_t dd_deadline_after(uint64_t timeout_ns)
 	return dd_now_ns() + timeout_ns;
 }
 
-/* The answer of a call whose deadline has come. */
+/* Returns the error of a call whose deadline has come. */
 static inline int dd_deadline_error(uint64_t deadline_ns)
 {
 	return deadline_ns ? -ETIMEDOUT : -EAGAIN;

@@ -20,11 +20,11 @@ static int add_one(int eventfd)
 		;
 	if (ready < 0 && errno != EINVAL)
 		return -errno;
-	/* EINVAL: RLIMIT_NOFILE is 0, and it cannot be asked whether it is at its maximum. */
+	/* EINVAL: RLIMIT_NOFILE is 0, and poll(2) cannot tell whether it is at its maximum. */
 	if (writable.revents & POLLNVAL)
 		return -EBADF;
 	if (writable.revents & (POLLERR | POLLHUP))
-		return -EPIPE; /* no eventfd: nobody will ever read it */
+		return -EPIPE; /* not an eventfd: it will never have a reader */
 	if (!ready)
 		return 0;
 	return write(eventfd, &one, sizeof one) < 0 ? -errno : 0;

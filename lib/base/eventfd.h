@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Telling an eventfd(2). No cancellation points: locks may be held.
+ * Signalling an eventfd(2). These are not cancellation points, so locks may be held.
  */
 #ifndef DD_EVENTFD_H
 #define DD_EVENTFD_H
 
 /*
- * Adds 1. One that would block stands at its maximum, and so is readable already. Returns 0 or what
- * write(2) says against it, -EBADF where it is closed.
+ * Adds 1 to an eventfd. One that would block is at its maximum, and so readable already. Returns 0
+ * or the error of write(2): -EBADF if it is closed.
  */
 int dd_eventfd_signal(int eventfd);
 

@@ -18,14 +18,14 @@
 #include "base/deadline.h"
 
 /*
- * Sleeps while *word is expected, until woken or the deadline. May return early for no reason: the
- * caller looks again. Returns 0 or -ETIMEDOUT.
+ * Sleeps while *word is expected, until woken or the deadline comes. May return early for no
+ * reason, so the caller checks again. Returns 0 or -ETIMEDOUT.
  */
 static inline int dd_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, uint64_t deadline_ns)
 {
 	struct timespec at = dd_deadline_timespec(deadline_ns);
 	int before = errno;
-	/* FUTEX_WAIT_BITSET takes an absolute time of CLOCK_MONOTONIC; FUTEX_WAIT a span. */
+	/* FUTEX_WAIT_BITSET takes an absolute CLOCK_MONOTONIC, FUTEX_WAIT a relative time. */
 	long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected,
 		deadline_ns == DEFER_DROP_FOREVER ? NULL : &at, NULL, FUTEX_BITSET_MATCH_ANY);
 	bool is_late = result < 0 && errno == ETIMEDOUT;
@@ -38,12 +38,12 @@ static inline void dd_futex_wake(_Atomic(uint32_t) *word, int sleepers)
 {
 	int before = errno;
 
-	/* Fails only where the sleeper has gone, with its memory. */
+	/* Fails only if the sleeper has gone, with its memory. */
 	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, sleepers, NULL, NULL, 0);
 	errno = before;
 }
 
-/* True where this process may use dd_membarrier from now on. */
+/* Registers for dd_membarrier. True if this process may use it from now on. */
 static inline bool dd_membarrier_register(void)
 {
 	int before = errno;
@@ -56,13 +56,13 @@ static inline bool dd_membarrier_register(void)
 }
 
 /*
- * Far longer than a store takes to become visible: in its core it waits for the few dozen before
- * it, and nothing keeps them there. (Morrison and Afek, "Temporally Bounding TSO for Fence-Free
- * Asymmetric Synchronization", ASPLOS 2015.)
+ * Far longer than a store takes to become visible: in its core it waits for the few dozen stores
+ * before it, and nothing keeps them there. (Morrison and Afek, "Temporally Bounding TSO for
+ * Fence-Free Asymmetric Synchronization", ASPLOS 2015.)
  */
 #define DD_STORES_SETTLE_NS DD_MS
 
-/* A thread that has slept for so long sees what others did before. (The models need a name for it.) */
+/* Marks, for the models, that a thread has slept this long and so sees earlier stores of others. */
 static inline void dd_stores_settled(void)
 {
 }
@@ -78,9 +78,9 @@ static inline void dd_let_stores_settle(void)
 }
 
 /*
- * A full fence on every running thread of this process. Once registered it fails for want of a few
- * bytes in the kernel, for a moment; or for good, where the process forbids itself system calls
- * that it could make before (seccomp(2)): then time must do.
+ * A full fence on every running thread of this process. Once registered, it can fail for a moment,
+ * for lack of a few bytes in the kernel; or permanently, if the process forbids itself system calls
+ * that it could make before (seccomp(2)). Then waiting replaces the fence.
  */
 static inline void dd_membarrier(void)
 {

@@ -23,7 +23,7 @@ struct dd_handler {
 	_Atomic(void *) context;
 };
 
-/* All of it is written by one thread at a time, and read by all. */
+/* All fields are written by one thread at a time, and read by all. */
 struct dd_handlers {
 	struct dd_handler places[2];
 	_Atomic(uint64_t) version;
@@ -35,16 +35,16 @@ static inline void dd_handler_set(
 	uint64_t next = atomic_load_explicit(&handlers->version, memory_order_relaxed) + 1;
 	struct dd_handler *handler = &handlers->places[next % 2];
 
-	/* RETIRED->: without release this function could be read with the context that was here, and
-	 * the version of the latter. */
+	/* RETIRED->: without release this function could be read with the context that was here,
+	 * and the version of the latter. */
 	atomic_store_explicit(&handler->handle, handle, memory_order_release);
-	/* RETIRED->: without release the function that was here, with this context. */
+	/* RETIRED->: without release the old function could be read with this context. */
 	atomic_store_explicit(&handler->context, context, memory_order_release);
-	/* HANDLER->: without release this version could be read with what was here. */
+	/* HANDLER->: without release this version could be read with the old handler. */
 	atomic_store_explicit(&handlers->version, next, memory_order_release);
 }
 
-/* Returns at once unless another handler is set meanwhile. */
+/* Reads the handler. Tries again only if another handler is set meanwhile. */
 static inline defer_drop_report_fn dd_handler_get(struct dd_handlers *handlers, void **context)
 {
 	for (;;) {
@@ -55,7 +55,7 @@ static inline defer_drop_report_fn dd_handler_get(struct dd_handlers *handlers, 
 
 		/* ->RETIRED: without acquire the version below could be older than this. */
 		handle = atomic_load_explicit(&handler->handle, memory_order_acquire);
-		/* ->RETIRED: without acquire likewise. */
+		/* ->RETIRED: without acquire the version below could be older than this context. */
 		*context = atomic_load_explicit(&handler->context, memory_order_acquire);
 		if (atomic_load_explicit(&handlers->version, memory_order_relaxed) == version)
 			return handle;

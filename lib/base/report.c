@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The lines that the library writes, to stderr or to the function of the program.
+ * The lines that the library writes, to stderr or to the program's handler.
  */
 #define _GNU_SOURCE
 #include "base/report.h"
@@ -40,7 +40,7 @@ void dd_line_add(struct dd_line *line, const char *format, ...)
 /* ---- The handler ----------------------------------------------------------------------------- */
 
 static struct dd_handlers handlers;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of those who set one */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of threads that set a handler */
 
 void dd_report_lock(void)
 {
@@ -66,7 +66,7 @@ void defer_drop_report_handle(defer_drop_report_fn handle, void *context)
 
 /* ---- Reports --------------------------------------------------------------------------------- */
 
-/* In one write, so that lines of several threads do not mix. If stderr takes none, it is lost. */
+/* Writes a line in one call, so that lines of several threads do not mix. Errors are ignored. */
 static void write_line(struct dd_line *line)
 {
 	const char *at = line->text;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the library has to say, in lines: to the program's handler, or to stderr.
+ * The library's reports, in lines: to the program's handler, or to stderr.
  */
 #ifndef DD_REPORT_H
 #define DD_REPORT_H
@@ -9,9 +9,9 @@
 
 /* ---- A line that is put together ------------------------------------------------------------- */
 
-#define DD_LINE_BYTES 1024 /* with the final 0; what is longer is cut off */
+#define DD_LINE_BYTES 1024 /* with the final 0; a longer line is cut off */
 
-/* Begin with zeros. */
+/* A line. All zeros: empty. */
 struct dd_line {
 	size_t length;
 	char text[DD_LINE_BYTES];
@@ -26,15 +26,15 @@ __attribute__((format(printf, 2, 3))) void dd_line_add(
 /*
  * Reports one line.
  *
- * name: of the queue that it is about, or NULL if it is about the library as a whole.
+ * name: of the queue that the line is about, or NULL for the library as a whole.
  *
- * Takes no lock and no memory, is not a cancellation point, and leaves errno as it was: locks may
- * be held.
+ * Takes no lock and no memory, is not a cancellation point, and leaves errno as it was. So locks
+ * may be held.
  */
 __attribute__((format(printf, 2, 3))) void dd_report(const char *name, const char *format, ...);
 
-/* For fork: taken before it, given back in the parent; in the child made anew. The last lock to
- * take: nothing else is locked under it. */
+/* For fork: locks before it; unlocks in the parent; makes the lock anew in the child. This is the
+ * last lock to take: no other is taken under it. */
 void dd_report_lock(void);
 void dd_report_unlock(void);
 void dd_report_fork(void);

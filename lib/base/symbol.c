@@ -26,7 +26,7 @@ void dd_symbol_print(char *to, size_t bytes, defer_drop_fn destroy)
 		snprintf(to, bytes, "%p", address);
 	else if (info.dli_saddr == address)
 		snprintf(to, bytes, "%s", info.dli_sname);
-	else /* the nearest symbol would be another function's */
+	else /* the nearest symbol would be that of another function */
 		snprintf(to, bytes, "%s+%#tx", name_of(info.dli_fname),
 			(char *)address - (char *)info.dli_fbase);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * How the library starts and joins threads of its own.
+ * Starting and joining the library's own threads.
  */
 #ifndef DD_THREAD_H
 #define DD_THREAD_H
@@ -13,10 +13,10 @@
 
 #include "base/deadline.h"
 
-/* A thread that the kernel has not done with after so long is held by a debugger. */
+/* A thread that the kernel still has after this time is held by a debugger. */
 #define DD_THREAD_END_NS (100 * DD_MS)
 
-/* pthread_create(3), with all signals blocked from the start. */
+/* Calls pthread_create(3) with all signals blocked from the start. */
 static inline int dd_thread_create(pthread_t *thread, const pthread_attr_t *attributes,
 	void *(*run)(void *argument), void *argument)
 {
@@ -32,9 +32,9 @@ static inline int dd_thread_create(pthread_t *thread, const pthread_attr_t *attr
 }
 
 /*
- * pthread_join(3), but no cancellation point, and not before the kernel has done with the thread:
- * a moment longer unshare(2) and others still count it. thread_id: as the thread wrote it,
- * gettid(2).
+ * Joins as pthread_join(3) does, but is not a cancellation point, and waits until the kernel has
+ * ended the thread: for a moment longer, unshare(2) and others still count it. thread_id: the
+ * gettid(2) that the thread stored.
  */
 static inline void dd_thread_join(pthread_t thread, const pid_t *thread_id)
 {

@@ -11,15 +11,15 @@
 #include "life/default.h"
 
 /*
- * Waits for the consumer's look, or a call. True if the thread has the consumer's seat instead,
- * which it may take if may_drain.
+ * Waits until the consumer has looked, or calls. True if the thread got the consumer's seat
+ * instead, which it may take if may_drain.
  */
 static bool wait_for_look(struct defer_drop_queue *queue, struct dd_watcher *self, bool may_drain,
 	uint64_t deadline_ns)
 {
 	if (!dd_watch_enlist(queue, self))
 		return false;
-	/* In the list first, as in dd_wait_for_seat. */
+	/* In the list first: a consumer that leaves a wanted seat wakes the threads in it. */
 	if (may_drain && dd_seat_ask(&queue->consumer_seat)) {
 		dd_watch_unlist(queue, self);
 		return true;
@@ -40,7 +40,7 @@ static bool is_enough(struct defer_drop_queue *queue, const void *wanted)
 	return dd_watch_is_enough(wanted, &level);
 }
 
-/* The answer of a wait that is not to wait any longer, or -EINPROGRESS. */
+/* Returns the result of a wait that need not go on, or -EINPROGRESS. */
 static int look(
 	struct defer_drop_queue *queue, const struct dd_watcher *wanted, uint64_t deadline_ns)
 {

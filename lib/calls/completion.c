@@ -10,13 +10,13 @@
 #include "calls/drain.h"
 #include "core/worker.h"
 
-/* A fork came between. */
+/* True if a fork has come between. */
 static bool is_stale(const struct dd_completion *completion)
 {
 	return completion->generation != completion->queue->generation;
 }
 
-/* The status of a completion that is over. */
+/* Returns the outcome of a completion that is over, and stores its status. */
 static int give(struct dd_completion *completion, int *status)
 {
 	if (status)
@@ -24,7 +24,10 @@ static int give(struct dd_completion *completion, int *status)
 	return dd_plain_load(&completion->outcome);
 }
 
-/* Under the lock: another thread waits for it too, which may have been called and not know yet. */
+/*
+ * True if another thread waits for it too, which may not know yet that it was called. Under the
+ * lock.
+ */
 static bool is_waited_for(
 	const struct defer_drop_queue *queue, const struct dd_completion *completion)
 {
@@ -34,7 +37,7 @@ static bool is_waited_for(
 	return false;
 }
 
-/* False, and nothing done, if the queue was given up. */
+/* Adds a waiter. False, and does nothing, if the queue was given up. */
 static bool enlist(struct defer_drop_queue *queue, struct dd_completion_waiter *waiter)
 {
 	bool is_hoped_for;
@@ -72,8 +75,8 @@ static void sleep_while_pending(struct dd_completion *completion, uint64_t deadl
 }
 
 /*
- * Sleeps until it is over, the thread is called, or the deadline comes. True if the thread has the
- * consumer's seat instead, which it may take if may_drain.
+ * Sleeps until the completion is over, the thread is called, or the deadline comes. True if the
+ * thread got the consumer's seat instead, which it may take if may_drain.
  */
 static bool sleep_until_over(struct dd_completion *completion, bool may_drain, uint64_t deadline_ns)
 {
@@ -83,7 +86,7 @@ static bool sleep_until_over(struct dd_completion *completion, bool may_drain, u
 
 	if (!enlist(queue, &self))
 		return false;
-	/* In the list first, as in dd_wait_for_seat. */
+	/* In the list first: a consumer that leaves a wanted seat wakes the threads in it. */
 	has_seat = may_drain && dd_seat_ask(&queue->consumer_seat);
 	if (!has_seat)
 		sleep_while_pending(completion, deadline_ns);
@@ -91,7 +94,7 @@ static bool sleep_until_over(struct dd_completion *completion, bool may_drain, u
 	return has_seat;
 }
 
-/* Looks once. -EINPROGRESS if it is not over. */
+/* Looks once. Returns -EINPROGRESS if it is not over. */
 static int look(struct dd_completion *completion, int *status)
 {
 	uint32_t state = dd_completion_look(completion);
@@ -104,7 +107,7 @@ static int look(struct dd_completion *completion, int *status)
 	} else if (state == DD_COMPLETION_PENDING) {
 		return -EINPROGRESS;
 	} else {
-		/* For the moment that the eventfd is still needed. */
+		/* For the moment in which the eventfd is still needed. */
 		sleep_while_pending(completion, DEFER_DROP_FOREVER);
 	}
 	dd_completion_look(completion);
@@ -122,7 +125,7 @@ static bool is_over(struct defer_drop_queue *queue, const void *completion)
 	return !is_pending((struct dd_completion *)completion);
 }
 
-/* 0 if the calling thread may wait. */
+/* Returns 0 if the calling thread may wait. */
 static int may_wait(struct defer_drop_queue *queue)
 {
 	if (dd_is_running(queue) || dd_grace_is_reading(&queue->grace))
@@ -137,7 +140,7 @@ static void wait_until_over(struct dd_completion *completion, uint64_t deadline_
 	if (dd_bell_ring(&queue->park.bell)) /* cuts a nap short */
 		dd_add_shared(&queue->wakes_total, 1);
 	do {
-		/* Where a queue closes, the thread that closes it ends the completion. */
+		/* On a queue that closes, the thread that closes it ends the completion. */
 		bool may_drain = dd_queue_waits_drain(queue) && dd_queue_state(queue) < DD_CLOSING;
 
 		if (sleep_until_over(completion, may_drain, deadline_ns))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Waiting until drops are destroyed; and destroying them, by callers that drain.
+ * Waiting until drops are destroyed; and callers that drain, which destroy them.
  */
 #define _GNU_SOURCE
 #include "calls/drain.h"
@@ -34,10 +34,10 @@ void dd_drain_until(struct defer_drop_queue *queue, struct dd_lane *lane, dd_dra
 struct wanted {
 	struct dd_lane *lane;
 	uint64_t position;
-	uint32_t generation; /* in which the position was taken */
+	uint32_t generation; /* the generation in which the position was taken */
 };
 
-/* A destructor has forked, this is the child, and positions of the parent mean nothing in it. */
+/* True in a child that a destructor forked, where positions of the parent mean nothing. */
 static bool is_stale(const struct wanted *wanted)
 {
 	return wanted->lane->queue->generation != wanted->generation;
@@ -51,7 +51,7 @@ static bool is_past(struct defer_drop_queue *queue, const void *context)
 	return is_stale(wanted) || dd_ring_is_past(&wanted->lane->ring, wanted->position);
 }
 
-/* Waits for other callers that drain, or drains, until the queue closes. As dd_wait. */
+/* Waits for other callers that drain, or drains, until the queue closes. Results as of dd_wait. */
 static int wait_or_drain(const struct wanted *wanted, uint64_t deadline_ns)
 {
 	struct dd_lane *lane = wanted->lane;
@@ -96,7 +96,7 @@ int dd_queue_wait(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns)
 	return wait_until(&wanted, deadline_ns);
 }
 
-/* Its frame is large: those who must not come here are told so by their own, see escape.h. */
+/* Not inlined: its frame is large, and callers that must not wait are refused before (escape.h). */
 static __attribute__((noinline)) int flush(struct defer_drop_queue *queue, uint64_t deadline_ns)
 {
 	uint64_t tails[1 + DD_MAX_LANES];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Waiting until drops are destroyed; and destroying them, by callers that drain.
+ * Waiting until drops are destroyed; and callers that drain, which destroy them.
  */
 #ifndef DD_DRAIN_H
 #define DD_DRAIN_H
@@ -11,9 +11,9 @@
 typedef bool (*dd_drain_is_over)(struct defer_drop_queue *queue, const void *context);
 
 /*
- * By the thread that has the consumer's seat, which it leaves: destroys drops of this lane, or of
- * all lanes if it is NULL, until the caller has what it wants, the queue closes, the deadline comes,
- * or there is nothing to destroy for the moment.
+ * Destroys drops of this lane, or of all lanes if it is NULL, by the thread that has the consumer's
+ * seat, which it leaves. Goes on until the caller has what it wants, the queue closes, the deadline
+ * comes, or there is nothing to destroy at the moment.
  */
 void dd_drain_until(struct defer_drop_queue *queue, struct dd_lane *lane, dd_drain_is_over is_over,
 	const void *context, uint64_t deadline_ns);

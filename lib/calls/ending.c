@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a program calls to end a queue, or to stop and start it.
+ * The calls that end a queue, or stop and start it.
  */
 #define _GNU_SOURCE
 #include <errno.h>

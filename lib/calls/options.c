@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Drops with options: what may be asked for, and what has to be had before the push.
+ * Drops with options: which are accepted, and what a push acquires for them beforehand.
  */
 #define _GNU_SOURCE
 #include "calls/options.h"
@@ -19,7 +19,7 @@ _Static_assert(sizeof(struct dd_completion) == sizeof(struct defer_drop_completi
 			       offsetof(struct defer_drop_completion, lane),
 	"the library's view of defer_drop_completion");
 
-/* Of the first version of the struct, to which later ones add. */
+/* Size of the first version of the struct; later versions add to it. */
 #define DD_OPTIONS_SIZE_0 64
 
 _Static_assert(sizeof(struct defer_drop_options) == DD_OPTIONS_SIZE_0, "defer_drop_options");
@@ -47,7 +47,7 @@ static int check(defer_drop_fn destroy, const struct defer_drop_options *options
 	return completion && completion->eventfd < -1 ? -EINVAL : 0;
 }
 
-/* Flags of a destructor that is no defer_drop_fn, which becomes that of the drop. */
+/* Stores the destructor of the drop. Returns the flags of its type: 0 for a defer_drop_fn. */
 static uint64_t take_destructor(const struct defer_drop_options *options, struct dd_drop *drop)
 {
 	if (options->destroy_status) {
@@ -61,7 +61,7 @@ static uint64_t take_destructor(const struct defer_drop_options *options, struct
 	return 0;
 }
 
-/* The request without an object; a grace period alone needs no options, it has a tag. */
+/* Makes the request, without an object. A grace period alone needs no options: it has a tag. */
 static struct dd_request request_of(defer_drop_fn destroy, const struct defer_drop_options *options)
 {
 	struct dd_request request = {.drop = {NULL, destroy}, .ticket = options->ticket};
@@ -115,8 +115,8 @@ static int wait_for_bytes(struct defer_drop_queue *queue, uint64_t bytes, uint64
 }
 
 /*
- * Takes bytes for a drop. A nested one gets them: the consumer cannot wait for itself. One that may
- * exceed the budget gets them too, before those that wait: it must not.
+ * Takes bytes for a drop. A nested drop gets them at once, since the consumer cannot wait for
+ * itself. So does a drop that may exceed the budget, ahead of pushes that wait.
  */
 static int take_bytes(
 	struct defer_drop_queue *queue, uint64_t bytes, bool may_exceed, uint64_t deadline_ns)
@@ -156,7 +156,7 @@ static int push(
 
 /* ---- Many, or one ---------------------------------------------------------------------------- */
 
-/* Is the end of the completion told by an eventfd? Asked before the push: then it is the queue's. */
+/* True if an eventfd reports the completion. Asked before the push, which hands it to the queue. */
 static bool is_told(const struct dd_request *request)
 {
 	const struct dd_completion *completion = dd_options_completion(&request->options);
@@ -164,7 +164,7 @@ static bool is_told(const struct dd_request *request)
 	return completion && completion->eventfd >= 0;
 }
 
-/* Nobody will wait and so end a nap of the worker. */
+/* Ends a nap of the worker: no thread may wait for this drop, which would end it. */
 static void end_nap(struct defer_drop_queue *queue)
 {
 	if (dd_bell_ring(&queue->park.bell))
@@ -172,8 +172,8 @@ static void end_nap(struct defer_drop_queue *queue)
 }
 
 /*
- * What a push does before it pushes: opens the queue, checks what is asked for, and takes the
- * completion into use for so many drops.
+ * Prepares a push: opens the queue, checks the options, and takes the completion into use for
+ * `count` drops.
  */
 static int prepare(struct defer_drop_queue *queue, defer_drop_fn destroy,
 	const struct defer_drop_options *options, uint32_t count, struct dd_request *request)
@@ -232,7 +232,7 @@ int defer_drop_queue_push_many(struct defer_drop_queue *queue, void *const *obje
 	if (completion && result && !*pushed)
 		dd_completion_cancel(completion);
 	else if (completion && (result || !count))
-		/* Those that were pushed may be destroyed already. */
+		/* The drops that were pushed may be destroyed already. */
 		if (dd_completion_finish(completion, (uint32_t)(count - *pushed)))
 			dd_add_shared(&queue->failed_total, 1);
 	return result;

@@ -12,10 +12,10 @@
 #include "core/worker.h"
 #include "life/default.h"
 
-/* So many slots ahead the shared lane is fetched: four lines. */
+/* How many slots ahead the shared lane is prefetched: four cache lines. */
 #define PREFETCH_SLOTS 16
 
-/* To a push it is all one whether the queue was shut down or given up: the object stays its own. */
+/* Refuses a push. The error is one whether the queue was shut down or given up. */
 static int refuse(struct dd_lane *lane, int error)
 {
 	dd_add_shared(&lane->refused_total, 1);
@@ -24,7 +24,7 @@ static int refuse(struct dd_lane *lane, int error)
 
 /* ---- Push ------------------------------------------------------------------------------------ */
 
-/* Attention was set when this thread had published: takes the drop back where that is due. */
+/* Takes the drop back, if attention was set when this thread had published and the queue closes. */
 static bool is_taken_back(struct dd_lane *lane, uint64_t at, defer_drop_fn word, uint32_t attention)
 {
 	return (attention & DD_CLOSED) && dd_ring_retract(&lane->ring, at, word);
@@ -42,8 +42,8 @@ int dd_queue_push_settle(struct dd_lane *lane, uint64_t at, defer_drop_fn word)
 	uint32_t attention = dd_settle(&queue->park.attention);
 
 	if (is_taken_back(lane, at, word, attention)) {
-		/* The tail has not moved, so nobody waits for what was taken back. From now on
-		 * every push looks at CLOSED first. */
+		/* The tail has not moved, so no thread waits for the drop that was taken back. From
+		 * now on every push reads CLOSED first. */
 		dd_ring_withdraw(&lane->ring);
 		return refuse(lane, -ESHUTDOWN);
 	}
@@ -82,7 +82,7 @@ static int push_owned(
 	return dd_push_at(lane, lane->queue, *at, request->drop.object, request->drop.destroy);
 }
 
-/* Gives up positions claimed in the shared lane: on a closed queue nobody minds the gap. */
+/* Gives up positions claimed in the shared lane: on a closed queue the gap does no harm. */
 static int disclaim(struct dd_lane *lane, uint64_t width)
 {
 	dd_add_shared(&lane->retracted_total, width);
@@ -90,11 +90,11 @@ static int disclaim(struct dd_lane *lane, uint64_t width)
 }
 
 /*
- * Claims positions in the shared lane, waiting for room until the time is over. A producer that
- * waits has claimed nothing: or each of many would be woken for its one position, by a system call.
- * Each time that others were faster it is asked again whether it may wait: their drops may be the
- * queue's first after a grace period, and the producer a reader that these wait for. TAIL carries
- * that there are such drops.
+ * Claims positions in the shared lane, waiting for room until the time is over. A producer claims
+ * nothing while it waits: otherwise each of many producers would be woken for its one position, by
+ * a system call. Each time that others were faster, it is checked again that it may wait: their
+ * drops may be the queue's first after a grace period, and this producer may be a reader that they
+ * wait for. TAIL carries that there are such drops.
  */
 static int claim_slowly(struct dd_lane *lane, uint64_t width, uint64_t deadline_ns, uint64_t *at)
 {
@@ -119,12 +119,12 @@ static int claim_slowly(struct dd_lane *lane, uint64_t width, uint64_t deadline_
 }
 
 /*
- * True if a push for ever may claim a position and then wait for room there, which cannot be taken
- * back: if there is a consumer, or will be, and the thread is no reader.
+ * True if a push without a timeout may claim a position and then wait for room there; the claim
+ * cannot be taken back. It may if there is a consumer, or will be, and the thread is no reader.
  */
 static inline bool may_claim(struct defer_drop_queue *queue)
 {
-	/* Relaxed is enough: a worker that ends later, since the queue is stopped, comes again. */
+	/* Relaxed is enough: if the worker ends later, by a stop, it is started again. */
 	return (!dd_queue_has_worker(queue) ||
 		       atomic_load_explicit(&queue->has_thread, memory_order_relaxed)) &&
 	       !dd_grace_is_reading(&queue->grace);
@@ -139,8 +139,8 @@ static inline int claim_shared(
 
 	if (dd_is_closed(lane->queue))
 		return -ESHUTDOWN;
-	/* One instruction that cannot fail; but it may claim what others claimed the room of, and
-	 * then has to wait. */
+	/* One instruction that cannot fail; but others may have claimed the room meanwhile, and
+	 * then it has to wait. */
 	if (deadline_ns != DEFER_DROP_FOREVER || !dd_ring_has_room(ring, tail + width - 1) ||
 		!may_claim(lane->queue))
 		return claim_slowly(lane, width, deadline_ns, at);
@@ -151,7 +151,7 @@ static inline int claim_shared(
 									   : 0;
 }
 
-/* The rest of a push that published in the shared lane. */
+/* Ends a push that published in the shared lane and found attention set. */
 static inline int settle_shared(struct dd_lane *lane, uint64_t at, defer_drop_fn word)
 {
 	struct dd_park *park = &lane->queue->park;
@@ -171,9 +171,10 @@ static inline int settle_shared(struct dd_lane *lane, uint64_t at, defer_drop_fn
 }
 
 /*
- * The closing consumer moves head past positions that were claimed but not published, which makes
- * room in slots that may yet be filled by those who claimed them. Whoever found that room sees
- * CLOSED here, by RECYCLE, and must leave the slot alone.
+ * True if the positions were claimed in vain. A consumer that closes the queue moves head past
+ * positions that were claimed but not published. This frees slots that the threads which claimed
+ * them may still fill. A producer that finds such room sees CLOSED here, by RECYCLE, and must leave
+ * the slot alone.
  */
 static inline bool is_claimed_in_vain(struct dd_lane *lane)
 {
@@ -189,14 +190,15 @@ static inline int push_shared(
 		return refuse(lane, result);
 	if (is_claimed_in_vain(lane))
 		return refuse(lane, disclaim(lane, 1));
-	/* A locked instruction waits for the stores before it, to lines that the consumer still has:
-	 * those of later pushes are fetched meanwhile. (26 ns per drop without, 11 with.) */
+	/* A locked instruction waits for the stores before it, to lines that the consumer still
+	 * has. So the lines of later pushes are fetched meanwhile. (26 ns per drop without, 11
+	 * with.) */
 	dd_prefetch_to_write(&lane->ring.slots[(*at + PREFETCH_SLOTS) & lane->ring.mask]);
 	dd_ring_publish(&lane->ring, *at, object, word);
 	return settle_shared(lane, *at, word);
 }
 
-/* The same for a drop with options. */
+/* Pushes a drop with options to the shared lane. */
 static int push_both_shared(
 	struct dd_lane *lane, const struct dd_request *request, uint64_t deadline_ns, uint64_t *at)
 {
@@ -221,7 +223,7 @@ static void fill_ticket(struct defer_drop_ticket *ticket, struct dd_lane *lane, 
 	};
 }
 
-/* Tells the completion whose it is, before the consumer can see it. */
+/* Stores the queue and lane in the completion, before the consumer can see it. */
 static void bind_completion(const struct dd_request *request, struct dd_lane *lane)
 {
 	struct dd_completion *completion = dd_options_completion(&request->options);
@@ -240,7 +242,7 @@ static int push_nested(struct defer_drop_queue *queue, const struct dd_request *
 
 	if (queue->watch.is_telling)
 		return -EDEADLK;
-	/* A destructor has ended the process, and this comes from an exit handler. */
+	/* A destructor has ended the process, and this push comes from an exit handler. */
 	if (!lane)
 		return -ESHUTDOWN;
 	bind_completion(request, lane);
@@ -272,9 +274,9 @@ static int push_in(struct dd_lane *lane, const struct dd_request *request, uint6
 }
 
 /*
- * A thread that is leaving and whose lane another thread has taken over pushes to the shared one
- * from now on; to keep its order, not before its drops in its own lane are destroyed. It waits for
- * them and destroys nothing itself: its thread-specific data may be gone that a destructor needs.
+ * A thread that is ending, and whose lane another thread has taken over, pushes to the shared lane
+ * from now on. To keep its order, it first waits until its drops in the old lane are destroyed. It
+ * destroys none itself: thread-specific data that a destructor needs may be gone.
  */
 static int move_to_shared(struct dd_tenancy *tenancy, uint64_t deadline_ns)
 {
@@ -291,7 +293,7 @@ static int move_to_shared(struct dd_tenancy *tenancy, uint64_t deadline_ns)
 	return result;
 }
 
-/* Pushes as a thread whose lanes are given back. */
+/* Pushes as a thread whose lanes were given back. */
 static int push_leaving(
 	struct defer_drop_queue *queue, const struct dd_request *request, uint64_t deadline_ns)
 {
@@ -324,7 +326,7 @@ int dd_queue_push_request(
 	return push_in(dd_lane_of(queue), request, deadline_ns);
 }
 
-/* May the calling thread push to the lane of its tenancy without further ado? */
+/* True if the calling thread may push to the lane of its tenancy without more checks. */
 static inline bool is_at_home(const struct dd_tenancy *tenancy)
 {
 	return tenancy && !dd_self.running && !dd_self.is_leaving;
@@ -406,7 +408,7 @@ int defer_drop_queue_ticket(struct defer_drop_queue *queue, struct defer_drop_ti
 		return result;
 	tenancy = dd_tenancy_of(queue);
 	lane = tenancy ? tenancy->lane : &queue->shared;
-	/* The lane that a leaving thread gave back may be another thread's by now. */
+	/* The lane that an ending thread gave back may belong to another thread by now. */
 	fill_ticket(ticket, lane,
 		dd_self.is_leaving && !lane->is_shared ? tenancy->left_at
 						       : dd_ring_tail(&lane->ring));

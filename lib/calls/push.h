@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * The fast path of a push: all of what the caller pays in the steady state.
+ * The fast path of a push: all that a caller pays in the steady state.
  */
 #ifndef DD_PUSH_H
 #define DD_PUSH_H
 
 #include "core/queue.h"
 
-/* What is to be pushed. */
+/* A drop to be pushed, with its options. */
 struct dd_request {
 	struct dd_drop drop;
 	struct dd_options options;        /* word: 0 if it has none */
@@ -16,15 +16,15 @@ struct dd_request {
 	bool may_exceed;                  /* the byte budget */
 };
 
-/* A push that left the fast path. timeout_ns was checked. */
+/* Pushes a drop that left the fast path. timeout_ns was checked. */
 int dd_queue_push(
 	struct defer_drop_queue *queue, void *object, defer_drop_fn destroy, uint64_t timeout_ns);
 
-/* A push that never was on it, and was checked. */
+/* Pushes a drop that never was on the fast path, and was checked. */
 int dd_queue_push_request(
 	struct defer_drop_queue *queue, const struct dd_request *request, uint64_t deadline_ns);
 
-/* The rest of a push that published in its own lane and found attention set. */
+/* Ends a push that published in its own lane and found attention set. */
 int dd_queue_push_settle(struct dd_lane *lane, uint64_t at, defer_drop_fn word);
 
 /* Pushes at the tail of the thread's own lane, which has room. */
@@ -38,7 +38,7 @@ static inline int dd_push_at(struct dd_lane *lane, struct defer_drop_queue *queu
 	return 0;
 }
 
-/* The same for a drop with options. */
+/* Pushes a drop with options at the tail of the thread's own lane, which has room. */
 static inline int dd_push_both_at(struct dd_lane *lane, struct defer_drop_queue *queue, uint64_t at,
 	const struct dd_options *options, const struct dd_drop *drop)
 {
@@ -57,7 +57,7 @@ static inline int dd_push(struct dd_lane *lane, struct defer_drop_queue *queue, 
 	struct dd_ring *ring = &lane->ring;
 	uint64_t at = dd_ring_own_tail(ring);
 
-	/* A shared lane, and that of a thread without one, is always at its limit. */
+	/* A shared lane, and the lane of a thread without one, is always at its limit. */
 	if (dd_unlikely(dd_ring_is_at_limit(ring, at) || !dd_is_destructor(destroy)))
 		return dd_queue_push(queue, object, destroy, timeout_ns);
 	return dd_push_at(lane, queue, at, object, destroy);

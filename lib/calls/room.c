@@ -10,21 +10,21 @@
 #include "core/worker.h"
 
 /*
- * How long a push spins before it parks: about as long as it takes to wake a thread, and no longer,
- * since the worker may need this CPU. Between two looks at head it spins for as long as the
- * consumer takes for an eighth of the ring, within bounds: a producer that looks all the time takes
- * the lines from the consumer that it needs to make room. (Measured with empty destructors and 4096
- * slots, ns per drop: 141 with one spin between two looks, 64 with 64, 17 with 256, 9 with 512, on
- * cores that share no cache; 21 and 5 with one and 512 on cores that do.)
+ * How long a push spins before it sleeps: about as long as it takes to wake a thread, and no
+ * longer, since the worker may need this CPU. Between two reads of head it spins for as long as the
+ * consumer takes for an eighth of the ring, within bounds: a producer that reads all the time takes
+ * away the cache lines that the consumer needs to make room. (Measured with empty destructors and
+ * 4096 slots, ns per drop: 141 with one spin between two reads, 64 with 64, 17 with 256, 9 with
+ * 512, on cores that share no cache; 21 and 5 with one and 512 on cores that do.)
  */
 #define ROOM_SPINS       1024
 #define LEAST_ROOM_SPINS 16
 
 /*
- * A push that has to sleep waits for the room that the consumer makes in ROOM_WANTED_NS of work, for
- * half of the ring at most; and for one slot, if that takes longer than to wake a thread. With some
- * room it waits no longer than ROOM_PATIENCE_NS: the consumer has other lanes too, and the next
- * destructor may take its time.
+ * A push that has to sleep waits for the room that the consumer makes in ROOM_WANTED_NS of work,
+ * for half of the ring at most; or for one slot, if that takes longer than to wake a thread. With
+ * some room it waits no longer than ROOM_PATIENCE_NS: the consumer has other lanes too, and the
+ * next destructor may be slow.
  */
 #define ROOM_WANTED_NS   UINT64_C(256000)
 #define ROOM_SLOW_NS     UINT64_C(10000)
@@ -49,8 +49,8 @@ static uint64_t look_spins(uint64_t capacity)
 }
 
 /*
- * Spins for as long as that was of use: where it was in vain, more threads want to run than there
- * are CPUs, or destructors are slow.
+ * Spins for as long as spinning has helped before. If it did not help, more threads want to run
+ * than there are CPUs, or destructors are slow. True if there is room.
  */
 static bool has_room_soon(struct dd_lane *lane, uint64_t at)
 {
@@ -72,10 +72,10 @@ static bool has_room_soon(struct dd_lane *lane, uint64_t at)
 }
 
 /*
- * How many slots a push waits for. Woken for one, a producer would fill that and sleep again, and to
- * wake it costs the consumer more than a cheap destructor: so it waits for half of the ring. (16
- * producers on two CPUs, ns per drop: 14 with a quarter of the ring, 9 with half of it or three
- * quarters.) A slot that takes the consumer long is worth waking up for.
+ * Returns how many slots a push waits for. If it were woken for one, a producer would fill that and
+ * sleep again, and waking it costs the consumer more than a cheap destructor. So it waits for half
+ * of the ring. (16 producers on two CPUs, ns per drop: 14 with a quarter of the ring, 9 with half
+ * of it or three quarters.) A slot that takes the consumer long is worth a wake.
  */
 static uint64_t wanted_slots(struct dd_lane *lane)
 {
@@ -86,7 +86,7 @@ static uint64_t wanted_slots(struct dd_lane *lane)
 	return slots < most ? slots : most;
 }
 
-/* Sleeps until there is room at this position, and some more if that is likely to come soon. */
+/* Sleeps until there is room at this position, and for some more if that will come soon. */
 static int sleep_for_room(struct dd_lane *lane, uint64_t at, uint64_t deadline_ns)
 {
 	uint64_t first = at + 1 - dd_ring_capacity(&lane->ring);

@@ -8,8 +8,8 @@
 #include "core/queue.h"
 
 /*
- * Cuts the worker's nap short if the backlog has grown to half of the ring. It naps for as long as a
- * quarter takes to gather, and the quarter above that is for a burst, and for what comes while it
+ * Ends the worker's nap if the backlog has grown to half of the ring. It naps for as long as a
+ * quarter takes to gather. The quarter above that is for a burst, and for drops that come while it
  * wakes up.
  */
 static inline void dd_nudge(struct dd_lane *lane, uint64_t backlog)
@@ -21,7 +21,7 @@ static inline void dd_nudge(struct dd_lane *lane, uint64_t backlog)
 		dd_add_shared(&lane->queue->wakes_total, 1);
 }
 
-/* Shared: the same for a producer that has claimed a position, or could not. */
+/* Shared: ends the nap for a producer that has claimed a position, or could not. */
 static inline void dd_nudge_shared(struct dd_lane *lane, uint64_t at)
 {
 	if (dd_bell_is_napping(&lane->queue->park.bell))
@@ -31,7 +31,7 @@ static inline void dd_nudge_shared(struct dd_lane *lane, uint64_t at)
 /* Owned: true if there is room for a drop at the tail, up to this position. */
 bool dd_has_room(struct dd_lane *lane, uint64_t last);
 
-/* 0 if a push that found its ring full may wait for room. */
+/* Returns 0 if a push that found its ring full may wait for room. */
 int dd_may_wait(struct dd_lane *lane, uint64_t deadline_ns);
 
 /*

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a program reads and changes of the configuration of a queue.
+ * The calls that read and change the configuration of a queue.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -16,7 +16,7 @@ int defer_drop_queue_config(struct defer_drop_queue *queue, struct defer_drop_co
 	result = dd_queue_open(queue);
 	if (!result)
 		result = dd_config_show(&queue->config, config);
-	if (!result) /* the one value that can be changed */
+	if (!result) /* max_bytes can change while the queue is open */
 		config->max_bytes = dd_budget_limit(&queue->budget);
 	return result;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The short calls: those of the default queue.
+ * The short calls, of the default queue.
  */
 #include "calls/options.h"
 #include "calls/push.h"
@@ -33,7 +33,7 @@ int defer_drop_rcu(void *object, defer_drop_fn destroy)
 }
 
 /*
- * Pushes a drop that counts bytes to the default queue, of which the lane is the thread's own, or
+ * Pushes a drop that counts bytes to the default queue if the lane is the thread's own; otherwise
  * leaves it to the slow path. bytes: not 0.
  */
 static inline int push_bytes(struct dd_lane *lane, struct defer_drop_queue *queue, void *object,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a program reads of the statistics of a queue.
+ * The calls that read the statistics of a queue.
  */
 #include <errno.h>
 #include <string.h>

@@ -21,7 +21,7 @@ _Static_assert(DD_QUEUE_SIZE >= 2 && DD_QUEUE_SIZE <= DD_MAX_QUEUE_SIZE &&
 		       !(DD_QUEUE_SIZE & (DD_QUEUE_SIZE - 1)),
 	"Meson option queue_size");
 
-/* Of the first version of the struct, to which later ones add. */
+/* Size of the first version of the struct; later versions add to it. */
 #define DD_CONFIG_SIZE_0 200
 
 _Static_assert(sizeof(struct defer_drop_config) == DD_CONFIG_SIZE_0, "defer_drop_config");
@@ -29,10 +29,10 @@ _Static_assert(sizeof(struct defer_drop_config) == DD_CONFIG_SIZE_0, "defer_drop
 /* ---- The table ------------------------------------------------------------------------------- */
 
 #define TWO_TO_62   (UINT64_C(1) << 62)
-#define LEAST_STACK (UINT64_C(1) << 63) /* stands for what the system says */
+#define LEAST_STACK (UINT64_C(1) << 63) /* stands for the minimum that the system reports */
 #define INHERITED   ((uint64_t)DEFER_DROP_NICENESS_INHERITED)
 
-/* The rules for fields together. */
+/* Rules that concern several fields together. */
 enum {
 	PRIORITY = 1,
 	DROPS_MARKS,
@@ -215,7 +215,7 @@ bool dd_cpus_parse(const char *list, cpu_set_t *cpus)
 	}
 }
 
-/* One of the CPUs must exist, or the worker could never run. */
+/* True for a list of CPUs of which at least one exists: otherwise the worker could never run. */
 static bool is_cpu_list(const char *list)
 {
 	cpu_set_t cpus;
@@ -282,7 +282,7 @@ bool dd_option_accepts(const struct dd_option *option, uint64_t value)
 
 /* ---- Text ------------------------------------------------------------------------------------ */
 
-/* The greatest first. */
+/* Greatest unit first. */
 static const struct dd_word time_units[] = {
 	{"m", 60 * DD_S},
 	{"s", DD_S},
@@ -299,7 +299,7 @@ static const struct dd_word count_units[] = {
 	{NULL, 0},
 };
 
-/* Of a time, the greatest unit that it is a multiple of. */
+/* Prints a number; a time in the greatest unit that it is a multiple of. */
 static void show_number(const struct dd_option *option, uint64_t value, struct dd_line *line)
 {
 	const struct dd_word *unit = time_units;
@@ -508,7 +508,7 @@ int dd_config_take(const struct defer_drop_config *asked, struct defer_drop_conf
 	result = dd_versioned_copy(&copy, sizeof copy, DD_CONFIG_SIZE_0, asked);
 	if (result)
 		return result;
-	/* What an older version of the struct lacks is built in, and not 0. */
+	/* Fields that an older version of the struct lacks keep the built-in value, not 0. */
 	memcpy(values, &copy, copy.size < sizeof copy ? copy.size : sizeof copy);
 	values->size = sizeof *values;
 	return 0;
@@ -543,7 +543,7 @@ static int take(const struct defer_drop_config *asked, struct defer_drop_config 
 	return result;
 }
 
-/* why: gets what is wrong. */
+/* Checks and completes what was asked for. why: receives the reason of a refusal. */
 static int make(
 	const struct defer_drop_config *asked, struct dd_config *config, struct dd_line *why)
 {

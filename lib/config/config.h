@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The configuration of a queue. One table has a row for each field: from it come the built-in
- * values, the checks, comparisons, the messages, and what DEFER_DROP_OPTIONS takes (environment.h).
- * A new field takes a row, and a place in struct defer_drop_config.
+ * The configuration of a queue. One table has a row for each field. The built-in values, the
+ * checks, comparisons, messages, and the options of DEFER_DROP_OPTIONS (environment.h) come from
+ * it. A new field takes a row, and a place in struct defer_drop_config.
  */
 #ifndef DD_CONFIG_H
 #define DD_CONFIG_H
@@ -31,9 +31,9 @@ struct dd_config_text {
 };
 
 /*
- * A configuration that was checked. Its strings point into text; values.cpus is NULL if there is no
- * list. Once made, it has no field left to be resolved: runner and at_fork are not DEFAULT,
- * exit_timeout_ns and the low marks are not UNSET. scheduling is as it was given, because its
+ * A checked configuration. Its strings point into text; values.cpus is NULL if there is no list. In
+ * a complete one no field is left to be resolved: runner and at_fork are not DEFAULT,
+ * exit_timeout_ns and the low marks are not UNSET. scheduling stays as it was given, because its
  * default depends on the thread that starts the worker.
  */
 struct dd_config {
@@ -41,23 +41,23 @@ struct dd_config {
 	struct dd_config_text text;
 };
 
-/* Makes a configuration of what was asked, NULL for the built-in one. Returns 0, -EINVAL, -E2BIG.
- * Whether liburcu is there is not checked. */
+/* Makes a configuration of what was asked; NULL asks for the built-in one. Returns 0, -EINVAL or
+ * -E2BIG. Does not check whether liburcu is present. */
 int dd_config_make(const struct defer_drop_config *asked, struct dd_config *config);
 
-/* Copies one, with its strings. */
+/* Copies a configuration, with its strings. */
 void dd_config_copy(struct dd_config *to, const struct dd_config *from);
 
 bool dd_config_is_equal(const struct dd_config *a, const struct dd_config *b);
 
-/* Fills in as much of the public struct as its size says, and sets that to how much it was. The
- * strings are the configuration's. Returns 0, or -EINVAL if to->size is too small. */
+/* Fills in as much of the public struct as its size says, and sets the size to what it filled in.
+ * The strings belong to the configuration. Returns 0, or -EINVAL if to->size is too small. */
 int dd_config_show(const struct dd_config *config, struct defer_drop_config *to);
 
-/* Reads a list as "0-3,6". False if it is none, or names a CPU that is not below CPU_SETSIZE. */
+/* Reads a list like "0-3,6". False if it is none, or names a CPU that is not below CPU_SETSIZE. */
 bool dd_cpus_parse(const char *list, cpu_set_t *cpus);
 
-/* SCHED_OTHER and so on, for a scheduling other than the default. */
+/* Returns SCHED_OTHER and so on, for a scheduling other than the default. */
 int dd_config_policy(const struct defer_drop_config *values);
 
 /* ---- The table, for the parser --------------------------------------------------------------- */
@@ -70,17 +70,17 @@ enum dd_option_kind {
 	DD_CHOICE,  /* one of its words */
 	DD_NAME,    /* a string */
 	DD_CPUS,    /* a string, a list of CPUs */
-	DD_POINTER, /* the program's: each one is right */
+	DD_POINTER, /* the program's: any value is valid */
 };
 
-/* Who decides. */
+/* Whether the program or DEFER_DROP_OPTIONS decides. */
 enum dd_option_owner {
 	DD_OF_ENVIRONMENT,    /* DEFER_DROP_OPTIONS overrides the program */
-	DD_OF_PROGRAM_IF_SET, /* it does unless the program has set another value than the built-in */
-	DD_OF_PROGRAM,        /* it does not */
+	DD_OF_PROGRAM_IF_SET, /* it does unless the program has set a value that is not built in */
+	DD_OF_PROGRAM,        /* it does not override */
 };
 
-/* A value that is written as a word, within the range or beyond. */
+/* A value that is written as a word; it may lie outside of the range. */
 struct dd_word {
 	const char *text; /* NULL after the last */
 	uint64_t value;
@@ -90,12 +90,12 @@ struct dd_word {
  * pointers as addresses. */
 struct dd_option {
 	const char *name;
-	/* Small, so that what a program maps but never reads takes no page more. */
+	/* Small fields: most programs map the table but never read it, so it takes few pages. */
 	uint16_t offset; /* of the field in struct defer_drop_config */
 	uint8_t bytes;   /* of the field */
 	uint8_t kind;    /* enum dd_option_kind */
 	uint8_t owner;   /* enum dd_option_owner */
-	uint8_t rule;    /* that this field must fulfil together with others, or 0 */
+	uint8_t rule;    /* a rule that this field must fulfil together with others, or 0 */
 	uint64_t least;  /* of numbers and times */
 	uint64_t most;
 	uint64_t built_in;
@@ -106,7 +106,7 @@ struct dd_option {
 extern const struct dd_option dd_options[];
 extern const unsigned dd_options_count;
 
-/* The value of a field. */
+/* Returns the value of a field. */
 uint64_t dd_option_value(const struct dd_option *option, const struct defer_drop_config *values);
 
 uint64_t dd_option_built_in(const struct dd_option *option);
@@ -117,27 +117,27 @@ bool dd_option_accepts(const struct dd_option *option, uint64_t value);
 /* Sets the field to a value that it accepts. A string is copied. */
 void dd_option_set(const struct dd_option *option, struct dd_config *config, uint64_t value);
 
-/* Adds a value to a line, in the form that the environment takes it in. */
+/* Adds a value to a line, in the form that the environment accepts. */
 void dd_option_show(const struct dd_option *option, uint64_t value, struct dd_line *line);
 
-/* Reads such a form. False if the field does not accept the value. A string stays where it is. */
+/* Reads that form. False if the field does not accept the value. A string is not copied. */
 bool dd_option_parse(const struct dd_option *option, const char *text, uint64_t *value);
 
-/* Adds what is accepted: "1..1024", say. */
+/* Adds the accepted values to a line, for example "1..1024". */
 void dd_option_show_range(const struct dd_option *option, struct dd_line *line);
 
-/* The values that were asked for, unchecked; all that asked does not have are built in. Returns 0,
- * -EINVAL, -E2BIG. */
+/* Takes the values that were asked for, unchecked; fields that the caller's version lacks are built
+ * in. Returns 0, -EINVAL or -E2BIG. */
 int dd_config_take(const struct defer_drop_config *asked, struct defer_drop_config *values);
 
-/* Replaces DEFAULT and UNSET by what they stand for. */
+/* Replaces DEFAULT and UNSET by the values that they stand for. */
 void dd_config_resolve(struct defer_drop_config *values);
 
-/* The rules are numbered from 1 on. Returns the first one above `after` that the fields break
- * together, or 0. */
+/* Returns the first rule above `after` that the fields break together, or 0. Rules are numbered
+ * from 1 on. */
 unsigned dd_config_broken_rule(const struct defer_drop_config *values, unsigned after);
 
-/* Adds the fields of a rule with their values, and what it wants of them. */
+/* Adds the fields of a rule with their values; dd_rule_wants returns what the rule requires. */
 void dd_rule_show_fields(
 	unsigned rule, const struct defer_drop_config *values, struct dd_line *line);
 const char *dd_rule_wants(unsigned rule);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * DEFER_DROP_OPTIONS is a list of options between commas. An option is NAME=VALUE or help, for the
- * default queue, or one of these behind QUEUE: for the queues of that name. A digit behind a comma
- * continues a value, a list of CPUs: no name of an option begins with a digit.
+ * DEFER_DROP_OPTIONS is a list of options separated by commas. An option is NAME=VALUE or help, for
+ * the default queue, or either of these after QUEUE: for the queues of that name. A digit after a
+ * comma continues a value that is a list of CPUs: no name of an option begins with a digit.
  */
 #include "config/environment.h"
 
@@ -15,7 +15,7 @@
 #define OPTION_BYTES (DD_CPUS_BYTES + 32) /* with the final 0, without the queue */
 #define MOST_ECHOED  (DD_NAME_BYTES + OPTION_BYTES)
 
-/* What is going on. */
+/* One application of the variable to a configuration. */
 struct tuning {
 	struct dd_config *config; /* being tuned */
 	struct defer_drop_config asked;
@@ -25,14 +25,14 @@ struct tuning {
 	void (*tell)(const char *line);
 };
 
-/* The option that is being applied: all of it, then without its queue. */
+/* The text of the option being applied: all of it, and from behind its queue. */
 struct text {
 	const char *begin;
 	const char *own;
 	const char *end;
 };
 
-/* ---- What is told ---------------------------------------------------------------------------- */
+/* ---- Reports --------------------------------------------------------------------------------- */
 
 static void say(const struct tuning *tuning, const struct dd_line *line)
 {
@@ -40,7 +40,7 @@ static void say(const struct tuning *tuning, const struct dd_line *line)
 		tuning->tell(line->text);
 }
 
-/* Begins a line about an option with what it says. */
+/* Begins a line about an option with its text. */
 static void begin_line(struct dd_line *line, const struct text *text)
 {
 	size_t length = (size_t)(text->end - text->begin);
@@ -50,7 +50,7 @@ static void begin_line(struct dd_line *line, const struct text *text)
 		is_short ? "" : "...");
 }
 
-/* Ends it with what stays in force. */
+/* Ends the line with the value that stays in force. */
 static void add_kept(
 	const struct tuning *tuning, const struct dd_option *option, struct dd_line *line)
 {
@@ -221,7 +221,7 @@ static void apply_all(struct tuning *tuning, const char *options)
 	}
 }
 
-/* Puts values that do not go together back to what they were. */
+/* Restores values that do not go together. */
 static void keep_rules(struct tuning *tuning, const struct dd_config *before)
 {
 	struct dd_config *config = tuning->config;
@@ -245,7 +245,7 @@ static void tune(struct tuning *tuning, const char *options)
 	struct dd_config before;
 
 	dd_config_copy(&before, tuning->config);
-	/* A low mark that the program has not set goes with the high one. */
+	/* A low mark that the program has not set follows the high one. */
 	values->low_drops = tuning->asked.low_drops;
 	values->low_bytes = tuning->asked.low_bytes;
 	apply_all(tuning, options);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * DEFER_DROP_OPTIONS: the environment tunes the configurations of queues.
+ * DEFER_DROP_OPTIONS: an environment variable that tunes the configurations of queues.
  */
 #ifndef DD_ENVIRONMENT_H
 #define DD_ENVIRONMENT_H
@@ -12,12 +12,12 @@
 /*
  * Applies DEFER_DROP_OPTIONS to a configuration that was made.
  *
- * asked: what it was made of, or NULL: what the program has set there for the sake of its
- *   correctness stays.
- * name: of the queue: options of the form NAME:option are its own.
- * is_default: true for the default queue, which the options without a name are for.
- * tell: gets a line without a newline for each option that was refused, with what stays in force,
- *   and the lines of help; may be NULL.
+ * asked: what the program asked for, or NULL: values that it has set for the sake of its
+ *   correctness stay.
+ * name: of the queue; options of the form NAME:option are for it.
+ * is_default: true for the default queue, which takes the options without a name.
+ * tell: receives a line without a newline for each option that was refused, with the value that
+ *   stays in force, and the lines of help; may be NULL.
  *
  * errno stays as it is.
  */

@@ -10,8 +10,8 @@
 #include <string.h>
 
 /*
- * Copies a struct of another version: what it lacks is 0, what it has beyond ours must be 0. least:
- * the size of its first version. Returns 0, -EINVAL or -E2BIG.
+ * Copies a struct of another version: fields that it lacks become 0, fields beyond ours must be 0.
+ * least: the size of its first version. Returns 0, -EINVAL or -E2BIG.
  */
 static inline int dd_versioned_copy(void *copy, size_t size, size_t least, const void *asked)
 {

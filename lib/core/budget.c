@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The line of pushes that wait for bytes of the budget.
+ * The queue of pushes that wait for bytes of the budget.
  */
 #include "core/budget.h"
 
@@ -12,7 +12,7 @@
 struct dd_budget_waiter {
 	struct dd_budget_waiter *next;
 	uint64_t bytes;
-	bool has_been_sent_away; /* not served; under the lock, until it is woken */
+	bool has_been_sent_away; /* without its bytes; under the lock, until it is woken */
 	struct dd_latch is_woken;
 };
 
@@ -39,7 +39,10 @@ static void serve(struct dd_budget *budget)
 			&budget->pending_bytes, ~DD_BUDGET_WAITED, memory_order_relaxed);
 }
 
-/* Goes to the end of the line. False, and nothing done, where the consumer has finished. */
+/*
+ * Goes to the end of the line. False, and does nothing, if the consumer has finished or was given
+ * up.
+ */
 static bool enlist(struct defer_drop_queue *queue, struct dd_budget_waiter *waiter)
 {
 	struct dd_budget_waiter **end = &queue->budget.first;
@@ -59,7 +62,7 @@ static bool enlist(struct defer_drop_queue *queue, struct dd_budget_waiter *wait
 	return is_open;
 }
 
-/* Leaves the line, unless it was dismissed meanwhile: then it is woken, or about to be. */
+/* Leaves the line. False if it was dismissed meanwhile: then it is woken, or about to be. */
 static bool has_left(struct defer_drop_queue *queue, struct dd_budget_waiter *waiter)
 {
 	struct dd_budget_waiter **at = &queue->budget.first;
@@ -83,7 +86,7 @@ int dd_budget_wait(struct defer_drop_queue *queue, uint64_t bytes, uint64_t dead
 
 	if (!enlist(queue, &self))
 		return -ESHUTDOWN;
-	/* A nap holds bytes up. */
+	/* A napping consumer gives no bytes back. */
 	if (dd_bell_ring(&queue->park.bell))
 		dd_add_shared(&queue->wakes_total, 1);
 	while (!dd_latch_is_open(&self.is_woken))

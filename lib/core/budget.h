@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The byte budget: one word that counts what pending drops hold, and whether anyone waits for it to
- * shrink. Those who wait stand in line, under the queue's lock of waiters, and get their bytes in
- * the order of coming: WAITED sends later pushes to the end of the line, or one that asks for much
- * would starve behind those that ask for little. All accesses to the word that change it are
- * read-modify-writes, one after the other: who gives bytes back sees WAITED, or was seen by who set
- * it. The count carries nothing else, so all are relaxed.
+ * The byte budget: one word that counts the bytes of pending drops, and has a bit for whether
+ * pushes wait for bytes. Pushes that wait stand in line, under the queue's lock of waiters, and get
+ * their bytes in the order in which they came. WAITED sends later pushes to the end of the line;
+ * otherwise a push that asks for many bytes would starve behind those that ask for few. All
+ * accesses that change the word are read-modify-writes, one after the other: a thread that gives
+ * bytes back either sees WAITED, or was seen by the thread that set it. The count carries nothing
+ * else, so all accesses are relaxed.
  */
 #ifndef DD_BUDGET_H
 #define DD_BUDGET_H
@@ -25,18 +26,18 @@ struct dd_budget {
 };
 
 /*
- * Waits until so many bytes can be taken, and takes them. Returns 0, -ETIMEDOUT, or -ESHUTDOWN
- * where the consumer has finished.
+ * Waits until that many bytes can be taken, and takes them. Returns 0, -ETIMEDOUT, or -ESHUTDOWN if
+ * the consumer has finished.
  */
 int dd_budget_wait(struct defer_drop_queue *queue, uint64_t bytes, uint64_t deadline_ns);
 
-/* Serves those who wait, as far as it goes. For who gave bytes back and saw WAITED. */
+/* Serves waiting pushes as far as bytes go. For a thread that gave bytes back and saw WAITED. */
 void dd_budget_serve(struct defer_drop_queue *queue);
 
 /* Gives bytes back that a push took, and serves the pushes that wait for them. */
 void dd_budget_give_back(struct defer_drop_queue *queue, uint64_t bytes);
 
-/* Under the lock of waiters: sends everyone away; and, in a forked child, forgets them. */
+/* Sends all waiting pushes away; forgets them, in a forked child. Under the lock of waiters. */
 void dd_budget_release(struct dd_budget *budget);
 void dd_budget_forget(struct dd_budget *budget, uint64_t pending_bytes);
 
@@ -48,17 +49,18 @@ static inline uint64_t dd_budget_pending(struct dd_budget *budget)
 
 static inline uint64_t dd_budget_limit(struct dd_budget *budget)
 {
-	/* Relaxed is enough: who raises it serves those who wait afterwards, under their lock. */
+	/* Relaxed is enough: the thread that raises it serves waiting pushes afterwards, under the
+	 * lock. */
 	return atomic_load_explicit(&budget->max_bytes, memory_order_relaxed);
 }
 
-/* Is there room? Nothing pending admits anything, so that nobody can wait for ever. */
+/* True if there is room. An empty queue admits any size, so that no push waits for ever. */
 static inline bool dd_budget_admits(struct dd_budget *budget, uint64_t pending, uint64_t bytes)
 {
 	return !pending || pending + bytes <= dd_budget_limit(budget);
 }
 
-/* Takes bytes, unless there is no room or others wait. */
+/* Takes bytes, unless there is no room or other pushes wait. */
 static inline bool dd_budget_take(struct dd_budget *budget, uint64_t bytes)
 {
 	uint64_t pending = atomic_load_explicit(&budget->pending_bytes, memory_order_relaxed);
@@ -71,13 +73,13 @@ static inline bool dd_budget_take(struct dd_budget *budget, uint64_t bytes)
 	return true;
 }
 
-/* Takes bytes, room or not. */
+/* Takes bytes, whether there is room or not. */
 static inline void dd_budget_add(struct dd_budget *budget, uint64_t bytes)
 {
 	atomic_fetch_add_explicit(&budget->pending_bytes, bytes, memory_order_relaxed);
 }
 
-/* The same, unless that is more than can be counted. */
+/* Takes bytes, whether there is room or not, unless that is more than can be counted. */
 static inline bool dd_budget_exceed(struct dd_budget *budget, uint64_t bytes)
 {
 	dd_budget_add(budget, bytes);
@@ -87,7 +89,7 @@ static inline bool dd_budget_exceed(struct dd_budget *budget, uint64_t bytes)
 	return false;
 }
 
-/* Gives bytes back. True where someone waits for them. */
+/* Gives bytes back. True if pushes wait for them. */
 static inline bool dd_budget_give(struct dd_budget *budget, uint64_t bytes)
 {
 	return atomic_fetch_sub_explicit(&budget->pending_bytes, bytes, memory_order_relaxed) &

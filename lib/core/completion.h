@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
- * The completion of drops: a word in the caller's memory that says whether it is the caller's
+ * The completion of drops: a word in the caller's memory that tells when the memory is the caller's
  * again.
  *
- * state, with WAITED beside it if a thread sleeps on it, and CALLED if it shall do so no longer,
- * since its queue was given up or has no consumer any more:
+ * state, with WAITED beside it if a thread sleeps on it, and CALLED if no thread may sleep on it
+ * any more, since its queue was given up or has lost its consumer:
  *   UNUSED, OVER -> PENDING  the push that begins to use it
  *   PENDING -> UNUSED        that push, if it pushed nothing
- *   PENDING -> TOLD          the thread that counts the last drop, with an eventfd to signal:
- *                            a reader of the eventfd must wait until it is no longer needed
+ *   PENDING -> TOLD          the thread that counts the last drop, with an eventfd to signal: a
+ *                            reader of the eventfd must wait until that is no longer needed
  *   PENDING, TOLD -> OVER    the thread that counts the last drop: its last access
- *   OVER -> UNUSED           cannot happen: a caller that has not looked yet would not know what
- *                            became of it
+ *   OVER -> UNUSED           cannot happen: a caller that has not looked yet would lose the result
  *
  * Edges:
  *   COUNT  count: pending, release -> count: pending, acquire
- *          carries what the destructors did, and their status, to who counts the last of them
+ *          carries what the destructors did, and their status, to the thread that counts the last
  *   OVER   end, cancel: state, release -> look, begin: state, acquire
- *          carries the same, and that the memory is the caller's
+ *          carries what COUNT carries, and that the memory is the caller's
  */
 #ifndef DD_COMPLETION_H
 #define DD_COMPLETION_H
@@ -51,13 +50,13 @@ struct dd_completion {
 	void *reserved[2];
 };
 
-/* A thread that waits for one, in a list of the queue, so that it hears if that is given up. */
+/* A thread that waits for one, in a list of the queue, so that it is woken if that is given up. */
 struct dd_completion_waiter {
 	struct dd_completion_waiter *next;
 	struct dd_completion *completion;
 };
 
-/* The completion of a drop with options, or NULL; and the context for its destructor. */
+/* Returns the completion of a drop with options, or NULL. */
 static inline struct dd_completion *dd_options_completion(const struct dd_options *options)
 {
 	return options->word & DD_HAS_COMPLETION ? options->pointer : NULL;
@@ -70,7 +69,7 @@ static inline void *dd_options_context(const struct dd_options *options)
 	return completion ? completion->context : options->pointer;
 }
 
-/* Begins to use it for so many drops. False where it is in use. */
+/* Begins to use a completion for `count` drops. False if it is in use. */
 static inline bool dd_completion_begin(struct dd_completion *completion, uint32_t count)
 {
 	uint32_t state = atomic_load_explicit(&completion->state, memory_order_relaxed);
@@ -78,8 +77,8 @@ static inline bool dd_completion_begin(struct dd_completion *completion, uint32_
 	do {
 		if (state != DD_COMPLETION_UNUSED && state != DD_COMPLETION_OVER)
 			return false;
-		/* ->OVER: without acquire what is written below could be overwritten by the end of
-		 * the last use. */
+		/* ->OVER: without acquire the end of the last use could overwrite what is written
+		 * below. */
 	} while (!atomic_compare_exchange_weak_explicit(&completion->state, &state,
 		DD_COMPLETION_PENDING, memory_order_acquire, memory_order_relaxed));
 	dd_plain_store(&completion->status, 0);
@@ -88,14 +87,14 @@ static inline bool dd_completion_begin(struct dd_completion *completion, uint32_
 	return true;
 }
 
-/* Nothing was pushed: it is unused again. */
+/* Makes it unused again, if nothing was pushed. */
 static inline void dd_completion_cancel(struct dd_completion *completion)
 {
 	/* OVER->: without release another push could begin before our writes. */
 	atomic_store_explicit(&completion->state, DD_COMPLETION_UNUSED, memory_order_release);
 }
 
-/* By the consumer, before it counts the drop: keeps the first status that is not 0. */
+/* Keeps the first status that is not 0. By the consumer, before it counts the drop. */
 static inline void dd_completion_note(
 	struct dd_completion *completion, int32_t status, int32_t outcome)
 {
@@ -105,22 +104,22 @@ static inline void dd_completion_note(
 		dd_plain_store(&completion->outcome, outcome);
 }
 
-/* So many drops are done with. True for who counts the last one: it must end the completion. */
+/* Counts drops as done. True for the thread that counts the last: it must end the completion. */
 static inline bool dd_completion_count(struct dd_completion *completion, uint32_t drops)
 {
-	/* COUNT->: without release the status could be missed; ->COUNT */
+	/* COUNT->: without release the status could be missed; ->COUNT: without acquire, too. */
 	return atomic_fetch_sub_explicit(&completion->pending, drops, memory_order_acq_rel) ==
 	       drops;
 }
 
-/* An eventfd is about to be signalled. */
+/* Moves to TOLD: an eventfd is about to be signalled. */
 static inline void dd_completion_tell(struct dd_completion *completion)
 {
 	atomic_fetch_add_explicit(&completion->state, DD_COMPLETION_TOLD - DD_COMPLETION_PENDING,
 		memory_order_relaxed);
 }
 
-/* Gives it back to the caller. True where threads sleep on its state, and must be woken. */
+/* Gives it back to the caller. True if threads sleep on its state, and must be woken. */
 static inline bool dd_completion_end(struct dd_completion *completion)
 {
 	/* OVER->: without release the caller could miss the status, or free it under us. */
@@ -129,10 +128,10 @@ static inline bool dd_completion_end(struct dd_completion *completion)
 	       DD_COMPLETION_WAITED;
 }
 
-/* Its state, without WAITED and CALLED. */
+/* Returns its state, without WAITED and CALLED. */
 static inline uint32_t dd_completion_look(struct dd_completion *completion)
 {
-	/* ->OVER */
+	/* ->OVER: without acquire the status could be missed. */
 	return atomic_load_explicit(&completion->state, memory_order_acquire) &
 	       ~(uint32_t)(DD_COMPLETION_WAITED | DD_COMPLETION_CALLED);
 }
@@ -143,7 +142,7 @@ static inline uint32_t dd_completion_ask(struct dd_completion *completion)
 	uint32_t state = atomic_load_explicit(&completion->state, memory_order_relaxed);
 
 	do {
-		/* Once it is TOLD, it is waited for until it is OVER: the call was for those before. */
+		/* A TOLD completion is waited for until OVER: CALLED concerns PENDING only. */
 		if (state == DD_COMPLETION_UNUSED || state == DD_COMPLETION_OVER ||
 			(state & ~(uint32_t)DD_COMPLETION_WAITED) ==
 				(DD_COMPLETION_PENDING | DD_COMPLETION_CALLED))
@@ -158,7 +157,7 @@ static inline void dd_completion_wake(struct dd_completion *completion)
 {
 	uint32_t state = atomic_load_explicit(&completion->state, memory_order_relaxed);
 
-	/* Relaxed is enough: it carries nothing but itself. */
+	/* Relaxed is enough: it carries no data. */
 	do {
 		if (state == DD_COMPLETION_UNUSED || state == DD_COMPLETION_OVER)
 			return;
@@ -167,14 +166,14 @@ static inline void dd_completion_wake(struct dd_completion *completion)
 	dd_futex_wake(&completion->state, INT_MAX);
 }
 
-/* A thread is about to sleep on it, and looks at the queue before it does. Under the lock. */
+/* Clears CALLED for a thread that will look at the queue and then sleep. Under the lock. */
 static inline void dd_completion_listen(struct dd_completion *completion)
 {
 	atomic_fetch_and_explicit(
 		&completion->state, ~(uint32_t)DD_COMPLETION_CALLED, memory_order_relaxed);
 }
 
-/* Under the lock of waiters: wakes the threads in a queue's list, to look at the queue again. */
+/* Wakes the threads in a queue's list, to look at the queue again. Under the lock of waiters. */
 static inline void dd_completion_call(struct dd_completion_waiter *first)
 {
 	for (struct dd_completion_waiter *at = first; at; at = at->next)
@@ -182,7 +181,7 @@ static inline void dd_completion_call(struct dd_completion_waiter *first)
 }
 
 /*
- * Counts drops as done; if they are the last, tells the threads that wait: from then on the
+ * Counts drops as done. If they are the last, reports to the threads that wait: from then on the
  * completion is the caller's. Returns 0, or the error of write(2) to the eventfd.
  */
 static inline int dd_completion_finish(struct dd_completion *completion, uint32_t drops)
@@ -196,7 +195,7 @@ static inline int dd_completion_finish(struct dd_completion *completion, uint32_
 		dd_completion_tell(completion);
 		result = dd_eventfd_signal(eventfd);
 	}
-	/* Its last access: the wake goes by the address. */
+	/* The last access: the wake uses only the address. */
 	if (dd_completion_end(completion))
 		dd_futex_wake(&completion->state, INT_MAX);
 	return result;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The directory of queues by their ids, for tickets: it is read without a lock, since a thread that
- * holds one may be stopped. Written under the registry's lock.
+ * The directory of queues by their ids, for tickets. It is read without a lock, since a thread that
+ * holds a lock may be stopped, and written under the registry's lock.
  *
  * Edges:
  *   KNOWN   enter: id, release -> look_up: id, acquire
@@ -12,10 +12,10 @@
 
 #include "core/queue.h"
 
-/* Queues that can be found so at a time; the id chooses the place. */
+/* Queues that can be found at a time; the id chooses the place. */
 enum { DD_PLACES = 1024 };
 
-/* The id lies beside the queue: one that is not asked for may be about to be unmapped. */
+/* The id lies beside the pointer: a queue that is not asked for may be about to be unmapped. */
 struct dd_place {
 	_Atomic(uint64_t) id; /* 0: free */
 	_Atomic(struct defer_drop_queue *) queue;
@@ -30,7 +30,7 @@ static inline struct dd_place *dd_directory_place(struct dd_directory *directory
 	return &directory->places[id % DD_PLACES];
 }
 
-/* Relaxed is enough for those who write: the lock orders what becomes of a place. */
+/* Relaxed is enough for threads that write: the lock orders their accesses to a place. */
 static inline bool dd_directory_has_room(struct dd_directory *directory, uint64_t id)
 {
 	return !atomic_load_explicit(&dd_directory_place(directory, id)->id, memory_order_relaxed);
@@ -49,19 +49,19 @@ static inline void dd_directory_enter(
 	atomic_store_explicit(&place->id, queue->id, memory_order_release);
 }
 
-/* The queue of this id, which may not be freed meanwhile; or NULL. */
+/* Returns the queue of this id, which may not be freed meanwhile, or NULL. */
 static inline struct defer_drop_queue *dd_directory_look_up(
 	struct dd_directory *directory, uint64_t id)
 {
 	struct dd_place *place = dd_directory_place(directory, id);
 
-	/* ->KNOWN: without acquire the same. */
+	/* ->KNOWN: without acquire a ticket could find the queue before it is set up. */
 	if (atomic_load_explicit(&place->id, memory_order_acquire) != id)
 		return NULL;
 	return atomic_load_explicit(&place->queue, memory_order_relaxed);
 }
 
-/* Strikes a queue out, if it was entered. */
+/* Removes a queue, if it was entered. */
 static inline void dd_directory_strike(struct dd_directory *directory, uint64_t id)
 {
 	struct dd_place *place = dd_directory_place(directory, id);

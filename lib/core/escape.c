@@ -19,7 +19,7 @@ struct dd_drop dd_escape_current(const struct defer_drop_queue *queue)
 	if (queue->nested_running)
 		return queue->nested_running->drop;
 	if (!lane)
-		return (struct dd_drop){NULL, NULL}; /* told of a watermark */
+		return (struct dd_drop){NULL, NULL}; /* in a function of the configuration */
 	last = dd_ring_last_taken(&lane->ring);
 	return lane->current.width == 2 || last.destroy == DD_TAKEN ? lane->current.drop : last;
 }

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Grace periods by liburcu: which drops they cover, when they begin, and what a fork does to them.
+ */
 #define _GNU_SOURCE
 #include "core/grace.h"
 
@@ -10,27 +13,27 @@
 #include "core/grace_thread.h"
 #include "core/queue.h"
 
-/* Where the application uses this flavor, and so links it; else NULL. */
+/* The flavor bp, if the application uses it and so links it; else NULL. */
 extern const struct rcu_flavor_struct urcu_bp_flavor __attribute__((weak));
 
-/* Positions that are worth another grace period at once. */
+/* Positions not covered that are worth another grace period at once. */
 #define DD_PLENTY_UNCOVERED 256
 
 /*
- * A grace period begins so much later than it is asked for: in that time a ring is filled, so that
- * it covers all of it. (bench/grace, as fast as it can, ns until destroyed: 33 without, 28 with.)
+ * A grace period begins this long after it was asked for: meanwhile the ring fills, and all of that
+ * is covered. (bench/grace at full speed, ns until a drop is destroyed: 33 without, 28 with.)
  */
 #define GATHER_NS UINT64_C(20000)
 
 /*
- * Threads of ours that are readers, or that wait for grace periods, some beyond the end of their
- * queue; but for bp's, which survive a fork. Relaxed is enough: what a forked child sees of another
- * thread ends at one point of it.
+ * Threads of the library that are readers or wait for grace periods, some of them beyond the end of
+ * their queue; not counting those of bp, which survive a fork. Relaxed is enough: a forked child
+ * sees each other thread as it was at one point.
  */
 static _Atomic(uint32_t) mortals;
 static _Thread_local bool is_mortal; /* a reader */
 
-/* In a forked child: the parent had some, beside who forked. Set before there are any. */
+/* In a forked child: the parent had such threads, beside the one that forked. */
 static bool has_lost_parent;
 
 static bool is_immortal(const struct rcu_flavor_struct *flavor)
@@ -38,7 +41,7 @@ static bool is_immortal(const struct rcu_flavor_struct *flavor)
 	return flavor == &urcu_bp_flavor;
 }
 
-/* Before the flavor hears of a thread, and afterwards. */
+/* Counts a thread before the flavor knows it; end_use is for afterwards. */
 static void begin_use(const struct rcu_flavor_struct *flavor)
 {
 	if (!is_immortal(flavor))
@@ -63,7 +66,7 @@ static void *wait_for_grace_periods(void *argument)
 {
 	struct dd_grace_thread *shared = argument;
 
-	/* Its own name, or it would take a descriptor. */
+	/* Set by the thread itself: from outside, it would take a file descriptor. */
 	pthread_setname_np(pthread_self(), "defer_drop-rcu");
 	shared->thread_id = gettid();
 	dd_grace_thread_run(shared, shared->flavor->update_synchronize_rcu);
@@ -73,7 +76,7 @@ static void *wait_for_grace_periods(void *argument)
 	return NULL;
 }
 
-/* NULL where there is no memory, or no thread to be had. */
+/* Starts the thread. NULL if there is no memory, or no thread can be created. */
 static struct dd_grace_thread *start(struct defer_drop_queue *queue)
 {
 	int before = errno;
@@ -100,7 +103,7 @@ int dd_grace_use(struct dd_grace *grace)
 {
 	if (grace->is_orphaned)
 		return -ENOTSUP;
-	/* Relaxed is enough: who waits for what was pushed synchronised with who pushed it. */
+	/* Relaxed is enough: a thread that waits for a drop synchronised with its producer. */
 	if (!atomic_load_explicit(&grace->is_used, memory_order_relaxed))
 		atomic_store_explicit(&grace->is_used, true, memory_order_relaxed);
 	return 0;
@@ -114,7 +117,7 @@ bool dd_grace_is_reading(struct dd_grace *grace)
 
 /* ---- By the consumer ------------------------------------------------------------------------- */
 
-/* Whoever else drains a queue answers for itself. */
+/* Registers the worker as a reader. Other callers that drain register themselves. */
 static void become_reader(struct dd_grace *grace)
 {
 	if (grace->is_reader || !grace->has_worker || grace->is_orphaned)
@@ -138,9 +141,9 @@ static void note_cover(struct defer_drop_queue *queue)
 }
 
 /*
- * What the grace period covers that had begun with note_cover may be destroyed. True where much has
- * come in since to a lane that was set aside: the next grace period may pass while this is
- * destroyed.
+ * Lets the drops be destroyed that the grace period covers which began with note_cover. True if a
+ * lane that was set aside has received many drops since: the next grace period may pass while the
+ * covered ones are destroyed.
  */
 static bool take_cover(struct defer_drop_queue *queue)
 {
@@ -160,7 +163,7 @@ static bool take_cover(struct defer_drop_queue *queue)
 	return has_plenty;
 }
 
-/* may_wait: for the grace period itself, where no thread is to be had for that. */
+/* Begins a grace period. may_wait: waits for it here if no thread can be started. */
 static void begin(struct defer_drop_queue *queue, bool may_wait)
 {
 	struct dd_grace *grace = &queue->grace;
@@ -169,7 +172,7 @@ static void begin(struct defer_drop_queue *queue, bool may_wait)
 	note_cover(queue);
 	dd_count(&grace->begun_total);
 	grace->is_running = true;
-	/* A stopped queue, which callers drain, has no threads. */
+	/* A stopped queue, which callers drain, has no threads of its own. */
 	if (!grace->thread && dd_queue_state(queue) != DD_STOPPED)
 		grace->thread = start(queue);
 	if (grace->thread) {
@@ -194,7 +197,7 @@ static bool covers(struct dd_lane *lane, bool is_nested, uint64_t at)
 	if (is_covered(lane, is_nested, at))
 		return true;
 	become_reader(&queue->grace);
-	/* Not at once: what comes in meanwhile is covered too. */
+	/* Not at once: a later begin covers drops that come meanwhile. */
 	if (!queue->grace.is_running && !queue->grace.wanted_since_ns)
 		queue->grace.wanted_since_ns = dd_now_ns();
 	return false;
@@ -210,7 +213,7 @@ bool dd_grace_covers_nested(struct dd_lane *lane)
 	return covers(lane, true, lane->nested.taken_total);
 }
 
-/* No thread was to be had, and the consumer may not wait: the next round asks for one again. */
+/* No thread could be started, and the consumer may not wait: makes the next round ask again. */
 static void try_again(struct defer_drop_queue *queue)
 {
 	uint32_t count = dd_queue_lanes(queue);
@@ -234,7 +237,7 @@ void dd_grace_collect(struct defer_drop_queue *queue, bool may_wait)
 		begin(queue, may_wait);
 }
 
-/* Sleeps while the thread waits; or, where there is none, a moment. */
+/* Sleeps until the thread rings; if there is no thread, for a moment. */
 static void rest(struct defer_drop_queue *queue, uint64_t deadline_ns)
 {
 	uint64_t moment_ns = dd_now_ns() + DD_MS;
@@ -253,7 +256,7 @@ void dd_grace_rest(struct defer_drop_queue *queue, uint64_t deadline_ns)
 	if (grace->wanted_since_ns)
 		begin(queue, may_wait);
 	if (grace->is_running && !(grace->thread && dd_grace_thread_has_passed(grace->thread))) {
-		/* With QSBR; also who is not the worker, but closes the queue. */
+		/* With QSBR. It may be a thread other than the worker that closes the queue. */
 		is_online = grace->flavor->read_ongoing();
 		if (is_online)
 			grace->flavor->thread_offline();
@@ -323,8 +326,8 @@ int dd_grace_stop(struct defer_drop_queue *queue, uint64_t deadline_ns)
 	struct dd_grace *grace = &queue->grace;
 	struct dd_grace_thread *shared = grace->thread;
 
-	/* For good, in place of the threads that end: a process that forks now has waited for readers,
-	 * and its child does not have them. */
+	/* Counted permanently, in place of the threads that end: this process has waited for
+	 * readers, which the child of a later fork does not have. */
 	if (atomic_load_explicit(&grace->is_used, memory_order_relaxed))
 		begin_use(grace->flavor);
 	if (!shared)
@@ -348,9 +351,9 @@ void dd_grace_end(struct dd_grace *grace)
 
 	if (!shared)
 		return;
-	grace->thread = NULL; /* before it is freed: a child would free it again */
+	grace->thread = NULL; /* before it is freed, or a child would free it again */
 	dd_grace_thread_dismiss(shared);
-	/* It may wait for a reader who never leaves; then nobody waits for it. */
+	/* The thread may wait for a reader that never leaves: do not wait for it then. */
 	if (grace->is_running)
 		pthread_detach(shared->thread);
 	else
@@ -374,7 +377,7 @@ void dd_grace_resume(struct dd_grace *grace)
 
 void dd_grace_fork(void)
 {
-	/* liburcu's own locks may be held, and its lists of readers have those who are no more. */
+	/* liburcu's locks may be held, and its lists of readers contain threads that have ended. */
 	if (atomic_load_explicit(&mortals, memory_order_relaxed) == is_mortal)
 		return;
 	has_lost_parent = true;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * The thread that waits for grace periods, and the consumer that asks it to. It outlives the
- * consumer where a reader never leaves; who lets go last disposes of what they share.
+ * The thread that waits for grace periods, and the consumer that asks for them. If a reader never
+ * leaves, the thread outlives the consumer; the last of the two to let go frees what they share.
  *
  * Edges:
  *   BEGUN   ask: asked, release -> run: asked, acquire
- *           carries TAIL: what took objects out of reach comes before the grace period
+ *           carries TAIL: objects are out of reach of readers before the grace period begins
  *   PASSED  run: passed, release -> has_passed: passed, acquire
- *           what readers did comes before the destructor
+ *           carries what readers did: it comes before the destructor
  *   GONE    let_go: owners, release -> let_go: owners, acquire
- *           who disposes of it comes after the other's last access
+ *           carries the last access of the other: it comes before the free
  */
 #ifndef DD_GRACE_THREAD_H
 #define DD_GRACE_THREAD_H
@@ -22,16 +22,16 @@
 struct dd_grace_thread {
 	const struct rcu_flavor_struct *flavor; /* set once */
 	pthread_t thread;                       /* the consumer's */
-	_Atomic(uint32_t) asked;  /* grace periods; a futex word. The consumer writes */
-	_Atomic(uint32_t) passed; /* likewise, the thread writes */
-	_Atomic(uint32_t) owners; /* who has not let go of this yet */
-	pid_t thread_id;          /* as gettid(2); the thread writes */
+	_Atomic(uint32_t) asked;  /* grace periods asked for; a futex word. The consumer writes */
+	_Atomic(uint32_t) passed; /* grace periods that have passed. The thread writes */
+	_Atomic(uint32_t) owners; /* how many of the two have not let go */
+	pid_t thread_id;          /* as gettid(2). The thread writes */
 	int pending_eventfd;      /* set once; or -1 */
-	pthread_mutex_t lock;     /* of the next */
-	struct dd_park *park;     /* the consumer's, or NULL: it has let go */
+	pthread_mutex_t lock;     /* of park */
+	struct dd_park *park;     /* the consumer's; NULL after it has let go */
 };
 
-/* On zeroed memory, before the thread begins. */
+/* Sets up zeroed memory, before the thread begins. */
 static inline void dd_grace_thread_init(
 	struct dd_grace_thread *shared, struct dd_park *park, int pending_eventfd)
 {
@@ -40,17 +40,17 @@ static inline void dd_grace_thread_init(
 	atomic_store_explicit(&shared->owners, 2, memory_order_relaxed);
 }
 
-/* True for who lets go last, and has to dispose of it. */
+/* Lets go. True for the last to let go, which has to free the memory. */
 static inline bool dd_grace_thread_let_go(struct dd_grace_thread *shared)
 {
-	/* GONE->: without release it could vanish under us; ->GONE: without acquire, under the
-	 * other. */
+	/* GONE->: without release it could be freed while we use it; ->GONE: without acquire, while
+	 * the other does. */
 	return atomic_fetch_sub_explicit(&shared->owners, 1, memory_order_acq_rel) == 1;
 }
 
 /* ---- The thread ------------------------------------------------------------------------------ */
 
-/* Waits until more are asked for than have passed. False where nobody wants them any more. */
+/* Waits until more are asked for than have passed. False if the consumer has let go. */
 static inline bool dd_grace_thread_await(
 	struct dd_grace_thread *shared, uint32_t passed, uint32_t *asked)
 {
@@ -66,7 +66,7 @@ static inline bool dd_grace_thread_await(
 	return is_wanted;
 }
 
-/* Says that so many have passed. */
+/* Publishes how many have passed. */
 static inline void dd_grace_thread_finish(struct dd_grace_thread *shared, uint32_t passed)
 {
 	/* PASSED->: without release a destructor could run before a reader's last access. */
@@ -91,24 +91,24 @@ static inline void dd_grace_thread_run(struct dd_grace_thread *shared, void (*sy
 
 /* ---- The consumer ---------------------------------------------------------------------------- */
 
-/* Asks the thread for one more. */
+/* Asks the thread for one more grace period. */
 static inline void dd_grace_thread_ask(struct dd_grace_thread *shared)
 {
-	/* BEGUN->: see the thread. */
+	/* BEGUN->: without release the grace period could begin before objects are out of reach. */
 	atomic_fetch_add_explicit(&shared->asked, 1, memory_order_release);
 	dd_futex_wake(&shared->asked, 1);
 }
 
-/* Has all passed that was asked for? */
+/* True if all that were asked for have passed. */
 static inline bool dd_grace_thread_has_passed(struct dd_grace_thread *shared)
 {
 	uint32_t asked = atomic_load_explicit(&shared->asked, memory_order_relaxed);
 
-	/* ->PASSED: without acquire the same. */
+	/* ->PASSED: without acquire a destructor could run before a reader's last access. */
 	return atomic_load_explicit(&shared->passed, memory_order_acquire) == asked;
 }
 
-/* No more will be asked for: the thread ends, and rings the bell no more. */
+/* Ends the thread: it is asked for no more, and does not ring the bell again. */
 static inline void dd_grace_thread_dismiss(struct dd_grace_thread *shared)
 {
 	pthread_mutex_lock(&shared->lock);

@@ -124,8 +124,8 @@ void dd_lanes_unmap(struct defer_drop_queue *queue);
 uint64_t dd_lane_give_back(struct dd_lane *lane);
 
 /*
- * Slots for a ring: zeroed, in memory that costs nothing until it is written, or that is there if it
- * is populated. NULL on failure.
+ * Slots for a ring: zeroed, in memory that costs nothing until it is written, or that is there if
+ * it is populated. NULL on failure.
  */
 struct dd_slot *dd_slots_map(uint64_t capacity, bool is_populated);
 void dd_slots_unmap(struct dd_slot *slots, uint64_t capacity);

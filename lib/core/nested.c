@@ -25,7 +25,7 @@ static int add_chunk(struct dd_nested *nested)
 	return 0;
 }
 
-/* For one drop, all of it in the last chunk: so a failure leaves nothing behind. */
+/* Makes room for one drop, all of it in the last chunk, so that a failure leaves nothing behind. */
 static int make_room(struct dd_nested *nested, uint32_t places)
 {
 	if (nested->last && nested->last->end + places <= DD_CHUNK_DROPS)
@@ -67,8 +67,8 @@ static struct dd_drop take(struct dd_nested *nested)
 		nested->first = first->next;
 		free(first);
 	} else {
-		/* The last chunk is kept: a chain of drops, one made by the other, needs no
-		 * memory after the first. */
+		/* The last chunk is kept: a chain of drops, each made by the one before it, needs
+		 * no memory after the first. */
 		first->begin = first->end = 0;
 	}
 	return taken;

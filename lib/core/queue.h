@@ -3,11 +3,11 @@
  * A queue: lanes, one consumer, limits, and its life from open to joined.
  *
  * state:
- *   OPEN -> STOPPED           a caller of stop, under control: the worker ends and loses nothing
+ *   OPEN -> STOPPED           a caller of stop, under control: the worker ends and loses no drops
  *   STOPPED -> OPEN           a caller of start, or a stop whose time is over; under control
  *   OPEN, STOPPED -> CLOSING  the first shutdown, under control
  *   CLOSING -> GIVEN_UP       a shutdown, or exit, whose time is over while a destructor runs:
- *                             nobody waits for the consumer any more
+ *                             no thread waits for the consumer any more
  *   CLOSING, GIVEN_UP -> FINISHED  the consumer, when nothing is left to run
  *   FINISHED -> JOINED        the shutdown that joined the worker, or had none to join
  *   OPEN -> FINISHED          cannot happen: pushes would be lost unseen
@@ -33,13 +33,13 @@
 #include "core/watch.h"
 #include "core/watchdog.h"
 
-/* The id of the default queue; 0 is nobody's, so that a zeroed ticket names no queue. */
+/* The id of the default queue. No queue has 0, so a zeroed ticket names none. */
 #define DD_DEFAULT_ID 1
 
-/* How long a consumer that is in no destructor may take to notice that it is to stop or to end. */
+/* The longest that a consumer outside of destructors may take to see that it must stop or end. */
 #define DD_PATIENCE_NS (100 * DD_MS)
 
-/* Between two looks whether a shutdown has come, by callers that it does not tell. */
+/* How often callers check for a shutdown that does not wake them. */
 #define DD_LOOK_NS (10 * DD_MS)
 
 enum dd_state {
@@ -51,7 +51,7 @@ enum dd_state {
 	DD_JOINED,
 };
 
-/* What has come of a wish to stop. */
+/* The progress of a stop. */
 enum dd_stop {
 	DD_STOP_WANTED,
 	DD_STOP_LEFT,      /* the worker has left, or is about to end */
@@ -70,40 +70,41 @@ struct defer_drop_queue {
 	_Atomic(uint64_t) highest_backlog;
 	_Atomic(uint64_t) failed_total;
 	_Atomic(uint64_t)
-		drop_ns; /* that a drop took lately; 0: not known; pushes that wait read */
-	/* Whose drop is being destroyed, or was; NULL before the first, and after exit in one. */
+		drop_ns; /* what a drop took lately, 0 if unknown; waiting pushes read it */
+	/* The lane of the drop being destroyed, or of the last one. NULL before the first drop,
+	 * while a function of the configuration is called, and after exit in a destructor. */
 	struct dd_lane *running_lane;
 	/* The nested drop that is being destroyed, or NULL. */
 	struct dd_current *nested_running;
 	bool has_reported_failure;
-	/* In the last round a turn was over before its lane was empty. */
+	/* In the last round a turn ended before its lane was empty. */
 	bool has_more;
-	/* The queue closes, and nothing is left but what waits for grace periods. */
+	/* The queue closes, and only drops that wait for grace periods are left. */
 	bool is_waiting_out;
 	struct dd_grace grace;
 	struct dd_watch watch;
-	/* At which a round begins, so that short ones starve none. */
+	/* The lane at which a round begins, so that short rounds starve none. */
 	uint32_t next_lane;
-	/* Drops of the lane that had most, of each round since the worker last rested. */
+	/* Drops of the fullest lane, summed over the rounds since the worker last rested. */
 	uint64_t fullest_ran;
 
 	/* Read by the consumer after each drop; written when the queue closes. */
 	alignas(DD_LINE) _Atomic(uint32_t) state; /* enum dd_state, and a futex word */
 	_Atomic(uint64_t) drain_until_ns;         /* only ever made earlier */
 	_Atomic(uint32_t) lane_count;             /* the shared one included; only grows */
-	_Atomic(uint32_t) watchers;               /* of the backlog; also written by who waits */
-	bool is_watched;              /* it has a watchdog; set once, like the four below */
-	uint64_t id;                  /* never used again; the default queue's is 1 */
+	_Atomic(uint32_t) watchers; /* of the backlog: waiters, and 1 for watermarks; any thread */
+	bool has_watchdog;          /* set once, like id and shared_slots */
+	uint64_t id;                /* never used again; the default queue's is 1 */
 	struct dd_slot *shared_slots; /* to be unmapped, or NULL */
-	struct dd_config config;
-	uint32_t generation; /* forks that it went through */
+	struct dd_config config;      /* set once, except that a child has no pending_eventfd */
+	uint32_t generation;          /* forks that it went through; a child adds one */
 
 	alignas(DD_LINE) _Atomic(uint64_t) wakes_total; /* any thread */
 	pthread_mutex_t waiters_lock;
 	struct dd_completion_waiter *completion_waiters; /* under it */
 	struct dd_budget budget;
 
-	/* Written by the consumer with each drop, where it is watched. */
+	/* Written by the consumer with each drop, if the queue has a watchdog. */
 	alignas(DD_LINE) struct dd_watchdog watchdog;
 
 	_Atomic(uint32_t) consumer_seat; /* see seat.h */
@@ -120,7 +121,7 @@ struct defer_drop_queue {
 	DD_PLAIN(int) boot_result; /* of the worker: 0 or a negative errno */
 	bool is_boot_strict;
 	_Atomic(uint32_t) stop; /* enum dd_stop, and a futex word */
-	pid_t thread_id;        /* the worker's, as gettid(2); before its boot is reported */
+	pid_t thread_id;        /* the worker's, as gettid(2); set before its boot is reported */
 
 	/* Under the registry's lock. */
 	struct defer_drop_queue *next;
@@ -137,7 +138,7 @@ static inline uint32_t dd_queue_state(struct defer_drop_queue *queue)
 	return atomic_load_explicit(&queue->state, memory_order_acquire);
 }
 
-/* Has the consumer announced that it takes no more? */
+/* True if the consumer has announced that it takes no more. */
 static inline bool dd_is_closed(struct defer_drop_queue *queue)
 {
 	return atomic_load_explicit(&queue->park.attention, memory_order_relaxed) & DD_CLOSED;
@@ -145,16 +146,16 @@ static inline bool dd_is_closed(struct defer_drop_queue *queue)
 
 static inline void dd_queue_set_state(struct defer_drop_queue *queue, enum dd_state state)
 {
-	/* STATE->: without release it could be seen before what led to it. */
+	/* STATE->: without release it could be seen before the writes that led to it. */
 	atomic_store_explicit(&queue->state, state, memory_order_release);
 	dd_futex_wake(&queue->state, INT_MAX);
 }
 
-/* From one state to another. False if it is not, or no longer, in the first. */
+/* Moves from one state to another. False if the queue is not, or no longer, in the first. */
 static inline bool dd_queue_move_state(
 	struct defer_drop_queue *queue, uint32_t from, enum dd_state to)
 {
-	/* STATE->: as above. */
+	/* STATE->: without release it could be seen before the writes that led to it. */
 	if (!atomic_compare_exchange_strong_explicit(
 		    &queue->state, &from, to, memory_order_release, memory_order_relaxed))
 		return false;
@@ -162,34 +163,34 @@ static inline bool dd_queue_move_state(
 	return true;
 }
 
-/* To FINISHED, by the consumer, unless the queue is beyond that: in a forked child it is. */
+/* Moves to FINISHED, by the consumer, unless the queue is beyond that: in a forked child it is. */
 static inline void dd_queue_finish(struct defer_drop_queue *queue)
 {
 	if (!dd_queue_move_state(queue, DD_CLOSING, DD_FINISHED))
 		dd_queue_move_state(queue, DD_GIVEN_UP, DD_FINISHED);
 }
 
-/* Under control. */
+/* Notes the progress of a stop. Under control. */
 static inline void dd_set_stop(struct defer_drop_queue *queue, enum dd_stop stop)
 {
-	/* Relaxed is enough: it is looked at again under control. */
+	/* Relaxed is enough: readers look again under control. */
 	atomic_store_explicit(&queue->stop, stop, memory_order_relaxed);
 	dd_futex_wake(&queue->stop, INT_MAX);
 }
 
-/* The queue has a worker, or would have one if it were not stopped. */
+/* True if the queue has a worker, or would have one if it were not stopped. */
 static inline bool dd_queue_has_worker(const struct defer_drop_queue *queue)
 {
 	return queue->config.values.runner == DEFER_DROP_RUNNER_WORKER;
 }
 
-/* Flushes and waits of callers run destructors. */
+/* True if flushes and waits of callers run destructors. */
 static inline bool dd_queue_waits_drain(const struct defer_drop_queue *queue)
 {
 	return queue->config.values.runner == DEFER_DROP_RUNNER_CALLER;
 }
 
-/* Before it is opened its id is 0. */
+/* True for the default queue. Before it is opened its id is 0. */
 static inline bool dd_queue_is_default(const struct defer_drop_queue *queue)
 {
 	return queue->id <= DD_DEFAULT_ID;
@@ -211,7 +212,7 @@ static inline uint32_t dd_read_32(_Atomic(uint32_t) *counter)
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-/* To a counter that one thread writes and any may read. */
+/* Adds to a counter that one thread writes and any may read. */
 static inline void dd_add(_Atomic(uint64_t) *counter, uint64_t count)
 {
 	atomic_store_explicit(counter, dd_read(counter) + count, memory_order_relaxed);
@@ -222,7 +223,7 @@ static inline void dd_count(_Atomic(uint64_t) *counter)
 	dd_add(counter, 1);
 }
 
-/* To a counter that many threads write. */
+/* Adds to a counter that many threads write. */
 static inline void dd_add_shared(_Atomic(uint64_t) *counter, uint64_t count)
 {
 	atomic_fetch_add_explicit(counter, count, memory_order_relaxed);

@@ -2,48 +2,48 @@
  *
  * The ring: slots, claim, publish, consume. No system call, no global, no waiting.
  *
- * A position counts the drops of a ring and is never reset; its slot is position & mask. Whoever
- * pushes claims a position, fills the slot with plain stores and publishes it with one release
- * store of the destructor. The one consumer polls the slot at its cursor, never the producers'
- * tail; it runs the destructor and then clears the slot, which says at once that this drop has been
- * destroyed and that the slot is free. Head says the same of all slots before it, and is what
- * producers look at; it is moved a batch at a time, because each move costs the consumer a store
- * that cannot be merged with its neighbours. (Measured with empty destructors: 5.2 ns per drop
- * instead of 7.4 with a move for each drop. The alternative to clearing, a lap bit in the slot so
- * that the consumer never writes to it, came to 7.6 ns, and on two cores that share no cache to 22
- * to 28 ns instead of 15 to 18.)
+ * A position counts the drops of a ring and is never reset; its slot is position & mask. A producer
+ * claims a position, fills the slot with plain stores and publishes it with one release store of
+ * the destructor. The one consumer polls the slot at its cursor, never the producers' tail. It runs
+ * the destructor and then clears the slot: the drop has been destroyed, and the slot is free. The
+ * head says so of all slots before it, and is what producers read. It moves a batch at a time,
+ * because each move costs the consumer a store that cannot be merged with its neighbours. (Measured
+ * with empty destructors: 5.2 ns per drop, against 7.4 with a move for each drop. The alternative
+ * to clearing, a lap bit in the slot so that the consumer never writes to it, took 7.6 ns; on two
+ * cores that share no cache it took 22 to 28 ns, against 15 to 18.)
  *
  * A drop with options takes two slots: its options, then the drop. The second is filled first and
  * is marked, so that it is never taken for a drop of its own; publishing the first publishes both.
- * So a plain drop pays nothing for those that have options.
+ * Plain drops pay nothing for those that have options.
  *
- * Two ways to claim, by who may push:
- *   owned   one thread, which moves the tail with a plain store after it has published, so that a
- *           thread stopped in the middle of a push holds up nobody;
- *   shared  many threads, with one locked instruction before they publish: a thread stopped between
- *           the two holds up this ring, and only this ring. As a slot that is claimed looks like
- *           one that is cleared, head is moved after each drop.
+ * There are two ways to claim:
+ *   owned   One thread pushes. It moves the tail with a plain store after it has published, so a
+ *           thread that is stopped in the middle of a push delays no other thread.
+ *   shared  Many threads push, with one locked instruction before they publish. A thread that is
+ *           stopped between the two delays this ring, and only this ring. A claimed slot looks like
+ *           a cleared one, so the head moves after each drop.
  *
  * Edges:
  *   PUBLISH  fill: slot.destroy, release -> peek, is_past: slot.destroy, acquire
- *            carries slot.object and all that the producer did before the push, a limit that it set
- *            too
+ *            carries slot.object and all that the producer did before the push, including a limit
+ *            that it set
  *   TAIL     advance, claim, claim_try: tail, release -> dd_ring_tail: tail, acquire
- *            carries all that the producer did before the push: a grace period that begins behind
- *            this tail covers the drops before it. Owned, it carries the publish too: who waits for
- *            a position may not take the empty slot from before the publish for the cleared one
+ *            carries all that the producer did before the push: a grace period that begins after
+ *            this tail was read covers the drops before it. In an owned ring it carries the publish
+ *            too: a thread that waits for a position must not take a slot that is still empty for
+ *            one that was cleared
  *   DONE     done, done_both: slot.destroy, release -> is_past, room_owned: slot.destroy, acquire
- *            carries what the destructor did; and that the slot has been read, so that it may be
- *            filled again
+ *            carries what the destructor did, and that the slot has been read: it may be filled
+ *            again
  *   RECYCLE  recycle: head, release -> room, is_past: head, acquire
- *            the same for all slots before head
+ *            carries what DONE carries, for all slots before head
  *   ROOM     raise_limit, room_owned: limit, release -> has_room, is_past: limit, acquire
- *            hands RECYCLE and DONE on from the producer that looked, to other producers of a
- *            shared ring, and to waiters: what lies a lap or more before the limit is done
+ *            passes RECYCLE and DONE on from the producer that read them: to other producers of a
+ *            shared ring, and to waiters. Drops that lie a lap or more before the limit are done
  *
- * Whose the object is on a closed ring is decided by retract and take_contested, by one
- * read-modify-write of the slot each, of which one comes first; that carries nothing, so it needs
- * no edge.
+ * On a closed ring, retract and take_contested decide who owns the object: each makes one
+ * read-modify-write of the slot, and one of the two comes first. The decision carries no data, so
+ * it needs no edge.
  */
 #ifndef DD_RING_H
 #define DD_RING_H
@@ -56,22 +56,22 @@
 #include "base/atomic.h"
 #include "defer_drop.h"
 
-/* What two cores fight over at a time: lines written by different threads lie this far apart. */
+/* A cache line: data written by different threads lies this far apart, against false sharing. */
 #define DD_LINE 64
 
-/* Drops of an owned ring between two moves of head, in rings large enough for it. */
+/* Drops between two moves of the head of an owned ring, in rings that are large enough. */
 #define DD_BATCH 16
 
-/* In a slot of a closed ring: its drop was taken. It is cleared when that has been destroyed. */
+/* The word of a slot of a closed ring whose drop was taken; cleared when the drop is destroyed. */
 #define DD_TAKEN ((defer_drop_fn)(uintptr_t)1)
 
 /*
- * The word of a slot is a destructor. Its two upper bits say more: no function of a user's process
- * lies there.
+ * The word of a slot is a destructor. Its two upper bits are a tag: no function of a user process
+ * lies that high.
  *   00  the destructor of a plain drop
- *   01  the same, after a grace period
- *   11  no destructor: the options of the drop in the next slot, which are flags, and in the lower
- *       48 bits the bytes that the object holds
+ *   01  the destructor of a plain drop, to run after a grace period
+ *   11  not a destructor but the options of the drop in the next slot: flags, and in the lower 48
+ *       bits the bytes that the object holds
  *   10  the destructor of a drop with options: it means nothing without the slot before it
  */
 #define DD_TAGS    (UINT64_C(3) << 62)
@@ -79,14 +79,14 @@
 #define DD_OPTIONS (UINT64_C(3) << 62)
 #define DD_SECOND  (UINT64_C(2) << 62)
 
-/* Of options. */
+/* Flags in a word of options. */
 #define DD_AFTER_GRACE    (UINT64_C(1) << 48)
 #define DD_HAS_STATUS     (UINT64_C(1) << 49) /* the destructor is a defer_drop_status_fn */
 #define DD_HAS_CONTEXT    (UINT64_C(1) << 50) /* the destructor is a defer_drop_context_fn */
 #define DD_HAS_COMPLETION (UINT64_C(1) << 51)
 #define DD_BYTES          (DEFER_DROP_BYTES_END - 1)
 
-/* The destructor of a drop with this word of options by its type; those of other types are NULL. */
+/* Sorts the destructor of a drop with this word of options by its type: the other two are NULL. */
 static inline void dd_sort_destructor(uint64_t word, defer_drop_fn destroy, defer_drop_fn *plain,
 	defer_drop_status_fn *with_status, defer_drop_context_fn *with_context)
 {
@@ -101,9 +101,9 @@ struct dd_drop {
 };
 
 /*
- * Of a drop with options: DD_OPTIONS and what they are, or 0; and a pointer. With HAS_COMPLETION
- * that is the completion, which keeps the context, if there is one; else it is the context, or
- * NULL.
+ * The options of a drop: DD_OPTIONS with the flags and the bytes, or 0; and a pointer. With
+ * HAS_COMPLETION the pointer is the completion, which keeps the context, if there is one; otherwise
+ * it is the context, or NULL.
  */
 struct dd_options {
 	uint64_t word;
@@ -111,20 +111,20 @@ struct dd_options {
 };
 
 struct dd_slot {
-	DD_PLAIN(void *) object;        /* or, beside options, their pointer */
+	DD_PLAIN(void *) object;        /* in the first slot of two: the pointer of the options */
 	_Atomic(defer_drop_fn) destroy; /* NULL: not published, or done */
 };
 
 struct dd_ring {
-	/* The producers' line: they write, statistics and flush read. */
+	/* The producers' line: they write; statistics and flush read. */
 	alignas(DD_LINE) _Atomic(uint64_t) tail; /* next position to push at */
 	_Atomic(uint64_t) limit;                 /* no need to look at head before it is reached */
 	struct dd_slot *slots;                   /* set once, like mask */
 	uint64_t mask;
-	_Atomic(uint64_t) pairs_total; /* drops with options that were pushed; not of the ring's
-					* concern, but of this line's writers */
+	_Atomic(uint64_t) pairs_total; /* drops with options that were pushed: not part of the ring,
+					* but written by those who write this line */
 
-	/* The consumer's line: it writes; producers read head when they reach their limit. */
+	/* The consumer's line: it writes; producers read head when they reach the limit. */
 	alignas(DD_LINE) _Atomic(uint64_t) head; /* drops before it have been destroyed */
 	DD_PLAIN(uint64_t) cursor;               /* drops before it have been taken */
 	DD_PLAIN(uint64_t) contested_from;       /* drops before it were taken while it was open */
@@ -136,8 +136,8 @@ struct dd_ring {
 _Static_assert(sizeof(struct dd_slot) == 16, "four slots to a line; and 64 bits to a tagged word");
 
 /*
- * Positions begin one lap below 2^64, so that every ring of every program wraps early and the
- * arithmetic is never believed, only exercised.
+ * Positions begin one lap below 2^64, so every ring of every program wraps early, and the wrap is
+ * exercised everywhere.
  */
 static inline uint64_t dd_ring_first(uint64_t capacity)
 {
@@ -149,7 +149,7 @@ static inline bool dd_is_before(uint64_t a, uint64_t b)
 	return (int64_t)(a - b) < 0;
 }
 
-/* Can this be a destructor? False for NULL too. */
+/* True if this can be a destructor. False for NULL too. */
 static inline bool dd_is_destructor(defer_drop_fn destroy)
 {
 	return (intptr_t)destroy > 0;
@@ -170,7 +170,7 @@ static inline defer_drop_fn dd_untagged(defer_drop_fn word)
 	return (defer_drop_fn)(uintptr_t)((uint64_t)(uintptr_t)word & ~DD_TAGS);
 }
 
-/* Does a slot with this word hold the options of the drop in the next one? */
+/* True if a slot with this word holds the options of the drop in the next slot. */
 static inline bool dd_is_options(defer_drop_fn word)
 {
 	return dd_tag(word) == DD_OPTIONS;
@@ -181,14 +181,14 @@ static inline bool dd_is_second(defer_drop_fn word)
 	return dd_tag(word) == DD_SECOND;
 }
 
-/* Does the drop that begins with this word wait for a grace period? */
+/* True if the drop that begins with this word waits for a grace period. */
 static inline bool dd_is_after_grace(defer_drop_fn word)
 {
 	return dd_tag(word) == DD_GRACE ||
 	       (dd_is_options(word) && ((uint64_t)(uintptr_t)word & DD_AFTER_GRACE));
 }
 
-/* Slots of a drop, the first of which has this word. */
+/* Returns how many slots a drop takes whose first slot has this word. */
 static inline uint64_t dd_width(defer_drop_fn word)
 {
 	return dd_is_options(word) ? 2 : 1;
@@ -199,7 +199,7 @@ static inline defer_drop_fn dd_options_word(const struct dd_options *options)
 	return (defer_drop_fn)(uintptr_t)options->word;
 }
 
-/* An eighth of the ring at most, so that producers of a small one are not kept waiting. */
+/* An eighth of the ring at most, so that producers of a small ring do not wait for a batch. */
 static inline uint64_t dd_ring_batch(uint64_t capacity, bool is_shared)
 {
 	if (is_shared || capacity < 16)
@@ -207,7 +207,7 @@ static inline uint64_t dd_ring_batch(uint64_t capacity, bool is_shared)
 	return capacity / 8 < DD_BATCH ? capacity / 8 : DD_BATCH;
 }
 
-/* capacity: a power of two, of at least 2. */
+/* capacity: a power of two, at least 2. */
 static inline void dd_ring_init(
 	struct dd_ring *ring, struct dd_slot *zeroed, uint64_t capacity, bool is_shared)
 {
@@ -231,8 +231,8 @@ static inline uint64_t dd_ring_capacity(const struct dd_ring *ring)
 /* ---- Producers ------------------------------------------------------------------------------- */
 
 /*
- * Moves the limit forward. Of a shared ring it is never moved back: another producer may have filled
- * slots up to the later one, and a forked child takes what lies a lap before the limit for done.
+ * Moves the limit forward. The limit of a shared ring never moves back: another producer may have
+ * filled slots up to the later limit, and a forked child takes drops a lap before it for done.
  */
 static inline void dd_ring_raise_limit(struct dd_ring *ring, uint64_t limit)
 {
@@ -246,9 +246,9 @@ static inline void dd_ring_raise_limit(struct dd_ring *ring, uint64_t limit)
 }
 
 /*
- * Looks at head for a producer that would push at this position, and sets the next limit: the end
- * of a quarter of the ring at most, so that producers look up often enough to see their backlog
- * grow. Returns the backlog; below the capacity there is room.
+ * Reads head for a producer that would push at this position, and sets the next limit: at most the
+ * end of a quarter of the ring, so that producers notice in time that their backlog grows. Returns
+ * the backlog; there is room if it is below the capacity.
  */
 static inline uint64_t dd_ring_room(struct dd_ring *ring, uint64_t at)
 {
@@ -267,39 +267,41 @@ static inline uint64_t dd_ring_room(struct dd_ring *ring, uint64_t at)
 	return backlog;
 }
 
-/* Owned: the same at the tail; where head says full, the slot itself may say that it is done. */
+/* Owned: reads head for a push at the tail. If head has no room, the slot itself may be done. */
 static inline uint64_t dd_ring_room_owned(struct dd_ring *ring, uint64_t at)
 {
 	uint64_t backlog = dd_ring_room(ring, at);
 
 	if (backlog < dd_ring_capacity(ring))
 		return backlog;
-	/* ->DONE: as for head. */
+	/* ->DONE: without acquire the slot could be filled while the consumer still reads it. */
 	if (atomic_load_explicit(&ring->slots[at & ring->mask].destroy, memory_order_acquire))
 		return backlog;
-	/* ROOM->: without release is_past could see the slot filled again, and no reason for it. */
+	/* ROOM->: without release is_past could see the slot filled again, but not the limit. */
 	atomic_store_explicit(&ring->limit, at + 1, memory_order_release);
 	return dd_ring_capacity(ring) - 1;
 }
 
-/* Owned: the tail, and whether head must be looked at before a push there. Only we move them. */
+/* Owned: the tail, which only its owner moves. */
 static inline uint64_t dd_ring_own_tail(struct dd_ring *ring)
 {
 	return atomic_load_explicit(&ring->tail, memory_order_relaxed);
 }
 
+/* Owned: true if head must be read before a push at this position. */
 static inline bool dd_ring_is_at_limit(struct dd_ring *ring, uint64_t at)
 {
 	return at == atomic_load_explicit(&ring->limit, memory_order_relaxed);
 }
 
-/* The same for a drop that ends with the slot at last. The limit never lies before the tail. */
+/* Owned: true if a drop whose last slot is `last` needs the limit moved, which is at the tail or
+ * after it. */
 static inline bool dd_ring_is_beyond_limit(struct dd_ring *ring, uint64_t last)
 {
 	return !dd_is_before(last, atomic_load_explicit(&ring->limit, memory_order_relaxed));
 }
 
-/* Shared: is there room at this position? */
+/* Shared: true if there is room at this position. */
 static inline bool dd_ring_has_room(struct dd_ring *ring, uint64_t at)
 {
 	/* ->ROOM: without acquire the slot could be filled while the consumer still reads it. */
@@ -309,13 +311,13 @@ static inline bool dd_ring_has_room(struct dd_ring *ring, uint64_t at)
 }
 
 /*
- * Shared: claims the next slots, one or two, room or not; the caller then waits for room at the
- * last.
+ * Shared: claims the next slots, one or two, whether there is room or not. The caller then waits
+ * for room at the last of them.
  */
 static inline uint64_t dd_ring_claim(struct dd_ring *ring, uint64_t width)
 {
-	/* TAIL->: without release a grace period could begin after the claim, and yet before what
-	 * took the object out of reach. */
+	/* TAIL->: without release a grace period could begin after the claim, and yet before the
+	 * program took the object out of reach. */
 	return atomic_fetch_add_explicit(&ring->tail, width, memory_order_release);
 }
 
@@ -326,14 +328,14 @@ static inline bool dd_ring_claim_try(struct dd_ring *ring, uint64_t width, uint6
 
 	*at = atomic_load_explicit(&ring->tail, memory_order_relaxed);
 	do {
-		/* No room at a position that others have claimed meanwhile says nothing. */
+		/* The answer "no room" is void if others have claimed this position meanwhile. */
 		while (!dd_ring_has_room(ring, *at + width - 1)) {
 			seen = *at;
 			*at = atomic_load_explicit(&ring->tail, memory_order_relaxed);
 			if (*at == seen)
 				return false;
 		}
-		/* TAIL->: as in claim. */
+		/* TAIL->: without release a grace period could begin too early, as in claim. */
 	} while (!atomic_compare_exchange_weak_explicit(
 		&ring->tail, at, *at + width, memory_order_release, memory_order_relaxed));
 	return true;
@@ -350,15 +352,15 @@ static inline void dd_ring_publish(
 	atomic_store_explicit(&slot->destroy, destroy, memory_order_release);
 }
 
-/* The same, for a drop with options: at is the first of its two slots. */
+/* Publishes a drop with options. at: the first of its two slots. */
 static inline void dd_ring_publish_both(struct dd_ring *ring, uint64_t at,
 	const struct dd_options *options, const struct dd_drop *drop)
 {
 	struct dd_slot *second = &ring->slots[(at + 1) & ring->mask];
 
 	dd_plain_store(&second->object, drop->object);
-	/* Nobody takes it before the first. But a waiter may see it: PUBLISH->: without release
-	 * is_past could see the slot filled again, and no reason for it. */
+	/* The consumer does not take it before the first slot, but a waiter may read it. PUBLISH->:
+	 * without release is_past could see the slot filled again, but not the limit. */
 	atomic_store_explicit(
 		&second->destroy, dd_tagged(drop->destroy, DD_SECOND), memory_order_release);
 	dd_ring_publish(ring, at, options->pointer, dd_options_word(options));
@@ -378,25 +380,24 @@ static inline void dd_ring_withdraw(struct dd_ring *ring)
 }
 
 /*
- * On a closed ring: takes a published drop back. False where the consumer has taken it, or will.
- * Only a producer that saw CLOSED after it published may ask: CLOSE carries contested_from. Of a
- * drop with options, the word is that of the first slot; the second then lies there and means
- * nothing.
+ * On a closed ring: takes a published drop back. False if the consumer has taken it, or will. Only
+ * a producer that saw CLOSED after it published may call this: CLOSE carries contested_from. For a
+ * drop with options, word is that of its first slot; the second slot keeps its word, which then
+ * means nothing.
  */
 static inline bool dd_ring_retract(struct dd_ring *ring, uint64_t at, defer_drop_fn word)
 {
-	/* Taken while the ring was open: the slot may hold another's drop of the same destructor.
-	 * */
+	/* Taken while the ring was open: the slot may now hold another drop of this destructor. */
 	if (dd_is_before(at, dd_plain_load(&ring->contested_from)))
 		return false;
-	/* Relaxed is enough: the object is ours, and who loses does not touch it. */
+	/* Relaxed is enough: the object is ours, and a consumer that loses does not touch it. */
 	return atomic_compare_exchange_strong_explicit(&ring->slots[at & ring->mask].destroy, &word,
 		(defer_drop_fn)NULL, memory_order_relaxed, memory_order_relaxed);
 }
 
 /* ---- The consumer ---------------------------------------------------------------------------- */
 
-/* Is there a published drop at the cursor? Takes nothing. */
+/* True if there is a published drop at the cursor. Takes nothing. */
 static inline bool dd_ring_is_published(struct dd_ring *ring)
 {
 	uint64_t at = dd_plain_load(&ring->cursor);
@@ -405,7 +406,7 @@ static inline bool dd_ring_is_published(struct dd_ring *ring)
 		&ring->taken_from[at & ring->taken_mask].destroy, memory_order_relaxed);
 }
 
-/* Looks at the next drop, whose word may be tagged, or at the options of one. False: none there. */
+/* Reads the next drop, whose word may be tagged, or the options of one. False if there is none. */
 static inline bool dd_ring_peek(struct dd_ring *ring, struct dd_drop *drop)
 {
 	uint64_t at = dd_plain_load(&ring->cursor);
@@ -419,18 +420,18 @@ static inline bool dd_ring_peek(struct dd_ring *ring, struct dd_drop *drop)
 	return true;
 }
 
-/* The plain drop that was taken last and is not done: its slot still tells, but for DD_TAKEN. */
+/* Returns the plain drop taken last, from its slot, which may be DD_TAKEN. It is not done yet. */
 static inline struct dd_drop dd_ring_last_taken(const struct dd_ring *ring)
 {
 	uint64_t at = dd_plain_load(&ring->cursor) - 1;
 	struct dd_slot *slot = &ring->taken_from[at & ring->taken_mask];
-	/* Relaxed is enough: the take's PUBLISH carries it. */
+	/* Relaxed is enough: the PUBLISH of the take carries it. */
 	defer_drop_fn word = atomic_load_explicit(&slot->destroy, memory_order_relaxed);
 
 	return (struct dd_drop){dd_plain_load(&slot->object), dd_untagged(word)};
 }
 
-/* Moves on from what was looked at: it is taken. */
+/* Takes the drop that peek has read: moves the cursor past it. */
 static inline void dd_ring_move_on(struct dd_ring *ring)
 {
 	dd_plain_store(&ring->cursor, dd_plain_load(&ring->cursor) + 1);
@@ -444,7 +445,7 @@ static inline bool dd_ring_take(struct dd_ring *ring, struct dd_drop *drop)
 	return true;
 }
 
-/* Options were taken: takes their drop. */
+/* Takes the drop whose options were taken. */
 static inline void dd_ring_take_second(struct dd_ring *ring, struct dd_drop *drop)
 {
 	uint64_t at = dd_plain_load(&ring->cursor);
@@ -457,7 +458,7 @@ static inline void dd_ring_take_second(struct dd_ring *ring, struct dd_drop *dro
 	dd_plain_store(&ring->cursor, at + 1);
 }
 
-/* From the cursor on, takes will be contested. Before the ring is announced to be closed. */
+/* Makes takes from the cursor on contested. Called before the ring is announced to be closed. */
 static inline void dd_ring_contest(struct dd_ring *ring)
 {
 	dd_plain_store(&ring->contested_from, dd_plain_load(&ring->cursor));
@@ -465,7 +466,7 @@ static inline void dd_ring_contest(struct dd_ring *ring)
 
 /*
  * On a closed ring: takes the drop at the cursor, or the options of one, unless its producer takes
- * it back, and moves on either way. The object is read after the exchange: before it, the slot may
+ * it back; moves on in either case. Reads the object after the exchange: before it, the slot may
  * change hands.
  */
 static inline bool dd_ring_take_contested(struct dd_ring *ring, struct dd_drop *drop)
@@ -475,11 +476,11 @@ static inline bool dd_ring_take_contested(struct dd_ring *ring, struct dd_drop *
 	defer_drop_fn word = atomic_load_explicit(&slot->destroy, memory_order_relaxed);
 
 	dd_plain_store(&ring->cursor, at + 1);
-	/* Spares the write to a slot never used; and a second slot whose first was passed over, or
-	 * taken back, is nothing to be taken. */
+	/* An empty slot needs no write. A second slot here is one whose first was passed over or
+	 * taken back, so it holds no drop. */
 	if (!word || dd_is_second(word))
 		return false;
-	/* ->PUBLISH: as in peek. */
+	/* ->PUBLISH: without acquire the object could be the slot's former one. */
 	drop->destroy = atomic_exchange_explicit(&slot->destroy, DD_TAKEN, memory_order_acquire);
 	if (!drop->destroy)
 		return false;
@@ -487,7 +488,7 @@ static inline bool dd_ring_take_contested(struct dd_ring *ring, struct dd_drop *
 	return true;
 }
 
-/* All slots before the cursor are the producers' again. */
+/* Gives all slots before the cursor back to the producers. */
 static inline void dd_ring_recycle(struct dd_ring *ring)
 {
 	/* RECYCLE->: without release a slot could be filled while we still read it, and a waiter
@@ -495,25 +496,26 @@ static inline void dd_ring_recycle(struct dd_ring *ring)
 	atomic_store_explicit(&ring->head, dd_plain_load(&ring->cursor), memory_order_release);
 }
 
-/* The drop taken last has been destroyed. */
+/* Marks the drop that was taken last as destroyed. */
 static inline void dd_ring_done(struct dd_ring *ring)
 {
 	uint64_t next = dd_plain_load(&ring->cursor);
 
-	/* DONE->: as RECYCLE, for this slot. */
+	/* DONE->: without release this slot could be filled while we still read it, and a waiter
+	 * could miss what the destructor did. */
 	atomic_store_explicit(&ring->taken_from[(next - 1) & ring->taken_mask].destroy,
 		(defer_drop_fn)NULL, memory_order_release);
 	if (!(next & (ring->batch - 1)))
 		dd_ring_recycle(ring);
 }
 
-/* The drop with options taken last has been destroyed. */
+/* Marks the drop with options that was taken last as destroyed. */
 static inline void dd_ring_done_both(struct dd_ring *ring)
 {
 	uint64_t next = dd_plain_load(&ring->cursor);
 
-	/* DONE->: as RECYCLE, for the first slot; in this order, since who finds the second cleared
-	 * may fill both. */
+	/* DONE->: without release the first slot could be filled too early. It is cleared first: a
+	 * producer that finds the second one cleared may fill both. */
 	atomic_store_explicit(&ring->taken_from[(next - 2) & ring->taken_mask].destroy,
 		(defer_drop_fn)NULL, memory_order_release);
 	dd_ring_done(ring);
@@ -529,20 +531,19 @@ static inline uint64_t dd_ring_tail(struct dd_ring *ring)
 	return atomic_load_explicit(&ring->tail, memory_order_acquire);
 }
 
-/*
- * Have all drops before this position, which lies at the tail or before it, been destroyed?
- */
+/* True if all drops before this position, which lies at the tail or before it, are destroyed. */
 static inline bool dd_ring_is_past(struct dd_ring *ring, uint64_t position)
 {
 	/* ->RECYCLE: without acquire what the destructors did need not be visible to the caller. */
 	if (!dd_is_before(atomic_load_explicit(&ring->head, memory_order_acquire), position))
 		return true;
-	/* ->DONE: as above, for a drop that head has not reached. */
+	/* ->DONE: without acquire what the destructor did need not be visible: a drop past head. */
 	if (ring->batch > 1 &&
 		!atomic_load_explicit(
 			&ring->slots[(position - 1) & ring->mask].destroy, memory_order_acquire))
 		return true;
-	/* It may have been filled again: by a producer that knew it to be done, and said so before.
+	/* The slot may have been filled again, by a producer that saw it done and set the limit
+	 * first.
 	 * ->ROOM: without acquire what the destructors did need not be visible to the caller. */
 	return !dd_is_before(
 		atomic_load_explicit(&ring->limit, memory_order_acquire) - dd_ring_capacity(ring),

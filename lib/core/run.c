@@ -13,21 +13,21 @@
 #include "core/completion.h"
 
 /*
- * So many slots ahead of the consumer are fetched: six lines. (Saturating push of one producer on
- * another core, ns: 4.9 without; with 16 slots 4.5, 20 3.7, 24 3.5, 28 3.6, 32 5.1, 48 4.6.) But
- * not before so many drops were found in a turn: with fewer, those lines are what the producer will
- * write to next, and it would have to fetch them back.
+ * How many slots ahead of the consumer are prefetched: six cache lines. (Saturating push of one
+ * producer on another core, ns: 4.9 without; with 16 slots 4.5, 20 3.7, 24 3.5, 28 3.6, 32 5.1, 48
+ * 4.6.) Prefetching begins when a turn has run PREFETCH_AFTER drops: with fewer, those lines are
+ * what the producer writes next, and it would have to fetch them back.
  */
 #define PREFETCH_SLOTS 24
 #define PREFETCH_AFTER 64
 
 /*
- * A turn is that long: short beside what a waiting thread notices, long beside what it costs to go to
- * the next lane. The clock is looked at four times in it, or, while destructors are cheap, each
- * MOST_STRIDE of them: a look costs as much as five empty destructors. So a turn is late by the one
- * destructor that it cannot interrupt; or, once, by a stride, when destructors begin to be slow. The
- * first look comes after FIRST_STRIDE, so that a turn that finds less needs none; and the second after
- * as many, since only then it is known how long they took.
+ * A turn's length: short compared to what a waiting thread notices, long compared to the step to
+ * the next lane. The clock is read four times in it or, while destructors are cheap, once
+ * for each MOST_STRIDE of them: one read costs as much as five empty destructors. So a turn is late
+ * by one destructor, which it cannot interrupt; or once, when destructors begin to be slow, by a
+ * stride. The first read comes after FIRST_STRIDE, so that a turn with fewer drops needs none. The
+ * second comes after as many again, since only then their speed is known.
  */
 #define TURN_NS      UINT64_C(100000)
 #define LOOK_NS      (TURN_NS / 4)
@@ -36,19 +36,19 @@
 
 /* What a turn may do. A destructor that is called again counts again. */
 struct turn {
-	uint64_t left;      /* destructors that may run before the next look at the clock */
-	uint64_t granted;   /* those, and the ones that have run */
-	uint64_t most;      /* that may run altogether */
-	uint64_t looked_ns; /* at the last look; 0: there was none */
+	uint64_t left;      /* destructors that may run before the next read of the clock */
+	uint64_t granted;   /* left, and those that have run */
+	uint64_t most;      /* destructors that may run altogether */
+	uint64_t looked_ns; /* at the last read; 0: there was none */
 	uint64_t until_ns;  /* when other lanes are to have their turn */
 	uint64_t deadline_ns;
-	bool has_deadline;   /* it is not for ever */
-	uint32_t last_state; /* of the queue in which it goes on */
-	bool is_long;        /* it has run as many as are worth to fetch slots ahead */
-	bool is_last;        /* of a closed queue: what cannot be run in time is abandoned */
+	bool has_deadline;   /* deadline_ns is not DEFER_DROP_FOREVER */
+	uint32_t last_state; /* the last state of the queue in which the turn goes on */
+	bool is_long;        /* it has run enough that prefetching pays */
+	bool is_last;        /* of a closed queue: drops that cannot run in time are abandoned */
 };
 
-/* Is the queue closing, and the time over in which it may still start destructors? */
+/* True if the queue is closing, and its time to start destructors is over. */
 static inline bool is_over(struct defer_drop_queue *queue)
 {
 	return dd_unlikely(dd_queue_state(queue) != DD_OPEN) &&
@@ -74,7 +74,7 @@ static inline uint64_t ran_in(const struct turn *turn)
 	return turn->granted - turn->left;
 }
 
-/* Never more than the ring: or a lane whose producers keep it full would starve the others. */
+/* Runs no more than a ring's worth: a lane that producers keep full must not starve the others. */
 static inline void begin_turn(
 	struct turn *turn, const struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
 {
@@ -85,7 +85,7 @@ static inline void begin_turn(
 	grant(turn, fewer(lane->stride, FIRST_STRIDE));
 }
 
-/* Destructors that would take a quarter of a turn, as far as the last ones tell. */
+/* Returns how many destructors would take a quarter of a turn, as far as the last ones tell. */
 static uint32_t next_stride(uint32_t stride, uint64_t took_ns)
 {
 	if (took_ns > LOOK_NS)
@@ -95,7 +95,7 @@ static uint32_t next_stride(uint32_t stride, uint64_t took_ns)
 	return stride ? stride : 1;
 }
 
-/* Looks at the clock. False if the turn is over. */
+/* Reads the clock. False if the turn is over. */
 static bool look(struct dd_lane *lane, struct turn *turn)
 {
 	uint64_t most = MOST_STRIDE;
@@ -117,7 +117,7 @@ static bool look(struct dd_lane *lane, struct turn *turn)
 	return true;
 }
 
-/* May another destructor run in this turn? */
+/* True if another destructor may run in this turn. */
 static inline bool may_go_on(
 	struct dd_lane *lane, struct defer_drop_queue *queue, struct turn *turn)
 {
@@ -156,7 +156,7 @@ static void tell_failure(
 	}
 }
 
-/* Returns the status, 0 for destructors without one. */
+/* Calls the destructor. Returns its status, or 0 if it has none. */
 static int destroy(const struct dd_options *options, const struct dd_drop *drop)
 {
 	if (options->word & DD_HAS_STATUS)
@@ -168,7 +168,7 @@ static int destroy(const struct dd_options *options, const struct dd_drop *drop)
 	return 0;
 }
 
-/* The same, for the watchdog to see. */
+/* Calls the destructor, recorded for the watchdog. Returns its status. */
 static int destroy_watched(struct defer_drop_queue *queue, const struct dd_options *options,
 	const struct dd_drop *drop)
 {
@@ -180,15 +180,14 @@ static int destroy_watched(struct defer_drop_queue *queue, const struct dd_optio
 	return status;
 }
 
-/* Nothing is to be destroyed any more: gives back what the options took, and tells. */
+/* Ends a drop with options: gives its bytes back, and reports to its completion. */
 static void settle(struct defer_drop_queue *queue, struct dd_current *current, int outcome)
 {
 	const struct dd_current settled = *current;
 	struct dd_completion *completion = dd_options_completion(&settled.options);
 	int result = 0;
 
-	current->options.word =
-		0; /* dealt with, even if a function called below ends the process */
+	current->options.word = 0; /* settled, even if a function called below ends the process */
 	dd_budget_give_back(queue, settled.options.word & DD_BYTES);
 	if (completion) {
 		dd_completion_note(completion, settled.status, outcome);
@@ -199,13 +198,13 @@ static void settle(struct defer_drop_queue *queue, struct dd_current *current, i
 }
 
 /*
- * Calls the destructor of a drop, and tells of a failure. False if the drop is not finished: then
- * its destructor is to be called again, in the lane's next turn.
+ * Calls the destructor of a drop, and reports a failure. False if the drop is not finished: the
+ * destructor is to be called again in the lane's next turn.
  */
 static bool destroy_current(struct defer_drop_queue *queue, struct dd_current *current)
 {
 	current->is_again = false;
-	current->status = queue->is_watched
+	current->status = queue->has_watchdog
 				  ? destroy_watched(queue, &current->options, &current->drop)
 				  : destroy(&current->options, &current->drop);
 	if (current->status == DEFER_DROP_AGAIN) {
@@ -227,7 +226,7 @@ static void abandon_nested(struct dd_lane *lane, struct dd_current *nested)
 	dd_count(&lane->queue->nested_abandoned_total);
 }
 
-/* False if it is not finished. */
+/* Runs the destructor of a nested drop. False if the drop is not finished. */
 static bool destroy_nested(struct dd_lane *lane, struct dd_current *nested)
 {
 	struct defer_drop_queue *queue = lane->queue;
@@ -243,7 +242,7 @@ static bool destroy_nested(struct dd_lane *lane, struct dd_current *nested)
 	return is_finished;
 }
 
-/* May the next one be destroyed, as far as readers are concerned? At last, waits for them. */
+/* True if readers allow the next nested drop to be destroyed. In the last turn, waits for them. */
 static bool is_next_covered(struct dd_lane *lane)
 {
 	struct defer_drop_queue *queue = lane->queue;
@@ -258,7 +257,7 @@ static bool is_next_covered(struct dd_lane *lane)
 	return true;
 }
 
-/* Is there a nested drop that can be destroyed? Sets the lane aside before one that waits. */
+/* True if a nested drop can be destroyed. Sets the lane aside if the next one waits for readers. */
 static bool has_nested(struct dd_lane *lane)
 {
 	if (lane->nested_current.is_again)
@@ -280,8 +279,8 @@ static void take_nested(struct dd_lane *lane)
 }
 
 /*
- * Runs the nested drops, and those they make, first-in first-out. One that is not finished is
- * called again before the next. False where it has to stop.
+ * Runs the nested drops, and those that they make, first-in first-out. One that is not finished is
+ * called again before the next. False if it has to stop.
  */
 static bool run_nested(struct dd_lane *lane, struct turn *turn)
 {
@@ -307,7 +306,7 @@ static bool run_nested(struct dd_lane *lane, struct turn *turn)
 
 /* ---- One drop -------------------------------------------------------------------------------- */
 
-/* What a lane that is left in the middle goes on with: options are those of the drop. */
+/* Returns what a lane left in the middle goes on with. word: receives the options of that drop. */
 static struct dd_drop next_of(const struct dd_lane *lane, uint64_t *word)
 {
 	const struct dd_drop *place;
@@ -321,12 +320,12 @@ static struct dd_drop next_of(const struct dd_lane *lane, uint64_t *word)
 		return lane->nested_current.drop;
 	place = dd_nested_peek(&lane->nested);
 	*word = dd_is_options(place->destroy) ? (uint64_t)(uintptr_t)place->destroy : 0;
-	/* Both lie in one chunk, see make_room. */
+	/* A drop lies in one chunk with its options, see make_room. */
 	next = *word ? place[1] : *place;
 	return (struct dd_drop){next.object, dd_untagged(next.destroy)};
 }
 
-/* Tells the watchdog of a drop that is left in the middle, once; not while that waits for readers. */
+/* Records a drop left in the middle for the watchdog, once; not if the drop waits for readers. */
 static void record_left(struct dd_lane *lane)
 {
 	uint64_t number = dd_read(&lane->left.number);
@@ -341,7 +340,7 @@ static void record_left(struct dd_lane *lane)
 	}
 }
 
-/* The position has moved on. */
+/* Wakes waiters, after the position has moved on. */
 static inline void wake_waiters(struct dd_lane *lane)
 {
 	if (dd_likely(!dd_alarm_is_due(lane)))
@@ -350,7 +349,7 @@ static inline void wake_waiters(struct dd_lane *lane)
 	dd_wait_wake(lane);
 }
 
-/* The drop that the lane is destroying has been destroyed. */
+/* Ends the lane's drop, which has been destroyed. */
 static void finish(struct dd_lane *lane)
 {
 	lane->is_unfinished = false;
@@ -364,7 +363,7 @@ static void finish(struct dd_lane *lane)
 	wake_waiters(lane);
 }
 
-/* What was left in the middle stays so. Head stays: it is never done. */
+/* Abandons the drop left in the middle. Head does not pass it: it is never done. */
 static void abandon_current(struct dd_lane *lane)
 {
 	lane->is_unfinished = lane->current.is_again = false;
@@ -375,7 +374,7 @@ static void abandon_current(struct dd_lane *lane)
 	dd_count(&lane->abandoned_total);
 }
 
-/* Calls the destructor of the lane's drop again. False if it is still not finished. */
+/* Calls the destructor of the lane's drop again. False if the drop is still not finished. */
 static bool run_slice(struct dd_lane *lane, struct turn *turn)
 {
 	if (!may_go_on(lane, lane->queue, turn))
@@ -385,10 +384,10 @@ static bool run_slice(struct dd_lane *lane, struct turn *turn)
 }
 
 /*
- * Goes on with the drop before the cursor, whose destructor was called: runs the drops which that
- * one made, calls it again if it is not finished, and tells who wants to know, before the position
- * moves on. False where it is left in the middle: others have their turn, or the lane is set aside,
- * since a nested drop waits for a grace period.
+ * Goes on with the drop before the cursor, whose destructor was called: runs the drops that it
+ * made, calls it again if it is not finished, and reports to its completion, before the position
+ * moves on. False if the drop is left in the middle: it is the turn of others, or the lane is set
+ * aside because a nested drop waits for a grace period.
  */
 static bool run_on(struct dd_lane *lane, struct turn *turn)
 {
@@ -406,13 +405,13 @@ static bool run_on(struct dd_lane *lane, struct turn *turn)
 			return false;
 		if (current->options.word && dd_nested_is_empty(&lane->nested))
 			settle(lane->queue, current, 0);
-		/* Who is told of a failure may push. */
+		/* A program that is told of a failure may push. */
 	} while (!dd_nested_is_empty(&lane->nested));
 	finish(lane);
 	return true;
 }
 
-/* Options were taken: their drop is what the lane destroys now. */
+/* Takes the drop whose options were taken, as the one that the lane destroys now. */
 static void take_current(struct dd_lane *lane, const struct dd_drop *taken)
 {
 	lane->current.options.word = (uint64_t)(uintptr_t)taken->destroy;
@@ -422,7 +421,7 @@ static void take_current(struct dd_lane *lane, const struct dd_drop *taken)
 	dd_ring_take_second(&lane->ring, &lane->current.drop);
 }
 
-/* Does the drop at the cursor wait for a grace period that has not passed? */
+/* True if the drop at the cursor waits for a grace period that has not passed. */
 static bool is_held_up(struct dd_lane *lane, const struct dd_drop *taken)
 {
 	return dd_is_after_grace(taken->destroy) &&
@@ -445,8 +444,8 @@ static bool run_with_options(struct dd_lane *lane, const struct dd_drop *taken, 
 }
 
 /*
- * Runs a drop that was taken, or whose options were. False where it was left in the middle. A plain
- * drop has no business with what the lane knows of the one that it is destroying.
+ * Runs a drop that was taken, or whose options were. False if it was left in the middle. For a
+ * plain drop it writes nothing of lane->current.
  */
 static inline bool run(struct dd_lane *lane, struct defer_drop_queue *queue,
 	const struct dd_drop *taken, struct turn *turn)
@@ -454,7 +453,7 @@ static inline bool run(struct dd_lane *lane, struct defer_drop_queue *queue,
 	turn->left--;
 	if (dd_unlikely(dd_is_options(taken->destroy)))
 		return run_with_options(lane, taken, turn);
-	if (dd_unlikely(queue->is_watched))
+	if (dd_unlikely(queue->has_watchdog))
 		run_plain_watched(queue, taken);
 	else
 		dd_untagged(taken->destroy)(taken->object);
@@ -468,8 +467,8 @@ static inline bool run(struct dd_lane *lane, struct defer_drop_queue *queue,
 /* ---- A turn ---------------------------------------------------------------------------------- */
 
 /*
- * Takes the next drop, or its options, unless the lane has to be set aside before it: then the drop
- * is pending all the while, also for a process that is forked meanwhile.
+ * Takes the next drop, or its options, unless the lane has to be set aside first: such a drop stays
+ * pending, also for a process that forks meanwhile.
  */
 static inline bool take(struct dd_lane *lane, struct dd_drop *taken)
 {
@@ -492,7 +491,7 @@ static inline void prefetch(struct dd_lane *lane)
 	dd_prefetch(&lane->ring.taken_from[ahead & lane->ring.taken_mask]);
 }
 
-/* Goes on with what was left in the middle, then takes one drop after the other. */
+/* Goes on with the drop left in the middle, then takes one drop after the other. */
 static void run_all(struct dd_lane *lane, struct defer_drop_queue *queue, struct turn *turn)
 {
 	struct dd_drop taken;
@@ -500,7 +499,7 @@ static void run_all(struct dd_lane *lane, struct defer_drop_queue *queue, struct
 
 	if (dd_unlikely(lane->is_unfinished)) {
 		is_finished = run_on(lane, turn);
-		if (queue->is_watched && is_finished)
+		if (queue->has_watchdog && is_finished)
 			record_left(lane);
 		glance(queue);
 		if (!is_finished)
@@ -530,12 +529,12 @@ uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
 	turn.is_last = false;
 	queue->running_lane = lane;
 	run_all(lane, queue, &turn);
-	/* Otherwise it has found its lane empty, or has to be set aside. */
+	/* Otherwise the lane is empty, or has to be set aside. */
 	if (lane->is_unfinished ? !lane->is_set_aside : !turn.left)
 		queue->has_more = true;
-	if (dd_unlikely(lane->is_unfinished) && queue->is_watched)
+	if (dd_unlikely(lane->is_unfinished) && queue->has_watchdog)
 		record_left(lane);
-	if (ran_in(&turn) && !lane->is_unfinished) /* head stays behind what is not done */
+	if (ran_in(&turn) && !lane->is_unfinished) /* head must not pass a drop that is not done */
 		dd_ring_recycle(&lane->ring);
 	if ((ran_in(&turn) || was_unfinished) && dd_unlikely(dd_alarm_is_due_at_last(lane)))
 		dd_wait_wake(lane);
@@ -544,7 +543,7 @@ uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
 
 /* ---- The end --------------------------------------------------------------------------------- */
 
-/* May the next drop be taken, as far as readers are concerned? As is_next_covered. */
+/* True if readers allow the next drop to be taken. In the last turn, waits for them. */
 static bool may_take_last(struct dd_lane *lane)
 {
 	struct defer_drop_queue *queue = lane->queue;
@@ -559,7 +558,7 @@ static bool may_take_last(struct dd_lane *lane)
 	return true;
 }
 
-/* Head stays: it is never done. */
+/* Abandons a drop. Head does not pass it: it is never done. */
 static void abandon(struct dd_lane *lane, const struct dd_drop *taken)
 {
 	if (dd_is_options(taken->destroy)) {
@@ -570,7 +569,7 @@ static void abandon(struct dd_lane *lane, const struct dd_drop *taken)
 	dd_count(&lane->abandoned_total);
 }
 
-/* Takes the drop at the cursor, contested by its producer, and runs it. False: left in the middle. */
+/* Takes the contested drop at the cursor and runs it. False if it is left in the middle. */
 static bool run_last(struct dd_lane *lane, struct turn *turn)
 {
 	struct defer_drop_queue *queue = lane->queue;
@@ -586,17 +585,17 @@ static bool run_last(struct dd_lane *lane, struct turn *turn)
 	}
 	dd_add(&lane->skipped_total, lane->gap);
 	lane->gap = 0;
-	/* Its slot does not tell any more. */
+	/* Its slot is DD_TAKEN, and no longer holds the destructor. */
 	lane->current.drop = (struct dd_drop){taken.object, dd_untagged(taken.destroy)};
 	if (!run(lane, queue, &taken, turn))
 		return false;
-	/* The report counts up to the tail or to head; and a producer that is slow, or stopped, may
-	 * not have moved the tail past this drop. */
+	/* The report counts up to the tail or to head. A producer that is slow, or stopped, may not
+	 * have moved the tail past this drop. */
 	dd_ring_recycle(&lane->ring);
 	return true;
 }
 
-/* Goes on with what was left in the middle. False where it still is. */
+/* Goes on with the drop left in the middle. False if it still is. */
 static bool resume_last(struct dd_lane *lane, struct turn *turn)
 {
 	if (lane->is_unfinished) {
@@ -605,7 +604,7 @@ static bool resume_last(struct dd_lane *lane, struct turn *turn)
 		if (!dd_read(&lane->abandoned_total))
 			dd_ring_recycle(&lane->ring);
 	}
-	return run_nested(lane, turn); /* of a drop whose destructor ended the process */
+	return run_nested(lane, turn); /* nested drops of a destructor that ended the process */
 }
 
 static bool run_all_last(struct dd_lane *lane, struct turn *turn)
@@ -613,7 +612,7 @@ static bool run_all_last(struct dd_lane *lane, struct turn *turn)
 	struct dd_ring *ring = &lane->ring;
 	uint64_t end = dd_plain_load(&ring->contested_from) + dd_ring_capacity(ring);
 
-	if (lane->is_cut_short) /* the two slots before contested_from are no producer's */
+	if (lane->is_cut_short) /* the two slots before contested_from belong to no producer */
 		end -= 2;
 	while (dd_is_before(dd_plain_load(&ring->cursor), end)) {
 		if (!lane->is_shared && !dd_ring_is_published(ring))
@@ -623,7 +622,7 @@ static bool run_all_last(struct dd_lane *lane, struct turn *turn)
 		if (!may_take_last(lane) || !run_last(lane, turn))
 			return false;
 	}
-	return run_nested(lane, turn); /* pushed by who was told of a failure */
+	return run_nested(lane, turn); /* pushed by a function that was told of a failure */
 }
 
 bool dd_run_last(struct dd_lane *lane)
@@ -637,7 +636,7 @@ bool dd_run_last(struct dd_lane *lane)
 	lane->is_set_aside = false;
 	lane->queue->running_lane = lane;
 	is_done = resume_last(lane, &turn) && run_all_last(lane, &turn);
-	if (lane->queue->is_watched)
+	if (lane->queue->has_watchdog)
 		record_left(lane);
 	return is_done;
 }
@@ -655,7 +654,7 @@ void dd_run_end(struct defer_drop_queue *queue)
 		dd_count(&queue->nested_destroyed_total);
 		queue->nested_running = NULL;
 	}
-	/* One that is not finished, and made a nested drop which ended the process, goes on. */
+	/* A drop that is not finished, and made a nested drop which ended the process, goes on. */
 	if (!lane || lane->current.is_again)
 		return;
 	if (lane->current.options.word)

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * The consumer's seat: a lock that can be waited for until a deadline of CLOCK_MONOTONIC, which
- * ThreadSanitizer can follow (it does not know pthread_mutex_clocklock(3)). Held by whoever drains
- * a queue without a worker.
+ * The consumer's seat: a lock with a deadline of CLOCK_MONOTONIC that ThreadSanitizer can follow
+ * (it does not know pthread_mutex_clocklock(3)). A caller that drains a queue without a worker
+ * holds it.
  *
  * seat, a futex word:
  *   0  free
  *   1  taken
- *   2  taken, and wanted: a thread that waits for it is woken when it is left, and a drain that was
- *      answered -EBUSY is made up for
+ *   2  taken, and wanted: when the seat is left, a thread that waits for it is woken, and a drain
+ *      that was answered -EBUSY is made up for
  *
  * Edges:
  *   SEAT    leave: seat, release -> try, take: seat, acquire
- *           carries all that is the consumer's, from one caller who drains to the next
+ *           carries all of the consumer's data, from one caller that drains to the next
  */
 #ifndef DD_SEAT_H
 #define DD_SEAT_H
@@ -28,19 +28,19 @@ static inline bool dd_seat_try(_Atomic(uint32_t) *seat)
 		seat, &is_free, 1, memory_order_acquire, memory_order_relaxed);
 }
 
-/* Returns 0 or -ETIMEDOUT. */
+/* Takes the seat, waiting for it. Returns 0 or -ETIMEDOUT. */
 static inline int dd_seat_take(_Atomic(uint32_t) *seat, uint64_t deadline_ns)
 {
 	if (dd_seat_try(seat))
 		return 0;
-	/* ->SEAT: the same. */
+	/* ->SEAT: without acquire what the last consumer did could be missed. */
 	while (atomic_exchange_explicit(seat, 2, memory_order_acquire))
 		if (dd_futex_wait(seat, 2, deadline_ns) == -ETIMEDOUT)
 			return -ETIMEDOUT;
 	return 0;
 }
 
-/* The same, but does not wait: the thread that leaves it learns that it was wanted. */
+/* Takes the seat if it is free; otherwise marks it as wanted, and does not wait. */
 static inline bool dd_seat_ask(_Atomic(uint32_t) *seat)
 {
 	uint32_t taken = 1;
@@ -56,7 +56,7 @@ static inline bool dd_seat_ask(_Atomic(uint32_t) *seat)
 	return true;
 }
 
-/* True if it was wanted. */
+/* Leaves the seat. True if it was wanted. */
 static inline bool dd_seat_leave(_Atomic(uint32_t) *seat)
 {
 	/* SEAT->: without release the next consumer could run beside what this one still writes. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the library knows of the calling thread, before it knows anything.
+ * What the library knows of the calling thread, at first.
  *
- * It lies apart from those who use it: where gcc 12 sees the definition, the fast path of a push is
- * eight instructions longer.
+ * This definition is apart from its users: if gcc 12 sees it, the fast path of a push is eight
+ * instructions longer.
  */
 #include "core/lane.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Statistics, from positions and counters that others write. What is destroyed is read before what
- * is pushed, so that the difference is never negative for being read late.
+ * Statistics, from positions and counters that other threads write. Destroyed drops are counted
+ * before pushed ones, so that the difference cannot be negative.
  */
 #include "core/stats.h"
 
@@ -10,7 +10,7 @@ static uint64_t difference(uint64_t more, uint64_t less)
 	return dd_is_before(more, less) ? 0 : more - less;
 }
 
-/* The position before which all is destroyed: head, and up to a batch more. */
+/* Returns the position before which all is destroyed: head, or up to a batch more. */
 static uint64_t done_position(struct dd_lane *lane)
 {
 	uint64_t tail = dd_ring_tail(&lane->ring);
@@ -81,7 +81,7 @@ void dd_stats_get_lane(struct dd_lane *lane, struct defer_drop_stats *stats)
 	set_backlog(stats);
 }
 
-/* Of an open queue, whose lanes have no gaps and nothing abandoned. */
+/* Returns the backlog of a lane of an open queue, which has no gaps and no abandoned drops. */
 static uint64_t lane_backlog(struct dd_lane *lane)
 {
 	uint64_t done = done_position(lane);

@@ -10,7 +10,7 @@
 void dd_stats_get(struct defer_drop_queue *queue, struct defer_drop_stats *stats);
 void dd_stats_get_lane(struct dd_lane *lane, struct defer_drop_stats *stats);
 
-/* How many drops are pending: the member backlog alone, for less. */
+/* Returns how many drops are pending: member backlog alone, at less cost. */
 uint64_t dd_stats_backlog(struct defer_drop_queue *queue);
 
 #endif

@@ -25,17 +25,17 @@ struct dd_waiter {
 
 /* ---- The lists, under the lock --------------------------------------------------------------- */
 
-/* Sets a lane's alarm to the first position that anyone waits for. */
+/* Sets a lane's alarm to the first position that a waiter stands for. */
 static void raise_alarm(struct dd_lane *lane)
 {
 	const struct dd_waiter *first = lane->first_waiter;
 	uint64_t alarm = first ? first->position : lane->first + DD_NO_ALARM;
 
-	/* ->ALARM: without acquire the waiter could look too early. */
+	/* ->ALARM: without acquire the waiter could read its position too early, and sleep. */
 	atomic_exchange_explicit(&lane->alarm, alarm, memory_order_acquire);
 }
 
-/* By position, after those that wait for the same. Nearly always that is at the end. */
+/* Links by position, behind waiters for an equal one. Nearly always that is the end of the list. */
 static void link_waiter(struct dd_waiter *waiter)
 {
 	struct dd_lane *lane = waiter->lane;
@@ -58,7 +58,7 @@ static void unlink_first(struct dd_lane *lane)
 		lane->last_waiter = NULL;
 }
 
-/* A waiter that may have been woken, and so be in the list no more. */
+/* Unlinks a waiter unless it was woken, and so is no longer in the list. */
 static void unlink_waiter(struct dd_waiter *waiter)
 {
 	struct dd_lane *lane = waiter->lane;
@@ -77,7 +77,7 @@ static void unlink_waiter(struct dd_waiter *waiter)
 	}
 }
 
-/* Adds a waiter. False, and nothing done, where the consumer has finished. */
+/* Adds a waiter. False, and does nothing, if the consumer has finished or was given up. */
 static bool enlist(struct dd_waiter *waiter)
 {
 	struct defer_drop_queue *queue = waiter->lane->queue;
@@ -100,7 +100,7 @@ static bool enlist(struct dd_waiter *waiter)
 static void dismiss(struct dd_waiter *waiter)
 {
 	if (waiter->eventfd >= 0) {
-		dd_eventfd_signal(waiter->eventfd); /* no eventfd: there is nobody left to tell */
+		dd_eventfd_signal(waiter->eventfd); /* a failure cannot be reported to anyone */
 		dd_eventfd_close(waiter->eventfd);
 		free(waiter);
 		return;
@@ -112,7 +112,7 @@ static void dismiss(struct dd_waiter *waiter)
 
 int dd_wait_poll(struct dd_lane *lane, uint64_t position)
 {
-	/* In this order: what is not past once the queue has finished will never be. */
+	/* In this order: a position not past once the queue has finished will never be. */
 	uint32_t state = dd_queue_state(lane->queue);
 
 	if (dd_ring_is_past(&lane->ring, position))
@@ -138,7 +138,7 @@ static bool has_slept_enough(struct dd_waiter *self, uint64_t *until_ns, uint64_
 		return false;
 	if (*until_ns == deadline_ns)
 		return true;
-	/* What the consumer did before it could see the alarm is visible at the next look. */
+	/* What the consumer did before it could see the alarm is visible to the next look. */
 	dd_stores_settled();
 	*until_ns = deadline_ns;
 	return false;
@@ -182,7 +182,7 @@ bool dd_wait_for_seat(struct dd_lane *lane, uint64_t position, uint64_t deadline
 
 	if (!enlist(&self))
 		return false;
-	/* In the list first: a consumer that leaves a seat that was wanted calls those in it. */
+	/* In the list first: a consumer that leaves a wanted seat wakes the threads in it. */
 	if (!dd_seat_ask(&queue->consumer_seat)) {
 		sleep_in_list(&self, deadline_ns);
 		return false;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Watermarks, and the looks that wake those who wait for the backlog.
+ * Watermarks, and the looks that wake threads which wait for the backlog.
  */
 #define _GNU_SOURCE
 #include "core/watch.h"
@@ -10,7 +10,7 @@
 #include "core/queue.h"
 #include "core/stats.h"
 
-/* Between two looks of a busy consumer: short beside the time that a thread takes to wake up. */
+/* Between two looks of a busy consumer: short compared to the time that a thread takes to wake. */
 #define LOOK_NS UINT64_C(20000)
 
 struct defer_drop_level dd_watch_level(struct defer_drop_queue *queue)
@@ -32,7 +32,7 @@ bool dd_watch_has_marks(const struct defer_drop_queue *queue)
 	return queue->config.values.watermark;
 }
 
-/* Above a high mark; or, once that was told, not yet down to the low ones. */
+/* True above a high mark and, once that was told, until the backlog is down to the low marks. */
 static bool is_high(const struct defer_drop_queue *queue, const struct defer_drop_level *level)
 {
 	const struct defer_drop_config *config = &queue->config.values;
@@ -58,7 +58,7 @@ static void tell(struct defer_drop_queue *queue, struct defer_drop_level *level,
 		return;
 	watch->told_ns = now_ns;
 	watch->is_high = level->is_high;
-	/* No drop is being destroyed that a push could be nested in. */
+	/* The program's function is not a destructor: a push from it is not nested. */
 	queue->running_lane = NULL;
 	watch->is_telling = true;
 	queue->config.values.watermark(queue->config.values.context, level);
@@ -78,7 +78,7 @@ bool dd_watch_is_awaited(struct defer_drop_queue *queue)
 	return dd_read_32(&queue->watchers) > dd_watch_has_marks(queue);
 }
 
-/* Under the lock. */
+/* Takes a watcher out of the list and wakes it. Under the lock. */
 static void dismiss(struct defer_drop_queue *queue, struct dd_watcher **at)
 {
 	struct dd_watcher *watcher = *at;
@@ -88,7 +88,7 @@ static void dismiss(struct defer_drop_queue *queue, struct dd_watcher **at)
 	dd_latch_open(&watcher->is_woken);
 }
 
-/* Looks under the lock: what a watcher pushed before it came is counted then. */
+/* Looks under the lock, so that everything a watcher pushed before it came is counted. */
 static struct defer_drop_level wake_watchers(struct defer_drop_queue *queue)
 {
 	struct dd_watcher **at = &queue->watch.first;

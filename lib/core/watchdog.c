@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The thread that looks whether a destructor takes too long.
+ * The thread that reports destructors which take too long.
  */
 #define _GNU_SOURCE
 #include "core/watchdog.h"
@@ -13,7 +13,7 @@
 #include "core/queue.h"
 #include "core/stats.h"
 
-/* A destructor that exceeds the limit is seen before it has by more than a quarter of it. */
+/* Looks per limit: a destructor that exceeds the limit is seen within a quarter of the limit. */
 #define LOOKS_PER_LIMIT 4
 
 /* ---- Looking --------------------------------------------------------------------------------- */
@@ -44,18 +44,18 @@ static void tell(
 			(unsigned long long)slow.backlog);
 }
 
-/* Looks, and tells. False where nothing has happened since the last look. */
+/* Looks at a record and reports. False if nothing has happened since the last look. */
 static bool look_at(
 	struct defer_drop_queue *queue, struct dd_record *record, struct dd_sight *sight)
 {
 	uint64_t limit_ns = queue->config.values.watchdog_ns;
-	uint64_t now_ns = dd_now_ns(); /* before the look: what it finds ran then */
+	uint64_t now_ns = dd_now_ns(); /* read first: what the look finds was running then */
 	struct dd_recorded recorded;
 	bool is_running = dd_record_read(record, &recorded);
 	uint64_t running_ns;
 
 	if (recorded.number != sight->number) {
-		/* It has begun since the last look, who knows when. */
+		/* It has begun at some time since the last look. */
 		*sight = (struct dd_sight){recorded.number, dd_now_ns(), limit_ns};
 		return true;
 	}
@@ -66,16 +66,16 @@ static bool look_at(
 		return true;
 	if (sight->due_ns == limit_ns)
 		dd_count(&queue->watchdog.slow_total);
-	/* Again when that has doubled: some lines tell of a destructor that never returns. */
+	/* Reports again when that has doubled: a few lines for a destructor that never returns. */
 	sight->due_ns = 2 * running_ns;
 	tell(queue, &recorded, running_ns);
 	return true;
 }
 
 /*
- * Looks at the destructor that runs; and, unless that is still the one of the last look, at the drops
- * that were left in the middle: one without end may consist of short destructors. True as for
- * look_at. The function that is told may fork, and this be the child.
+ * Looks at the destructor that runs. Unless that is still the one of the last look, looks also at
+ * the drops left in the middle: a drop without end may consist of short destructors. False if
+ * nothing has happened since. The function that is told may fork, and this may be the child.
  */
 static bool look(struct defer_drop_queue *queue, struct dd_sight *sight)
 {
@@ -98,14 +98,14 @@ static uint32_t state_of(struct dd_watchdog *watchdog)
 	return dd_read_32(&watchdog->state);
 }
 
-/* From one state to another. False where it is not, or no longer, in the first. */
+/* Moves from one state to another. False if it is not, or no longer, in the first. */
 static bool change(struct dd_watchdog *watchdog, uint32_t from, uint32_t to)
 {
 	return atomic_compare_exchange_strong_explicit(
 		&watchdog->state, &from, to, memory_order_relaxed, memory_order_relaxed);
 }
 
-/* Sleeps until it is wanted. False, at once, where it is. */
+/* Sleeps until the watchdog is wanted. False, at once, if it is wanted now. */
 static bool sleep_spared(struct dd_watchdog *watchdog)
 {
 	if (!change(watchdog, DD_WATCHDOG_SPARED, DD_WATCHDOG_ASLEEP))
@@ -115,7 +115,7 @@ static bool sleep_spared(struct dd_watchdog *watchdog)
 	return true;
 }
 
-/* Until the next look: when what it saw is due, or after a part of the limit. */
+/* Sleeps until the next look: when the destructor it saw is due, or after a part of the limit. */
 static void nap(struct defer_drop_queue *queue, const struct dd_sight *sight)
 {
 	struct dd_watchdog *watchdog = &queue->watchdog;
@@ -132,7 +132,7 @@ static void nap(struct defer_drop_queue *queue, const struct dd_sight *sight)
 
 /* ---- The thread ------------------------------------------------------------------------------ */
 
-/* True if it is to end. Decided under control, so that a caller of stop sees it end or go on. */
+/* True if it must end. Decided under control, so that a caller of stop sees it end or go on. */
 static bool ends(struct defer_drop_queue *queue)
 {
 	struct dd_watchdog *self = &queue->watchdog;
@@ -162,7 +162,7 @@ static void *watchdog(void *argument)
 		bool has_changed = look(queue, &sight);
 
 		if (!dd_self.watched)
-			break; /* who was told has forked, and this is the child */
+			break; /* the function that was told has forked, and this is the child */
 		if (has_changed || !sleep_spared(&queue->watchdog))
 			nap(queue, &sight);
 	}
@@ -178,8 +178,8 @@ int dd_watchdog_start(struct defer_drop_queue *queue)
 {
 	struct dd_watchdog *self = &queue->watchdog;
 
-	/* A stopped queue has no threads; it starts with the worker, or when a caller drains. */
-	if (!queue->is_watched || state_of(self) == DD_WATCHDOG_ENDING ||
+	/* A stopped queue has no threads; they start with the worker, or when a caller drains. */
+	if (!queue->has_watchdog || state_of(self) == DD_WATCHDOG_ENDING ||
 		dd_queue_state(queue) == DD_STOPPED ||
 		atomic_load_explicit(&self->has_thread, memory_order_relaxed))
 		return 0;
@@ -202,7 +202,7 @@ void dd_watchdog_start_somehow(struct defer_drop_queue *queue)
 
 /* ---- Seen from the consumer ------------------------------------------------------------------ */
 
-/* In a forked child there is none; or it could not be started before. */
+/* Starts a watchdog in a forked child, which has none, or one that could not be started before. */
 static void start_late(struct defer_drop_queue *queue)
 {
 	pthread_mutex_lock(&queue->control);
@@ -215,7 +215,7 @@ void dd_watchdog_want(struct defer_drop_queue *queue)
 	struct dd_watchdog *self = &queue->watchdog;
 	bool was_asleep = false;
 
-	if (!queue->is_watched)
+	if (!queue->has_watchdog)
 		return;
 	/* The watchdog may fall asleep between the two. */
 	if (!change(self, DD_WATCHDOG_SPARED, DD_WATCHDOG_WANTED)) {
@@ -231,7 +231,7 @@ void dd_watchdog_want(struct defer_drop_queue *queue)
 
 void dd_watchdog_spare(struct defer_drop_queue *queue)
 {
-	if (queue->is_watched)
+	if (queue->has_watchdog)
 		change(&queue->watchdog, DD_WATCHDOG_WANTED, DD_WATCHDOG_SPARED);
 }
 
@@ -249,11 +249,11 @@ void dd_watchdog_end(struct defer_drop_queue *queue)
 	if (!has_thread)
 		return;
 	dd_futex_wake(&self->state, 1);
-	/* Fails, as it should, where the watchdog itself ends the process. */
+	/* Fails, as it should, if the watchdog itself ends the process. */
 	dd_thread_join(self->thread, &self->thread_id);
 }
 
-/* Asks it to end. False if there is none. */
+/* Asks the watchdog to end. False if there is none. */
 static bool ask_to_end(struct defer_drop_queue *queue)
 {
 	struct dd_watchdog *self = &queue->watchdog;
@@ -269,7 +269,7 @@ static bool ask_to_end(struct defer_drop_queue *queue)
 	return has_thread;
 }
 
-/* Waits until it has ended; a shutdown that comes meanwhile does not tell, so it is looked for. */
+/* Waits until it has ended. Checks the state for a shutdown, which does not wake this thread. */
 static void await_end(struct defer_drop_queue *queue, uint64_t deadline_ns)
 {
 	struct dd_watchdog *self = &queue->watchdog;
@@ -293,7 +293,7 @@ int dd_watchdog_stop(struct defer_drop_queue *queue, uint64_t deadline_ns)
 	await_end(queue, deadline_ns);
 	pthread_mutex_lock(&queue->control);
 	if (dd_queue_state(queue) != DD_STOPPED) {
-		result = -ESHUTDOWN; /* which joins it */
+		result = -ESHUTDOWN; /* the shutdown joins it */
 	} else {
 		is_taken = dd_read_32(&self->has_ended);
 		change(self, DD_WATCHDOG_ENDING, DD_WATCHDOG_SPARED);

@@ -2,22 +2,22 @@
  *
  * The drain loop.
  *
- * The worker goes round the lanes and gives each a turn of the same time, so that neither a hot lane
- * nor one with slow destructors starves the others. After each destructor it runs the drops which
- * that one made, publishes the lane's position, and looks whether anyone waits for it (run.c). A
- * drop that is not finished when its lane's turn is over is left in the middle, and the lane's next
- * turn goes on with it. A lane whose next drop waits for a grace period is set aside until that has
+ * The worker goes round the lanes and gives each a turn of the same length, so that neither a hot
+ * lane nor one with slow destructors starves the others. After each destructor it runs the nested
+ * drops, publishes the lane's position, and checks whether a thread waits for it (run.c). A drop
+ * that is not finished when its lane's turn is over is left in the middle, and the lane's next turn
+ * goes on with it. A lane whose next drop waits for a grace period is set aside until that has
  * passed (grace.c).
  *
  * A round that finds little is followed by rest, in three depths:
- *   pause  a few microseconds of spinning away from the slots, while drops come so fast that a nap
- *          would be over before it began: a consumer on the heels of a producer takes the line from
- *          it that it writes to, with each push
- *   nap    a timed sleep, as long as the work can wait: longest_delay_ns, or until a quarter of a
- *          ring, of the byte budget or of a watermark has gathered, at the rate of arrival since the
- *          last rest. Nobody needs to end it; a thread that waits, a drop whose completion has an
- *          eventfd, and a producer that is half of its ring ahead do
- *   sleep  after the quiet spell, until woken: announced, then one more round, then the futex
+ *   pause  A few microseconds of spinning away from the slots, while drops come so fast that a nap
+ *          would be over before it began. A consumer right behind a producer takes away, with each
+ *          push, the cache line that the producer writes to.
+ *   nap    A timed sleep, as long as the work can wait: longest_delay_ns, or until a quarter of a
+ *          ring, of the byte budget or of a watermark has gathered, at the rate of arrival since
+ *          the last rest. It ends by itself; earlier if a thread waits, if a drop has a completion
+ *          with an eventfd, or if a producer is half of its ring ahead.
+ *   sleep  After the quiet spell, until woken: announced, then one more round, then the futex.
  */
 #define _GNU_SOURCE
 #include "core/worker.h"
@@ -33,43 +33,43 @@
 #include "core/rest.h"
 #include "core/run.h"
 
-/* Destructors between two looks at the backlog, which read lines of the producers. */
+/* Destructors between two looks at the backlog, which read the producers' cache lines. */
 #define DD_MANY 1024
 
-/* Drops found in a round that are worth to look again at once: with fewer, let more gather. */
+/* If a round finds this many drops, another follows at once; with fewer, more may gather first. */
 #define DD_PLENTY 64
 
-/* Spins of one pause, each some 20 ns where it was measured. */
+/* Spins of one pause, each some 20 ns on the machine that it was measured on. */
 #define DD_PAUSE_SPINS 200
 
-/* Below it a timed sleep takes about as long as it oversleeps (the timer slack of Linux is 50 us). */
+/* A timed sleep below this oversleeps by about its own length (timer slack of Linux: 50 us). */
 #define DD_SHORTEST_NAP_NS UINT64_C(100000)
 
-/* The longest nap while a thread waits that found the worker with nothing to do: for a drop that was
- * claimed and is not published. */
+/* The longest nap while a thread waits but the worker found nothing to do: a drop may be claimed
+ * and not yet published. */
 #define DD_AWAITED_NAP_NS DD_MS
 
-/* Drops from which a rate is told. Fewer may have come in one burst. */
+/* The fewest drops that give a rate. Fewer may have come in one burst. */
 #define DD_SAMPLE 8
 
-/* A round that takes longer may have ended for want of time, not of drops; its destructors are what
- * took that long. */
+/* A round that takes longer may have ended because its time was up, not because lanes were empty;
+ * its destructors took that time. */
 #define DD_LONG_ROUND_NS UINT64_C(50000)
 
 /* How long a caller that drains lets others drain while its own drops wait for a grace period, or
  * are claimed and not published. */
 #define DD_LINGER_NS UINT64_C(50000)
 
-/* What the worker has found since it last began to rest, and how long it rests next. */
+/* What the worker has found since it last began to rest, and how long it rests next time. */
 struct rest {
-	uint64_t since_ns;    /* when that was; 0: it was deep sleep, and tells nothing of a rate */
-	uint64_t ended_ns;    /* when that rest ended, or the last round after it */
-	uint64_t ran;         /* drops */
-	uint64_t fullest_ran; /* of the lane that had most */
-	uint64_t bytes;       /* that came while it rested */
-	uint64_t nap_ns;      /* the nap that would be due */
+	uint64_t since_ns;       /* when that was; 0: it was deep sleep, which gives no rate */
+	uint64_t ended_ns;       /* when that rest ended, or the last round after it */
+	uint64_t ran;            /* drops */
+	uint64_t fullest_ran;    /* drops of the fullest lane */
+	uint64_t bytes;          /* that came while it rested */
+	uint64_t nap_ns;         /* the nap that would be due */
 	uint64_t quiet_since_ns; /* 0: it has found something since it last napped */
-	bool is_probe;     /* that rest was a pause after plenty, to see what the rate is now */
+	bool is_probe;     /* that rest was a pause after many drops, to measure the rate now */
 	bool has_slept;    /* since the last round */
 	uint64_t unlooked; /* destructors since the last look at the backlog */
 };
@@ -89,7 +89,7 @@ void dd_running_enter(struct dd_running *frame, struct defer_drop_queue *queue)
 	/* A push from a destructor must leave the fast path: it may be nested. */
 	dd_self.lane = &dd_unattached;
 	dd_self.running = frame;
-	/* No call is a cancellation point, not even by what its destructors call. */
+	/* No call is a cancellation point, including calls that destructors make. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &frame->cancel_state);
 	dd_self.entered = *frame;
 	dd_watchdog_want(queue);
@@ -114,7 +114,7 @@ static uint64_t least(uint64_t a, uint64_t b)
 
 /* ---- Rounds ---------------------------------------------------------------------------------- */
 
-/* The backlog of a lane now. It reads the producers' line, which costs them a miss. */
+/* Returns the backlog of a lane. Reads the producers' line, which costs them a cache miss. */
 static uint64_t look_at_backlog(struct dd_lane *lane)
 {
 	uint64_t tail = dd_ring_tail(&lane->ring);
@@ -123,7 +123,7 @@ static uint64_t look_at_backlog(struct dd_lane *lane)
 	uint64_t pairs = dd_read(&lane->ring.pairs_total) - dd_read(&lane->pairs_done_total);
 	uint64_t places = tail - cursor;
 
-	/* An owner publishes before it moves the tail, and counts after it. */
+	/* An owner publishes before it moves the tail, and counts pairs after that. */
 	uint64_t backlog = dd_is_before(tail, cursor) || pairs > places ? 0 : places - pairs;
 
 	if (backlog > dd_read(&lane->highest_backlog))
@@ -184,11 +184,11 @@ void dd_worker_linger(
 
 	dd_grace_collect(queue, deadline_ns == DEFER_DROP_FOREVER);
 	dd_consumer_leave(queue, frame);
-	/* No yield: a thread of less priority that is about to publish would not get this CPU. */
+	/* No yield: it would not give this CPU to a thread of lower priority that must publish. */
 	dd_futex_wait(&queue->state, state, least(until_ns, deadline_ns));
 }
 
-/* True if there is a drop that could be run, or one that was left in the middle. */
+/* True if a drop could be run, or was left in the middle. */
 static bool has_any_published(struct defer_drop_queue *queue)
 {
 	uint32_t count = dd_queue_lanes(queue);
@@ -196,7 +196,7 @@ static bool has_any_published(struct defer_drop_queue *queue)
 	for (uint32_t i = 0; i < count; i++) {
 		struct dd_lane *lane = queue->lanes[i];
 
-		/* One that was set aside is not to be looked at before the bell is rung. */
+		/* The next look at a lane that was set aside is after the bell has rung. */
 		if (!lane->is_set_aside &&
 			(lane->is_unfinished || dd_ring_is_published(&lane->ring)))
 			return true;
@@ -213,8 +213,8 @@ void dd_worker_tell_pending(struct defer_drop_queue *queue)
 }
 
 /*
- * Sees to it that the eventfd is signalled when a drain is due again: now, by the next push, or
- * when a grace period has passed. As in deep_sleep: announced, then one more look.
+ * Ensures that the eventfd is signalled when a drain is due again: now, by the next push, or when a
+ * grace period has passed. As in deep_sleep: announces, then looks once more.
  */
 static void arm(struct defer_drop_queue *queue)
 {
@@ -223,12 +223,12 @@ static void arm(struct defer_drop_queue *queue)
 
 	if (queue->config.values.pending_eventfd < 0 || state >= DD_CLOSING)
 		return;
-	/* While the queue is stopped there are no grace periods; who starts it tells. */
+	/* While the queue is stopped no grace period begins; the caller of start signals then. */
 	if ((!dd_grace_hurry(queue) && state == DD_OPEN) || has_any_published(queue)) {
 		dd_worker_tell_pending(queue);
 		return;
 	}
-	/* The latest value, not a stale one: then no push has come since it was announced. */
+	/* A read-modify-write, so the value is not stale: no push came since the announcement. */
 	if (dd_settle(attention) & DD_ASLEEP)
 		return;
 	dd_announce(attention, DD_ASLEEP);
@@ -240,8 +240,8 @@ void dd_consumer_release(struct defer_drop_queue *queue)
 {
 	bool was_wanted;
 
-	/* A drain that was answered -EBUSY meanwhile has used up the signal that it came for: one more
-	 * look, by this thread or the one that has the seat now. */
+	/* A drain that was answered -EBUSY meanwhile has used up its signal: one more look, by this
+	 * thread or by the one that holds the seat now. */
 	do {
 		arm(queue);
 		was_wanted = dd_seat_leave(&queue->consumer_seat);
@@ -265,13 +265,13 @@ static void announce_closed(struct defer_drop_queue *queue)
 {
 	uint32_t count = dd_queue_lanes(queue);
 
-	/* Lanes that are added from now on have had nothing taken from them. */
+	/* Lanes that are added later have had nothing taken from them. */
 	for (uint32_t i = 0; i < count; i++)
 		dd_ring_contest(&queue->lanes[i]->ring);
 	dd_announce(&queue->park.attention, DD_CLOSED);
 }
 
-/* A turn of each lane that has something left to run. False if none has. */
+/* Gives a turn to each lane that has drops left to run. False if none has. */
 static bool run_last_round(struct defer_drop_queue *queue)
 {
 	uint32_t count = dd_queue_lanes(queue);
@@ -284,15 +284,15 @@ static bool run_last_round(struct defer_drop_queue *queue)
 	return has_more;
 }
 
-/* Once; or again inside itself, where a destructor that it runs ends the process. */
+/* Runs once, or again inside itself if a destructor that it runs ends the process. */
 void dd_worker_finish(struct defer_drop_queue *queue)
 {
 	uint32_t count;
 
 	if (!dd_is_closed(queue))
 		announce_closed(queue);
-	/* A drop without end shall hold up no other lane; nor shall a reader who stays hold up
-	 * those who do not wait for it. */
+	/* A drop without end must not delay other lanes; a reader that stays inside must not delay
+	 * drops that do not wait for it. */
 	while (run_last_round(queue))
 		continue;
 	queue->is_waiting_out = true;
@@ -327,7 +327,7 @@ static void deep_sleep(struct defer_drop_queue *queue, struct rest *rest, uint64
 		rest->quiet_since_ns = 0;
 }
 
-/* Does a thread wait for a position that is not a matter of readers, or for the backlog to shrink? */
+/* True if a thread waits for a position that no reader delays, or for the backlog to shrink. */
 static bool is_awaited(struct defer_drop_queue *queue)
 {
 	uint32_t count = dd_queue_lanes(queue);
@@ -351,7 +351,7 @@ static void nap(struct defer_drop_queue *queue, const struct rest *rest, uint64_
 		dd_count(&queue->naps_total);
 }
 
-/* How long it takes until so many have gathered, at the rate at which these did. */
+/* Returns how long it takes until `wanted` have gathered, at the rate of the period given. */
 static uint64_t time_to_gather(uint64_t wanted, uint64_t gathered, uint64_t period_ns)
 {
 	uint64_t product;
@@ -359,19 +359,19 @@ static uint64_t time_to_gather(uint64_t wanted, uint64_t gathered, uint64_t peri
 	if (!gathered || gathered < least(wanted, DD_SAMPLE))
 		return DEFER_DROP_FOREVER;
 	if (__builtin_mul_overflow(period_ns, wanted, &product))
-		product = UINT64_MAX; /* too short a time, then */
+		product = UINT64_MAX; /* then the result is too short, which is safe */
 	return product / gathered;
 }
 
-/* A quarter of a limit: then what comes while the worker wakes up has room too. */
+/* A quarter of a limit: drops that come while the worker wakes up have room too. */
 static uint64_t quarter(uint64_t limit)
 {
 	return limit < 4 ? 1 : limit / 4;
 }
 
 /*
- * The longest time in which not too much gathers. If little came it grows by half: with more, two of
- * the bursts that were one in a nap would fall into the next.
+ * Returns the longest nap in which not too much gathers. After few drops the nap grows by half: if
+ * it grew faster, two bursts that each fell into one nap would fall into the next one together.
  */
 static uint64_t next_nap(
 	const struct defer_drop_queue *queue, const struct rest *rest, uint64_t period_ns)
@@ -392,7 +392,7 @@ static uint64_t next_nap(
 	return nap_ns < 2 ? 2 : nap_ns; /* so that it can grow */
 }
 
-/* Begins a rest: how long it lasts follows from what came since the last one. */
+/* Begins a rest, whose length follows from the drops that came since the last one. */
 static void plan_rest(struct defer_drop_queue *queue, struct rest *rest, uint64_t now_ns)
 {
 	bool was_plenty = rest->ran >= DD_PLENTY;
@@ -408,8 +408,8 @@ static void plan_rest(struct defer_drop_queue *queue, struct rest *rest, uint64_
 }
 
 /*
- * Notes what a drop took in the last round. A worker that did not get a CPU seems slow, so that goes
- * up by an eighth at most, and down to what was seen.
+ * Notes how long a drop took in the last round. A worker that did not get a CPU seems slow, so the
+ * figure rises by an eighth at most, and falls at once to what was seen.
  */
 static void note_speed(struct defer_drop_queue *queue, uint64_t ran, uint64_t time_ns)
 {
@@ -438,7 +438,7 @@ static void lie_down(struct defer_drop_queue *queue, struct rest *rest, uint64_t
 		dd_watch_look(queue, is_quiet);
 	wanted_ns = dd_rest(is_quiet);
 	if (!wanted_ns)
-		return; /* with more to do, but drops come first */
+		return; /* there is more of that work, but drops come first */
 	dd_grace_go_offline(&queue->grace);
 	if (!is_quiet)
 		nap(queue, rest, quiet_spell_ns - quiet_ns);
@@ -453,7 +453,7 @@ static void lie_down(struct defer_drop_queue *queue, struct rest *rest, uint64_t
 		rest->bytes = dd_budget_pending(&queue->budget) - pending_bytes;
 }
 
-/* After a round that ran so many drops: rests, unless there is plenty to do. */
+/* Rests after a round that ran `ran` drops, unless there is plenty to do. */
 static void take_rest(struct defer_drop_queue *queue, struct rest *rest, uint64_t ran)
 {
 	uint64_t now_ns = dd_now_ns();
@@ -466,7 +466,7 @@ static void take_rest(struct defer_drop_queue *queue, struct rest *rest, uint64_
 	if (ran >= DD_PLENTY || queue->has_more || (was_long && has_any_published(queue)))
 		return;
 	plan_rest(queue, rest, now_ns);
-	/* A grace period that is wanted begins soon; the bell tells of one that has passed. */
+	/* A grace period that is wanted begins soon; the bell reports one that has passed. */
 	if (queue->grace.wanted_since_ns || rest->is_probe ||
 		rest->nap_ns < least(DD_SHORTEST_NAP_NS, queue->config.values.longest_delay_ns))
 		pause_away();
@@ -500,8 +500,9 @@ static void drain_until_closed(struct defer_drop_queue *queue)
 }
 
 /*
- * What pthread_attr_setschedpolicy(3) does not take. By default the worker is a batch thread where
- * it would be an ordinary one: or the kernel may let it preempt the very thread that wakes it.
+ * Sets the policies that pthread_attr_setschedpolicy(3) does not take. By default, a worker that
+ * would be an ordinary thread becomes a batch thread: otherwise the kernel may let it preempt the
+ * very thread that wakes it.
  */
 static int set_scheduling(const struct defer_drop_config *config)
 {
@@ -527,7 +528,7 @@ static int set_niceness(const struct defer_drop_config *config)
 	return errno == EACCES ? -EPERM : -errno;
 }
 
-/* Reports to the starter how the thread came up. False if it is not wanted then. */
+/* Reports to the starting thread how the worker came up. False if the worker must end then. */
 static bool boot(struct defer_drop_queue *queue)
 {
 	const struct defer_drop_config *config = &queue->config.values;
@@ -546,7 +547,7 @@ static bool boot(struct defer_drop_queue *queue)
 	return !result || !is_strict;
 }
 
-/* No drop is being destroyed that a push of the program's function could be nested in. */
+/* Calls the program's function. A push from there is not nested: no drop is being destroyed. */
 static void tell_program(struct defer_drop_queue *queue)
 {
 	if (!queue->config.values.worker_start)
@@ -558,9 +559,9 @@ static void tell_program(struct defer_drop_queue *queue)
 }
 
 /*
- * True if the queue is stopped and its worker leaves. Decided under control, so that a caller of
- * stop whose time is over either sees it leave or makes it stay. Afterwards a caller may be in its
- * place.
+ * True if the queue is stopped and its worker leaves. Decided under control, so a caller of stop
+ * whose time is over either sees the worker leave or makes it stay. Afterwards a caller may take
+ * the worker's place.
  */
 static bool leaves(struct defer_drop_queue *queue, struct dd_running *frame)
 {
@@ -593,7 +594,7 @@ static void *worker(void *argument)
 		if (dd_queue_state(queue) == DD_STOPPED && leaves(queue, &frame))
 			return NULL;
 	} while (dd_queue_state(queue) <= DD_STOPPED);
-	/* In a child that a destructor forked, the queue may be beyond that. */
+	/* In a child that a destructor forked, the queue may be beyond that state. */
 	if (dd_queue_state(queue) != DD_JOINED)
 		dd_worker_finish(queue);
 	dd_grace_leave(&queue->grace);
@@ -661,7 +662,7 @@ static int wait_for_boot(struct defer_drop_queue *queue)
 	return result;
 }
 
-/* Nobody asked for this start: what cannot be had is done without, and said once. */
+/* Starts the thread for a caller that expects no error: does without what fails, reports once. */
 static int create_thread_somehow(struct defer_drop_queue *queue)
 {
 	int result = create_thread(queue, true);
@@ -677,14 +678,14 @@ static int create_thread_somehow(struct defer_drop_queue *queue)
 	return result ? -ESRCH : 0;
 }
 
-/* Under control. Waits for the worker only where the start is strict. */
+/* Starts the thread, under control. Waits for it only if the start is strict. */
 static int start_thread(struct defer_drop_queue *queue, bool is_strict)
 {
 	int result;
 
 	queue->is_boot_strict = is_strict;
 	dd_latch_close(&queue->has_booted);
-	/* Before the thread may sleep, so that it is the only one to set it again. */
+	/* Before the thread may sleep, so that only the thread sets it again. */
 	dd_rouse(&queue->park.attention);
 	result = is_strict ? create_thread(queue, true) : create_thread_somehow(queue);
 	if (result == -EAGAIN)
@@ -692,7 +693,7 @@ static int start_thread(struct defer_drop_queue *queue, bool is_strict)
 	if (!result && is_strict)
 		result = wait_for_boot(queue);
 	if (result) {
-		/* The next push, wait or flush tries again. Relaxed is enough: nobody sleeps. */
+		/* The next push, wait or flush tries again. Relaxed is enough: no thread sleeps. */
 		atomic_fetch_or_explicit(&queue->park.attention, DD_ASLEEP, memory_order_relaxed);
 		return result;
 	}
@@ -700,7 +701,7 @@ static int start_thread(struct defer_drop_queue *queue, bool is_strict)
 	return 0;
 }
 
-/* Under control. The watchdog first, so that it does not inherit how the worker is scheduled. */
+/* Starts both threads, the watchdog first, so that it cannot inherit the worker's scheduling. */
 static int start(struct defer_drop_queue *queue, bool is_strict)
 {
 	int result = 0;
@@ -719,7 +720,7 @@ int dd_worker_start(struct defer_drop_queue *queue, bool is_strict)
 	int before = errno;
 	int result = 0;
 
-	/* A caller that drains starts the watchdog, where nobody asks for an answer. */
+	/* A caller that drains starts the watchdog; nothing to start here unless strict. */
 	if (!dd_queue_has_worker(queue) && !is_strict)
 		return 0;
 	pthread_mutex_lock(&queue->control);
@@ -733,7 +734,7 @@ int dd_worker_start(struct defer_drop_queue *queue, bool is_strict)
 
 int dd_worker_ensure(struct defer_drop_queue *queue)
 {
-	/* Relaxed is enough: it only spares the lock. */
+	/* Relaxed is enough: this only saves the lock. */
 	if (atomic_load_explicit(&queue->has_thread, memory_order_relaxed))
 		return 0;
 	return dd_worker_start(queue, false);

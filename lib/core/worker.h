@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The consumer of a queue: a thread of its own, or whoever drains it.
+ * The consumer of a queue: its worker thread, or a caller that drains it.
  */
 #ifndef DD_WORKER_H
 #define DD_WORKER_H
@@ -11,46 +11,46 @@
 #include "core/seat.h"
 
 /*
- * Starts the worker unless it runs. is_strict: wait until it runs as configured, or fail, with the
+ * Starts the worker unless it runs. is_strict: waits until it runs as configured, or fails with the
  * error of pthread_create, sched_setscheduler or setpriority. Otherwise it runs as well as it can,
- * or the answer is -ESRCH. Starts the watchdog with it, if there is a limit. Returns 0 also for a
- * queue that has no worker, is stopped or is closed.
+ * or the result is -ESRCH. Starts the watchdog too, if there is a limit. Returns 0 also for a queue
+ * that has no worker, is stopped or is closed.
  */
 int dd_worker_start(struct defer_drop_queue *queue, bool is_strict);
 
-/* The same, without a lock where it runs already. */
+/* Starts the worker unless it runs, without is_strict; takes no lock if it runs already. */
 int dd_worker_ensure(struct defer_drop_queue *queue);
 
-/* For a producer that cleared ASLEEP: wakes or starts the worker, or tells that a drain is due. */
+/* By a producer that cleared ASLEEP: wakes or starts the worker, or reports that a drain is due. */
 void dd_worker_wake(struct defer_drop_queue *queue);
 
-/* One round of all lanes: at most so many destructors altogether. Returns how many. */
+/* Gives each lane one turn: at most `most` destructors altogether. Returns how many ran. */
 uint64_t dd_worker_round(struct defer_drop_queue *queue, uint64_t most, uint64_t deadline_ns);
 
 /*
- * By a caller that waits for a lane: runs one destructor of that lane. If it leaves its drop in the
- * middle, all lanes have a turn: a drop without end holds up none of them. Returns how many ran.
+ * By a caller that waits for a lane: runs one destructor of that lane. If its drop is left in the
+ * middle, gives all lanes a turn, so that a drop without end delays none. Returns how many ran.
  */
 uint64_t dd_worker_turn(struct dd_lane *lane, uint64_t deadline_ns);
 
 /*
- * After a turn that ran nothing, by a caller that drains: begins what its drops wait for, leaves
- * the seat, and waits a moment.
+ * By a caller that drains, after a turn that ran nothing: begins the grace period that its drops
+ * wait for, leaves the seat, and waits a moment.
  */
 void dd_worker_linger(
 	struct defer_drop_queue *queue, struct dd_running *frame, uint64_t deadline_ns);
 
-/* Looks at the backlog of all lanes, for the statistics. By the consumer, now and then. */
+/* Reads the backlog of all lanes, for the statistics. By the consumer, now and then. */
 void dd_worker_look(struct defer_drop_queue *queue);
 
 /* Closes the queue, by its consumer: runs or abandons what is left, and finishes. */
 void dd_worker_finish(struct defer_drop_queue *queue);
 
-/* Becoming and ceasing to be the thread that runs a queue's destructors. frame: a DD_RUNNING. */
+/* Makes the caller the thread that runs destructors, and ends that. frame: a DD_RUNNING. */
 void dd_running_enter(struct dd_running *frame, struct defer_drop_queue *queue);
 void dd_running_leave(struct dd_running *frame);
 
-/* Becomes the consumer of a queue without a worker, waiting for who is. 0 or -ETIMEDOUT. */
+/* Becomes the consumer of a queue without a worker, after waiting for the seat. 0 or -ETIMEDOUT. */
 static inline int dd_consumer_enter(
 	struct defer_drop_queue *queue, struct dd_running *frame, uint64_t deadline_ns)
 {
@@ -64,7 +64,7 @@ static inline int dd_consumer_enter(
 /* Signals the eventfd of a queue that callers drain, if it has one. */
 void dd_worker_tell_pending(struct defer_drop_queue *queue);
 
-/* Leaves the consumer's seat; tells of a drain that is due again. */
+/* Leaves the consumer's seat. Signals the eventfd if a drain is due again. */
 void dd_consumer_release(struct defer_drop_queue *queue);
 
 /* Ceases to be the consumer of a queue without a worker. */

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
- * Guards. The state of one:
+ * Guards. The states of a guard:
  *
  *   from     to       when                                                  by
  *   EMPTY    ARMED    it is initialized                                     its thread
  *   ARMED    EMPTY    it is disarmed, or dropped and not waited for         its thread
  *   ARMED    PENDING  its object goes to the strategy, to be waited for     its thread
  *   PENDING  ARMED    the strategy refuses it                               its thread
- *   PENDING  OVER     its object was destroyed                              who destroyed it
- *   PENDING  OVER     it will never be, so that nobody else writes          its thread
- *   OVER     EMPTY    its status was told                                   its thread
+ *   PENDING  OVER     its object was destroyed                              the destroying thread
+ *   PENDING  OVER     its object will never be, so no other thread writes   its thread
+ *   OVER     EMPTY    its status was returned                               its thread
  *
- * While it is pending, its status is the number of its thread. In a child that is forked then, by
- * another thread, it stays pending for good.
+ * While it is pending, its status is the number of its thread. In a child that another thread forks
+ * meanwhile, it stays pending for ever.
  *
- * What is waited for is not the object but the guard: the strategy gets the guard as the object,
- * and a destructor that leaves its status there. So waiting works with every strategy.
+ * A caller waits for the guard, not for the object: the strategy gets the guard as the object, and
+ * a destructor that leaves the status there. So waiting works with every strategy.
  *
  * Edges:
  *   STATUS  run: state, release -> is_over: state, acquire
@@ -33,7 +33,7 @@
 #include "face/trouble.h"
 #include "life/fork.h"
 
-/* In the public struct it is no C11 atomic, for the sake of C++. */
+/* Not a C11 atomic in the public struct, because of C++. */
 static _Atomic(uint32_t) *state_of(struct defer_drop_guard *guard)
 {
 	static_assert(sizeof(_Atomic(uint32_t)) == sizeof guard->state, "the same word");
@@ -47,7 +47,7 @@ static void set_state(struct defer_drop_guard *guard, enum defer_drop_guard_stat
 
 static bool is_over(struct defer_drop_guard *guard)
 {
-	/* ->STATUS: without acquire the status could be that of before. */
+	/* ->STATUS: without acquire the status could be the previous one. */
 	return atomic_load_explicit(state_of(guard), memory_order_acquire) !=
 	       DEFER_DROP_GUARD_PENDING;
 }
@@ -99,7 +99,7 @@ int defer_drop_guard_drop_on_error(struct defer_drop_guard *guard, int status)
 
 /* ---- Waiting --------------------------------------------------------------------------------- */
 
-/* The destructor of a guard that is waited for: destroys its object, and leaves the status there. */
+/* Destroys the object of a guard that is waited for, and leaves its status there. A destructor. */
 static void run(void *object)
 {
 	struct defer_drop_guard *guard = object;
@@ -111,7 +111,7 @@ static void run(void *object)
 	if (guard->destroy) {
 		guard->destroy(guard->object);
 	} else {
-		/* Not finished: a queue goes on with it later, else it goes on here. */
+		/* Not finished: a queue goes on with it later; otherwise it goes on here. */
 		while ((status = guard->destroy_status(guard->object)) == DEFER_DROP_AGAIN)
 			if (!defer_drop_again(guard, run))
 				return;
@@ -122,10 +122,10 @@ static void run(void *object)
 	guard->status = status;
 	/* STATUS->: without release the guard's thread could miss what the destructor did. */
 	atomic_store_explicit(state, DEFER_DROP_GUARD_OVER, memory_order_release);
-	dd_futex_wake(state, 1); /* an address, no more: the guard may be gone */
+	dd_futex_wake(state, 1); /* uses only the address: the guard may be gone */
 }
 
-/* A destructor must not hand over what only its return would let be destroyed. */
+/* Refuses a wait inside a destructor whose return the object has to wait for. */
 static int refuse(const struct defer_drop_guard *guard)
 {
 	const struct defer_drop_strategy *strategy = strategy_of(guard);
@@ -135,7 +135,7 @@ static int refuse(const struct defer_drop_guard *guard)
 	return strategy->wait && strategy->wait(strategy, 0) == -EDEADLK ? -EDEADLK : 0;
 }
 
-/* Drops the object of a guard that is armed; the error goes to its status. */
+/* Drops the object of an armed guard; an error becomes its status. */
 static void start(struct defer_drop_guard *guard)
 {
 	int result = refuse(guard);
@@ -155,14 +155,14 @@ static void start(struct defer_drop_guard *guard)
 	guard->status = result;
 }
 
-/* It will never be destroyed, and that is its status. */
+/* Ends a guard whose object will never be destroyed, with that error as its status. */
 static void lose(struct defer_drop_guard *guard, int error)
 {
 	guard->status = error;
 	set_state(guard, DEFER_DROP_GUARD_OVER);
 }
 
-/* For the strategy's wait, which takes no deadlines. */
+/* Returns the time left, for the strategy's wait, which takes no deadlines. */
 static uint64_t time_left(uint64_t deadline_ns)
 {
 	uint64_t now_ns;
@@ -193,11 +193,11 @@ static int finish(struct defer_drop_guard *guard, uint64_t deadline_ns)
 		result = dd_futex_wait(state_of(guard), DEFER_DROP_GUARD_PENDING, deadline_ns);
 	if (is_over(guard))
 		return 0;
-	/* One of them, whatever the strategy's wait had of the time. */
+	/* Which of the two depends on the caller's timeout, not on the part the strategy got. */
 	return result == -ETIMEDOUT || result == -EAGAIN ? dd_deadline_error(deadline_ns) : result;
 }
 
-/* Tells the status of guards none of which is pending: returns the first error, reports others. */
+/* Returns the first error of guards none of which is pending, and reports the others. */
 static int tell_statuses(struct defer_drop_guard *const *guards, size_t count)
 {
 	int first = 0;
@@ -245,7 +245,7 @@ int defer_drop_guard_await(
 	return result ? result : tell_statuses(guards, count);
 }
 
-/* Its scope is left in a reader that its object waits for: it can neither stay nor go. */
+/* Aborts: the guard's scope is left inside a reader that its object waits for. */
 _Noreturn static void fail_inside(const struct defer_drop_guard *guard)
 {
 	dd_report(NULL,
@@ -264,7 +264,7 @@ void defer_drop_guard_leave(struct defer_drop_guard *guard)
 	if (guard->forgotten)
 		dd_trouble_tell(DEFER_DROP_TROUBLE_FORGOTTEN, guard, 0);
 	result = defer_drop_guard_drop(guard);
-	/* The strategy cannot wait for it, but the guard is about to go. */
+	/* The strategy cannot wait for it, but the guard's memory is about to go. */
 	while (defer_drop_guard_is_pending(guard)) {
 		if (result == -EDEADLK)
 			fail_inside(guard);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What is rare about references: the last put, and misuse.
+ * The rare parts of references: the last put, and misuse.
  */
 #include "defer_drop/ref.h"
 
@@ -22,8 +22,8 @@ int defer_drop_ref_put_last(struct defer_drop_ref *ref)
 {
 	int result;
 
-	/* ->PUT: without acquire others could still use the object. A load, where a fence would do:
-	 * ThreadSanitizer does not know fences. */
+	/* ->PUT: without acquire others could still use the object. This is a load, and not a
+	 * fence, because ThreadSanitizer does not know fences. */
 	__atomic_load_n(&ref->count, __ATOMIC_ACQUIRE);
 	result = defer_drop_by(ref->strategy, ref->object, ref->destroy);
 	if (result) /* otherwise the object, and ref with it, may be gone */

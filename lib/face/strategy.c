@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Strategies that need nothing but the public calls.
+ * The strategies that need nothing but the public calls.
  */
 #include "defer_drop/strategy.h"
 
@@ -29,7 +29,7 @@ int defer_drop_by(const struct defer_drop_strategy *strategy, void *object, defe
 		return result;
 	result = strategy->drop(strategy, object, destroy);
 	if (!result)
-		errno = before; /* whatever a destructor in place did to it */
+		errno = before; /* a destructor run in place may have changed it */
 	return result;
 }
 

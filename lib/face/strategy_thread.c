@@ -23,7 +23,7 @@ static void *run(void *argument)
 	return NULL;
 }
 
-/* Returns 0 or an error of pthread_create(3). */
+/* Starts a thread. Returns 0 or an error of pthread_create(3). */
 static int start(struct drop *drop)
 {
 	pthread_t thread;

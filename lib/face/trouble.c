@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * Reports about guards: the program's handler, and the guards that must be closed.
+ */
 #include "face/trouble.h"
 
 #include <errno.h>
@@ -11,8 +14,8 @@
 #include "base/report.h"
 
 /*
- * What is known of a guard that must be closed. Apart from the guard, which may be on a stack that
- * is gone by the time that it is reported.
+ * A guard that must be closed. Not in the guard itself, which may be on a stack that is gone by the
+ * time of the report.
  */
 struct defer_drop_forgotten {
 	struct defer_drop_forgotten *next;
@@ -23,7 +26,7 @@ struct defer_drop_forgotten {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static bool has_hooks; /* under the lock, like all that follows */
+static bool has_hooks; /* under the lock, like all variables below */
 static struct defer_drop_forgotten *first;
 static defer_drop_trouble_fn handler;
 static void *handler_context;
@@ -118,7 +121,7 @@ static void after_fork_in_child(void)
 	pthread_mutex_init(&lock, NULL);
 }
 
-/* Under the lock. */
+/* Sets the handlers of fork. Under the lock. */
 static int set_hooks(void)
 {
 	if (!has_hooks)
@@ -173,7 +176,7 @@ void dd_trouble_cross_out(struct defer_drop_guard *guard)
 	free(forgotten);
 }
 
-/* Of those that this process armed; a parent's are its own to close. */
+/* Takes the next guard to report, of those that this process armed; not those of its parent. */
 static bool take_forgotten(struct defer_drop_trouble *trouble)
 {
 	struct defer_drop_forgotten *at;
@@ -190,7 +193,7 @@ static bool take_forgotten(struct defer_drop_trouble *trouble)
 	return at;
 }
 
-/* After all handlers of atexit(3), each of which may yet close a guard. */
+/* Runs after all handlers of atexit(3), each of which may still close a guard. */
 __attribute__((destructor)) static void tell_forgotten(void)
 {
 	struct defer_drop_trouble trouble;

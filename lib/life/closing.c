@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The end of a queue: asked for, or that of the process.
+ * The end of a queue, by a call or by exit.
  */
 #define _GNU_SOURCE
 #include "life/closing.h"
@@ -22,7 +22,7 @@ static void make_earlier(_Atomic(uint64_t) *deadline_ns, uint64_t wanted_ns)
 		;
 }
 
-/* Under control: true if there is a worker that will see the queue close. */
+/* True if there is a worker that will see the queue close. Under control. */
 static bool has_worker(struct defer_drop_queue *queue)
 {
 	bool has_left =
@@ -31,7 +31,7 @@ static bool has_worker(struct defer_drop_queue *queue)
 	return atomic_load_explicit(&queue->has_thread, memory_order_relaxed) && !has_left;
 }
 
-/* Asks the consumer to close the queue. True if there is none, and callers must be it. */
+/* Asks the consumer to close the queue. True if there is none, and callers take its place. */
 static bool begin_closing(struct defer_drop_queue *queue, uint64_t drain_until_ns)
 {
 	bool is_consumer;
@@ -50,8 +50,9 @@ static bool begin_closing(struct defer_drop_queue *queue, uint64_t drain_until_n
 }
 
 /*
- * Waits for other callers that drain, but not beyond the deadline. is_suspended: by
- * dd_grace_suspend, but the destructors may read as the thread could.
+ * Finishes the queue as its consumer. Waits for other callers that drain, but not beyond the
+ * deadline. is_suspended: dd_grace_suspend took this thread offline; destructors may read, so it
+ * comes back online.
  */
 static void finish_here(struct defer_drop_queue *queue, uint64_t deadline_ns, bool is_suspended)
 {
@@ -77,7 +78,7 @@ static int wait_for_state(
 	return 0;
 }
 
-/* Not even a destructor that does not return holds up those who wait for the queue. */
+/* Gives the queue up: a destructor that does not return must not delay threads that wait. */
 static void give_up(struct defer_drop_queue *queue)
 {
 	if (!dd_queue_move_state(queue, DD_CLOSING, DD_GIVEN_UP))
@@ -103,7 +104,7 @@ static int close_queue(struct defer_drop_queue *queue, uint64_t drain_until_ns, 
 	return -ECANCELED;
 }
 
-/* A caller of stop may have taken the worker over, to join it: lets it, for a moment. */
+/* Waits a moment for a caller of stop, which may have taken the worker over to join it. */
 static void await_stopper(struct defer_drop_queue *queue)
 {
 	uint64_t until_ns = dd_now_ns() + DD_PATIENCE_NS;
@@ -118,7 +119,7 @@ static void await_stopper(struct defer_drop_queue *queue)
 	}
 }
 
-/* One caller joins the worker; all wait until that is done. */
+/* Joins the worker, by one caller; all wait until that is done. */
 static void join(struct defer_drop_queue *queue)
 {
 	bool is_joiner;
@@ -138,7 +139,7 @@ static void join(struct defer_drop_queue *queue)
 	wait_for_state(queue, DD_JOINED, DEFER_DROP_FOREVER);
 }
 
-/* When to give up, if destructors may start until then. */
+/* Returns when to give up, if destructors may start until the timeout. */
 static uint64_t give_up_after(uint64_t timeout_ns)
 {
 	return timeout_ns == DEFER_DROP_FOREVER ? DEFER_DROP_FOREVER
@@ -155,13 +156,13 @@ int dd_queue_close(struct defer_drop_queue *queue, uint64_t timeout_ns)
 	return result;
 }
 
-/* A destructor called exit: this thread is the consumer. Its drop counts as destroyed. */
+/* Finishes the queue from a destructor that called exit, which counts as destroyed. */
 static void exit_inside(struct defer_drop_queue *queue, uint64_t until_ns)
 {
 	begin_closing(queue, until_ns);
 	dd_run_end(queue);
 	dd_worker_finish(queue);
-	queue->running_lane = NULL; /* nested drops have nobody to run them now */
+	queue->running_lane = NULL; /* no consumer is left for nested drops */
 }
 
 uint64_t dd_queue_exit(struct defer_drop_queue *queue)
@@ -171,7 +172,7 @@ uint64_t dd_queue_exit(struct defer_drop_queue *queue)
 	bool is_suspended = dd_grace_suspend(&queue->grace);
 
 	if (dd_queue_state(queue) == DD_GIVEN_UP)
-		until_ns = 0; /* the program does not wait for it any more */
+		until_ns = 0; /* the program has stopped waiting for it */
 	if (until_ns && dd_grace_is_reading(&queue->grace)) {
 		dd_report(queue->config.values.name,
 			"exit inside a read-side critical section: nothing can be destroyed");

@@ -19,8 +19,8 @@
 #include "life/stop.h"
 
 /*
- * The default queue and the ring of its shared lane take no memory until they are used, and none
- * has to be found then: a push never fails for want of it.
+ * The default queue and the ring of its shared lane take no physical memory until they are used,
+ * and need no allocation then: a push never fails for lack of memory.
  */
 struct defer_drop_queue dd_default_queue;
 static struct dd_slot the_slots[DD_QUEUE_SIZE];
@@ -29,7 +29,7 @@ static struct dd_latch is_open;
 
 /* ---- Opening --------------------------------------------------------------------------------- */
 
-/* What the environment says wrongly is reported once, however often the queue fails to open. */
+/* Errors in the environment are reported once, however often the queue fails to open. */
 static bool has_told; /* under the registry's lock */
 
 static void make_config(
@@ -39,7 +39,7 @@ static void make_config(
 		config, asked, config->values.name, true, is_told ? dd_queue_tell : NULL);
 }
 
-/* The slots that are always there serve every ring that they are large enough for. */
+/* Sets the queue up. Its static slots serve every ring that fits into them. */
 static int init(const struct dd_config *config)
 {
 	dd_default_queue.id = DD_DEFAULT_ID;
@@ -47,7 +47,7 @@ static int init(const struct dd_config *config)
 		config->values.queue_size <= DD_QUEUE_SIZE ? the_slots : NULL);
 }
 
-/* Under the registry's lock: what was asked for, tuned by the environment. */
+/* Makes the configuration asked for, changed by the environment. Under the registry's lock. */
 static int make_first_config(const struct defer_drop_config *asked, struct dd_config *config)
 {
 	int result = dd_process_is_over() ? -ESHUTDOWN : dd_config_make(asked, config);
@@ -59,7 +59,7 @@ static int make_first_config(const struct defer_drop_config *asked, struct dd_co
 	return 0;
 }
 
-/* Under the registry's lock. A first push, which nobody asked about sizes, makes do with less. */
+/* Opens for a first push, which asked for no sizes: accepts less. Under the registry's lock. */
 static int open_lazily(void)
 {
 	struct dd_config config;
@@ -76,7 +76,7 @@ static int open_lazily(void)
 	return result;
 }
 
-/* Under the registry's lock. Changes nothing on error. */
+/* Opens as asked. Changes nothing on error. Under the registry's lock. */
 static int open_strictly(const struct defer_drop_config *asked)
 {
 	struct dd_config config;
@@ -138,7 +138,7 @@ static int start_opened(const struct defer_drop_config *asked)
 	make_config(asked, &config, false);
 	if (dd_queue_state(&dd_default_queue) >= DD_CLOSING)
 		return -ESHUTDOWN;
-	/* The one value that can be changed is in force either way. */
+	/* max_bytes can change while the queue is open: it is in force either way. */
 	if (config.values.max_bytes == dd_budget_limit(&dd_default_queue.budget))
 		config.values.max_bytes = dd_default_queue.config.values.max_bytes;
 	if (!dd_config_is_equal(&config, &dd_default_queue.config))

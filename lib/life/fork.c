@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What becomes of a queue in a forked child.
+ * Queues in a forked child.
  */
 #define _GNU_SOURCE
 #include "life/fork.h"
@@ -19,7 +19,7 @@ void dd_queue_unlock_all(struct defer_drop_queue *queue)
 	pthread_mutex_unlock(&queue->control);
 }
 
-/* The thread that forked is this queue's worker, inside a destructor, and goes on as such. */
+/* True if the thread that forked is this queue's worker, inside a destructor: it remains so. */
 static bool is_own_worker(struct defer_drop_queue *queue)
 {
 	return atomic_load_explicit(&queue->has_thread, memory_order_relaxed) &&
@@ -28,13 +28,13 @@ static bool is_own_worker(struct defer_drop_queue *queue)
 
 static void survive_nested(struct defer_drop_queue *queue, bool is_kept)
 {
-	/* Those in the lists, and one more where a nested drop is being destroyed. */
+	/* Drops in the lists, and one more if a nested drop is being destroyed. */
 	uint64_t pending = dd_read(&queue->nested_total) - dd_read(&queue->nested_destroyed_total) -
 			   dd_read(&queue->nested_abandoned_total);
 
 	if (!dd_is_running(queue)) {
 		pending = 0;
-		queue->nested_running = NULL; /* on the stack of a thread that is no more */
+		queue->nested_running = NULL; /* on the stack of a thread that has ended */
 	} else if (!is_kept) {
 		pending = queue->nested_running != NULL;
 	}
@@ -44,8 +44,9 @@ static void survive_nested(struct defer_drop_queue *queue, bool is_kept)
 }
 
 /*
- * What the parent had begun to shut down is shut down in the child. What it had stopped is stopped,
- * unless the worker was to leave and is the thread that forked: nobody waits for it to leave here.
+ * A queue that the parent had begun to shut down is shut down in the child. One that it had stopped
+ * is stopped, unless the worker that was to leave is the thread that forked: here no caller of stop
+ * waits for it to leave.
  */
 static void survive_state(struct defer_drop_queue *queue, bool is_exiting)
 {
@@ -58,7 +59,7 @@ static void survive_state(struct defer_drop_queue *queue, bool is_exiting)
 		atomic_store_explicit(&queue->state, DD_OPEN, memory_order_relaxed);
 	}
 	queue->has_stopper = false;
-	/* It is the parent's: what it counts goes to whoever reads it there. */
+	/* It belongs to the parent: its count would reach readers there. */
 	queue->config.values.pending_eventfd = -1;
 	if (!dd_membarrier_register())
 		attention |= DD_FENCED;
@@ -67,7 +68,7 @@ static void survive_state(struct defer_drop_queue *queue, bool is_exiting)
 		attention |= DD_ASLEEP;
 	}
 	atomic_store_explicit(&queue->park.attention, attention, memory_order_relaxed);
-	/* Who changes the state rings: the consumer may be about to sleep, if that is who forked. */
+	/* The consumer may be about to sleep, if it forked: it must look at the state again. */
 	atomic_store_explicit(&queue->park.bell, DD_BELL_RUNG, memory_order_relaxed);
 }
 
@@ -75,7 +76,7 @@ void dd_queue_survive(struct defer_drop_queue *queue, bool is_exiting)
 {
 	bool is_kept = queue->config.values.at_fork == DEFER_DROP_AT_FORK_KEEP;
 
-	/* Locked by this thread, which has another number here: made anew, not unlocked. */
+	/* Locked by this thread, which has another id here: initialized again, not unlocked. */
 	pthread_mutex_init(&queue->control, NULL);
 	pthread_mutex_init(&queue->waiters_lock, NULL);
 	if (!dd_is_running(queue))

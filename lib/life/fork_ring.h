@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * What becomes of a ring in a forked child, in which no other thread runs: so nothing here needs an
- * order.
+ * Rings in a forked child. No other thread runs there, so nothing here needs an order.
  */
 #ifndef DD_FORK_RING_H
 #define DD_FORK_RING_H
 
 #include "core/ring.h"
 
-/* What is published there. */
+/* Returns the word of a slot. */
 static inline defer_drop_fn dd_ring_word(struct dd_ring *ring, uint64_t at)
 {
 	return atomic_load_explicit(&ring->slots[at & ring->mask].destroy, memory_order_relaxed);
@@ -25,7 +24,7 @@ static inline defer_drop_fn dd_ring_empty(struct dd_ring *ring, uint64_t at)
 }
 
 /*
- * The drop before the cursor was being destroyed, by a thread that is no more: empties its slots,
+ * The drop before the cursor was being destroyed, by a thread that has ended. Empties its slots,
  * unless they were done and may have been filled again.
  */
 static inline void dd_ring_forget_running(struct dd_ring *ring)
@@ -39,8 +38,8 @@ static inline void dd_ring_forget_running(struct dd_ring *ring)
 }
 
 /*
- * Nothing is published from here on: that would lie in the slots of the running drop, or beyond. An
- * owner publishes before it moves the tail. running: as below.
+ * First position at which nothing can be published: one lap past the running drop, or two past the
+ * tail, since an owner publishes before it moves the tail. running: see dd_ring_survive.
  */
 static inline uint64_t dd_ring_reach(struct dd_ring *ring, uint64_t running)
 {
@@ -50,19 +49,19 @@ static inline uint64_t dd_ring_reach(struct dd_ring *ring, uint64_t running)
 	return dd_is_before(lap, tail) ? lap : tail;
 }
 
-/* Does a slot before the tail hold options? */
+/* True if a slot before the tail holds options. */
 static inline bool dd_ring_holds_options(struct dd_ring *ring, uint64_t at)
 {
 	return dd_is_options(dd_ring_word(ring, at));
 }
 
-/* The destructor of the drop that begins here, or that lies here behind its options. */
+/* Returns the destructor of the drop that begins here; if options lie here, of their drop. */
 static inline defer_drop_fn dd_ring_destructor(struct dd_ring *ring, uint64_t at)
 {
 	return dd_untagged(dd_ring_word(ring, at + dd_ring_holds_options(ring, at)));
 }
 
-/* Makes gaps of the drops with this destructor. */
+/* Turns the drops with this destructor into gaps. */
 static inline void dd_ring_lose(struct dd_ring *ring, defer_drop_fn destroy, uint64_t running)
 {
 	uint64_t end = dd_ring_reach(ring, running);
@@ -73,9 +72,9 @@ static inline void dd_ring_lose(struct dd_ring *ring, defer_drop_fn destroy, uin
 }
 
 /*
- * Keeps what was published, closing the gaps that threads left behind between claim and publish, or
- * keeps nothing. running: the slots of the drop before the cursor, where the calling thread is the
- * consumer and inside its destructor, and they stay taken; else 0.
+ * Keeps the published drops and closes the gaps that threads left between claim and publish; or
+ * keeps nothing. running: how many slots the drop before the cursor takes, if the calling thread is
+ * the consumer and inside the destructor of that drop: these slots stay taken. Otherwise 0.
  */
 static inline void dd_ring_survive(struct dd_ring *ring, bool is_kept, uint64_t running)
 {
@@ -91,7 +90,7 @@ static inline void dd_ring_survive(struct dd_ring *ring, bool is_kept, uint64_t 
 		void *object = dd_plain_load(&ring->slots[at & ring->mask].object);
 		defer_drop_fn word = dd_ring_empty(ring, at);
 
-		/* A second slot stays behind the first that was kept just before it. */
+		/* A second slot stays behind the first, if that was kept just before. */
 		if (dd_is_second(word) ? is_first_kept : is_kept && word)
 			dd_ring_publish(ring, to++, object, word);
 		is_first_kept = is_kept && dd_is_options(word);
@@ -101,13 +100,14 @@ static inline void dd_ring_survive(struct dd_ring *ring, bool is_kept, uint64_t 
 	atomic_store_explicit(&ring->head, head, memory_order_relaxed);
 }
 
-/* The options at this position; and, these instead. */
+/* Returns the options at this position. */
 static inline struct dd_options dd_ring_options(struct dd_ring *ring, uint64_t at)
 {
 	return (struct dd_options){(uint64_t)(uintptr_t)dd_ring_word(ring, at),
 		dd_plain_load(&ring->slots[at & ring->mask].object)};
 }
 
+/* Replaces the options at this position. */
 static inline void dd_ring_set_options(
 	struct dd_ring *ring, uint64_t at, const struct dd_options *options)
 {

@@ -35,11 +35,11 @@ int dd_queue_init(
 			return -ENOMEM;
 	}
 	dd_config_copy(&queue->config, config);
-	queue->is_watched = values->watchdog_ns;
+	queue->has_watchdog = values->watchdog_ns;
 	if (!dd_membarrier_register())
 		attention |= DD_FENCED;
 	if (dd_queue_has_worker(queue) || values->pending_eventfd >= 0)
-		attention |= DD_ASLEEP; /* until the first push, which starts the worker or tells */
+		attention |= DD_ASLEEP; /* until the first push starts the worker or signals */
 	atomic_store_explicit(&queue->park.attention, attention, memory_order_relaxed);
 	atomic_store_explicit(&queue->drain_until_ns, DEFER_DROP_FOREVER, memory_order_relaxed);
 	atomic_store_explicit(&queue->budget.max_bytes, values->max_bytes, memory_order_relaxed);
@@ -81,7 +81,7 @@ int defer_drop_queue_create(struct defer_drop_queue **queue, const struct defer_
 	if (result)
 		return result;
 	dd_environment_apply(&config, asked, config.values.name, false, dd_queue_tell);
-	/* Mapped, not allocated: lanes that are never made cost nothing. */
+	/* Mapped, not allocated: lanes that are never made cost no memory. */
 	made = mmap(NULL, sizeof *made, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (made == MAP_FAILED)
 		return -ENOMEM;

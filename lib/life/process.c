@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What fork and exit of the process mean to its queues.
+ * The handlers for fork and exit of the process.
  */
 #define _GNU_SOURCE
 #include "life/process.h"
@@ -18,7 +18,7 @@
 static bool hears_of_fork;
 static bool hears_of_exit;
 static bool is_exiting;
-static bool is_over; /* no queue is left that exit would deal with */
+static bool is_over; /* no queue is left for exit to deal with */
 
 /* ---- fork ------------------------------------------------------------------------------------ */
 
@@ -41,7 +41,7 @@ static void after_fork_in_parent(void)
 static void after_fork_in_child(void)
 {
 	dd_report_fork();
-	/* The child of a process that exits: its own exit would not hear of a push. */
+	/* The child of a process in exit: its own exit would not know of a new push. */
 	is_over = is_exiting;
 	dd_grace_fork();
 	for (struct defer_drop_queue *at = dd_registry_first(); at; at = at->next)
@@ -52,8 +52,9 @@ static void after_fork_in_child(void)
 /* ---- exit ------------------------------------------------------------------------------------ */
 
 /*
- * Does exit deal with this queue before that one? First comes the queue whose destructor ends the
- * process, since others may wait for room in it; last the default one, since others may push to it.
+ * True if exit deals with this queue before that one. First comes the queue whose destructor ends
+ * the process, since other queues may wait for room in it. Last comes the default queue, since
+ * destructors of others may push to it.
  */
 static bool comes_before(struct defer_drop_queue *queue, struct defer_drop_queue *other)
 {
@@ -62,7 +63,7 @@ static bool comes_before(struct defer_drop_queue *queue, struct defer_drop_queue
 	return dd_queue_is_default(other) && !dd_is_running(other);
 }
 
-/* Takes the next queue that still has to be dealt with: of equals, the newest. */
+/* Takes the next queue that exit has not dealt with; of equals, the newest. */
 static struct defer_drop_queue *next_to_exit(void)
 {
 	struct defer_drop_queue *found = NULL;
@@ -88,7 +89,7 @@ static void at_exit(void)
 		uint64_t abandoned = dd_queue_exit(queue);
 		uint64_t timeout_ns = queue->config.values.exit_timeout_ns;
 
-		/* One that may take for ever abandons only what was given up before. */
+		/* With an infinite timeout, abandoned drops are those that were given up before. */
 		if (abandoned && timeout_ns)
 			dd_report(queue->config.values.name, "exit abandons %llu drops",
 				(unsigned long long)abandoned);
@@ -97,7 +98,7 @@ static void at_exit(void)
 
 /* ---- Handlers -------------------------------------------------------------------------------- */
 
-/* A handler that there is no memory for is tried again with the next queue. */
+/* Sets the handlers. One that failed for lack of memory is tried again with the next queue. */
 static void set_hooks(void)
 {
 	int before = errno;
@@ -112,7 +113,7 @@ static void set_hooks(void)
 	errno = before;
 }
 
-/* Later than atexit(3) would have done it: after its handlers, whose drops are refused else. */
+/* Runs later than a handler of atexit(3): drops of such handlers would otherwise be refused. */
 __attribute__((destructor)) static void at_end(void)
 {
 	if (!hears_of_exit)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Stopping a queue: its threads end, and nothing is lost or closed; and starting it again.
+ * Stopping a queue, so that its threads end and nothing is lost or closed; and starting it again.
  *
- * The worker sees the state, as it sees that of a shutdown, and leaves (worker.c). What is said
- * under control settles which of three comes first: the worker that leaves, the caller whose time
- * is over, or a shutdown. Afterwards the caller is in place of the consumer: it holds the seat.
+ * The worker sees the state, as it sees that of a shutdown, and leaves (worker.c). What is written
+ * under control decides which of three comes first: the worker that leaves, the caller whose time
+ * is over, or a shutdown. Afterwards the caller replaces the consumer: it holds the seat.
  */
 #define _GNU_SOURCE
 #include "life/stop.h"
@@ -15,7 +15,7 @@
 
 /* ---- Stopping -------------------------------------------------------------------------------- */
 
-/* May this thread wait for the threads of the queue? */
+/* Checks that this thread may wait for the threads of the queue: 0 or -EDEADLK. */
 static int check_caller(struct defer_drop_queue *queue)
 {
 	if (dd_is_running(queue) || dd_watchdog_is_self(queue) ||
@@ -24,7 +24,7 @@ static int check_caller(struct defer_drop_queue *queue)
 	return 0;
 }
 
-/* Makes the caller the one that stops or starts the queue. */
+/* Makes the caller the one that stops or starts the queue. 0, -EBUSY or -ESHUTDOWN. */
 static int begin_turn(struct defer_drop_queue *queue)
 {
 	int result = 0;
@@ -47,7 +47,7 @@ static void end_turn(struct defer_drop_queue *queue)
 	pthread_mutex_unlock(&queue->control);
 }
 
-/* From OPEN to STOPPED. 0 or -ESHUTDOWN. */
+/* Moves from OPEN to STOPPED. 0 or -ESHUTDOWN. */
 static int announce(struct defer_drop_queue *queue)
 {
 	bool is_stopped;
@@ -62,7 +62,7 @@ static int announce(struct defer_drop_queue *queue)
 	return is_stopped ? 0 : -ESHUTDOWN;
 }
 
-/* The queue goes on, unless a shutdown has come meanwhile. Under control. */
+/* Takes the stop back, unless a shutdown has come meanwhile. Under control. */
 static void take_back(struct defer_drop_queue *queue)
 {
 	dd_queue_move_state(queue, DD_STOPPED, DD_OPEN);
@@ -107,7 +107,7 @@ static int end_worker(struct defer_drop_queue *queue, uint64_t deadline_ns)
 	return result;
 }
 
-/* There is no worker, and the caller holds the seat. */
+/* Ends the other threads. There is no worker, and the caller holds the seat. */
 static int end_others(struct defer_drop_queue *queue, uint64_t deadline_ns)
 {
 	int result = dd_grace_stop(queue, deadline_ns);
@@ -115,7 +115,7 @@ static int end_others(struct defer_drop_queue *queue, uint64_t deadline_ns)
 	return result ? result : dd_watchdog_stop(queue, deadline_ns);
 }
 
-/* What was ended goes on, since not all could be. */
+/* Restarts what was ended, since not all threads could be. */
 static void go_on(struct defer_drop_queue *queue)
 {
 	pthread_mutex_lock(&queue->control);
@@ -124,7 +124,7 @@ static void go_on(struct defer_drop_queue *queue)
 	dd_worker_ensure(queue);
 }
 
-/* A caller that drains may have it for long. A shutdown does not tell: so it is asked for. */
+/* Takes the seat, which a caller that drains may hold for long. Checks the state for a shutdown. */
 static int take_seat(struct defer_drop_queue *queue, uint64_t deadline_ns)
 {
 	while (dd_queue_state(queue) == DD_STOPPED) {
@@ -187,11 +187,11 @@ static int start_again(struct defer_drop_queue *queue)
 	pthread_mutex_unlock(&queue->control);
 	result = dd_worker_start(queue, true);
 	if (!result && was_stopped)
-		dd_worker_tell_pending(queue); /* which nobody was told of meanwhile */
+		dd_worker_tell_pending(queue); /* no drop was signalled while it was stopped */
 	if (!result || !was_stopped)
 		return result;
 	pthread_mutex_lock(&queue->control);
-	/* A push may have started it meanwhile. */
+	/* A push may have started the worker meanwhile. */
 	if (atomic_load_explicit(&queue->has_thread, memory_order_relaxed))
 		result = 0;
 	else

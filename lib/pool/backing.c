@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Blocks from the backing, and to it.
+ * Taking blocks from the backing, and giving them back.
  */
 #include "pool/pools.h"
 
@@ -29,8 +29,8 @@ void dd_backing_give(struct defer_drop_pool *pool, void *block)
 		pool->header_bytes + config->block_bytes, config->alignment);
 }
 
-/* Not in a cache: a thread may give back blocks of a pool that is being freed, whose caches are
- * nobody's any more. */
+/* Counts in the pool, not in a cache: a thread may give back blocks of a pool that is being freed,
+ * whose caches belong to no thread any more. */
 void dd_backing_count(struct defer_drop_pool *pool, uint64_t count)
 {
 	atomic_fetch_add_explicit(&pool->to_backing_total, count, memory_order_relaxed);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a thread has of pools: how it gets it, its end, and fork.
+ * What a thread has of pools: how it is made, the end of the thread, and fork.
  */
 #define _GNU_SOURCE
 #include "pool/pools.h"
@@ -25,7 +25,7 @@ static uint64_t read_count(_Atomic(uint64_t) *count)
 	return atomic_load_explicit(count, memory_order_relaxed);
 }
 
-/* Under the lock. */
+/* Sums the counts of a pool over all threads. Under the lock. */
 static void sum_up(struct defer_drop_pool *pool, uint64_t counts[DD_POOL_COUNTS])
 {
 	for (unsigned which = 0; which < DD_POOL_COUNTS; which++) {
@@ -44,7 +44,7 @@ void dd_pool_count(struct defer_drop_pool *pool, uint64_t counts[DD_POOL_COUNTS]
 	dd_pools_unlock();
 }
 
-/* Of a cache that nobody uses any more. Under the lock. */
+/* Adds the counts of a cache that has no thread any more to its pool. Under the lock. */
 static void hand_over_counts(struct defer_drop_pool *pool, struct dd_cache *cache)
 {
 	for (unsigned which = 0; which < DD_POOL_COUNTS; which++) {
@@ -56,7 +56,7 @@ static void hand_over_counts(struct defer_drop_pool *pool, struct dd_cache *cach
 
 /* ---- A thread's end -------------------------------------------------------------------------- */
 
-/* Puts a magazine into the depot, or none if it is NULL. */
+/* Puts a magazine into the depot; does nothing if it is NULL. */
 static void send(struct defer_drop_pool *pool, struct dd_magazine *magazine)
 {
 	if (!magazine)
@@ -67,7 +67,7 @@ static void send(struct defer_drop_pool *pool, struct dd_magazine *magazine)
 		dd_stack_put(&pool->depot.empty, magazine);
 }
 
-/* The same, of the caller's; but the blocks go to the backing if the depot is full. */
+/* Puts a magazine into the depot; if that is full, its blocks go to the backing first. */
 static void put_away(struct defer_drop_pool *pool, struct dd_magazine *magazine)
 {
 	if (magazine && dd_pool_is_full(pool))
@@ -91,8 +91,8 @@ static void leave(struct defer_drop_pool *pool, struct dd_cache *cache)
 }
 
 /*
- * Runs when a thread ends, among the destructors of other thread-specific data, which may still
- * take and give: without a cache.
+ * Runs when a thread ends, among the destructors of other thread-specific data. These may still
+ * take and give, without a cache.
  */
 static void farewell(void *self)
 {
@@ -122,8 +122,8 @@ static void make_farewell_key(void)
 }
 
 /*
- * A static library inside a shared object goes when that is closed: threads that end later must not
- * be sent here.
+ * A static library inside a shared object is unloaded with it: threads that end later must not call
+ * its farewell.
  */
 __attribute__((destructor)) static void delete_farewell_key(void)
 {
@@ -132,7 +132,7 @@ __attribute__((destructor)) static void delete_farewell_key(void)
 	farewell_works = false;
 }
 
-/* Can this thread be relied on to give its magazines back? */
+/* True if this thread will give its magazines back when it ends. */
 static bool will_say_farewell(void)
 {
 	pthread_once(&farewell_once, make_farewell_key);
@@ -150,7 +150,7 @@ static void link_first(struct dd_caches *caches)
 	threads = caches;
 }
 
-/* In the place of the thread's caches so far. */
+/* Replaces the thread's caches in the list. */
 static void link_instead(struct dd_caches *caches, struct dd_caches *before)
 {
 	memcpy(dd_caches_at(caches, 0), dd_caches_at(before, 0),
@@ -162,7 +162,7 @@ static void link_instead(struct dd_caches *caches, struct dd_caches *before)
 		caches->next->link = &caches->next;
 }
 
-/* Makes room for the caches of all pools that there are. False where there is no memory. */
+/* Makes room for the caches of all pools that exist. False if there is no memory. */
 static bool grow(void)
 {
 	struct dd_caches *before = dd_own;
@@ -198,7 +198,7 @@ struct dd_cache *dd_cache_of(const struct defer_drop_pool *pool)
 	return dd_cache_look(pool);
 }
 
-/* Sends both magazines home, but for a loaded one that is empty: it will be wanted. */
+/* Sends both magazines home, except for a loaded one that is empty: it will be needed. */
 static void send_both(struct defer_drop_pool *pool, struct dd_cache *cache)
 {
 	send(pool, cache->previous);
@@ -215,7 +215,7 @@ void dd_cache_send(struct defer_drop_pool *pool)
 		send_both(pool, cache);
 }
 
-/* Under the lock, which keeps the pools where they are. */
+/* True if a pool's magazines should go home. Under the lock, which keeps the pools in place. */
 static bool wants_to_be_sent(struct defer_drop_pool *pool, bool is_in_any_case)
 {
 	return is_in_any_case ? !dd_pool_is_full(pool) : dd_stack_is_empty(&pool->depot.home);
@@ -268,7 +268,8 @@ static uint64_t blocks_in(const struct dd_cache *cache)
 	return cache->previous ? blocks + dd_plain_load(&cache->previous->count) : blocks;
 }
 
-/* What other threads did meanwhile may be half done in the child: only what is held is whole. */
+/* Repairs a pool in the child. What other threads were doing may be half done: only what is held is
+ * whole. */
 static void survive(struct defer_drop_pool *pool)
 {
 	const struct dd_depot_held *held = &pool->held;
@@ -284,7 +285,7 @@ static void survive(struct defer_drop_pool *pool)
 	at_rest += cache ? blocks_in(cache) : 0;
 	lost = counts[DD_POOL_FROM_BACKING] + counts[DD_POOL_GIVEN] - counts[DD_POOL_TAKEN] -
 	       read_count(&pool->to_backing_total) - at_rest;
-	if (lost < UINT64_MAX / 2) /* a thread that is gone may have been about to count */
+	if (lost < UINT64_MAX / 2) /* a thread that has ended may have been about to count */
 		atomic_fetch_add_explicit(&pool->to_backing_total, lost, memory_order_relaxed);
 }
 
@@ -323,7 +324,7 @@ int dd_pools_add(struct defer_drop_pool *pool)
 	return pool->index ? 0 : -ENOMEM;
 }
 
-/* Under the lock. */
+/* Takes a pool's magazines from all threads. Under the lock. */
 static void take_from_threads(struct defer_drop_pool *pool)
 {
 	for (struct dd_caches *at = threads; at; at = at->next) {

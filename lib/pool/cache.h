@@ -8,14 +8,14 @@
 #include "pool/depot.h"
 
 /*
- * Take fetches, for writing, the block that comes so many blocks later. (Measured with a worker on
- * another core, lists of 64 nodes of 64 bytes, all in the cache: the caller's time for a node is
- * 5.6 ns with 8, 5.1 with 16, 4.1 with 32. Fetched for reading, as compilers do where they are not
- * told of the CPU, and with 16: 5.8 instead of 5.6.)
+ * Take prefetches, for writing, the block that is taken this many blocks later. (Measured with a
+ * worker on another core, lists of 64 nodes of 64 bytes, all in the cache: the caller's time for a
+ * node is 5.6 ns with 8, 5.1 with 16, 4.1 with 32. Prefetched for reading, as compilers do unless
+ * they are told of the CPU, and with 16: 5.8 instead of 5.6.)
  */
 #define DD_AHEAD 32
 
-/* Where a CPU does not know the instruction, it does nothing. */
+/* On a CPU that does not know the instruction, it does nothing. */
 static inline void dd_fetch_to_write(const void *address)
 {
 #if defined(__x86_64__)
@@ -25,7 +25,7 @@ static inline void dd_fetch_to_write(const void *address)
 #endif
 }
 
-/* What each thread counts, of a pool. */
+/* The counts of a pool that each thread keeps. */
 enum dd_pool_counter {
 	DD_POOL_TAKEN,
 	DD_POOL_GIVEN,
@@ -34,13 +34,13 @@ enum dd_pool_counter {
 };
 
 /*
- * A thread's magazines of one pool: one is loaded, the other is full or empty, or there is none.
- * (With two, a thread that takes and gives in turn does not go to the depot each time when it comes
- * to the end of one.) All zeros: it has none. Written by its thread; the counts are read by others.
- * It takes exactly one line.
+ * A thread's magazines of one pool: one is loaded, the other is full or empty, or missing. (With
+ * two, a thread that takes and gives in turn does not go to the depot each time that one ends.) All
+ * zeros: it has none. Written by its thread; other threads read the counts. It takes exactly one
+ * cache line.
  */
 struct dd_cache {
-	/* Of the loaded magazine: behind its last block, its first block, behind its last place. */
+	/* In the loaded magazine: the end of its blocks, its first block, the end of its places. */
 	alignas(DD_DEPOT_LINE) struct dd_place *top;
 	struct dd_place *bottom;
 	struct dd_place *limit;
@@ -49,10 +49,10 @@ struct dd_cache {
 	_Atomic(uint64_t) counts[DD_POOL_COUNTS];
 };
 
-/* What a thread has of all pools: its caches, by the index of the pool, lie behind it. */
+/* What a thread has of all pools. Its caches follow, by the index of the pool. */
 struct dd_caches {
-	alignas(DD_DEPOT_LINE) uint32_t count; /* set once; 0, of those that stand for none */
-	struct dd_caches *next;                /* under the lock, like the next */
+	alignas(DD_DEPOT_LINE) uint32_t count; /* set once; 0 in dd_nobody and dd_ended */
+	struct dd_caches *next;                /* under the lock, like link */
 	struct dd_caches **link;
 };
 
@@ -61,14 +61,14 @@ static inline struct dd_cache *dd_caches_at(struct dd_caches *caches, uint32_t i
 	return (struct dd_cache *)(caches + 1) + index;
 }
 
-/* The calling thread's. Never NULL. */
+/* The calling thread's caches. Never NULL. */
 extern _Thread_local struct dd_caches *dd_own __attribute__((tls_model("initial-exec")));
 
-/* In place of what a thread has: before it has something, and when it is ending. */
+/* Stand-ins for a thread's caches: before it has some, and when it is ending. */
 extern struct dd_caches dd_nobody;
 extern struct dd_caches dd_ended;
 
-/* To a count of the calling thread's own. */
+/* Adds to a count of the calling thread's own. */
 static inline void dd_cache_add(struct dd_cache *cache, enum dd_pool_counter which, uint64_t count)
 {
 	atomic_store_explicit(&cache->counts[which],
@@ -78,7 +78,7 @@ static inline void dd_cache_add(struct dd_cache *cache, enum dd_pool_counter whi
 
 /* ---- The loaded magazine --------------------------------------------------------------------- */
 
-/* Loads a magazine with room for so many blocks. */
+/* Loads a magazine that has room for `blocks` blocks. */
 static inline void dd_cache_load(
 	struct dd_cache *cache, struct dd_magazine *magazine, uint32_t blocks)
 {
@@ -88,7 +88,7 @@ static inline void dd_cache_load(
 	cache->limit = cache->bottom + blocks;
 }
 
-/* The loaded magazine, unloaded, with its count in it; or NULL. */
+/* Unloads the loaded magazine, and stores its count in it. Returns it, or NULL. */
 static inline struct dd_magazine *dd_cache_unload(struct dd_cache *cache)
 {
 	struct dd_magazine *loaded = cache->loaded;
@@ -110,20 +110,20 @@ static inline bool dd_cache_is_full(const struct dd_cache *cache)
 	return cache->top == cache->limit;
 }
 
-/* Fetches a block for writing: its first line, and that of the byte so far behind its first. */
+/* Prefetches a block for writing: its first line, and the line of the byte at last_byte. */
 static inline void dd_cache_fetch_block(char *block, uint32_t last_byte)
 {
 	dd_fetch_to_write(block);
 	dd_fetch_to_write(block + last_byte);
 }
 
-/* From a cache that is not empty. last_byte: of the pool. */
+/* Takes from a cache that is not empty. last_byte: of the pool. */
 static inline void *dd_cache_pop(struct dd_cache *cache, uint32_t last_byte)
 {
 	struct dd_place *top = cache->top - 1;
 	ptrdiff_t below = top - cache->bottom;
 
-	/* Without a branch, which would be missed at the end of each magazine. */
+	/* Without a branch, which would be mispredicted at the end of each magazine. */
 	dd_cache_fetch_block(
 		dd_plain_load(&top[-(below < DD_AHEAD ? below : DD_AHEAD)].block), last_byte);
 	cache->top = top;
@@ -131,7 +131,7 @@ static inline void *dd_cache_pop(struct dd_cache *cache, uint32_t last_byte)
 	return dd_plain_load(&top->block);
 }
 
-/* Into a cache that is not full. */
+/* Gives to a cache that is not full. */
 static inline void dd_cache_push(struct dd_cache *cache, void *block)
 {
 	dd_plain_store(&cache->top->block, block);
@@ -139,7 +139,7 @@ static inline void dd_cache_push(struct dd_cache *cache, void *block)
 	dd_cache_add(cache, DD_POOL_GIVEN, 1);
 }
 
-/* Fetches the places of a magazine just loaded, and the blocks that are taken next. */
+/* Prefetches the places of a magazine just loaded, and the blocks that are taken next. */
 static inline void dd_cache_fetch(const struct dd_cache *cache, uint32_t last_byte)
 {
 	const ptrdiff_t places_in_line = DD_DEPOT_LINE / sizeof(struct dd_place);

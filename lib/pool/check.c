@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Pools that are checked: by themselves, with a header before each block that says whose it is and
- * whether it is out; and by AddressSanitizer and valgrind, if the process has them.
+ * Checked pools. They check themselves, by a header before each block that names its pool and tells
+ * whether it is out. AddressSanitizer and valgrind check them too, if the process has them.
  *
- * AddressSanitizer is the program's, not ours: its calls are there in a process that was built with
- * it, and else NULL.
+ * AddressSanitizer belongs to the program, not to the library: its functions exist in a process
+ * that was built with it, and are NULL otherwise.
  */
 #define _GNU_SOURCE
 #include "pool/pools.h"
@@ -31,7 +31,7 @@ __attribute__((weak, visibility("default"))) void __asan_unpoison_memory_region(
 
 /* ---- Headers --------------------------------------------------------------------------------- */
 
-/* What the word before a block is, beside the address of its pool: bits that no address has. */
+/* The state in the word before a block, beside the address of its pool: bits no address has. */
 #define OUT     ((uintptr_t)0x0d0f << 48)
 #define AT_REST ((uintptr_t)0x0de5 << 48)
 #define STATE   ((uintptr_t)0xffff << 48)
@@ -40,7 +40,7 @@ struct header {
 	_Atomic(uintptr_t) word;
 };
 
-/* Its word lies right before the block. */
+/* The word lies directly before the block. */
 #define LEAST_HEADER_BYTES 16
 
 static struct header *header_of(void *block)
@@ -48,7 +48,7 @@ static struct header *header_of(void *block)
 	return (struct header *)((char *)block - sizeof(struct header));
 }
 
-/* True if it is a pool, and of the program's. */
+/* True if a pool of the program lies at this address. */
 static bool is_pool(uintptr_t address)
 {
 	struct defer_drop_pool *pool;
@@ -105,7 +105,8 @@ void dd_check_end(struct defer_drop_pool *pool)
 
 void dd_check_enter(struct defer_drop_pool *pool, void *block)
 {
-	/* Relaxed, here and below: the depot carries it, and who comes from elsewhere is wrong. */
+	/* Relaxed, here and below: the depot carries it, and a block that came any other way is an
+	 * error. */
 	if (pool->checks & DD_POOL_CHECKED)
 		atomic_store_explicit(
 			&header_of(block)->word, (uintptr_t)pool | AT_REST, memory_order_relaxed);

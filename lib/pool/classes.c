@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Size classes: a pool for each.
+ * Size classes: one pool for each class.
  */
 #include "pool/pools.h"
 
@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Sizes are looked up by units of so many bytes, which is also what blocks are aligned to. */
+/* Sizes are looked up in units of this many bytes, to which blocks are aligned too. */
 #define UNIT       16
 #define MOST_UNITS (DEFER_DROP_CLASSES_MOST_BYTES / UNIT)
 
-/* Each unit up to 8 of them, then four classes to each of the six doublings up to the most. */
+/* One class for each of the first 8 units, then four for each of the six doublings above. */
 #define CLASSES (8 + 4 * 6)
 
 struct defer_drop_classes {
@@ -20,7 +20,7 @@ struct defer_drop_classes {
 	uint8_t class_of[MOST_UNITS + 1]; /* by units, rounded up */
 	struct defer_drop_pool_config config;
 
-	/* Of larger blocks. */
+	/* Of blocks larger than the largest class. */
 	_Atomic(uint64_t) large_taken_total;
 	_Atomic(uint64_t) large_given_total;
 	_Atomic(uint64_t) large_bytes; /* out */
@@ -30,7 +30,7 @@ struct defer_drop_classes {
 
 /* ---- Making and freeing ---------------------------------------------------------------------- */
 
-/* In units, of the class after one of so many. */
+/* Returns the units of the class after the class of `units`. */
 static uint32_t next_units(uint32_t units)
 {
 	uint32_t step = 1;
@@ -40,7 +40,7 @@ static uint32_t next_units(uint32_t units)
 	return units + step;
 }
 
-/* Frees the first so many. All of them, or -EBUSY and none. */
+/* Frees the first `count` pools: all of them, or none and returns -EBUSY. */
 static int end(struct defer_drop_classes *classes, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {

@@ -1,32 +1,32 @@
 /* SPDX-License-Identifier: MIT
  *
- * Magazines, and the depot by which they go from thread to thread.
+ * Magazines, and the depot through which they go from thread to thread.
  *
  * A magazine is an array of pointers to blocks. It belongs to one thread, or lies in a stack of the
  * depot. A thread puts one into a stack with a compare-exchange. To take one it exchanges the whole
- * stack for nothing, keeps the first magazine and puts the rest back: so nobody ever follows a
- * pointer of a magazine that another thread may take, or free, meanwhile, and the same magazine
- * coming back is nothing special. (A stack whose takers exchange the first for the second would
- * have both problems, and no magazine of it could be freed.) While a thread holds the rest, others
+ * stack for NULL, keeps the first magazine and puts the rest back. So no thread ever follows a
+ * pointer of a magazine that another thread may take or free meanwhile, and a magazine that comes
+ * back does no harm. (If takers exchanged the first magazine for the second, the stack would have
+ * both problems, and none of its magazines could be freed.) While a thread holds the rest, others
  * find nothing and go to the backing: a magazine is taken once in some 100 blocks, and the rest is
- * back within some 20 ns, unless the thread loses its CPU just then.
+ * back within some 20 ns, unless the thread loses its CPU at that moment.
  *
  * The stacks of a depot:
  *   home     with blocks, put there by threads that gave
  *   old      with blocks that have been at home for a while
- *   leaving  with blocks that nobody took from old for a while; or with none, and not needed
+ *   leaving  with blocks that were not taken from old for a while; or empty and not needed
  *   empty    without blocks, for threads that give
  *
- *   home -> old -> leaving -> the backing   a turn each, dd_depot_turn, and by pieces
- *   empty -> leaving                        likewise
- *   old -> home                             cannot happen but through a thread that takes it
+ *   home -> old -> leaving -> the backing   one step for each turn, dd_depot_turn, in pieces
+ *   empty -> leaving                        with each turn too
+ *   old -> home                             cannot happen, except by a thread that takes it
  *
- * Takers look at home first: it is the last that comes, which the cache may still have. So what
- * gets to leaving was not needed for a turn, however much comes and goes at home.
+ * Takers look at home first: its magazines came last, and the cache may still have them. So what
+ * reaches leaving was not needed for a turn, however busy home is.
  *
  * Edges:
  *   HOME    put, put_back: first, release -> take_all: first, acquire
- *           carries the magazines, and what was done with their blocks by the threads that gave
+ *           carries the magazines, and what the threads that gave did with their blocks
  */
 #ifndef DD_POOL_DEPOT_H
 #define DD_POOL_DEPOT_H
@@ -42,7 +42,7 @@ struct dd_place {
 	DD_PLAIN(void *) block;
 };
 
-/* Its places lie behind it. */
+/* A magazine. Its places follow it. */
 struct dd_magazine {
 	DD_PLAIN(struct dd_magazine *) next; /* in a stack */
 	DD_PLAIN(uint64_t) count;            /* blocks; out of date while a thread has it loaded */
@@ -53,18 +53,18 @@ static inline struct dd_place *dd_magazine_places(struct dd_magazine *magazine)
 	return (struct dd_place *)(magazine + 1);
 }
 
-/* An empty one, with room for so many blocks; NULL where there is no memory. */
+/* Makes an empty magazine with room for `blocks` blocks; NULL if there is no memory. */
 struct dd_magazine *dd_magazine_new(uint32_t blocks);
 void dd_magazine_free(struct dd_magazine *magazine);
 
-/* Lines written by different threads lie this far apart. */
+/* Cache lines written by different threads lie this far apart. */
 #define DD_DEPOT_LINE 64
 
 struct dd_stack {
 	_Atomic(struct dd_magazine *) first;
 };
 
-/* Any thread reads and writes. */
+/* Any thread reads and writes it. */
 struct dd_depot {
 	alignas(DD_DEPOT_LINE) struct dd_stack home;
 	_Atomic(uint64_t) blocks; /* in home, old and leaving; more for a moment, never less */
@@ -75,7 +75,7 @@ struct dd_depot {
 
 /* ---- Stacks ---------------------------------------------------------------------------------- */
 
-/* A moment ago, for hints. */
+/* True if the stack was empty a moment ago: for hints. */
 static inline bool dd_stack_is_empty(struct dd_stack *stack)
 {
 	return !atomic_load_explicit(&stack->first, memory_order_relaxed);
@@ -92,11 +92,11 @@ static inline void dd_stack_put(struct dd_stack *stack, struct dd_magazine *maga
 		&stack->first, &first, magazine, memory_order_release, memory_order_relaxed));
 }
 
-/* All magazines, by next: the caller's alone. NULL where there are none. */
+/* Takes all magazines, linked by next, for the caller alone. NULL if there are none. */
 static inline struct dd_magazine *dd_stack_take_all(struct dd_stack *stack)
 {
 	if (dd_stack_is_empty(stack))
-		return NULL; /* spares the others the line */
+		return NULL; /* without a write to the line that others use */
 	/* ->HOME: without acquire the caller could read what its magazines held before. */
 	return atomic_exchange_explicit(
 		&stack->first, (struct dd_magazine *)NULL, memory_order_acquire);
@@ -107,7 +107,8 @@ static inline void dd_stack_put_back(struct dd_stack *stack, struct dd_magazine 
 {
 	struct dd_magazine *none = NULL;
 
-	/* HOME->: as in put; for magazines of others, too, which this thread hands on. */
+	/* HOME->: without release a taker could read blocks that are not in them yet; it passes on
+	 * magazines of other threads too. */
 	while (chain && !atomic_compare_exchange_strong_explicit(&stack->first, &none, chain,
 				memory_order_release, memory_order_relaxed)) {
 		struct dd_magazine *above = dd_stack_take_all(stack);
@@ -122,7 +123,7 @@ static inline void dd_stack_put_back(struct dd_stack *stack, struct dd_magazine 
 	}
 }
 
-/* The last that was put there, or NULL. */
+/* Takes the magazine that was put there last, or returns NULL. */
 static inline struct dd_magazine *dd_stack_take(struct dd_stack *stack)
 {
 	struct dd_magazine *first = dd_stack_take_all(stack);
@@ -139,10 +140,10 @@ static inline uint64_t dd_depot_blocks(struct dd_depot *depot)
 	return atomic_load_explicit(&depot->blocks, memory_order_relaxed);
 }
 
-/* Sends a magazine home, which has blocks. */
+/* Sends home a magazine that has blocks. */
 static inline void dd_depot_send(struct dd_depot *depot, struct dd_magazine *magazine)
 {
-	/* Before it can be taken, and counted as taken. */
+	/* Counted first: otherwise it could be taken, and counted as taken, before. */
 	atomic_fetch_add_explicit(
 		&depot->blocks, dd_plain_load(&magazine->count), memory_order_relaxed);
 	dd_stack_put(&depot->home, magazine);
@@ -158,7 +159,7 @@ static inline struct dd_magazine *dd_depot_take_from(struct dd_depot *depot, str
 	return magazine;
 }
 
-/* A magazine with blocks, or NULL. */
+/* Takes a magazine with blocks, or returns NULL. */
 static inline struct dd_magazine *dd_depot_take(struct dd_depot *depot)
 {
 	struct dd_magazine *magazine = dd_depot_take_from(depot, &depot->home);
@@ -166,17 +167,17 @@ static inline struct dd_magazine *dd_depot_take(struct dd_depot *depot)
 	return magazine ? magazine : dd_depot_take_from(depot, &depot->old);
 }
 
-/* True if there is nothing that could leave. A moment ago. */
+/* True if, a moment ago, there was nothing that could leave. */
 static inline bool dd_depot_is_empty(struct dd_depot *depot)
 {
 	return dd_stack_is_empty(&depot->home) && dd_stack_is_empty(&depot->old) &&
 	       dd_stack_is_empty(&depot->leaving) && dd_stack_is_empty(&depot->empty);
 }
 
-/* A turn: what was old leaves, what is at home is old now. By one thread at a time. */
+/* Makes a turn: old magazines leave, and those at home become old. By one thread at a time. */
 static inline void dd_depot_turn(struct dd_depot *depot)
 {
-	/* In this order: of what lies in leaving, put_back goes through all magazines. */
+	/* In this order: put_back walks through all the magazines that lie in leaving. */
 	dd_stack_put_back(&depot->leaving, dd_stack_take_all(&depot->empty));
 	dd_stack_put_back(&depot->leaving, dd_stack_take_all(&depot->old));
 	dd_stack_put_back(&depot->old, dd_stack_take_all(&depot->home));
@@ -184,7 +185,7 @@ static inline void dd_depot_turn(struct dd_depot *depot)
 
 /* ---- Fork ------------------------------------------------------------------------------------ */
 
-/* What the thread that forks takes in hand, so that the child finds it whole. */
+/* What the thread that forks takes out, so that the child finds it whole. */
 struct dd_depot_held {
 	struct dd_magazine *home, *empty, *old, *leaving;
 };
@@ -197,8 +198,8 @@ static inline void dd_depot_hold(struct dd_depot *depot, struct dd_depot_held *h
 	held->leaving = dd_stack_take_all(&depot->leaving);
 }
 
-/* In the child: what others did to the stacks meanwhile is not there, and may be half done. blocks:
- * that are held. */
+/* Resets a depot in the child: what others did to the stacks meanwhile is lost, and may be half
+ * done. blocks: how many are held. */
 static inline void dd_depot_survive(struct dd_depot *depot, uint64_t blocks)
 {
 	atomic_store_explicit(&depot->home.first, (struct dd_magazine *)NULL, memory_order_relaxed);

@@ -33,7 +33,7 @@ void dd_pools_survive(void)
 	pthread_mutex_init(&pools_lock, NULL);
 }
 
-/* A free index, under the lock. 0: there is no memory. */
+/* Returns a free index, or 0 if there is no memory. Under the lock. */
 static uint32_t find_place(void)
 {
 	enum { MORE = 16 };
@@ -75,7 +75,7 @@ struct defer_drop_pool *dd_pools_visit(uint32_t *index)
 
 void dd_pool_leave(struct defer_drop_pool *pool)
 {
-	/* In the child of a fork by the backing nobody counts as a visitor. */
+	/* In a child that the backing forked, no visitor is counted. */
 	if (!atomic_load_explicit(&pool->visitors, memory_order_relaxed))
 		return;
 	/* VISIT->: without release the pool could be freed while this thread still uses it. */
@@ -87,7 +87,7 @@ void dd_pool_await(struct defer_drop_pool *pool)
 {
 	uint32_t visitors;
 
-	/* ->VISIT: likewise. */
+	/* ->VISIT: without acquire the pool could be freed while a visitor still uses it. */
 	while ((visitors = atomic_load_explicit(&pool->visitors, memory_order_acquire)))
 		dd_futex_wait(&pool->visitors, visitors, DEFER_DROP_FOREVER);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the calling thread has of pools, before it has anything. As in self.c, it lies apart from
- * those who use it.
+ * What the calling thread has of pools, at first. This definition is apart from its users, as that
+ * in core/self.c is.
  */
 #include "pool/cache.h"
 

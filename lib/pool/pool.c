@@ -12,7 +12,7 @@
 #include "config/versioned.h"
 #include "core/rest.h"
 
-/* Of the first version of each struct, to which later ones add. */
+/* Sizes of the first version of each struct; later versions add to them. */
 #define DD_POOL_CONFIG_SIZE_0 72
 #define DD_POOL_COUNTS_SIZE_0 80
 
@@ -26,7 +26,7 @@ _Static_assert(sizeof(struct dd_cache) == DD_DEPOT_LINE, "a cache takes one line
 #define MOST_AT_REST_BYTES (UINT64_C(1) << 62)
 #define LEAST_IDLE_NS      DD_MS
 
-/* Bytes of a block that are fetched ahead: two lines, behind which the CPU sees a pattern. */
+/* Bytes of a block that are prefetched: two lines, after which the CPU sees a pattern. */
 #define MOST_FETCHED 128
 
 /* ---- The built-in backing -------------------------------------------------------------------- */
@@ -47,8 +47,8 @@ static void give_to_malloc(void *context, void *block, size_t bytes, size_t alig
 	free(block);
 }
 
-/* With the magazine's own 16 bytes, 126 blocks make it 1 KiB. A thread, and the way home, hold two
- * magazines or more: of large blocks they shall not hold megabytes. */
+/* Returns how many blocks a magazine holds. With its own 16 bytes, 126 blocks make it 1 KiB. A
+ * thread and the depot hold two magazines or more; of large blocks they must not hold megabytes. */
 static uint32_t magazine_blocks(size_t block_bytes)
 {
 	const size_t most_bytes = 65536;
@@ -187,7 +187,7 @@ static uint64_t difference(uint64_t more, uint64_t less)
 
 void dd_pool_add_stats(struct defer_drop_pool *pool, struct defer_drop_pool_counts *stats)
 {
-	/* First: what was given to the backing came from it before. */
+	/* Read first: blocks that were given to the backing came from it before. */
 	uint64_t to_backing = atomic_load_explicit(&pool->to_backing_total, memory_order_relaxed);
 	uint64_t counts[DD_POOL_COUNTS];
 	uint64_t in_use; /* from the backing, and not given back */

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
- * Pools, from inside: a depot, and for each thread two magazines, the thread's own.
+ * Pools, from inside: a depot, and two magazines for each thread.
  *
  *     depot.h     magazines, and how they go from thread to thread
  *     cache.h     a thread's two magazines of a pool
  *     take.c      take and give
  *     cache.c     what a thread has: making it, its end, fork
- *     own.c       the same, before it has anything
+ *     own.c       what a thread has at first
  *     pool.c      making and freeing pools, trimming, statistics
  *     classes.c   size classes
  *     rest.c      what a consumer does for pools before it sleeps
- *     check.c     pools that are checked, by themselves or by tools
+ *     check.c     checked pools: by themselves, or by tools
  *
- * One lock, of all pools, is taken when a pool is made or freed, when a thread first uses one or
- * ends, when a consumer rests, for statistics and by fork. Nothing else is locked under it, and no
+ * One lock, of all pools, is taken when a pool is made or freed, when a thread first uses a pool or
+ * ends, when a consumer rests, for statistics and by fork. No other lock is taken under it, and no
  * function of the backing is called.
  *
- * (Not called pool.h: by their names, what libabigail takes for public is told from what is not.)
+ * (Not called pool.h: libabigail tells public names from others by the names of files.)
  */
 #ifndef DD_POOLS_H
 #define DD_POOLS_H
@@ -35,10 +35,10 @@ enum {
 
 struct defer_drop_pool {
 	/* Set once. */
-	uint32_t fast_index; /* of the cache that take and give look at: 0, which is nobody's, where
-			      * they have to leave the fast path */
-	uint32_t last_byte; /* of a block, that take fetches: blocks of malloc's lie across lines */
-	uint32_t index;     /* of its caches */
+	uint32_t fast_index; /* of the cache that take and give look at; 0, which no pool has, if
+			      * they must leave the fast path */
+	uint32_t last_byte;  /* of a block, to prefetch: malloc does not align blocks to lines */
+	uint32_t index;      /* of its caches */
 	uint32_t magazine_blocks;
 	uint32_t checks;
 	size_t header_bytes; /* before each block */
@@ -47,10 +47,10 @@ struct defer_drop_pool {
 
 	struct dd_depot depot;
 
-	/* By threads without a cache, and of threads that have ended. */
+	/* Counts of threads without a cache, and of threads that have ended. */
 	alignas(DD_DEPOT_LINE) _Atomic(uint64_t) counts[DD_POOL_COUNTS];
 	_Atomic(uint64_t) to_backing_total; /* by any thread */
-	_Atomic(uint64_t) turned_at_ns;     /* the last turn; who changes it makes the next */
+	_Atomic(uint64_t) turned_at_ns;     /* the last turn; the thread that sets it makes one */
 
 	/* Threads that give blocks back to the backing, for which freeing waits: a futex word. */
 	_Atomic(uint32_t) visitors;
@@ -67,23 +67,23 @@ static inline size_t dd_pool_bytes(const struct defer_drop_pool *pool, uint64_t 
 
 /* All pools. Under the lock. */
 extern struct dd_pools {
-	struct defer_drop_pool **at; /* by index; the first is nobody's */
+	struct defer_drop_pool **at; /* by index; no pool has index 0 */
 	uint32_t places;
 } dd_pools;
 
 void dd_pools_lock(void);
 void dd_pools_unlock(void);
-/* In a forked child, whose parent's thread had the lock: it is free. */
+/* Frees the lock in a forked child, where no thread holds it. */
 void dd_pools_survive(void);
 
-/* Under the lock: enters a pool. Returns its index, or 0 if there is no memory. */
+/* Enters a pool. Returns its index, or 0 if there is no memory. Under the lock. */
 uint32_t dd_pools_place(struct defer_drop_pool *pool);
 
-/* The next pool of that index or a greater one, and its index; NULL if there is none. It is not
- * freed before dd_pool_leave. */
+/* Returns the next pool of that index or a greater one, and its index; NULL if there is none. The
+ * pool is not freed before dd_pool_leave. */
 struct defer_drop_pool *dd_pools_visit(uint32_t *index);
 void dd_pool_leave(struct defer_drop_pool *pool);
-/* Waits for those who visit a pool that was removed. */
+/* Waits for the visitors of a pool that was removed. */
 void dd_pool_await(struct defer_drop_pool *pool);
 
 /* ---- All threads (cache.c) ------------------------------------------------------------------- */
@@ -93,10 +93,10 @@ int dd_pools_add(struct defer_drop_pool *pool);
 /* Takes a pool from the list, and its magazines from the threads. -EBUSY if blocks are out. */
 int dd_pools_remove(struct defer_drop_pool *pool);
 
-/* Sums the counts of a pool up. */
+/* Sums the counts of a pool. */
 void dd_pool_count(struct defer_drop_pool *pool, uint64_t counts[DD_POOL_COUNTS]);
 
-/* The calling thread's cache of a pool, if it has one already. */
+/* Returns the calling thread's cache of a pool, if it has one already. */
 static inline struct dd_cache *dd_cache_look(const struct defer_drop_pool *pool)
 {
 	return pool->index < dd_own->count ? dd_caches_at(dd_own, pool->index) : NULL;
@@ -114,12 +114,12 @@ static inline void dd_pool_count_here(
 		atomic_fetch_add_explicit(&pool->counts[which], count, memory_order_relaxed);
 }
 
-/* The cache, made if need be. NULL where there is no memory, or the thread is ending. */
+/* Returns the cache, made if needed; NULL if there is no memory, or the thread is ending. */
 struct dd_cache *dd_cache_of(const struct defer_drop_pool *pool);
 
-/* Sends home what the calling thread has in its magazines of a pool. */
+/* Sends the magazines of the calling thread's cache of a pool home. */
 void dd_cache_send(struct defer_drop_pool *pool);
-/* The same of all pools: where nothing is at home; or, in any case, where the depot is not full. */
+/* Sends those of all pools: of pools with nothing at home, or else of all whose depot has room. */
 void dd_caches_send(bool is_in_any_case);
 
 /* ---- Making and freeing, statistics (pool.c) ------------------------------------------------- */
@@ -128,7 +128,7 @@ void dd_caches_send(bool is_in_any_case);
 int dd_pool_config_make(
 	const struct defer_drop_pool_config *asked, struct defer_drop_pool_config *config);
 
-/* Makes a pool in memory of the caller's, by a configuration that is complete; frees it. */
+/* Makes a pool in the caller's memory, by a complete configuration; dd_pool_end frees it. */
 int dd_pool_begin(struct defer_drop_pool *pool, const struct defer_drop_pool_config *config);
 int dd_pool_end(struct defer_drop_pool *pool);
 
@@ -138,27 +138,27 @@ int dd_pool_give_stats(
 
 /* ---- The backing (backing.c) ----------------------------------------------------------------- */
 
-/* A block that is taken from the backing, or NULL; and one that goes there, which is not counted. */
+/* Takes a block from the backing, or returns NULL; gives one back, without counting it. */
 void *dd_backing_take(struct defer_drop_pool *pool);
 void dd_backing_give(struct defer_drop_pool *pool, void *block);
 void dd_backing_count(struct defer_drop_pool *pool, uint64_t count);
 
-/* Gives all blocks of a magazine, which is the caller's, back to the backing. */
+/* Gives all blocks of the caller's magazine back to the backing. */
 void dd_pool_release(struct defer_drop_pool *pool, struct dd_magazine *magazine);
 
 /* ---- Take and give (take.c) ------------------------------------------------------------------ */
 
-/* Would the depot have too much if one more magazine went there? */
+/* True if the depot would have too much with one more magazine. */
 static inline bool dd_pool_is_full(struct defer_drop_pool *pool)
 {
 	return dd_depot_blocks(&pool->depot) + pool->magazine_blocks > pool->max_blocks;
 }
 
-/* Off the fast path. pool or block may be NULL. */
+/* Take and give off the fast path. pool or block may be NULL. */
 void *dd_pool_take_slowly(struct defer_drop_pool *pool);
 void dd_pool_give_slowly(struct defer_drop_pool *pool, void *block);
 
-/* The calls, of a pool and a block that are not NULL. */
+/* Take and give, for a pool and a block that are not NULL. */
 static inline void *dd_pool_take(struct defer_drop_pool *pool)
 {
 	struct dd_caches *own = dd_own;
@@ -182,23 +182,23 @@ static inline void dd_pool_give(struct defer_drop_pool *pool, void *block)
 
 /* ---- Rest (rest.c) --------------------------------------------------------------------------- */
 
-/* What a consumer calls before it sleeps, see lib/rest.h. */
+/* Does what a consumer does for pools before it sleeps, see core/rest.h. */
 uint64_t dd_pools_rest(uint64_t now_ns, bool is_deep);
 
-/* Gives blocks at rest back to the backing until no more than so many are in the depot. */
+/* Gives blocks at rest back to the backing until at most `blocks` are in the depot. */
 void dd_pool_shrink(struct defer_drop_pool *pool, uint64_t blocks);
 
 /* ---- Checks (check.c) ------------------------------------------------------------------------ */
 
-/* Before the pool is used: which checks there are, and what they need before each block. */
+/* Finds out which checks apply, and what they need before each block. Before the pool is used. */
 void dd_check_begin(struct defer_drop_pool *pool);
-/* After its last block has gone. */
+/* Ends the checks, after the last block has gone. */
 void dd_check_end(struct defer_drop_pool *pool);
 
-/* A block comes from the backing; it goes there. Between the two it is at rest unless it is out. */
+/* A block comes from the backing; goes back to it. Between, it is at rest unless it is out. */
 void dd_check_enter(struct defer_drop_pool *pool, void *block);
 void dd_check_leave(struct defer_drop_pool *pool, void *block);
-/* It is taken; it is given. The latter aborts if it was not taken from this pool. */
+/* A block is taken; is given. The second aborts if it was not taken from this pool. */
 void dd_check_take(struct defer_drop_pool *pool, void *block);
 void dd_check_give(struct defer_drop_pool *pool, void *block);
 

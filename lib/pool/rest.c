@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a consumer does for pools before it sleeps: it sends home what it has, and gives back to the
- * backing what has been idle.
+ * What a consumer does for pools before it sleeps: it sends its own magazines home, and gives idle
+ * blocks back to the backing.
  *
- * A pool's depot makes a turn each idle_ns. What is old then has not been taken in a whole turn: it
- * leaves, a piece at a time, so that drops that are pushed meanwhile do not wait for all of it.
+ * A pool's depot makes a turn each idle_ns. What is old by then has not been taken for a whole
+ * turn. It leaves in pieces, so that drops pushed meanwhile do not wait for all of it.
  */
 #include "pool/pools.h"
 
@@ -13,11 +13,12 @@
 /* Blocks given back to the backing before the consumer looks at its lanes again: some 50 us. */
 #define DD_PIECE 1024
 
-/* When the next turn of any pool is due, as far as is known: spares consumers that nap the look. A
- * plain word, for hints: another consumer's may be missed, until this one is about to sleep. */
+/* When the next turn of any pool is due, as far as is known, so that napping consumers need not
+ * look. A plain word, for hints: that of another consumer may be missed, until this one is about
+ * to sleep. */
 static uint64_t due_ns;
 
-/* True if it was given back all that is leaving. */
+/* Gives a piece of what is leaving back to the backing. True if nothing is left of it. */
 static bool release_some(struct defer_drop_pool *pool)
 {
 	uint64_t released = 0;
@@ -32,7 +33,7 @@ static bool release_some(struct defer_drop_pool *pool)
 	return dd_stack_is_empty(&pool->depot.leaving);
 }
 
-/* Makes the turn that is due. False if another consumer does. */
+/* Makes the turn that is due. False if another consumer makes it. */
 static bool turn(struct defer_drop_pool *pool, uint64_t last_ns, uint64_t now_ns)
 {
 	if (!atomic_compare_exchange_strong_explicit(&pool->turned_at_ns, &last_ns, now_ns,
@@ -42,7 +43,7 @@ static bool turn(struct defer_drop_pool *pool, uint64_t last_ns, uint64_t now_ns
 	return true;
 }
 
-/* Returns when the pool wants the next look. */
+/* Does what a pool needs. Returns when to look next. */
 static uint64_t look_after(struct defer_drop_pool *pool, uint64_t now_ns)
 {
 	uint64_t last_ns = atomic_load_explicit(&pool->turned_at_ns, memory_order_relaxed);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Take and give.
+ * Take and give, off the fast path.
  *
- * The fast path of both is in pools.h: the thread's caches by one access to what is the thread's
- * own, the pool's cache among them, one pointer. All else is here, and happens once in a magazine.
+ * The fast path of both is in pools.h: one access to thread-local data finds the thread's caches,
+ * among them the pool's. Everything else is here, and happens once for each magazine.
  */
 #include "pool/pools.h"
 
@@ -12,7 +12,7 @@
 
 /* ---- Magazines come and go ------------------------------------------------------------------- */
 
-/* An empty one; NULL where there is no memory. */
+/* Returns an empty magazine; NULL if there is no memory. */
 static struct dd_magazine *find_empty(struct defer_drop_pool *pool)
 {
 	struct dd_magazine *magazine = dd_stack_take(&pool->depot.empty);
@@ -20,7 +20,7 @@ static struct dd_magazine *find_empty(struct defer_drop_pool *pool)
 	return magazine ? magazine : dd_magazine_new(pool->magazine_blocks);
 }
 
-/* Gives an empty cache blocks that came home. False where there are none. */
+/* Loads an empty cache with blocks that came home. False if there are none. */
 static bool refill(struct defer_drop_pool *pool, struct dd_cache *cache)
 {
 	struct dd_magazine *next = cache->previous;
@@ -38,7 +38,7 @@ static bool refill(struct defer_drop_pool *pool, struct dd_cache *cache)
 	return true;
 }
 
-/* Gives a full cache an empty magazine. False where there is no memory for one. */
+/* Gives a full cache an empty magazine. False if there is no memory for one. */
 static bool make_room(struct defer_drop_pool *pool, struct dd_cache *cache)
 {
 	struct dd_magazine *empty = cache->previous;
@@ -55,8 +55,8 @@ static bool make_room(struct defer_drop_pool *pool, struct dd_cache *cache)
 	return true;
 }
 
-/* Empties the magazine that would go home, by way of the backing: which may make the thread a cache
- * of another pool, and its caches lie elsewhere then. */
+/* Empties the magazine that would go home, into the backing. That may make the thread a cache of
+ * another pool, which moves its caches. Returns the cache. */
 static struct dd_cache *release_previous(struct defer_drop_pool *pool, struct dd_cache *cache)
 {
 	struct dd_magazine *previous = cache->previous;
@@ -123,7 +123,7 @@ static void *take_cached(struct defer_drop_pool *pool)
 	return dd_cache_pop(cache, pool->last_byte);
 }
 
-/* False where there is no room for it. */
+/* Gives a block to the cache or the depot. False if there is no room for it. */
 static bool give_cached(struct defer_drop_pool *pool, void *block)
 {
 	struct dd_cache *cache = dd_cache_of(pool);
@@ -168,9 +168,9 @@ void dd_pool_give_slowly(struct defer_drop_pool *pool, void *block)
 /* ---- The calls ------------------------------------------------------------------------------- */
 
 /*
- * They are calls, and not inline in the header: a program would know the layout of a cache then,
- * and could not be given another library. It costs a take and a give together 2.8 ns: 5.7 instead
- * of 2.9, where malloc and free take 6.0 (mimalloc) to 10 (glibc).
+ * Functions, and not inline in the header: otherwise a program would know the layout of a cache,
+ * and could not run with another version of the library. This costs a take and a give together 2.8
+ * ns: 5.7 instead of 2.9, where malloc and free take 6.0 (mimalloc) to 10 (glibc).
  */
 void *defer_drop_pool_take(struct defer_drop_pool *pool)
 {

@@ -330,7 +330,7 @@ STEPS = [
     ("lib/core/wait.c", "who leaves a seat does not call those who wait for the backlog", "dd_completion_call(queue->completion_waiters); dd_watch_release(queue);", "dd_completion_call(queue->completion_waiters);", ["caller"]),
     ("lib/core/wait.c", "who leaves a seat does not call those who wait for a position", "unlink_waiter(at); dismiss(at);", "", ["caller"]),
     ("lib/core/wait.c", "who waits for the seat asks before it stands in the list",
-     "if (!enlist(&self)) return false; /* In the list first: a consumer that leaves a seat that was wanted calls those in it. */ if (!dd_seat_ask(&queue->consumer_seat)) {",
+     "if (!enlist(&self)) return false; /* In the list first: a consumer that leaves a wanted seat wakes the threads in it. */ if (!dd_seat_ask(&queue->consumer_seat)) {",
      "if (dd_seat_ask(&queue->consumer_seat))\n\t\treturn true;\n\tif (!enlist(&self))\n\t\treturn false;\n\t{", ["caller"]),
     ("lib/life/stop.c", "who stops the queue does not ring", "dd_bell_ring(&queue->park.bell);", ";"),
     ("lib/life/stop.c", "who stops the queue joins a worker that a shutdown joins",

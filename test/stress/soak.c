@@ -125,7 +125,7 @@ static void hear_of_slow(void *context, const struct defer_drop_slow *told)
 {
 	const struct site *site = context;
 
-	CHECK(told->running_ns >= SLOW_NS && site->is_watched);
+	CHECK(told->running_ns >= SLOW_NS && site->has_watchdog);
 	CHECK(!!told->destroy + !!told->destroy_status + !!told->destroy_context == 1);
 	CHECK(!told->destroy_status || told->destroy_status == load_destroy_with_status);
 	CHECK(!told->destroy_context || told->destroy_context == load_destroy_at);
@@ -144,8 +144,8 @@ static void open_queue(struct stress *stress, unsigned i)
 	config.watermark_interval_ns = 1000;
 	config.watermark = hear_of_level;
 	config.error = hear_of_failure;
-	sites[i].is_watched = below(&stress->random, 2);
-	config.watchdog_ns = sites[i].is_watched ? SLOW_NS : 0;
+	sites[i].has_watchdog = below(&stress->random, 2);
+	config.watchdog_ns = sites[i].has_watchdog ? SLOW_NS : 0;
 	config.watchdog = hear_of_slow;
 	sites[i].is_inherited = below(&stress->random, 2);
 	config.at_fork = sites[i].is_inherited ? DEFER_DROP_AT_FORK_KEEP : DEFER_DROP_AT_FORK_EMPTY;

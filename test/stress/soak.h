@@ -44,7 +44,7 @@ struct site {
 	struct site *across; /* where its destructors push to; or NULL */
 	uint32_t runner;
 	bool is_gap_allowed; /* it is shut down while visitors push */
-	bool is_watched;     /* it has a watchdog */
+	bool has_watchdog;   /* it has a watchdog */
 	bool is_inherited;   /* a child keeps what is pending */
 	pthread_mutex_t lock;
 	struct stream *streams; /* under the lock */
