@@ -51,10 +51,8 @@ static inline int defer_drop_strategy_loop_drop(
 }
 
 /* Of POSIX, which <time.h> leaves out if a program asks for ISO C alone. */
-#ifdef CLOCK_MONOTONIC
-#define DEFER_DROP_CLOCK CLOCK_MONOTONIC
-#else
-#define DEFER_DROP_CLOCK 1
+#ifndef CLOCK_MONOTONIC
+#define CLOCK_MONOTONIC 1
 extern int clock_gettime(int clock, struct timespec *now);
 #endif
 
@@ -62,7 +60,7 @@ static inline uint64_t defer_drop_strategy_loop_now_ns(void)
 {
 	struct timespec now;
 
-	clock_gettime(DEFER_DROP_CLOCK, &now);
+	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
