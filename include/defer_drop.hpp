@@ -627,7 +627,7 @@ template <class Strategy = worker, class T, class Cut>
 				      std::is_invocable_r_v<bool, Cut &, T &>,
 			"deferdrop: the slice is no function bool(T &) that can be moved");
 		std::unique_ptr<detail::sliced<T, Cut>> box(new (std::nothrow)
-				detail::sliced<T, Cut>(std::move(value), std::move(cut)));
+				detail::sliced<T, Cut>(std::forward<T>(value), std::move(cut)));
 
 		if (!box)
 			return -ENOMEM;

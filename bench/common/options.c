@@ -97,7 +97,7 @@ static void print_entry(const struct options_entry *entry)
 	char left[32];
 
 	snprintf(left, sizeof left, "--%s %s", entry->name, value_name(entry));
-	printf("  %-*s", EXPLANATION - 2, left);
+	printf("  %-*s ", EXPLANATION - 3, left);
 	for (const char *at = entry->what; *at; at++)
 		if (*at == '\n')
 			printf("\n%*s", EXPLANATION, "");

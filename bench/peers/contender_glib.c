@@ -49,7 +49,7 @@ static void end_context(void)
 
 const struct contender contender_glib_context = {.name = "GLib's main context",
 	.key = "glib_context",
-	.strategy = &by_context.strategy,
+	.strategy = &by_context.loop.strategy,
 	.begin = begin_context,
 	.turn = turn,
 	.end = end_context};

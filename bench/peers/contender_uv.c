@@ -74,7 +74,7 @@ static void end_loop(void)
 
 const struct contender contender_uv_loop = {.name = "libuv's loop",
 	.key = "uv_loop",
-	.strategy = &by_loop.strategy,
+	.strategy = &by_loop.loop.strategy,
 	.begin = begin_loop,
 	.turn = turn_loop,
 	.end = end_loop};

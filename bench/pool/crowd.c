@@ -37,9 +37,8 @@ static void destroy(const struct producer *self, void *object, defer_drop_fn des
 {
 	uint64_t timeout_ns = self->way < WAYS ? DEFER_DROP_FOREVER : 0;
 
-	if (self->way == IN_PLACE)
-		destructor(object);
-	else if (defer_drop_queue_push(self->queue, object, destructor, timeout_ns))
+	if (self->way == IN_PLACE ||
+		defer_drop_queue_push(self->queue, object, destructor, timeout_ns))
 		destructor(object);
 }
 

@@ -62,7 +62,7 @@ static int begin(struct defer_drop_classes *classes, const struct defer_drop_poo
 	uint32_t mapped = 0;
 
 	classes->config = *config;
-	for (uint8_t i = 0; i < CLASSES; i++) {
+	for (unsigned i = 0; i < CLASSES; i++) {
 		int result;
 
 		units = next_units(units);
@@ -73,7 +73,7 @@ static int begin(struct defer_drop_classes *classes, const struct defer_drop_poo
 			return result;
 		}
 		while (mapped <= units)
-			classes->class_of[mapped++] = i;
+			classes->class_of[mapped++] = (uint8_t)i;
 	}
 	return 0;
 }

@@ -40,10 +40,10 @@ static void test_threads(void)
 static void test_context(GMainContext *context, guint64 budget_ns)
 {
 	struct defer_drop_strategy_glib here;
-	struct loop loop = {&here.strategy, NULL, turn, context};
+	struct loop loop = {&here.loop.strategy, NULL, turn, context};
 
 	CHECK(!defer_drop_strategy_glib_open(&here, context, budget_ns));
-	loop.queue = here.queue;
+	loop.queue = here.loop.queue;
 	test_loop(&loop);
 	drop_before_closing(&loop);
 	defer_drop_strategy_glib_close(&here);

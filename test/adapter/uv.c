@@ -39,10 +39,10 @@ static void test_threads(uv_loop_t *loop)
 static void test_here(uv_loop_t *uv_loop, uint64_t budget_ns, uv_close_cb closed)
 {
 	struct defer_drop_strategy_uv here;
-	struct loop loop = {&here.strategy, NULL, turn, uv_loop};
+	struct loop loop = {&here.loop.strategy, NULL, turn, uv_loop};
 
 	CHECK(!defer_drop_strategy_uv_open(&here, uv_loop, budget_ns));
-	loop.queue = here.queue;
+	loop.queue = here.loop.queue;
 	test_loop(&loop);
 	drop_before_closing(&loop);
 	defer_drop_strategy_uv_close(&here, closed);

@@ -392,7 +392,8 @@ void test_drop_in_slices()
 	flock = std::vector<bird>(3);
 	CHECK(!dd::drop_in_slices<dd::in_place>(std::move(flock), butcher{&slices}));
 	CHECK(slices == 13 && alive == 1 && was_destroyed_here());
-	CHECK(!dd::drop_in_slices(std::move(cat), [](auto &owner) noexcept { return owner->legs; }));
+	CHECK(!dd::drop_in_slices(
+		std::move(cat), [](auto &owner) noexcept { return owner->legs; }));
 	flush_and_expect(0);
 	flock = std::vector<bird>(3);
 	CHECK(dd::drop_in_slices(std::move(flock), butcher{&slices}, dd::chosen(&refusing)) < 0);

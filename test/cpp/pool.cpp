@@ -192,6 +192,7 @@ void test_threads()
 	dd::pools memory;
 	std::vector<std::thread> threads;
 
+	threads.reserve(4);
 	for (int i = 0; i < 4; i++)
 		threads.emplace_back([&memory] {
 			for (int j = 0; j < 200; j++) {
@@ -210,6 +211,7 @@ void test_threads()
 
 } // namespace
 
+// NOLINTNEXTLINE(bugprone-exception-escape): an exception ends the test, as it should
 int main()
 {
 	test_pmr_containers();

@@ -18,9 +18,10 @@ void model_begin(struct defer_drop_queue *queue, const struct defer_drop_config 
 	model.queue = queue;
 	model.config = *config;
 	model.lane = NOWHERE;
-	model.nested = empty;
-	for (unsigned i = 0; i < MOST_LANES; i++)
-		model.lanes[i] = empty;
+	for (unsigned i = 0; i < MOST_LANES; i++) {
+		model.lanes[i] = model.nested[i] = empty;
+		model.middle[i] = NOWHERE;
+	}
 	for (unsigned i = 0; i < MOST_COMPLETIONS; i++)
 		model.told[i].completion.eventfd = -1;
 }
@@ -66,7 +67,8 @@ static void nest(const struct drop *outer)
 	options.context = drop->has_context ? &model : NULL;
 	CHECK(!defer_drop_queue_push_with(model.queue, drop, model_destroy(drop), 0, &options));
 	drop->state = DROP_PENDING;
-	append(&model.nested, drop);
+	append(&model.nested[drop->lane], drop);
+	model.pending++;
 	model.bytes += drop->bytes;
 	model.pushed_total++;
 	model.nested_total++;
@@ -87,18 +89,40 @@ static void tell(const struct drop *drop, bool is_abandoned)
 		told->status = drop->status;
 }
 
+/* It is done with, and is no more pending. */
+static void end(struct drop *drop, enum drop_state state)
+{
+	drop->state = state;
+	model.bytes -= drop->bytes;
+	model.pending--;
+	if (state == DROP_DESTROYED)
+		model.destroyed_total++;
+	else
+		model.abandoned_total++;
+	tell(drop, state == DROP_ABANDONED);
+}
+
+/* It is the next of its lane: of what another one made, or else of the ring. */
 static void take_off(struct drop *drop)
 {
-	model.bytes -= drop->bytes;
 	if (drop->is_nested) {
-		remove_first(&model.nested, drop);
+		remove_first(&model.nested[drop->lane], drop);
 		return;
 	}
-	/* What the one before made comes first. */
-	CHECK(model.nested.first == NOWHERE);
+	CHECK(model.middle[drop->lane] == NOWHERE);
 	remove_first(&model.lanes[drop->lane], drop);
-	model.used[drop->lane] -= drop->width;
-	model.pending--;
+}
+
+/* Nothing is left of what the lane's drop made. */
+static void end_middle(int lane)
+{
+	struct drop *drop = &model.drops[model.middle[lane]];
+
+	if (model.middle[lane] == NOWHERE || model.nested[lane].first != NOWHERE)
+		return;
+	model.middle[lane] = NOWHERE;
+	model.used[lane] -= drop->width;
+	end(drop, DROP_DESTROYED);
 }
 
 /* What a destructor may ask of its own queue, and how it is answered. */
@@ -126,12 +150,17 @@ static void destroy_behind_gate(struct drop *drop)
 	CHECK(drop->state == DROP_PENDING);
 	ask_from_inside(drop);
 	take_off(drop);
-	drop->state = DROP_DESTROYED;
-	model.destroyed_total++;
+	model.ran++;
 	model.failed_total += drop->has_status && drop->status;
-	tell(drop, false);
 	for (unsigned i = 0; i < drop->nests; i++)
 		nest(drop);
+	if (drop->is_nested) {
+		end(drop, DROP_DESTROYED);
+	} else {
+		drop->state = DROP_IN_THE_MIDDLE;
+		model.middle[drop->lane] = (int)(drop - model.drops);
+	}
+	end_middle(drop->lane);
 }
 
 static void destroy(void *object)
@@ -181,7 +210,8 @@ void model_hear_of_failure(void *context, const struct defer_drop_failure *failu
 	const struct drop *drop = failure->object;
 
 	(void)context;
-	CHECK(drop->state == DROP_DESTROYED && drop->has_status);
+	CHECK((drop->state == DROP_DESTROYED || drop->state == DROP_IN_THE_MIDDLE) &&
+		drop->has_status);
 	CHECK(failure->status == drop->status && failure->status);
 	CHECK(failure->destroy_status == model_destroy_status(drop));
 	CHECK(failure->destroy_context == model_destroy_context(drop) && !failure->destroy);
@@ -234,18 +264,32 @@ void model_pushed(struct drop *drop, int lane, int result)
 		model.told[drop->completion].left++;
 }
 
+static void abandon(struct list *list)
+{
+	while (list->first != NOWHERE) {
+		struct drop *drop = &model.drops[list->first];
+
+		take_off(drop);
+		if (!drop->is_nested)
+			model.used[drop->lane] -= drop->width;
+		end(drop, DROP_ABANDONED);
+	}
+}
+
 void model_abandon(void)
 {
-	CHECK(model.nested.first == NOWHERE);
-	for (unsigned i = 0; i < MOST_LANES; i++) {
-		while (model.lanes[i].first != NOWHERE) {
-			struct drop *drop = &model.drops[model.lanes[i].first];
+	for (int lane = 0; lane < MOST_LANES; lane++) {
+		abandon(&model.nested[lane]);
+		end_middle(lane);
+		abandon(&model.lanes[lane]);
+	}
+}
 
-			take_off(drop);
-			drop->state = DROP_ABANDONED;
-			tell(drop, true);
-			model.abandoned_total++;
-		}
+void model_lose_middles(void)
+{
+	for (int lane = 0; lane < MOST_LANES; lane++) {
+		abandon(&model.nested[lane]);
+		end_middle(lane);
 	}
 }
 
@@ -253,7 +297,8 @@ void model_forget(void)
 {
 	model.lane = NOWHERE;
 	for (unsigned i = 0; i < MOST_LANES; i++) {
-		model.lanes[i] = empty;
+		model.lanes[i] = model.nested[i] = empty;
+		model.middle[i] = NOWHERE;
 		model.used[i] = 0;
 	}
 	model.pending = model.bytes = 0;
@@ -268,7 +313,6 @@ void model_check(void)
 {
 	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
 
-	CHECK(model.nested.first == NOWHERE);
 	CHECK(!defer_drop_queue_stats(model.queue, &stats));
 	CHECK(stats.pushed_total == model.pushed_total);
 	CHECK(stats.destroyed_total == model.destroyed_total);

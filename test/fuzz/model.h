@@ -20,6 +20,7 @@
 enum drop_state {
 	DROP_OURS, /* the caller's: not pushed, or refused */
 	DROP_PENDING,
+	DROP_IN_THE_MIDDLE, /* its destructor has run, but not those of all that it made */
 	DROP_DESTROYED,
 	DROP_ABANDONED,
 };
@@ -66,9 +67,11 @@ struct model {
 	unsigned count;
 	struct list lanes[MOST_LANES];
 	unsigned used[MOST_LANES]; /* places */
-	struct list nested;        /* made by the destructor that ran last, and by theirs */
+	int middle[MOST_LANES];    /* the drop of this lane that is in the middle, or NOWHERE */
+	struct list nested[MOST_LANES]; /* what it made, and what those made */
 	struct told told[MOST_COMPLETIONS];
-	uint64_t pending; /* drops; nested ones live only as long as a call */
+	uint64_t pending; /* drops, nested ones and those in the middle included */
+	uint64_t ran;     /* destructors */
 	uint64_t bytes;
 	uint64_t pushed_total;
 	uint64_t destroyed_total;
@@ -103,6 +106,9 @@ void model_pushed(struct drop *drop, int lane, int result);
 
 /* Everything pending will never be destroyed. */
 void model_abandon(void);
+
+/* In a forked child: what a caller of the parent left in the middle is not in it. */
+void model_lose_middles(void);
 
 /* In a forked child: none of the parent's is pending. */
 void model_forget(void);

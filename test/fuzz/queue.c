@@ -465,11 +465,10 @@ static void flush(void)
 
 static void drain(void)
 {
-	uint64_t destroyed = 1;
+	uint64_t ran = 1;
 	uint64_t most = take_below(&input, 16);
 	uint64_t budget_ns = take_below(&input, 4) ? FOREVER : 0;
-	uint64_t pending = model.pending;
-	uint64_t due = most < pending ? most : pending;
+	uint64_t before = model.ran;
 	int result;
 
 	if (has_worker()) {
@@ -477,14 +476,11 @@ static void drain(void)
 		return;
 	}
 	open_gate();
-	result = defer_drop_queue_drain(model.queue, most, budget_ns, &destroyed);
+	result = defer_drop_queue_drain(model.queue, most, budget_ns, &ran);
 	close_gate();
 	CHECK(result == (model.is_shut ? -ESHUTDOWN : 0));
-	CHECK(!result || !destroyed);
-	if (result)
-		return;
-	CHECK(destroyed <= due && model.pending == pending - destroyed);
-	CHECK(destroyed == due || !budget_ns || has_grace);
+	CHECK(ran == model.ran - before && ran <= most);
+	CHECK(result || ran == most || !model.pending || !budget_ns || has_grace);
 }
 
 static int ticket_state(const struct drop *drop, int otherwise)
@@ -524,7 +520,8 @@ static void ask_ticket(void)
 		open_gate();
 		result = defer_drop_ticket_wait(&drop->ticket, FOREVER);
 		close_gate();
-		CHECK(drop->state != DROP_PENDING && result == ticket_state(drop, 0));
+		CHECK((drop->state == DROP_DESTROYED || drop->state == DROP_ABANDONED) &&
+			result == ticket_state(drop, 0));
 	}
 }
 
@@ -615,6 +612,7 @@ static _Noreturn void be_child(void)
 	check_stale();
 	model.is_running = model.is_forked = true;
 	if (model.config.at_fork == DEFER_DROP_AT_FORK_KEEP) {
+		model_lose_middles();
 		destroy_all();
 	} else {
 		model_forget();

@@ -52,6 +52,7 @@ FILES = {
     "lib/core/worker.c": ["sleep", "pending", "stop"],
     "lib/pool/depot.h": ["depot"],
     "lib/pool/cache.c": ["cache"],
+    "lib/pool/list.c": ["cache"],
     "lib/pool/take.c": ["cache"],
 }
 

@@ -19,11 +19,13 @@ struct site;
 /* Drops in the order of one thread. Plain fields on purpose, as in struct producer. */
 struct stream {
 	struct site *site;
-	struct stream *next; /* of its site */
-	uint64_t accepted;   /* by the thread */
-	uint64_t destroyed;  /* by the consumer, and read by others after a wait */
-	uint64_t last;       /* sequence number of the last one destroyed, from 1 */
-	struct load *kept;   /* where drops may be abandoned: all that were accepted */
+	struct stream *next;   /* of its site */
+	uint64_t accepted;     /* by the thread */
+	uint64_t destroyed;    /* by the consumer, and read by others after a wait */
+	uint64_t last;         /* sequence number of the last one destroyed, from 1 */
+	struct load *kept;     /* where drops may be abandoned: all that were accepted */
+	struct stream *nested; /* drops that its destructors make; or NULL */
+	bool is_nested;
 };
 
 struct load {
@@ -49,7 +51,6 @@ struct site {
 	atomic_uint_fast64_t refused;
 	_Atomic(struct load *) shown; /* to readers */
 	/* The consumer's: */
-	struct stream *nested;
 	struct stream *to_across; /* of the thread of this number, since order is by thread */
 	unsigned across_by;
 	uint64_t failed;

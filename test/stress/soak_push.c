@@ -95,19 +95,26 @@ bool is_told(const struct site *site, int result)
 
 /* ---- Destructors ----------------------------------------------------------------------------- */
 
-static void nest(struct site *site, uint64_t sequence)
+/* Drops of other lanes may come between them: their order is that of the lane. */
+static void nest(struct stream *stream, uint64_t sequence)
 {
+	struct site *site = stream->site;
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 	uint64_t random = sequence;
-	struct load *load = make_load(site->nested, &random);
+	struct load *load;
 	int result;
 
+	if (!stream->nested) {
+		stream->nested = make_stream(site);
+		stream->nested->is_nested = true;
+	}
+	load = make_load(stream->nested, &random);
 	load->nests = 0;
 	options.destroy_status = sequence % 2 ? load_destroy_with_status : NULL;
 	result = defer_drop_queue_push_with(
 		site->queue, load, sequence % 2 ? NULL : load_destroy, 0, &options);
 	CHECK(is_done_or_shut(site, result));
-	settle(site->nested, load, result);
+	settle(stream->nested, load, result);
 }
 
 /* From 1 on. */
@@ -150,8 +157,8 @@ static void destroy(struct load *load)
 	stream->last = load->sequence;
 	stream->destroyed++;
 	for (unsigned i = 0; i < load->nests; i++)
-		nest(site, load->sequence + i);
-	if (site->across && load->sequence % 16 == 0 && stream != site->nested)
+		nest(stream, load->sequence + i);
+	if (site->across && load->sequence % 16 == 0 && !stream->is_nested)
 		push_across(site, load->sequence);
 	load->mark = 0;
 	if (!site->is_gap_allowed)
