@@ -15,7 +15,7 @@
 /* How many slots ahead the shared lane is prefetched: four cache lines. */
 #define PREFETCH_SLOTS 16
 
-/* Refuses a push. The error is one whether the queue was shut down or given up. */
+/* Refuses a push: the object stays the caller's, also if the queue was given up. */
 static int refuse(struct dd_lane *lane, int error)
 {
 	dd_add_shared(&lane->refused_total, 1);
