@@ -151,7 +151,7 @@ static inline int claim_shared(
 									   : 0;
 }
 
-/* Ends a push that published in the shared lane and found attention set. */
+/* Ends a push that published in the shared lane: reads attention, and acts on it. */
 static inline int settle_shared(struct dd_lane *lane, uint64_t at, defer_drop_fn word)
 {
 	struct dd_park *park = &lane->queue->park;
