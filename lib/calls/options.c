@@ -164,7 +164,7 @@ static bool is_told(const struct dd_request *request)
 	return completion && completion->eventfd >= 0;
 }
 
-/* Ends a nap of the worker: no thread may wait for this drop, which would end it. */
+/* Ends a nap of the worker. With an eventfd no thread waits, which would end it. */
 static void end_nap(struct defer_drop_queue *queue)
 {
 	if (dd_bell_ring(&queue->park.bell))

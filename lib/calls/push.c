@@ -15,7 +15,7 @@
 /* How many slots ahead the shared lane is prefetched: four cache lines. */
 #define PREFETCH_SLOTS 16
 
-/* Refuses a push. The error is one whether the queue was shut down or given up. */
+/* Refuses a push: the object stays the caller's, also if the queue was given up. */
 static int refuse(struct dd_lane *lane, int error)
 {
 	dd_add_shared(&lane->refused_total, 1);
@@ -151,7 +151,7 @@ static inline int claim_shared(
 									   : 0;
 }
 
-/* Ends a push that published in the shared lane and found attention set. */
+/* Ends a push that published in the shared lane: reads attention, and acts on it. */
 static inline int settle_shared(struct dd_lane *lane, uint64_t at, defer_drop_fn word)
 {
 	struct dd_park *park = &lane->queue->park;

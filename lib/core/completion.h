@@ -62,6 +62,7 @@ static inline struct dd_completion *dd_options_completion(const struct dd_option
 	return options->word & DD_HAS_COMPLETION ? options->pointer : NULL;
 }
 
+/* Returns the context for the destructor of a drop with options. */
 static inline void *dd_options_context(const struct dd_options *options)
 {
 	const struct dd_completion *completion = dd_options_completion(options);

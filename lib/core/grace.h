@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Grace periods of liburcu: one has passed when every reader that was inside when it began has
- * left.
+ * Grace periods of liburcu. One is over when every reader that was inside at its start has left.
  *
  * A thread beside the worker waits for one grace period after the other (grace_thread.h), so that
  * the worker never does. A grace period covers the drops that were in the rings when it began: each

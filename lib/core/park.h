@@ -17,7 +17,8 @@
  *
  * attention, read by every push:
  *   ASLEEP  the consumer sleeps until woken, or does not exist yet: the producer that clears it
- *   rings CLOSED  set once, by the consumer: a producer that published tries to take its drop back
+ *           rings
+ *   CLOSED  set once, by the consumer: a producer that published tries to take its drop back
  *   FENCED  set before the first push, or never
  *
  * bell, the futex word on which the consumer sleeps:

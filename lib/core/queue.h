@@ -72,7 +72,7 @@ struct defer_drop_queue {
 	_Atomic(uint64_t)
 		drop_ns; /* what a drop took lately, 0 if unknown; waiting pushes read it */
 	/* The lane of the drop being destroyed, or of the last one. NULL before the first drop,
-	 * while a function of the configuration is called, and after exit in a destructor. */
+	 * while watermark or worker_start is called, and after exit in a destructor. */
 	struct dd_lane *running_lane;
 	/* The nested drop that is being destroyed, or NULL. */
 	struct dd_current *nested_running;

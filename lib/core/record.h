@@ -83,9 +83,9 @@ static inline bool dd_record_read(struct dd_record *record, struct dd_recorded *
 	/* ->RECORDED: without acquire the drop before it could be taken for this one. */
 	uint64_t number = atomic_load_explicit(&record->number, memory_order_acquire);
 
-	/* ->REPLACED: without acquire a later object could be read with this number. */
+	/* ->REPLACED: without acquire the number below could be older than this object. */
 	to->drop.object = atomic_load_explicit(&record->object, memory_order_acquire);
-	/* ->REPLACED: without acquire a later destructor could be read with this number. */
+	/* ->REPLACED: without acquire the number below could be older than this destructor. */
 	to->drop.destroy = atomic_load_explicit(&record->destroy, memory_order_acquire);
 	to->number = atomic_load_explicit(&record->number, memory_order_relaxed);
 	return to->number == number && (number & DD_RECORD_RUNS);

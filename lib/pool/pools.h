@@ -119,7 +119,7 @@ struct dd_cache *dd_cache_of(const struct defer_drop_pool *pool);
 
 /* Sends the magazines of the calling thread's cache of a pool home. */
 void dd_cache_send(struct defer_drop_pool *pool);
-/* Sends those of all pools: of pools with nothing at home, or else of all whose depot has room. */
+/* Sends those of pools with nothing at home; is_in_any_case: of pools whose depot has room. */
 void dd_caches_send(bool is_in_any_case);
 
 /* ---- Making and freeing, statistics (pool.c) ------------------------------------------------- */
