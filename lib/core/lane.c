@@ -79,14 +79,40 @@ uint64_t dd_lane_give_back(struct dd_lane *lane)
 	return dd_ring_own_tail(&lane->ring);
 }
 
-/* A lane that was given back, with the drops that may still be in it; or NULL. */
-static struct dd_lane *take_over(struct defer_drop_queue *queue)
+/* True if all drops in it are destroyed. Its owner may add more. */
+static bool is_empty(struct dd_lane *lane)
 {
-	struct dd_lane *lane = queue->free_lanes;
+	return dd_ring_is_past(&lane->ring, dd_ring_tail(&lane->ring));
+}
+
+/* Takes the lane out of the list at this place, if there is one. */
+static struct dd_lane *take_at(struct dd_lane **at)
+{
+	struct dd_lane *lane = *at;
 
 	if (lane)
-		queue->free_lanes = lane->next_free;
+		*at = lane->next_free;
 	return lane;
+}
+
+/* The place in the list of the next lane that nothing is in. */
+static struct dd_lane **find_empty(struct dd_lane **at)
+{
+	while (*at && !is_empty(*at))
+		at = &(*at)->next_free;
+	return at;
+}
+
+/* Takes over a lane that was given back and is empty; or returns NULL. */
+static struct dd_lane *take_over_empty(struct defer_drop_queue *queue)
+{
+	return take_at(find_empty(&queue->free_lanes));
+}
+
+/* The same of any lane that was given back, with the drops that may still be in it. */
+static struct dd_lane *take_over(struct defer_drop_queue *queue)
+{
+	return take_at(&queue->free_lanes);
 }
 
 /* Takes this lane, if it was given back and no thread has taken it over. */
@@ -96,10 +122,7 @@ static bool take_back(struct dd_lane *lane)
 
 	while (*at && *at != lane)
 		at = &(*at)->next_free;
-	if (!*at)
-		return false;
-	*at = lane->next_free;
-	return true;
+	return take_at(at);
 }
 
 /* Adds a new lane. */
@@ -192,17 +215,29 @@ static bool will_say_farewell(void)
 	return will;
 }
 
-/* An unused lane of its own for this thread, or NULL. Under the registry's lock. */
-static struct dd_lane *own_lane(struct defer_drop_queue *queue)
+/* A new lane, or NULL. Under the registry's lock. */
+static struct dd_lane *new_lane(struct defer_drop_queue *queue)
 {
-	struct dd_lane *lane = take_over(queue);
+	struct dd_lane *lane = NULL;
 
-	if (lane || dd_queue_lanes(queue) > queue->config.values.max_lanes)
-		return lane;
-	lane = map_lane(queue);
+	if (dd_queue_lanes(queue) <= queue->config.values.max_lanes)
+		lane = map_lane(queue);
 	if (lane)
 		add(queue, lane);
 	return lane;
+}
+
+/*
+ * An unused lane of its own for this thread, or NULL. Under the registry's lock. One that is empty
+ * while there can be any: a thread shall not wait behind the drops of another that has ended.
+ */
+static struct dd_lane *own_lane(struct defer_drop_queue *queue)
+{
+	struct dd_lane *lane = take_over_empty(queue);
+
+	if (!lane)
+		lane = new_lane(queue);
+	return lane ? lane : take_over(queue);
 }
 
 /* One that is unused, or whose queue is no more. Under the registry's lock. */

@@ -3,8 +3,9 @@
  * Lanes: a ring, and who pushes to it.
  *
  * A thread's first push to a queue finds it a lane, which it keeps: one of its own while there are
- * any, else the shared one. It gives its own back when it ends, with whatever is still in it; the
- * next owner goes on behind those drops. Who owns which lane is decided under the registry's lock,
+ * any, else the shared one. It gives its own back when it ends, with whatever is still in it. The
+ * next thread gets an empty lane, as long as there is one or can be one more; else it goes on behind
+ * the drops in one that was given back. Who owns which lane is decided under the registry's lock,
  * which also hands the producer's side of the ring from one owner to the next.
  */
 #ifndef DD_LANE_H

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Threads come and go: each finds a lane, taken over from one that left or added, pushes, gives it back when
-// it ends, and pushes twice more: to the same lane, or, if another thread has that by now, to the shared lane
+// Threads come and go: each finds a lane, an empty one while there can be one more, taken over from one that
+// left or added, pushes, gives it back when it ends, and pushes twice more: to the same lane, or, if another thread has that by now, to the shared lane
 // once its drops in its own are destroyed. The worker finds all lanes that it knows of whole, and destroys all
 // drops, those of each thread in its order.
 #include "model_lib.h"
@@ -31,7 +31,7 @@ struct handed_over : rl::test_suite<handed_over, OWNERS + 1> {
 	void before()
 	{
 		step.store(0, rl::mo_relaxed, $);
-		model.queue.config.values.max_lanes = OWNERS;
+		model.queue.config.values.max_lanes = given.is_robbed ? 1 : OWNERS;
 		the_one = this;
 	}
 
@@ -59,6 +59,8 @@ struct handed_over : rl::test_suite<handed_over, OWNERS + 1> {
 		object *dropped = objects[owner];
 
 		await(owner ? 1 : 0);
+		if (!given.is_robbed)
+			RL_ASSERT(is_empty(dd_lane_of(&model.queue)));
 		push(&dropped[0]);
 		if (owner) {
 			reach(2);

@@ -53,6 +53,7 @@ FILES = {
     "lib/pool/depot.h": ["depot"],
     "lib/pool/cache.c": ["cache"],
     "lib/pool/take.c": ["cache"],
+    "lib/pool/list.c": ["cache"],
 }
 
 # A step left out: file, name, what stands there, what stands there instead; and the models that are to catch it,
@@ -192,7 +193,11 @@ STEPS = [
     ("include/defer_drop/ref.h", "every put is the last", "if (__builtin_expect(before == count, 0))", "if (true)"),
     ("lib/face/ref.c", "who is refused has no reference left", "__atomic_store_n(&ref->count, 1, __ATOMIC_RELAXED);", ";"),
     ("lib/core/lane.c", "who takes a lane over leaves it to others too",
-     "if (lane) queue->free_lanes = lane->next_free;", ""),
+     "if (lane) *at = lane->next_free;", ""),
+    ("lib/core/lane.c", "a lane that something is in is taken for empty",
+     "while (*at && !is_empty(*at))", "while (false)", ["handover"]),
+    ("lib/core/lane.c", "a new thread goes behind the drops of another while there could be one more lane",
+     "struct dd_lane *lane = take_over_empty(queue); if (!lane)", "struct dd_lane *lane = take_over(queue);\n\n\tif (!lane)", ["handover"]),
     ("lib/core/lane.c", "a lane is known before it is there",
      "queue->lanes[count] = lane;\n", "atomic_store_explicit(&queue->lane_count, count + 1, memory_order_release);\n\tdd_queue_lanes(queue);\n\tqueue->lanes[count] = lane;\n"),
     ("lib/face/guard.c", "who waits for a guard is not woken", "dd_futex_wake(state, 1);", ""),

@@ -87,10 +87,36 @@ Test(lane, a_thread_that_ends_gives_its_lane_back)
 
 		run_pushers(&pusher, 1);
 		cr_assert_eq(pusher.lane, 1);
+		answers(0, defer_drop_queue_flush(queue, FOREVER));
 	}
 	cr_assert_eq(stats_of(queue).lanes, 2);
 	end_queue(queue);
 	cr_assert_eq(atomic_load(&seen_count), 100);
+}
+
+/* Or a new thread's first try would find no room, and its first drop wait behind all of another's. */
+Test(lane, a_new_thread_gets_an_empty_lane_while_there_can_be_one)
+{
+	struct defer_drop_queue *queue = make_queue(CALLER, 16, 3);
+
+	for (uint32_t i = 1; i <= 3; i++) {
+		struct pusher pusher = {.queue = queue, .count = 16};
+
+		run_pushers(&pusher, 1);
+		cr_assert_eq(pusher.errors, 0);
+		cr_assert_eq(pusher.lane, i);
+	}
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	for (unsigned i = 0; i < 3; i++) {
+		struct pusher pusher = {.queue = queue, .count = 16};
+
+		/* The lanes that the others left full come last in the list, or first. */
+		run_pushers(&pusher, 1);
+		cr_assert_eq(pusher.errors, 0);
+	}
+	cr_assert_eq(stats_of(queue).lanes, 4);
+	cr_assert_eq(stats_of(queue).waits_total, 0);
+	end_queue(queue);
 }
 
 Test(lane, the_next_owner_goes_on_behind_what_was_left)
