@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "core/queue.h"
 #include "core/registry.h"
@@ -68,14 +69,45 @@ static struct dd_lane *map_lane(struct defer_drop_queue *queue)
 	return lane;
 }
 
+/*
+ * Gives the memory of the slots of an empty lane back to the system, but for the page that they share
+ * with the lane. All of them are clear, and so they read on, whoever looks meanwhile. Where it cannot
+ * be had, since the program has locked its memory, it stays.
+ */
+static void unmap_pages(struct dd_lane *lane)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t from = ((uintptr_t)lane->ring.slots + page - 1) & -page;
+	uintptr_t end = (uintptr_t)lane + lane->mapped_bytes;
+	int before = errno;
+
+	if (from < end)
+		madvise((void *)from, end - from, MADV_DONTNEED);
+	errno = before;
+}
+
 /* ---- From thread to thread, under the registry's lock ---------------------------------------- */
+
+/* Puts a lane first in the list that begins there. */
+static void put(struct dd_lane **at, struct dd_lane *lane)
+{
+	lane->next_free = *at;
+	*at = lane;
+}
+
+/* So many more lanes are in the list of those whose memory is there. */
+static void count_free(struct defer_drop_queue *queue, int32_t more)
+{
+	uint32_t count = dd_read_32(&queue->free_count);
+
+	/* Relaxed is enough: the consumer only learns whether to ask for the lock. */
+	atomic_store_explicit(&queue->free_count, count + (uint32_t)more, memory_order_relaxed);
+}
 
 uint64_t dd_lane_give_back(struct dd_lane *lane)
 {
-	struct defer_drop_queue *queue = lane->queue;
-
-	lane->next_free = queue->free_lanes;
-	queue->free_lanes = lane;
+	put(&lane->queue->free_lanes, lane);
+	count_free(lane->queue, 1);
 	return dd_ring_own_tail(&lane->ring);
 }
 
@@ -95,6 +127,16 @@ static struct dd_lane *take_at(struct dd_lane **at)
 	return lane;
 }
 
+/* The same of the list of lanes whose memory is there. */
+static struct dd_lane *take_free(struct defer_drop_queue *queue, struct dd_lane **at)
+{
+	struct dd_lane *lane = take_at(at);
+
+	if (lane)
+		count_free(queue, -1);
+	return lane;
+}
+
 /* The place in the list of the next lane that nothing is in. */
 static struct dd_lane **find_empty(struct dd_lane **at)
 {
@@ -103,26 +145,53 @@ static struct dd_lane **find_empty(struct dd_lane **at)
 	return at;
 }
 
+/* The place in the list of this lane. */
+static struct dd_lane **find(struct dd_lane **at, const struct dd_lane *lane)
+{
+	while (*at && *at != lane)
+		at = &(*at)->next_free;
+	return at;
+}
+
 /* Takes over a lane that was given back and is empty; or returns NULL. */
 static struct dd_lane *take_over_empty(struct defer_drop_queue *queue)
 {
-	return take_at(find_empty(&queue->free_lanes));
+	struct dd_lane *lane = take_free(queue, find_empty(&queue->free_lanes));
+
+	return lane ? lane : take_at(&queue->cold_lanes);
 }
 
 /* The same of any lane that was given back, with the drops that may still be in it. */
 static struct dd_lane *take_over(struct defer_drop_queue *queue)
 {
-	return take_at(&queue->free_lanes);
+	return take_free(queue, &queue->free_lanes);
 }
 
 /* Takes this lane, if it was given back and no thread has taken it over. */
 static bool take_back(struct dd_lane *lane)
 {
-	struct dd_lane **at = &lane->queue->free_lanes;
+	struct defer_drop_queue *queue = lane->queue;
 
-	while (*at && *at != lane)
+	return take_free(queue, find(&queue->free_lanes, lane)) ||
+	       take_at(find(&queue->cold_lanes, lane));
+}
+
+/* True if more lanes are free than are kept as they are. A guess, without the lock. */
+static bool has_surplus(struct defer_drop_queue *queue)
+{
+	return dd_read_32(&queue->free_count) > DD_WARM_LANES &&
+	       !queue->config.values.populate_lanes;
+}
+
+/* Takes an empty lane that was given back, unless that is one of the few to be kept as they are. */
+static struct dd_lane *take_surplus(struct defer_drop_queue *queue)
+{
+	struct dd_lane **at = &queue->free_lanes;
+
+	/* Those that were given back last are taken over first. */
+	for (unsigned i = 0; i < DD_WARM_LANES && *at; i++)
 		at = &(*at)->next_free;
-	return take_at(at);
+	return take_free(queue, find_empty(at));
 }
 
 /* Adds a new lane. */
@@ -146,6 +215,12 @@ static void give_back(struct dd_tenancy *tenancy)
 	if (!queue || lane->is_shared)
 		return;
 	tenancy->left_at = dd_lane_give_back(lane);
+	/* The consumer may sleep for long; but it gives back what this thread leaves drops in. */
+	if (has_surplus(queue) && is_empty(lane)) {
+		take_back(lane);
+		unmap_pages(lane);
+		put(&queue->cold_lanes, lane);
+	}
 }
 
 bool dd_lane_reclaim(const struct dd_tenancy *tenancy)
@@ -300,6 +375,34 @@ struct dd_lane *dd_lane_of(struct defer_drop_queue *queue)
 	if (dd_queue_is_default(queue) && !lane->is_shared)
 		dd_self.lane = lane;
 	return lane;
+}
+
+/* ---- Memory that nobody uses ----------------------------------------------------------------- */
+
+/* Takes the lane as a thread would that begins to use it, and so needs no lock in between. */
+static bool trim_one(struct defer_drop_queue *queue)
+{
+	struct dd_lane *lane;
+
+	dd_registry_lock();
+	lane = take_surplus(queue);
+	dd_registry_unlock();
+	if (!lane)
+		return false;
+	unmap_pages(lane);
+	dd_registry_lock();
+	put(&queue->cold_lanes, lane);
+	dd_registry_unlock();
+	return true;
+}
+
+bool dd_lanes_trim(struct defer_drop_queue *queue)
+{
+	unsigned count = 0;
+
+	while (count < DD_TRIMMED_LANES && has_surplus(queue) && trim_one(queue))
+		count++;
+	return count;
 }
 
 /* ---- The end of a queue ---------------------------------------------------------------------- */

@@ -20,6 +20,12 @@
 /* Queues in which one thread can have a lane of its own at a time; in others it uses the shared. */
 #define DD_TENANCIES 8
 
+/* Lanes that nobody owns and whose memory stays, for threads that come and go. */
+#define DD_WARM_LANES 8
+
+/* Lanes whose memory is given back at a time, which takes some 100 us. */
+#define DD_TRIMMED_LANES 16
+
 /*
  * A thread's lane in one queue, its own business alone. It may outlive the queue: then no queue has
  * this id any more, and the lane is not to be touched.
@@ -114,6 +120,12 @@ void dd_lane_return(struct dd_tenancy *tenancy);
 
 /* What the calling thread has of this queue, if it has pushed to it; else NULL. */
 struct dd_tenancy *dd_tenancy_of(const struct defer_drop_queue *queue);
+
+/*
+ * By the consumer: gives memory back of lanes that nobody owns and nothing is in. False if there was
+ * none; else there may be more.
+ */
+bool dd_lanes_trim(struct defer_drop_queue *queue);
 
 /* Unmaps the lanes of a queue that nobody uses. */
 void dd_lanes_unmap(struct defer_drop_queue *queue);

@@ -124,7 +124,10 @@ struct defer_drop_queue {
 
 	/* Under the registry's lock. */
 	struct defer_drop_queue *next;
-	struct dd_lane *free_lanes;
+	struct dd_lane *free_lanes; /* given back, with whatever is still in them */
+	struct dd_lane *cold_lanes; /* given back and empty, without memory for their slots */
+	_Atomic(uint32_t)
+		free_count; /* of the first list; the consumer reads it without the lock */
 	bool has_seen_exit;
 
 	struct dd_lane shared;

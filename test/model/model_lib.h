@@ -39,6 +39,19 @@ static void model_unmap(dd_lane *lane, std::size_t bytes)
 	free(lane);
 }
 
+// Slots whose memory was given back read as cleared.
+static void model_clear(dd_slot *slots, std::size_t bytes)
+{
+	for (std::size_t i = 0; i < bytes / sizeof *slots; i++) {
+		slots[i].object($) = nullptr;
+		slots[i].destroy.store(nullptr, rl::mo_relaxed, $);
+	}
+}
+
+#undef DD_WARM_LANES
+#define DD_WARM_LANES                     0
+#define sysconf(name)                     16 // a page, and so slots begin at one
+#define madvise(memory, bytes, advice)    model_clear((dd_slot *)memory, bytes)
 #define mmap(address, bytes, ...)         model_map(bytes)
 #define munmap(memory, bytes)             model_unmap((dd_lane *)memory, bytes)
 #define pthread_once(once, make)          (make)()

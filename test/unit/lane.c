@@ -159,6 +159,126 @@ Test(lane, a_thread_of_many_queues_keeps_its_order_in_each)
 		end_queue(queues[i]);
 }
 
+/* ---- Memory of lanes without owners ---------------------------------------------------------- */
+
+enum { CROWD = 60, CROWD_SLOTS = 4096 };
+
+struct crowd {
+	struct defer_drop_queue *queue;
+	pthread_barrier_t barrier;
+	atomic_int errors;
+};
+
+static void do_nothing(void *object)
+{
+	(void)object;
+}
+
+static void *fill_lane(void *argument)
+{
+	struct crowd *crowd = argument;
+
+	for (unsigned i = 0; i < CROWD_SLOTS; i++)
+		if (defer_drop_queue_push(crowd->queue, NULL, do_nothing, FOREVER))
+			atomic_fetch_add(&crowd->errors, 1);
+	pthread_barrier_wait(&crowd->barrier); /* each has a lane of its own */
+	return NULL;
+}
+
+/* Threads come, fill a lane each, and go. */
+static void come_and_go(struct crowd *crowd, uint32_t runner)
+{
+	pthread_t threads[CROWD];
+
+	crowd->queue = make_queue(runner, CROWD_SLOTS, CROWD);
+	pthread_barrier_init(&crowd->barrier, NULL, CROWD);
+	for (unsigned i = 0; i < CROWD; i++)
+		threads[i] = spawn(fill_lane, crowd);
+	for (unsigned i = 0; i < CROWD; i++)
+		join_thread(threads[i]);
+	pthread_barrier_destroy(&crowd->barrier);
+	cr_assert_eq(atomic_load(&crowd->errors), 0);
+	cr_assert_eq(stats_of(crowd->queue).lanes, 1 + CROWD);
+}
+
+/* Lanes whose last slots are in memory. */
+static unsigned count_resident(struct defer_drop_queue *queue)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	unsigned count = 0;
+
+	for (uint32_t i = 1; i < dd_queue_lanes(queue); i++) {
+		uintptr_t last = (uintptr_t)(queue->lanes[i]->ring.slots + CROWD_SLOTS - 1);
+		unsigned char is_resident = 0;
+
+		cr_assert_eq(mincore((void *)(last & -page), 1, &is_resident), 0);
+		count += is_resident & 1;
+	}
+	return count;
+}
+
+Test(lane, the_memory_of_lanes_without_owners_goes_back_to_the_system)
+{
+	struct crowd crowd = {.errors = 0};
+	struct pusher pusher;
+
+	come_and_go(&crowd, WORKER);
+	while (count_resident(crowd.queue) > DD_WARM_LANES) /* before the worker sleeps */
+		usleep(1000);
+	/* And they serve again. */
+	pusher = (struct pusher){.queue = crowd.queue, .count = 1000};
+	run_pushers(&pusher, 1);
+	cr_assert_eq(stats_of(crowd.queue).lanes, 1 + CROWD);
+	end_queue(crowd.queue);
+}
+
+Test(lane, a_caller_that_drains_gives_their_memory_back_a_few_at_a_time)
+{
+	struct crowd crowd = {.errors = 0};
+	unsigned before = CROWD;
+
+	come_and_go(&crowd, CALLER);
+	cr_assert_eq(count_resident(crowd.queue), CROWD);
+	while (before > DD_WARM_LANES) {
+		unsigned after;
+
+		answers(0, defer_drop_queue_drain(crowd.queue, UINT64_MAX, FOREVER, NULL));
+		after = count_resident(crowd.queue);
+		cr_assert_lt(after, before);
+		cr_assert_leq(before - after, DD_TRIMMED_LANES);
+		before = after;
+	}
+	cr_assert_eq(before, DD_WARM_LANES);
+	end_queue(crowd.queue);
+}
+
+static void *leave_empty(void *argument)
+{
+	struct crowd *crowd = argument;
+
+	fill_lane(crowd);
+	pthread_barrier_wait(&crowd->barrier); /* all is destroyed */
+	return NULL;
+}
+
+Test(lane, a_thread_that_leaves_an_empty_lane_gives_its_memory_back)
+{
+	struct crowd crowd = {.queue = make_queue(CALLER, CROWD_SLOTS, CROWD)};
+	pthread_t threads[CROWD];
+
+	pthread_barrier_init(&crowd.barrier, NULL, 1 + CROWD);
+	for (unsigned i = 0; i < CROWD; i++)
+		threads[i] = spawn(leave_empty, &crowd);
+	pthread_barrier_wait(&crowd.barrier);
+	answers(0, defer_drop_queue_flush(crowd.queue, FOREVER));
+	cr_assert_eq(count_resident(crowd.queue), CROWD);
+	pthread_barrier_wait(&crowd.barrier);
+	for (unsigned i = 0; i < CROWD; i++)
+		join_thread(threads[i]);
+	cr_assert_eq(count_resident(crowd.queue), DD_WARM_LANES);
+	end_queue(crowd.queue);
+}
+
 /* ---- Threads that outlive a queue ------------------------------------------------------------ */
 
 struct survivor {
@@ -221,13 +341,16 @@ static void push_late(void *round)
 	pthread_setspecific(key, number(at + 1));
 }
 
-/* Joins a thread that may wait, while it ends, until somebody has drained what it left. */
+/* Joins a thread that may wait, while it ends, until somebody has drained what it left; leaves nothing. */
 static void join_while_draining(pthread_t thread)
 {
-	while (pthread_tryjoin_np(thread, NULL)) {
-		answers(0, defer_drop_queue_drain(late_queue, UINT64_MAX, FOREVER, NULL));
+	bool is_over;
+
+	do {
 		usleep(100);
-	}
+		is_over = !pthread_tryjoin_np(thread, NULL);
+		answers(0, defer_drop_queue_drain(late_queue, UINT64_MAX, FOREVER, NULL));
+	} while (!is_over);
 }
 
 static void *end_late(void *argument)
