@@ -13,6 +13,9 @@
 #include "core/queue.h"
 #include "core/registry.h"
 
+/* A vacancy: no lane is free, but one more can be made. */
+#define NEW_LANE UINT32_MAX
+
 static pthread_once_t farewell_once = PTHREAD_ONCE_INIT;
 static pthread_key_t farewell_key;
 static _Atomic(bool) farewell_works;
@@ -88,11 +91,30 @@ static void unmap_pages(struct dd_lane *lane)
 
 /* ---- From thread to thread, under the registry's lock ---------------------------------------- */
 
+static void set_vacancy(struct defer_drop_queue *queue, uint32_t vacancy)
+{
+	/* Relaxed is enough: who has seen it asks under the lock. */
+	atomic_store_explicit(&queue->vacancy, vacancy, memory_order_relaxed);
+}
+
+/* Shows threads in the shared lane which one they may ask for. */
+static void show_vacancy(struct defer_drop_queue *queue)
+{
+	const struct dd_lane *lane = queue->cold_lanes ? queue->cold_lanes : queue->free_lanes;
+
+	if (lane)
+		set_vacancy(queue, lane->index);
+	else
+		set_vacancy(queue,
+			dd_queue_lanes(queue) <= queue->config.values.max_lanes ? NEW_LANE : 0);
+}
+
 /* Puts a lane first in the list that begins there. */
 static void put(struct dd_lane **at, struct dd_lane *lane)
 {
 	lane->next_free = *at;
 	*at = lane;
+	show_vacancy(lane->queue);
 }
 
 /* So many more lanes are in the list of those whose memory is there. */
@@ -122,8 +144,10 @@ static struct dd_lane *take_at(struct dd_lane **at)
 {
 	struct dd_lane *lane = *at;
 
-	if (lane)
-		*at = lane->next_free;
+	if (!lane)
+		return NULL;
+	*at = lane->next_free;
+	show_vacancy(lane->queue);
 	return lane;
 }
 
@@ -293,12 +317,17 @@ static bool will_say_farewell(void)
 /* A new lane, or NULL. Under the registry's lock. */
 static struct dd_lane *new_lane(struct defer_drop_queue *queue)
 {
-	struct dd_lane *lane = NULL;
+	struct dd_lane *lane;
 
-	if (dd_queue_lanes(queue) <= queue->config.values.max_lanes)
-		lane = map_lane(queue);
-	if (lane)
+	if (dd_queue_lanes(queue) > queue->config.values.max_lanes)
+		return NULL;
+	lane = map_lane(queue);
+	if (lane) {
 		add(queue, lane);
+		show_vacancy(queue);
+	} else {
+		set_vacancy(queue, 0); /* until a lane is given back: no push shall try again */
+	}
 	return lane;
 }
 
@@ -327,24 +356,63 @@ static struct dd_tenancy *free_tenancy(void)
 	return NULL;
 }
 
+/*
+ * Moves from the shared lane to one of its own, if that is to be had, and the thread's drops in the
+ * shared one are destroyed: or its order would be lost. Under the registry's lock.
+ */
+static void move_in(struct defer_drop_queue *queue, struct dd_tenancy *tenancy)
+{
+	struct dd_lane *lane = NULL;
+
+	show_vacancy(queue);
+	if (dd_ring_is_past(&queue->shared.ring, tenancy->left_at) && will_say_farewell())
+		lane = own_lane(queue);
+	if (lane)
+		tenancy->lane = lane;
+}
+
 /* Under the registry's lock. */
 static struct dd_lane *attach(struct defer_drop_queue *queue)
 {
 	struct dd_tenancy *tenancy = free_tenancy();
-	struct dd_lane *lane = NULL;
+	bool has_overflowed = dd_self.overflowed_at;
 
-	/* Once on the shared lane of a queue, always: or a thread's order would be lost. */
-	if (!tenancy)
-		dd_self.has_overflowed = true;
-	if (dd_self.has_overflowed)
+	if (!tenancy) {
+		dd_self.overflowed_at = 1 + dd_registry_removed();
 		return &queue->shared;
-	if (will_say_farewell())
-		lane = own_lane(queue);
+	}
+	/* It may have pushed to the shared lane before, and left no mark of it. */
 	*tenancy = (struct dd_tenancy){
 		.queue_id = queue->id,
-		.lane = lane ? lane : &queue->shared,
+		.lane = &queue->shared,
+		.left_at = has_overflowed ? dd_ring_tail(&queue->shared.ring) : queue->shared.first,
 	};
+	move_in(queue, tenancy);
 	return tenancy->lane;
+}
+
+/* True if this vacancy is one, and not a lane that is not empty. */
+static bool is_vacant(struct defer_drop_queue *queue, uint32_t vacancy)
+{
+	if (!vacancy || vacancy == NEW_LANE)
+		return vacancy;
+	return vacancy < dd_queue_lanes(queue) && is_empty(queue->lanes[vacancy]);
+}
+
+/* True if a lane can be had instead of the shared one. A guess, without the lock. */
+static bool may_move(const struct dd_tenancy *tenancy)
+{
+	struct defer_drop_queue *queue = tenancy->lane->queue;
+
+	return tenancy->lane->is_shared && is_vacant(queue, dd_read_32(&queue->vacancy)) &&
+	       dd_ring_is_past(&queue->shared.ring, tenancy->left_at) &&
+	       atomic_load_explicit(&farewell_works, memory_order_relaxed);
+}
+
+/* True if all tenancies were in use, and no queue has gone since. */
+static bool has_no_tenancy(void)
+{
+	return dd_self.overflowed_at == 1 + dd_registry_removed();
 }
 
 struct dd_tenancy *dd_tenancy_of(const struct defer_drop_queue *queue)
@@ -363,14 +431,16 @@ struct dd_lane *dd_lane_of(struct defer_drop_queue *queue)
 	struct dd_tenancy *tenancy = dd_tenancy_of(queue);
 	struct dd_lane *lane;
 
-	if (dd_self.is_leaving)
+	if (dd_self.is_leaving || (!tenancy && has_no_tenancy()))
 		return &queue->shared;
-	if (tenancy) {
-		lane = tenancy->lane;
-	} else {
+	if (!tenancy || may_move(tenancy)) {
 		dd_registry_lock();
-		lane = attach(queue);
+		if (tenancy)
+			move_in(queue, tenancy);
+		lane = tenancy ? tenancy->lane : attach(queue);
 		dd_registry_unlock();
+	} else {
+		lane = tenancy->lane;
 	}
 	if (dd_queue_is_default(queue) && !lane->is_shared)
 		dd_self.lane = lane;

@@ -2,8 +2,8 @@
  *
  * Lanes: a ring, and who pushes to it.
  *
- * A thread's first push to a queue finds it a lane, which it keeps: one of its own while there are
- * any, else the shared one. It gives its own back when it ends, with whatever is still in it. The
+ * A thread's first push to a queue finds it a lane: one of its own while there are any, which it
+ * keeps, else the shared one, until there is one of its own and its drops in the shared are destroyed. It gives its own back when it ends, with whatever is still in it. The
  * next thread gets an empty lane, as long as there is one or can be one more; else it goes on behind
  * the drops in one that was given back. Who owns which lane is decided under the registry's lock,
  * which also hands the producer's side of the ring from one owner to the next.
@@ -33,7 +33,8 @@
 struct dd_tenancy {
 	uint64_t queue_id;
 	struct dd_lane *lane; /* NULL: this tenancy is unused */
-	uint64_t left_at;     /* once the thread is leaving: its drops in this lane end here */
+	uint64_t left_at;     /* its drops in this lane end here: of the shared one, and of its own
+			       * once the thread is leaving */
 };
 
 /* A drop that is being destroyed. */
@@ -96,8 +97,10 @@ struct dd_thread {
 	struct dd_running *running;
 	struct dd_running entered; /* the innermost of those, to tell when its frame is gone */
 	const struct defer_drop_queue *watched; /* whose watchdog it is, or NULL */
-	bool is_leaving;     /* its lanes are given back: it uses the shared ones */
-	bool has_overflowed; /* more queues than tenancies: further ones use the shared lane */
+	/* More queues than tenancies, so that further ones use the shared lane: one more than the
+	 * queues that had been removed then; 0: never. */
+	uint64_t overflowed_at;
+	bool is_leaving; /* its lanes are given back: it uses the shared ones */
 };
 
 /* A lane that is always at its limit, so that a push by a new thread leaves the fast path. */

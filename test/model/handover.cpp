@@ -2,7 +2,8 @@
 //
 // Threads come and go: each finds a lane, an empty one while there can be one more, taken over from one that
 // left or added, pushes, gives it back when it ends, and pushes twice more: to the same lane, or, if another
-// thread has that by now, to the shared lane once its drops in its own are destroyed. The worker finds all
+// thread has that by now, to the shared lane once its drops in its own are destroyed. A thread that found no
+// lane has the shared one until there is one, and its drops in the shared are destroyed. The worker finds all
 // lanes that it knows of whole, and destroys all drops, those of each thread in its order; and it gives the
 // memory of empty lanes back.
 #include "model_lib.h"
@@ -139,6 +140,7 @@ int main(int count, char **arguments)
 	model_arguments(count, arguments);
 	for (bool is_fenced : {false, true})
 		if (!explore_randomly<handed_over>({is_fenced, false, OWNERS}, 30000) ||
+			!explore_randomly<handed_over>({is_fenced, false, 1}, 30000) ||
 			!explore_randomly<handed_over>({is_fenced, true, OWNERS}, 30000) ||
 			!explore_randomly<handed_over>({is_fenced, true, 1}, 30000))
 			return 1;

@@ -149,6 +149,11 @@ defer_drop_queue *dd_registry_find(uint64_t)
 	return model_rest::the_one->the_queue;
 }
 
+uint64_t dd_registry_removed()
+{
+	return 0;
+}
+
 defer_drop_queue *dd_registry_look_up(uint64_t)
 {
 	return model_rest::the_one->the_queue;

@@ -4,6 +4,8 @@
  */
 #include "unit.h"
 
+#include "core/registry.h"
+
 TestSuite(lane, .timeout = 60);
 
 /* A thread that pushes when it is told to, and says which lane it used. */
@@ -11,7 +13,7 @@ struct pusher {
 	struct defer_drop_queue *queue;
 	uintptr_t first; /* of the numbers that it pushes */
 	unsigned count;
-	uint32_t lane;
+	uint32_t lane; /* of the first */
 	int errors;
 	pthread_barrier_t *barrier; /* all have their lanes */
 };
@@ -24,8 +26,9 @@ static void *push_numbers(void *argument)
 	for (unsigned i = 0; i < pusher->count; i++) {
 		pusher->errors += push_ticket(pusher->queue, number(pusher->first + i), note,
 					  FOREVER, &ticket) != 0;
-		pusher->errors += i && ticket.lane != pusher->lane;
-		pusher->lane = ticket.lane;
+		/* From the shared lane it may move to one that another has left. */
+		pusher->errors += i && pusher->lane && ticket.lane != pusher->lane;
+		pusher->lane = i ? pusher->lane : ticket.lane;
 		if (!i && pusher->barrier)
 			pthread_barrier_wait(pusher->barrier);
 	}
@@ -156,6 +159,93 @@ Test(lane, a_thread_of_many_queues_keeps_its_order_in_each)
 	answers(0, defer_drop_queue_flush(queues[19], FOREVER));
 	assert_seen(0, 100);
 	for (unsigned i = 1; i < 20; i++)
+		end_queue(queues[i]);
+}
+
+/* ---- From the shared lane to one of its own -------------------------------------------------- */
+
+static uint32_t lane_of_push(struct defer_drop_queue *queue, uintptr_t at)
+{
+	struct defer_drop_ticket ticket = {0};
+
+	answers(0, push_ticket(queue, number(at), note, FOREVER, &ticket));
+	return ticket.lane;
+}
+
+Test(lane, a_thread_leaves_the_shared_lane_when_there_is_one_and_its_drops_are_destroyed)
+{
+	struct tenant tenant = {.queue = make_queue(CALLER, 16, 1), .destroy = note};
+	struct defer_drop_queue *queue = tenant.queue;
+
+	tenant.object = number(100);
+	tenant_begin(&tenant);
+	cr_assert_eq(lane_of_push(queue, 0), 0);
+	answers(-ENOSPC, defer_drop_queue_attach(queue));
+	answers(0, defer_drop_queue_push(queue, number(1), note, FOREVER));
+	tenant_end(&tenant);
+	/* Its own are pending, and so is what the other thread left in its lane. */
+	cr_assert_eq(lane_of_push(queue, 2), 0);
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	atomic_store(&seen_count, 0);
+	cr_assert_eq(lane_of_push(queue, 0), 1);
+	cr_assert_eq(lane_of_push(queue, 1), 1);
+	answers(0, defer_drop_queue_push(queue, number(2), note, FOREVER));
+	answers(0, defer_drop_queue_attach(queue));
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	assert_seen(0, 3);
+	end_queue(queue);
+}
+
+/* Its drops in the shared lane are the last for which its order could be lost. */
+Test(lane, a_thread_stays_in_the_shared_lane_while_its_drops_are_there)
+{
+	struct tenant tenant = {.queue = make_queue(CALLER, 16, 1), .destroy = note};
+	struct defer_drop_queue *queue = tenant.queue;
+
+	tenant.object = number(100);
+	tenant_begin(&tenant);
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	cr_assert_eq(lane_of_push(queue, 0), 0);
+	tenant_end(&tenant); /* an empty lane */
+	for (uintptr_t i = 1; i < 5; i++)
+		cr_assert_eq(lane_of_push(queue, i), 0);
+	atomic_store(&seen_count, 0);
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	assert_seen(0, 5);
+	cr_assert_eq(lane_of_push(queue, 5), 1);
+	end_queue(queue);
+}
+
+/* Pushes while this thread has the lock, which is no recursive one: who asked for it would wait for ever. */
+static void push_beside_lock(struct defer_drop_queue *queue)
+{
+	dd_registry_lock();
+	for (uintptr_t i = 0; i < 50; i++)
+		answers(0, defer_drop_queue_push(queue, number(i), note, FOREVER));
+	dd_registry_unlock();
+}
+
+Test(lane, a_thread_of_many_queues_takes_no_lock_and_gets_its_own_lane_when_a_queue_goes)
+{
+	struct defer_drop_queue *queues[2 + DD_TENANCIES];
+	struct defer_drop_queue *last;
+
+	for (unsigned i = 0; i < 2 + DD_TENANCIES; i++) {
+		queues[i] = make_queue(CALLER, 128, LANES);
+		cr_assert_eq(lane_of_push(queues[i], 0), i < DD_TENANCIES);
+	}
+	last = queues[1 + DD_TENANCIES];
+	push_beside_lock(last);
+	push_beside_lock(queues[DD_TENANCIES]);
+	end_queue(queues[0]);
+	/* Order first: 51 drops are in the shared lane. */
+	cr_assert_eq(lane_of_push(last, 50), 0);
+	answers(0, defer_drop_queue_flush(last, FOREVER));
+	cr_assert_eq(lane_of_push(last, 0), 1);
+	cr_assert_eq(lane_of_push(queues[DD_TENANCIES], 50), 0); /* asks once more */
+	push_beside_lock(last);
+	push_beside_lock(queues[DD_TENANCIES]);
+	for (unsigned i = 1; i < 2 + DD_TENANCIES; i++)
 		end_queue(queues[i]);
 }
 
