@@ -58,16 +58,24 @@ void dd_lane_init(struct dd_lane *lane, struct defer_drop_queue *queue, struct d
 	atomic_store_explicit(&lane->alarm, lane->first + DD_NO_ALARM, memory_order_relaxed);
 }
 
-/* A lane and its slots in one mapping. NULL where there is no memory. */
+/*
+ * A lane and its slots in one mapping. It begins a line further into a page than the one before: where
+ * all began at a page, the lines of all that a round looks at would lie in the same few sets of a
+ * cache. NULL where there is no memory.
+ */
 static struct dd_lane *map_lane(struct defer_drop_queue *queue)
 {
-	size_t bytes =
-		sizeof(struct dd_lane) + sizeof(struct dd_slot) * queue->config.values.queue_size;
-	struct dd_lane *lane = map(bytes, queue->config.values.populate_lanes);
+	size_t offset = dd_queue_lanes(queue) % DD_LANE_COLOURS * DD_LINE;
+	size_t bytes = offset + sizeof(struct dd_lane) +
+		       sizeof(struct dd_slot) * queue->config.values.queue_size;
+	char *mapping = map(bytes, queue->config.values.populate_lanes);
+	struct dd_lane *lane;
 
-	if (!lane)
+	if (!mapping)
 		return NULL;
+	lane = (void *)(mapping + offset);
 	dd_lane_init(lane, queue, (struct dd_slot *)(lane + 1), false);
+	lane->mapping = mapping;
 	lane->mapped_bytes = bytes;
 	return lane;
 }
@@ -81,7 +89,7 @@ static void unmap_pages(struct dd_lane *lane)
 {
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 	uintptr_t from = ((uintptr_t)lane->ring.slots + page - 1) & -page;
-	uintptr_t end = (uintptr_t)lane + lane->mapped_bytes;
+	uintptr_t end = (uintptr_t)lane->mapping + lane->mapped_bytes;
 	int before = errno;
 
 	if (from < end)
@@ -484,6 +492,6 @@ void dd_lanes_unmap(struct defer_drop_queue *queue)
 	for (uint32_t i = 1; i < count; i++) {
 		struct dd_lane *lane = queue->lanes[i];
 
-		munmap(lane, lane->mapped_bytes);
+		munmap(lane->mapping, lane->mapped_bytes);
 	}
 }

@@ -23,6 +23,9 @@
 /* Lanes that nobody owns and whose memory stays, for threads that come and go. */
 #define DD_WARM_LANES 8
 
+/* Lines of a page at which lanes begin by turns. */
+#define DD_LANE_COLOURS 64
+
 /* Lanes whose memory is given back at a time, which takes some 100 us. */
 #define DD_TRIMMED_LANES 16
 
@@ -80,6 +83,7 @@ struct dd_lane {
 
 	/* Set once. */
 	alignas(DD_LINE) struct defer_drop_queue *queue;
+	void *mapping; /* in which it lies, with its slots */
 	uint64_t mapped_bytes;
 	uint32_t index;
 	bool is_shared;

@@ -32,8 +32,10 @@ static void *model_map(std::size_t bytes)
 	return memory;
 }
 
-static void model_unmap(dd_lane *lane, std::size_t bytes)
+static void model_unmap(void *mapping, std::size_t bytes)
 {
+	dd_lane *lane = static_cast<dd_lane *>(mapping);
+
 	std::destroy_n(reinterpret_cast<dd_slot *>(lane + 1), model_slots(bytes));
 	std::destroy_at(lane);
 	free(lane);
@@ -49,11 +51,13 @@ static void model_clear(dd_slot *slots, std::size_t bytes)
 }
 
 #undef DD_WARM_LANES
+#undef DD_LANE_COLOURS
 #define DD_WARM_LANES                     0
+#define DD_LANE_COLOURS                   1
 #define sysconf(name)                     16 // a page, and so slots begin at one
 #define madvise(memory, bytes, advice)    model_clear((dd_slot *)memory, bytes)
 #define mmap(address, bytes, ...)         model_map(bytes)
-#define munmap(memory, bytes)             model_unmap((dd_lane *)memory, bytes)
+#define munmap(memory, bytes)             model_unmap(memory, bytes)
 #define pthread_once(once, make)          (make)()
 #define pthread_key_create(key, farewell) 0
 #define pthread_key_delete(key)           (void)(key)

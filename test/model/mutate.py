@@ -193,7 +193,7 @@ STEPS = [
     ("include/defer_drop/ref.h", "every put is the last", "if (__builtin_expect(before == count, 0))", "if (true)"),
     ("lib/face/ref.c", "who is refused has no reference left", "__atomic_store_n(&ref->count, 1, __ATOMIC_RELAXED);", ";"),
     ("lib/core/lane.c", "who takes a lane over leaves it to others too",
-     "if (lane) *at = lane->next_free;", ""),
+     "*at = lane->next_free;", ""),
     ("lib/core/lane.c", "a lane that something is in is taken for empty",
      "while (*at && !is_empty(*at))", "while (false)", ["handover"]),
     ("lib/core/lane.c", "a new thread goes behind the drops of another while there could be one more lane",

@@ -162,6 +162,34 @@ Test(lane, a_thread_of_many_queues_keeps_its_order_in_each)
 		end_queue(queues[i]);
 }
 
+static void do_nothing(void *object)
+{
+	(void)object;
+}
+
+/* Or all of a thousand lanes would have the same few sets of the first cache. */
+Test(lane, lanes_begin_at_different_lines_of_their_pages)
+{
+	struct tenant tenants[8] = {{.queue = make_queue(CALLER, 64, 8)}};
+	struct defer_drop_queue *queue = tenants[0].queue;
+	unsigned users[4096 / DD_LINE] = {0};
+
+	for (unsigned i = 0; i < 8; i++) {
+		tenants[i] =
+			(struct tenant){.queue = queue, .object = number(i), .destroy = do_nothing};
+		tenant_begin(&tenants[i]);
+	}
+	for (unsigned i = 1; i <= 8; i++) {
+		uintptr_t at = (uintptr_t)queue->lanes[i];
+
+		cr_assert_eq(at % DD_LINE, 0);
+		cr_assert_eq(++users[at % 4096 / DD_LINE], 1);
+	}
+	for (unsigned i = 0; i < 8; i++)
+		tenant_end(&tenants[i]);
+	end_queue(queue);
+}
+
 /* ---- From the shared lane to one of its own -------------------------------------------------- */
 
 static uint32_t lane_of_push(struct defer_drop_queue *queue, uintptr_t at)
@@ -258,11 +286,6 @@ struct crowd {
 	pthread_barrier_t barrier;
 	atomic_int errors;
 };
-
-static void do_nothing(void *object)
-{
-	(void)object;
-}
 
 static void *fill_lane(void *argument)
 {
