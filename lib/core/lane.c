@@ -364,16 +364,19 @@ static struct dd_tenancy *free_tenancy(void)
 	return NULL;
 }
 
-/*
- * Moves from the shared lane to one of its own, if that is to be had, and the thread's drops in the
- * shared one are destroyed: or its order would be lost. Under the registry's lock.
- */
+/* True if the thread's drops in the shared lane are destroyed: before that its order would be lost. */
+static bool may_leave_shared(struct defer_drop_queue *queue, const struct dd_tenancy *tenancy)
+{
+	return dd_ring_is_past(&queue->shared.ring, tenancy->left_at);
+}
+
+/* Moves from the shared lane to one of its own, if that may be and is to be had. Under the lock. */
 static void move_in(struct defer_drop_queue *queue, struct dd_tenancy *tenancy)
 {
 	struct dd_lane *lane = NULL;
 
 	show_vacancy(queue);
-	if (dd_ring_is_past(&queue->shared.ring, tenancy->left_at) && will_say_farewell())
+	if (may_leave_shared(queue, tenancy) && will_say_farewell())
 		lane = own_lane(queue);
 	if (lane)
 		tenancy->lane = lane;
@@ -413,7 +416,7 @@ static bool may_move(const struct dd_tenancy *tenancy)
 	struct defer_drop_queue *queue = tenancy->lane->queue;
 
 	return tenancy->lane->is_shared && is_vacant(queue, dd_read_32(&queue->vacancy)) &&
-	       dd_ring_is_past(&queue->shared.ring, tenancy->left_at) &&
+	       may_leave_shared(queue, tenancy) &&
 	       atomic_load_explicit(&farewell_works, memory_order_relaxed);
 }
 

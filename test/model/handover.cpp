@@ -24,6 +24,8 @@ struct handed_over : rl::test_suite<handed_over, OWNERS + 1> {
 		bool is_orderly; // the second owner comes when the first has ended, and the worker later
 		unsigned
 			lanes; // at most; with one, the second has the first's when that pushes late
+		// The second is in the shared lane when the first leaves the only one there is.
+		bool is_crossing;
 	};
 	inline static parameter given;
 
@@ -36,6 +38,7 @@ struct handed_over : rl::test_suite<handed_over, OWNERS + 1> {
 	{
 		step.store(0, rl::mo_relaxed, $);
 		model.queue.config.values.max_lanes = given.lanes;
+		model.queue.next_lane = given.is_crossing; // that which is left, not the shared one
 		the_one = this;
 	}
 
@@ -56,6 +59,27 @@ struct handed_over : rl::test_suite<handed_over, OWNERS + 1> {
 	void reach(int reached)
 	{
 		step.store(reached, rl::mo_relaxed, $);
+	}
+
+	void cross(unsigned owner)
+	{
+		object *dropped = objects[owner];
+
+		await(owner ? 1 : 0);
+		if (owner)
+			push(&dropped[0]);
+		else
+			dd_lane_of(&model.queue);
+		reach(owner ? 2 : 1);
+		await(owner ? 3 : 2);
+		if (!owner) {
+			farewell(&dd_self);
+			reach(3);
+			push(&dropped[0]);
+		}
+		push(&dropped[1]);
+		push(&dropped[2]);
+		farewell(&dd_self);
 	}
 
 	void own(unsigned owner)
@@ -96,7 +120,7 @@ struct handed_over : rl::test_suite<handed_over, OWNERS + 1> {
 		struct rest resting = {};
 
 		// Late enough for a late push to be seen that did not wait.
-		await(2);
+		await(given.is_crossing ? 3 : 2);
 		for (int i = 0; given.is_orderly && i < 30; i++)
 			model_yield();
 		for (uint64_t ran = 0; ran < OWNERS * DROPS;) {
@@ -113,7 +137,10 @@ struct handed_over : rl::test_suite<handed_over, OWNERS + 1> {
 
 	void thread(unsigned index)
 	{
-		index < OWNERS ? own(index) : consume();
+		if (index == OWNERS)
+			consume();
+		else
+			given.is_crossing ? cross(index) : own(index);
 	}
 
 	void after()
@@ -142,7 +169,8 @@ int main(int count, char **arguments)
 		if (!explore_randomly<handed_over>({is_fenced, false, OWNERS}, 30000) ||
 			!explore_randomly<handed_over>({is_fenced, false, 1}, 30000) ||
 			!explore_randomly<handed_over>({is_fenced, true, OWNERS}, 30000) ||
-			!explore_randomly<handed_over>({is_fenced, true, 1}, 30000))
+			!explore_randomly<handed_over>({is_fenced, true, 1}, 30000) ||
+			!explore_randomly<handed_over>({is_fenced, true, 1, true}, 30000))
 			return 1;
 	return 0;
 }
