@@ -555,7 +555,9 @@ struct defer_drop_config {
 	uint32_t queue_size;
 	/* Lanes owned by a thread each, 0..1024. Threads beyond that share one lane [Meson option
 	 * max_lanes]. A thread owns lanes of at most 8 queues; in more queues it pushes to the
-	 * shared lane. */
+	 * shared lane. It gets a lane of its own when another thread ends, or one of its queues is
+	 * freed, and what it has pushed to the shared lane is destroyed. The memory of most lanes
+	 * that nobody owns goes back to the system. */
 	uint32_t max_lanes;
 
 	/* The name of the queue, in reports and in DEFER_DROP_OPTIONS, and of its worker
@@ -809,8 +811,8 @@ DEFER_DROP_API int defer_drop_queue_push(
  * Reserves a lane for the calling thread, as its first push would: that takes a lock and maps
  * memory, which a thread does better before it becomes time-critical.
  *
- * Threads: any. A second call does nothing.
- * Blocks: briefly; a second call never.
+ * Threads: any. A second call does nothing, unless the first was answered -ENOSPC.
+ * Blocks: briefly; a second call never, unless the first was answered -ENOSPC.
  * Errors:
  *   -EINVAL     queue is NULL
  *   -ENOSPC     the thread pushes to the shared lane: max_lanes are in use, there is no memory for

@@ -255,6 +255,15 @@ static int push_nested(struct defer_drop_queue *queue, const struct dd_request *
 	return 0;
 }
 
+/* Notes where the thread's drops in the shared lane end: it may leave that when they are destroyed. */
+static void note_end(const struct dd_lane *lane, uint64_t end)
+{
+	struct dd_tenancy *tenancy = dd_tenancy_of(lane->queue);
+
+	if (tenancy && tenancy->lane == lane)
+		tenancy->left_at = end;
+}
+
 static int push_in(struct dd_lane *lane, const struct dd_request *request, uint64_t deadline_ns)
 {
 	uint64_t at = 0;
@@ -268,6 +277,8 @@ static int push_in(struct dd_lane *lane, const struct dd_request *request, uint6
 	else
 		result = push_shared(
 			lane, request->drop.object, request->drop.destroy, deadline_ns, &at);
+	if (!result && lane->is_shared)
+		note_end(lane, at + width_of(request));
 	if (!result && request->ticket)
 		fill_ticket(request->ticket, lane, at + width_of(request));
 	return result;
@@ -332,16 +343,22 @@ static inline bool is_at_home(const struct dd_tenancy *tenancy)
 	return tenancy && !dd_self.running && !dd_self.is_leaving;
 }
 
-static inline int push_off_path(struct defer_drop_queue *queue, const struct dd_tenancy *tenancy,
+static inline int push_off_path(struct defer_drop_queue *queue, struct dd_tenancy *tenancy,
 	void *object, defer_drop_fn word, uint64_t timeout_ns)
 {
 	struct dd_request request;
+	int result;
 	uint64_t at;
 
 	if (!dd_is_destructor(word))
 		return -EINVAL;
-	if (is_at_home(tenancy) && tenancy->lane->is_shared)
-		return push_shared(tenancy->lane, object, word, dd_deadline_after(timeout_ns), &at);
+	if (is_at_home(tenancy) && tenancy->lane->is_shared && !dd_read_32(&queue->vacancy)) {
+		result = push_shared(
+			tenancy->lane, object, word, dd_deadline_after(timeout_ns), &at);
+		if (!result)
+			tenancy->left_at = at + 1;
+		return result;
+	}
 	request = (struct dd_request){.drop = {object, word}};
 	return dd_queue_push_request(queue, &request, dd_deadline_after(timeout_ns));
 }

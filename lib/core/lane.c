@@ -8,9 +8,13 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "core/queue.h"
 #include "core/registry.h"
+
+/* A vacancy: no lane is free, but one more can be made. */
+#define NEW_LANE UINT32_MAX
 
 static pthread_once_t farewell_once = PTHREAD_ONCE_INIT;
 static pthread_key_t farewell_key;
@@ -54,52 +58,172 @@ void dd_lane_init(struct dd_lane *lane, struct defer_drop_queue *queue, struct d
 	atomic_store_explicit(&lane->alarm, lane->first + DD_NO_ALARM, memory_order_relaxed);
 }
 
-/* A lane and its slots in one mapping. NULL where there is no memory. */
+/*
+ * A lane and its slots in one mapping. It begins a line further into a page than the one before: where
+ * all began at a page, the lines of all that a round looks at would lie in the same few sets of a
+ * cache. NULL where there is no memory.
+ */
 static struct dd_lane *map_lane(struct defer_drop_queue *queue)
 {
-	size_t bytes =
-		sizeof(struct dd_lane) + sizeof(struct dd_slot) * queue->config.values.queue_size;
-	struct dd_lane *lane = map(bytes, queue->config.values.populate_lanes);
+	size_t offset = dd_queue_lanes(queue) % DD_LANE_COLOURS * DD_LINE;
+	size_t bytes = offset + sizeof(struct dd_lane) +
+		       sizeof(struct dd_slot) * queue->config.values.queue_size;
+	char *mapping = map(bytes, queue->config.values.populate_lanes);
+	struct dd_lane *lane;
 
-	if (!lane)
+	if (!mapping)
 		return NULL;
+	lane = (void *)(mapping + offset);
 	dd_lane_init(lane, queue, (struct dd_slot *)(lane + 1), false);
+	lane->mapping = mapping;
 	lane->mapped_bytes = bytes;
 	return lane;
 }
 
+/*
+ * Gives the memory of the slots of an empty lane back to the system, but for the page that they share
+ * with the lane. All of them are clear, and so they read on, whoever looks meanwhile. Where it cannot
+ * be had, since the program has locked its memory, it stays.
+ */
+static void unmap_pages(struct dd_lane *lane)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t from = ((uintptr_t)lane->ring.slots + page - 1) & -page;
+	uintptr_t end = (uintptr_t)lane->mapping + lane->mapped_bytes;
+	int before = errno;
+
+	if (from < end)
+		madvise((void *)from, end - from, MADV_DONTNEED);
+	errno = before;
+}
+
 /* ---- From thread to thread, under the registry's lock ---------------------------------------- */
+
+static void set_vacancy(struct defer_drop_queue *queue, uint32_t vacancy)
+{
+	/* Relaxed is enough: who has seen it asks under the lock. */
+	atomic_store_explicit(&queue->vacancy, vacancy, memory_order_relaxed);
+}
+
+/* Shows threads in the shared lane which one they may ask for. */
+static void show_vacancy(struct defer_drop_queue *queue)
+{
+	const struct dd_lane *lane = queue->cold_lanes ? queue->cold_lanes : queue->free_lanes;
+
+	if (lane)
+		set_vacancy(queue, lane->index);
+	else
+		set_vacancy(queue,
+			dd_queue_lanes(queue) <= queue->config.values.max_lanes ? NEW_LANE : 0);
+}
+
+/* Puts a lane first in the list that begins there. */
+static void put(struct dd_lane **at, struct dd_lane *lane)
+{
+	lane->next_free = *at;
+	*at = lane;
+	show_vacancy(lane->queue);
+}
+
+/* So many more lanes are in the list of those whose memory is there. */
+static void count_free(struct defer_drop_queue *queue, int32_t more)
+{
+	uint32_t count = dd_read_32(&queue->free_count);
+
+	/* Relaxed is enough: the consumer only learns whether to ask for the lock. */
+	atomic_store_explicit(&queue->free_count, count + (uint32_t)more, memory_order_relaxed);
+}
 
 uint64_t dd_lane_give_back(struct dd_lane *lane)
 {
-	struct defer_drop_queue *queue = lane->queue;
-
-	lane->next_free = queue->free_lanes;
-	queue->free_lanes = lane;
+	put(&lane->queue->free_lanes, lane);
+	count_free(lane->queue, 1);
 	return dd_ring_own_tail(&lane->ring);
 }
 
-/* A lane that was given back, with the drops that may still be in it; or NULL. */
-static struct dd_lane *take_over(struct defer_drop_queue *queue)
+/* True if all drops in it are destroyed. Its owner may add more. */
+static bool is_empty(struct dd_lane *lane)
 {
-	struct dd_lane *lane = queue->free_lanes;
+	return dd_ring_is_past(&lane->ring, dd_ring_tail(&lane->ring));
+}
+
+/* Takes the lane out of the list at this place, if there is one. */
+static struct dd_lane *take_at(struct dd_lane **at)
+{
+	struct dd_lane *lane = *at;
+
+	if (!lane)
+		return NULL;
+	*at = lane->next_free;
+	show_vacancy(lane->queue);
+	return lane;
+}
+
+/* The same of the list of lanes whose memory is there. */
+static struct dd_lane *take_free(struct defer_drop_queue *queue, struct dd_lane **at)
+{
+	struct dd_lane *lane = take_at(at);
 
 	if (lane)
-		queue->free_lanes = lane->next_free;
+		count_free(queue, -1);
 	return lane;
+}
+
+/* The place in the list of the next lane that nothing is in. */
+static struct dd_lane **find_empty(struct dd_lane **at)
+{
+	while (*at && !is_empty(*at))
+		at = &(*at)->next_free;
+	return at;
+}
+
+/* The place in the list of this lane. */
+static struct dd_lane **find(struct dd_lane **at, const struct dd_lane *lane)
+{
+	while (*at && *at != lane)
+		at = &(*at)->next_free;
+	return at;
+}
+
+/* Takes over a lane that was given back and is empty; or returns NULL. */
+static struct dd_lane *take_over_empty(struct defer_drop_queue *queue)
+{
+	struct dd_lane *lane = take_free(queue, find_empty(&queue->free_lanes));
+
+	return lane ? lane : take_at(&queue->cold_lanes);
+}
+
+/* The same of any lane that was given back, with the drops that may still be in it. */
+static struct dd_lane *take_over(struct defer_drop_queue *queue)
+{
+	return take_free(queue, &queue->free_lanes);
 }
 
 /* Takes this lane, if it was given back and no thread has taken it over. */
 static bool take_back(struct dd_lane *lane)
 {
-	struct dd_lane **at = &lane->queue->free_lanes;
+	struct defer_drop_queue *queue = lane->queue;
 
-	while (*at && *at != lane)
+	return take_free(queue, find(&queue->free_lanes, lane)) ||
+	       take_at(find(&queue->cold_lanes, lane));
+}
+
+/* True if more lanes are free than are kept as they are. A guess, without the lock. */
+static bool has_surplus(struct defer_drop_queue *queue)
+{
+	return dd_read_32(&queue->free_count) > DD_WARM_LANES &&
+	       !queue->config.values.populate_lanes;
+}
+
+/* Takes an empty lane that was given back, unless that is one of the few to be kept as they are. */
+static struct dd_lane *take_surplus(struct defer_drop_queue *queue)
+{
+	struct dd_lane **at = &queue->free_lanes;
+
+	/* Those that were given back last are taken over first. */
+	for (unsigned i = 0; i < DD_WARM_LANES && *at; i++)
 		at = &(*at)->next_free;
-	if (!*at)
-		return false;
-	*at = lane->next_free;
-	return true;
+	return take_free(queue, find_empty(at));
 }
 
 /* Adds a new lane. */
@@ -123,6 +247,12 @@ static void give_back(struct dd_tenancy *tenancy)
 	if (!queue || lane->is_shared)
 		return;
 	tenancy->left_at = dd_lane_give_back(lane);
+	/* The consumer may sleep for long; but it gives back what this thread leaves drops in. */
+	if (has_surplus(queue) && is_empty(lane)) {
+		take_back(lane);
+		unmap_pages(lane);
+		put(&queue->cold_lanes, lane);
+	}
 }
 
 bool dd_lane_reclaim(const struct dd_tenancy *tenancy)
@@ -192,17 +322,34 @@ static bool will_say_farewell(void)
 	return will;
 }
 
-/* An unused lane of its own for this thread, or NULL. Under the registry's lock. */
+/* A new lane, or NULL. Under the registry's lock. */
+static struct dd_lane *new_lane(struct defer_drop_queue *queue)
+{
+	struct dd_lane *lane;
+
+	if (dd_queue_lanes(queue) > queue->config.values.max_lanes)
+		return NULL;
+	lane = map_lane(queue);
+	if (lane) {
+		add(queue, lane);
+		show_vacancy(queue);
+	} else {
+		set_vacancy(queue, 0); /* until a lane is given back: no push shall try again */
+	}
+	return lane;
+}
+
+/*
+ * An unused lane of its own for this thread, or NULL. Under the registry's lock. One that is empty
+ * while there can be any: a thread shall not wait behind the drops of another that has ended.
+ */
 static struct dd_lane *own_lane(struct defer_drop_queue *queue)
 {
-	struct dd_lane *lane = take_over(queue);
+	struct dd_lane *lane = take_over_empty(queue);
 
-	if (lane || dd_queue_lanes(queue) > queue->config.values.max_lanes)
-		return lane;
-	lane = map_lane(queue);
-	if (lane)
-		add(queue, lane);
-	return lane;
+	if (!lane)
+		lane = new_lane(queue);
+	return lane ? lane : take_over(queue);
 }
 
 /* One that is unused, or whose queue is no more. Under the registry's lock. */
@@ -217,24 +364,66 @@ static struct dd_tenancy *free_tenancy(void)
 	return NULL;
 }
 
+/* True if the thread's drops in the shared lane are destroyed: before that its order would be lost. */
+static bool may_leave_shared(struct defer_drop_queue *queue, const struct dd_tenancy *tenancy)
+{
+	return dd_ring_is_past(&queue->shared.ring, tenancy->left_at);
+}
+
+/* Moves from the shared lane to one of its own, if that may be and is to be had. Under the lock. */
+static void move_in(struct defer_drop_queue *queue, struct dd_tenancy *tenancy)
+{
+	struct dd_lane *lane = NULL;
+
+	show_vacancy(queue);
+	if (may_leave_shared(queue, tenancy) && will_say_farewell())
+		lane = own_lane(queue);
+	if (lane)
+		tenancy->lane = lane;
+}
+
 /* Under the registry's lock. */
 static struct dd_lane *attach(struct defer_drop_queue *queue)
 {
 	struct dd_tenancy *tenancy = free_tenancy();
-	struct dd_lane *lane = NULL;
+	bool has_overflowed = dd_self.overflowed_at;
 
-	/* Once on the shared lane of a queue, always: or a thread's order would be lost. */
-	if (!tenancy)
-		dd_self.has_overflowed = true;
-	if (dd_self.has_overflowed)
+	if (!tenancy) {
+		dd_self.overflowed_at = 1 + dd_registry_removed();
 		return &queue->shared;
-	if (will_say_farewell())
-		lane = own_lane(queue);
+	}
+	/* It may have pushed to the shared lane before, and left no mark of it. */
 	*tenancy = (struct dd_tenancy){
 		.queue_id = queue->id,
-		.lane = lane ? lane : &queue->shared,
+		.lane = &queue->shared,
+		.left_at = has_overflowed ? dd_ring_tail(&queue->shared.ring) : queue->shared.first,
 	};
+	move_in(queue, tenancy);
 	return tenancy->lane;
+}
+
+/* True if this vacancy is one, and not a lane that is not empty. */
+static bool is_vacant(struct defer_drop_queue *queue, uint32_t vacancy)
+{
+	if (!vacancy || vacancy == NEW_LANE)
+		return vacancy;
+	return vacancy < dd_queue_lanes(queue) && is_empty(queue->lanes[vacancy]);
+}
+
+/* True if a lane can be had instead of the shared one. A guess, without the lock. */
+static bool may_move(const struct dd_tenancy *tenancy)
+{
+	struct defer_drop_queue *queue = tenancy->lane->queue;
+
+	return tenancy->lane->is_shared && is_vacant(queue, dd_read_32(&queue->vacancy)) &&
+	       may_leave_shared(queue, tenancy) &&
+	       atomic_load_explicit(&farewell_works, memory_order_relaxed);
+}
+
+/* True if all tenancies were in use, and no queue has gone since. */
+static bool has_no_tenancy(void)
+{
+	return dd_self.overflowed_at == 1 + dd_registry_removed();
 }
 
 struct dd_tenancy *dd_tenancy_of(const struct defer_drop_queue *queue)
@@ -253,18 +442,48 @@ struct dd_lane *dd_lane_of(struct defer_drop_queue *queue)
 	struct dd_tenancy *tenancy = dd_tenancy_of(queue);
 	struct dd_lane *lane;
 
-	if (dd_self.is_leaving)
+	if (dd_self.is_leaving || (!tenancy && has_no_tenancy()))
 		return &queue->shared;
-	if (tenancy) {
-		lane = tenancy->lane;
-	} else {
+	if (!tenancy || may_move(tenancy)) {
 		dd_registry_lock();
-		lane = attach(queue);
+		if (tenancy)
+			move_in(queue, tenancy);
+		lane = tenancy ? tenancy->lane : attach(queue);
 		dd_registry_unlock();
+	} else {
+		lane = tenancy->lane;
 	}
 	if (dd_queue_is_default(queue) && !lane->is_shared)
 		dd_self.lane = lane;
 	return lane;
+}
+
+/* ---- Memory that nobody uses ----------------------------------------------------------------- */
+
+/* Takes the lane as a thread would that begins to use it, and so needs no lock in between. */
+static bool trim_one(struct defer_drop_queue *queue)
+{
+	struct dd_lane *lane;
+
+	dd_registry_lock();
+	lane = take_surplus(queue);
+	dd_registry_unlock();
+	if (!lane)
+		return false;
+	unmap_pages(lane);
+	dd_registry_lock();
+	put(&queue->cold_lanes, lane);
+	dd_registry_unlock();
+	return true;
+}
+
+bool dd_lanes_trim(struct defer_drop_queue *queue)
+{
+	unsigned count = 0;
+
+	while (count < DD_TRIMMED_LANES && has_surplus(queue) && trim_one(queue))
+		count++;
+	return count;
 }
 
 /* ---- The end of a queue ---------------------------------------------------------------------- */
@@ -276,6 +495,6 @@ void dd_lanes_unmap(struct defer_drop_queue *queue)
 	for (uint32_t i = 1; i < count; i++) {
 		struct dd_lane *lane = queue->lanes[i];
 
-		munmap(lane, lane->mapped_bytes);
+		munmap(lane->mapping, lane->mapped_bytes);
 	}
 }

@@ -2,9 +2,10 @@
  *
  * Lanes: a ring, and who pushes to it.
  *
- * A thread's first push to a queue finds it a lane, which it keeps: one of its own while there are
- * any, else the shared one. It gives its own back when it ends, with whatever is still in it; the
- * next owner goes on behind those drops. Who owns which lane is decided under the registry's lock,
+ * A thread's first push to a queue finds it a lane: one of its own while there are any, which it
+ * keeps, else the shared one, until there is one of its own and its drops in the shared are destroyed. It gives its own back when it ends, with whatever is still in it. The
+ * next thread gets an empty lane, as long as there is one or can be one more; else it goes on behind
+ * the drops in one that was given back. Who owns which lane is decided under the registry's lock,
  * which also hands the producer's side of the ring from one owner to the next.
  */
 #ifndef DD_LANE_H
@@ -19,6 +20,15 @@
 /* Queues in which one thread can have a lane of its own at a time; in others it uses the shared. */
 #define DD_TENANCIES 8
 
+/* Lanes that nobody owns and whose memory stays, for threads that come and go. */
+#define DD_WARM_LANES 8
+
+/* Lines of a page at which lanes begin by turns. */
+#define DD_LANE_COLOURS 64
+
+/* Lanes whose memory is given back at a time, which takes some 100 us. */
+#define DD_TRIMMED_LANES 16
+
 /*
  * A thread's lane in one queue, its own business alone. It may outlive the queue: then no queue has
  * this id any more, and the lane is not to be touched.
@@ -26,7 +36,8 @@
 struct dd_tenancy {
 	uint64_t queue_id;
 	struct dd_lane *lane; /* NULL: this tenancy is unused */
-	uint64_t left_at;     /* once the thread is leaving: its drops in this lane end here */
+	uint64_t left_at;     /* its drops in this lane end here: of the shared one, and of its own
+			       * once the thread is leaving */
 };
 
 /* A drop that is being destroyed. */
@@ -72,6 +83,7 @@ struct dd_lane {
 
 	/* Set once. */
 	alignas(DD_LINE) struct defer_drop_queue *queue;
+	void *mapping; /* in which it lies, with its slots */
 	uint64_t mapped_bytes;
 	uint32_t index;
 	bool is_shared;
@@ -89,8 +101,10 @@ struct dd_thread {
 	struct dd_running *running;
 	struct dd_running entered; /* the innermost of those, to tell when its frame is gone */
 	const struct defer_drop_queue *watched; /* whose watchdog it is, or NULL */
-	bool is_leaving;     /* its lanes are given back: it uses the shared ones */
-	bool has_overflowed; /* more queues than tenancies: further ones use the shared lane */
+	/* More queues than tenancies, so that further ones use the shared lane: one more than the
+	 * queues that had been removed then; 0: never. */
+	uint64_t overflowed_at;
+	bool is_leaving; /* its lanes are given back: it uses the shared ones */
 };
 
 /* A lane that is always at its limit, so that a push by a new thread leaves the fast path. */
@@ -113,6 +127,12 @@ void dd_lane_return(struct dd_tenancy *tenancy);
 
 /* What the calling thread has of this queue, if it has pushed to it; else NULL. */
 struct dd_tenancy *dd_tenancy_of(const struct defer_drop_queue *queue);
+
+/*
+ * By the consumer: gives memory back of lanes that nobody owns and nothing is in. False if there was
+ * none; else there may be more.
+ */
+bool dd_lanes_trim(struct defer_drop_queue *queue);
 
 /* Unmaps the lanes of a queue that nobody uses. */
 void dd_lanes_unmap(struct defer_drop_queue *queue);

@@ -125,7 +125,13 @@ struct defer_drop_queue {
 
 	/* Under the registry's lock. */
 	struct defer_drop_queue *next;
-	struct dd_lane *free_lanes;
+	struct dd_lane *free_lanes; /* given back, with whatever is still in them */
+	struct dd_lane *cold_lanes; /* given back and empty, without memory for their slots */
+	/* Of the first list; the consumer reads it without the lock. */
+	_Atomic(uint32_t) free_count;
+	/* For threads in the shared lane, who read it without the lock: the index of a lane that
+	 * was given back, UINT32_MAX if one can be made, or 0. */
+	_Atomic(uint32_t) vacancy;
 	bool has_seen_exit;
 
 	struct dd_lane shared;

@@ -14,6 +14,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct defer_drop_queue *queues; /* newest first */
 static struct dd_directory directory;
 static uint64_t last_id = DD_DEFAULT_ID;
+static _Atomic(uint64_t) removed_total; /* read without it */
 
 void dd_registry_lock(void)
 {
@@ -54,6 +55,11 @@ void dd_registry_add(struct defer_drop_queue *queue)
 	dd_directory_enter(&directory, queue);
 }
 
+uint64_t dd_registry_removed(void)
+{
+	return dd_read(&removed_total);
+}
+
 bool dd_registry_remove(struct defer_drop_queue *queue)
 {
 	bool is_ours;
@@ -65,6 +71,7 @@ bool dd_registry_remove(struct defer_drop_queue *queue)
 		if (*at != queue)
 			continue;
 		*at = queue->next;
+		dd_count(&removed_total);
 		break;
 	}
 	dd_registry_unlock();

@@ -26,6 +26,8 @@ void dd_registry_add(struct defer_drop_queue *queue);
 struct defer_drop_queue *dd_registry_first(void);
 /* Not under the lock. False where exit has the queue in hand: then its memory must stay. */
 bool dd_registry_remove(struct defer_drop_queue *queue);
+/* So many queues were removed: a guess without the lock, which never goes back. */
+uint64_t dd_registry_removed(void);
 /* Under the lock: the queue with this id, or NULL. */
 struct defer_drop_queue *dd_registry_find(uint64_t id);
 /* The same without the lock; NULL also for some queues of very many. */

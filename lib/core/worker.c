@@ -254,6 +254,8 @@ void dd_consumer_release(struct defer_drop_queue *queue)
 void dd_consumer_leave(struct defer_drop_queue *queue, struct dd_running *frame)
 {
 	dd_rest(false);
+	if (!queue->has_more)
+		dd_lanes_trim(queue);
 	dd_watch_leave(queue);
 	dd_running_leave(frame);
 	dd_consumer_release(queue);
@@ -437,7 +439,7 @@ static void lie_down(struct defer_drop_queue *queue, struct rest *rest, uint64_t
 	if (dd_unlikely(dd_read_32(&queue->watchers)))
 		dd_watch_look(queue, is_quiet);
 	wanted_ns = dd_rest(is_quiet);
-	if (!wanted_ns)
+	if (!wanted_ns || (is_quiet && dd_lanes_trim(queue)))
 		return; /* there is more of that work, but drops come first */
 	dd_grace_go_offline(&queue->grace);
 	if (!is_quiet)

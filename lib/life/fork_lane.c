@@ -163,7 +163,11 @@ void dd_lanes_survive(struct defer_drop_queue *queue, bool is_kept)
 	struct dd_tenancy *own = dd_tenancy_of(queue);
 	uint64_t bytes = survive(&queue->shared, is_kept);
 
-	queue->free_lanes = NULL;
+	queue->free_lanes = queue->cold_lanes = NULL;
+	atomic_store_explicit(&queue->free_count, 0, memory_order_relaxed);
+	atomic_store_explicit(&queue->vacancy, 0, memory_order_relaxed);
+	if (own && own->lane->is_shared)
+		own->left_at = dd_ring_own_tail(&queue->shared.ring);
 	for (uint32_t i = count; --i > 0;) {
 		struct dd_lane *lane = queue->lanes[i];
 

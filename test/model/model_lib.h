@@ -32,15 +32,32 @@ static void *model_map(std::size_t bytes)
 	return memory;
 }
 
-static void model_unmap(dd_lane *lane, std::size_t bytes)
+static void model_unmap(void *mapping, std::size_t bytes)
 {
+	dd_lane *lane = static_cast<dd_lane *>(mapping);
+
 	std::destroy_n(reinterpret_cast<dd_slot *>(lane + 1), model_slots(bytes));
 	std::destroy_at(lane);
 	free(lane);
 }
 
+// Slots whose memory was given back read as cleared.
+static void model_clear(dd_slot *slots, std::size_t bytes)
+{
+	for (std::size_t i = 0; i < bytes / sizeof *slots; i++) {
+		slots[i].object($) = nullptr;
+		slots[i].destroy.store(nullptr, rl::mo_relaxed, $);
+	}
+}
+
+#undef DD_WARM_LANES
+#undef DD_LANE_COLOURS
+#define DD_WARM_LANES                     0
+#define DD_LANE_COLOURS                   1
+#define sysconf(name)                     16 // a page, and so slots begin at one
+#define madvise(memory, bytes, advice)    model_clear((dd_slot *)memory, bytes)
 #define mmap(address, bytes, ...)         model_map(bytes)
-#define munmap(memory, bytes)             model_unmap((dd_lane *)memory, bytes)
+#define munmap(memory, bytes)             model_unmap(memory, bytes)
 #define pthread_once(once, make)          (make)()
 #define pthread_key_create(key, farewell) 0
 #define pthread_key_delete(key)           (void)(key)
@@ -134,6 +151,11 @@ void dd_registry_unlock()
 defer_drop_queue *dd_registry_find(uint64_t)
 {
 	return model_rest::the_one->the_queue;
+}
+
+uint64_t dd_registry_removed()
+{
+	return 0;
 }
 
 defer_drop_queue *dd_registry_look_up(uint64_t)

@@ -4,6 +4,8 @@
  */
 #include "unit.h"
 
+#include "core/registry.h"
+
 TestSuite(lane, .timeout = 60);
 
 /* A thread that pushes when it is told to, and says which lane it used. */
@@ -11,7 +13,7 @@ struct pusher {
 	struct defer_drop_queue *queue;
 	uintptr_t first; /* of the numbers that it pushes */
 	unsigned count;
-	uint32_t lane;
+	uint32_t lane; /* of the first */
 	int errors;
 	pthread_barrier_t *barrier; /* all have their lanes */
 };
@@ -24,8 +26,9 @@ static void *push_numbers(void *argument)
 	for (unsigned i = 0; i < pusher->count; i++) {
 		pusher->errors += push_ticket(pusher->queue, number(pusher->first + i), note,
 					  FOREVER, &ticket) != 0;
-		pusher->errors += i && ticket.lane != pusher->lane;
-		pusher->lane = ticket.lane;
+		/* From the shared lane it may move to one that another has left. */
+		pusher->errors += i && pusher->lane && ticket.lane != pusher->lane;
+		pusher->lane = i ? pusher->lane : ticket.lane;
 		if (!i && pusher->barrier)
 			pthread_barrier_wait(pusher->barrier);
 	}
@@ -87,10 +90,36 @@ Test(lane, a_thread_that_ends_gives_its_lane_back)
 
 		run_pushers(&pusher, 1);
 		cr_assert_eq(pusher.lane, 1);
+		answers(0, defer_drop_queue_flush(queue, FOREVER));
 	}
 	cr_assert_eq(stats_of(queue).lanes, 2);
 	end_queue(queue);
 	cr_assert_eq(atomic_load(&seen_count), 100);
+}
+
+/* Or a new thread's first try would find no room, and its first drop wait behind all of another's. */
+Test(lane, a_new_thread_gets_an_empty_lane_while_there_can_be_one)
+{
+	struct defer_drop_queue *queue = make_queue(CALLER, 16, 3);
+
+	for (uint32_t i = 1; i <= 3; i++) {
+		struct pusher pusher = {.queue = queue, .count = 16};
+
+		run_pushers(&pusher, 1);
+		cr_assert_eq(pusher.errors, 0);
+		cr_assert_eq(pusher.lane, i);
+	}
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	for (unsigned i = 0; i < 3; i++) {
+		struct pusher pusher = {.queue = queue, .count = 16};
+
+		/* The lanes that the others left full come last in the list, or first. */
+		run_pushers(&pusher, 1);
+		cr_assert_eq(pusher.errors, 0);
+	}
+	cr_assert_eq(stats_of(queue).lanes, 4);
+	cr_assert_eq(stats_of(queue).waits_total, 0);
+	end_queue(queue);
 }
 
 Test(lane, the_next_owner_goes_on_behind_what_was_left)
@@ -131,6 +160,238 @@ Test(lane, a_thread_of_many_queues_keeps_its_order_in_each)
 	assert_seen(0, 100);
 	for (unsigned i = 1; i < 20; i++)
 		end_queue(queues[i]);
+}
+
+static void do_nothing(void *object)
+{
+	(void)object;
+}
+
+/* Or all of a thousand lanes would have the same few sets of the first cache. */
+Test(lane, lanes_begin_at_different_lines_of_their_pages)
+{
+	struct tenant tenants[8] = {{.queue = make_queue(CALLER, 64, 8)}};
+	struct defer_drop_queue *queue = tenants[0].queue;
+	unsigned users[4096 / DD_LINE] = {0};
+
+	for (unsigned i = 0; i < 8; i++) {
+		tenants[i] =
+			(struct tenant){.queue = queue, .object = number(i), .destroy = do_nothing};
+		tenant_begin(&tenants[i]);
+	}
+	for (unsigned i = 1; i <= 8; i++) {
+		uintptr_t at = (uintptr_t)queue->lanes[i];
+
+		cr_assert_eq(at % DD_LINE, 0);
+		cr_assert_eq(++users[at % 4096 / DD_LINE], 1);
+	}
+	for (unsigned i = 0; i < 8; i++)
+		tenant_end(&tenants[i]);
+	end_queue(queue);
+}
+
+/* ---- From the shared lane to one of its own -------------------------------------------------- */
+
+static uint32_t lane_of_push(struct defer_drop_queue *queue, uintptr_t at)
+{
+	struct defer_drop_ticket ticket = {0};
+
+	answers(0, push_ticket(queue, number(at), note, FOREVER, &ticket));
+	return ticket.lane;
+}
+
+Test(lane, a_thread_leaves_the_shared_lane_when_there_is_one_and_its_drops_are_destroyed)
+{
+	struct tenant tenant = {.queue = make_queue(CALLER, 16, 1), .destroy = note};
+	struct defer_drop_queue *queue = tenant.queue;
+
+	tenant.object = number(100);
+	tenant_begin(&tenant);
+	cr_assert_eq(lane_of_push(queue, 0), 0);
+	answers(-ENOSPC, defer_drop_queue_attach(queue));
+	answers(0, defer_drop_queue_push(queue, number(1), note, FOREVER));
+	tenant_end(&tenant);
+	/* Its own are pending, and so is what the other thread left in its lane. */
+	cr_assert_eq(lane_of_push(queue, 2), 0);
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	atomic_store(&seen_count, 0);
+	cr_assert_eq(lane_of_push(queue, 0), 1);
+	cr_assert_eq(lane_of_push(queue, 1), 1);
+	answers(0, defer_drop_queue_push(queue, number(2), note, FOREVER));
+	answers(0, defer_drop_queue_attach(queue));
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	assert_seen(0, 3);
+	end_queue(queue);
+}
+
+/* Its drops in the shared lane are the last for which its order could be lost. */
+Test(lane, a_thread_stays_in_the_shared_lane_while_its_drops_are_there)
+{
+	struct tenant tenant = {.queue = make_queue(CALLER, 16, 1), .destroy = note};
+	struct defer_drop_queue *queue = tenant.queue;
+
+	tenant.object = number(100);
+	tenant_begin(&tenant);
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	cr_assert_eq(lane_of_push(queue, 0), 0);
+	answers(0, defer_drop_queue_push(queue, number(1), note, FOREVER));
+	tenant_end(&tenant); /* an empty lane */
+	answers(0, defer_drop_queue_drain(queue, 1, FOREVER, NULL));
+	for (uintptr_t i = 2; i < 5; i++)
+		cr_assert_eq(lane_of_push(queue, i), 0);
+	atomic_store(&seen_count, 0);
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	assert_seen(1, 4);
+	cr_assert_eq(lane_of_push(queue, 5), 1);
+	end_queue(queue);
+}
+
+/* Pushes while this thread has the lock, which is no recursive one: who asked for it would wait for ever. */
+static void push_beside_lock(struct defer_drop_queue *queue)
+{
+	dd_registry_lock();
+	for (uintptr_t i = 0; i < 50; i++)
+		answers(0, defer_drop_queue_push(queue, number(i), note, FOREVER));
+	dd_registry_unlock();
+}
+
+Test(lane, a_thread_of_many_queues_takes_no_lock_and_gets_its_own_lane_when_a_queue_goes)
+{
+	struct defer_drop_queue *queues[2 + DD_TENANCIES];
+	struct defer_drop_queue *last;
+
+	for (unsigned i = 0; i < 2 + DD_TENANCIES; i++) {
+		queues[i] = make_queue(CALLER, 128, LANES);
+		cr_assert_eq(lane_of_push(queues[i], 0), i < DD_TENANCIES);
+	}
+	last = queues[1 + DD_TENANCIES];
+	push_beside_lock(last);
+	push_beside_lock(queues[DD_TENANCIES]);
+	end_queue(queues[0]);
+	/* Order first: 51 drops are in the shared lane. */
+	cr_assert_eq(lane_of_push(last, 50), 0);
+	answers(0, defer_drop_queue_flush(last, FOREVER));
+	cr_assert_eq(lane_of_push(last, 0), 1);
+	cr_assert_eq(lane_of_push(queues[DD_TENANCIES], 50), 0); /* asks once more */
+	push_beside_lock(last);
+	push_beside_lock(queues[DD_TENANCIES]);
+	for (unsigned i = 1; i < 2 + DD_TENANCIES; i++)
+		end_queue(queues[i]);
+}
+
+/* ---- Memory of lanes without owners ---------------------------------------------------------- */
+
+enum { CROWD = 60, CROWD_SLOTS = 4096 };
+
+struct crowd {
+	struct defer_drop_queue *queue;
+	pthread_barrier_t barrier;
+	atomic_int errors;
+};
+
+static void *fill_lane(void *argument)
+{
+	struct crowd *crowd = argument;
+
+	for (unsigned i = 0; i < CROWD_SLOTS; i++)
+		if (defer_drop_queue_push(crowd->queue, NULL, do_nothing, FOREVER))
+			atomic_fetch_add(&crowd->errors, 1);
+	pthread_barrier_wait(&crowd->barrier); /* each has a lane of its own */
+	return NULL;
+}
+
+/* Threads come, fill a lane each, and go. */
+static void come_and_go(struct crowd *crowd, uint32_t runner)
+{
+	pthread_t threads[CROWD];
+
+	crowd->queue = make_queue(runner, CROWD_SLOTS, CROWD);
+	pthread_barrier_init(&crowd->barrier, NULL, CROWD);
+	for (unsigned i = 0; i < CROWD; i++)
+		threads[i] = spawn(fill_lane, crowd);
+	for (unsigned i = 0; i < CROWD; i++)
+		join_thread(threads[i]);
+	pthread_barrier_destroy(&crowd->barrier);
+	cr_assert_eq(atomic_load(&crowd->errors), 0);
+	cr_assert_eq(stats_of(crowd->queue).lanes, 1 + CROWD);
+}
+
+/* Lanes whose last slots are in memory. */
+static unsigned count_resident(struct defer_drop_queue *queue)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	unsigned count = 0;
+
+	for (uint32_t i = 1; i < dd_queue_lanes(queue); i++) {
+		uintptr_t last = (uintptr_t)(queue->lanes[i]->ring.slots + CROWD_SLOTS - 1);
+		unsigned char is_resident = 0;
+
+		cr_assert_eq(mincore((void *)(last & -page), 1, &is_resident), 0);
+		count += is_resident & 1;
+	}
+	return count;
+}
+
+Test(lane, the_memory_of_lanes_without_owners_goes_back_to_the_system)
+{
+	struct crowd crowd = {.errors = 0};
+	struct pusher pusher;
+
+	come_and_go(&crowd, WORKER);
+	while (count_resident(crowd.queue) > DD_WARM_LANES) /* before the worker sleeps */
+		usleep(1000);
+	/* And they serve again. */
+	pusher = (struct pusher){.queue = crowd.queue, .count = 1000};
+	run_pushers(&pusher, 1);
+	cr_assert_eq(stats_of(crowd.queue).lanes, 1 + CROWD);
+	end_queue(crowd.queue);
+}
+
+Test(lane, a_caller_that_drains_gives_their_memory_back_a_few_at_a_time)
+{
+	struct crowd crowd = {.errors = 0};
+	unsigned before = CROWD;
+
+	come_and_go(&crowd, CALLER);
+	cr_assert_eq(count_resident(crowd.queue), CROWD);
+	while (before > DD_WARM_LANES) {
+		unsigned after;
+
+		answers(0, defer_drop_queue_drain(crowd.queue, UINT64_MAX, FOREVER, NULL));
+		after = count_resident(crowd.queue);
+		cr_assert_lt(after, before);
+		cr_assert_leq(before - after, DD_TRIMMED_LANES);
+		before = after;
+	}
+	cr_assert_eq(before, DD_WARM_LANES);
+	end_queue(crowd.queue);
+}
+
+static void *leave_empty(void *argument)
+{
+	struct crowd *crowd = argument;
+
+	fill_lane(crowd);
+	pthread_barrier_wait(&crowd->barrier); /* all is destroyed */
+	return NULL;
+}
+
+Test(lane, a_thread_that_leaves_an_empty_lane_gives_its_memory_back)
+{
+	struct crowd crowd = {.queue = make_queue(CALLER, CROWD_SLOTS, CROWD)};
+	pthread_t threads[CROWD];
+
+	pthread_barrier_init(&crowd.barrier, NULL, 1 + CROWD);
+	for (unsigned i = 0; i < CROWD; i++)
+		threads[i] = spawn(leave_empty, &crowd);
+	pthread_barrier_wait(&crowd.barrier);
+	answers(0, defer_drop_queue_flush(crowd.queue, FOREVER));
+	cr_assert_eq(count_resident(crowd.queue), CROWD);
+	pthread_barrier_wait(&crowd.barrier);
+	for (unsigned i = 0; i < CROWD; i++)
+		join_thread(threads[i]);
+	cr_assert_eq(count_resident(crowd.queue), DD_WARM_LANES);
+	end_queue(crowd.queue);
 }
 
 /* ---- Threads that outlive a queue ------------------------------------------------------------ */
@@ -195,13 +456,16 @@ static void push_late(void *round)
 	pthread_setspecific(key, number(at + 1));
 }
 
-/* Joins a thread that may wait, while it ends, until somebody has drained what it left. */
+/* Joins a thread that may wait, while it ends, until somebody has drained what it left; leaves nothing. */
 static void join_while_draining(pthread_t thread)
 {
-	while (pthread_tryjoin_np(thread, NULL)) {
-		answers(0, defer_drop_queue_drain(late_queue, UINT64_MAX, FOREVER, NULL));
+	bool is_over;
+
+	do {
 		usleep(100);
-	}
+		is_over = !pthread_tryjoin_np(thread, NULL);
+		answers(0, defer_drop_queue_drain(late_queue, UINT64_MAX, FOREVER, NULL));
+	} while (!is_over);
 }
 
 static void *end_late(void *argument)
