@@ -135,6 +135,11 @@ static int drain(
 
 	if (!dd_seat_ask(&queue->consumer_seat))
 		return -EBUSY;
+	/* It was closed meanwhile: to begin a grace period now would leave a thread behind. */
+	if (dd_queue_state(queue) >= DD_CLOSING) {
+		dd_consumer_release(queue);
+		return -ESHUTDOWN;
+	}
 	dd_running_enter(&frame, queue);
 	dd_worker_look(queue);
 	do {
