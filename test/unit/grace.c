@@ -1426,3 +1426,22 @@ Test(grace, a_child_that_was_forked_while_the_thread_of_grace_periods_ends_goes_
 	cr_assert_null(join_thread(thread));
 	end_paced(queue);
 }
+
+/* ---- A queue that is shut down twice --------------------------------------------------------- */
+
+/* The first drain wants a grace period, which nobody has begun when the queue is abandoned. */
+Test(grace, no_thread_is_left_behind_by_a_second_shutdown)
+{
+	struct defer_drop_queue *queue = make_queue(CALLER, 16, LANES);
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	unsigned before = count_threads();
+
+	options.flags = DEFER_DROP_AFTER_GRACE_PERIOD;
+	answers(0, defer_drop_queue_push_with(queue, number(0), note, FOREVER, &options));
+	answers(0, defer_drop_queue_drain(queue, 1, 0, NULL));
+	answers(0, defer_drop_queue_shutdown(queue, 0));
+	usleep(20000);
+	answers(0, defer_drop_queue_shutdown(queue, 0));
+	cr_assert_eq(count_threads(), before);
+	answers(0, defer_drop_queue_free(queue));
+}
