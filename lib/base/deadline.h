@@ -49,6 +49,12 @@ static inline bool dd_deadline_has_come(uint64_t deadline_ns)
 	return !deadline_ns || (deadline_ns != DEFER_DROP_FOREVER && dd_now_ns() >= deadline_ns);
 }
 
+/* Returns the earlier of two times, or the smaller of two numbers. */
+static inline uint64_t dd_least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 static inline struct timespec dd_deadline_timespec(uint64_t deadline_ns)
 {
 	struct timespec at = {

@@ -25,8 +25,7 @@ static bool wait_for_look(struct defer_drop_queue *queue, struct dd_watcher *sel
 		return true;
 	}
 	/* The bell carries the watcher: the consumer looks before it sleeps again. */
-	if (dd_bell_ring(&queue->park.bell))
-		dd_add_shared(&queue->wakes_total, 1);
+	dd_queue_ring(queue);
 	while (!dd_latch_is_open(&self->is_woken))
 		if (dd_latch_wait(&self->is_woken, deadline_ns) == -ETIMEDOUT)
 			dd_watch_unlist(queue, self);

@@ -38,7 +38,7 @@ static bool is_waited_for(
 }
 
 /* Adds a waiter. False, and does nothing, if the queue was given up. */
-static bool enlist(struct defer_drop_queue *queue, struct dd_completion_waiter *waiter)
+static bool begin_waiting(struct defer_drop_queue *queue, struct dd_completion_waiter *waiter)
 {
 	bool is_hoped_for;
 
@@ -54,7 +54,7 @@ static bool enlist(struct defer_drop_queue *queue, struct dd_completion_waiter *
 	return is_hoped_for;
 }
 
-static void leave(struct defer_drop_queue *queue, struct dd_completion_waiter *waiter)
+static void end_waiting(struct defer_drop_queue *queue, struct dd_completion_waiter *waiter)
 {
 	struct dd_completion_waiter **at = &queue->completion_waiters;
 
@@ -84,13 +84,13 @@ static bool sleep_until_over(struct dd_completion *completion, bool may_drain, u
 	struct dd_completion_waiter self = {.completion = completion};
 	bool has_seat;
 
-	if (!enlist(queue, &self))
+	if (!begin_waiting(queue, &self))
 		return false;
 	/* In the list first: a consumer that leaves a wanted seat wakes the threads in it. */
 	has_seat = may_drain && dd_seat_ask(&queue->consumer_seat);
 	if (!has_seat)
 		sleep_while_pending(completion, deadline_ns);
-	leave(queue, &self);
+	end_waiting(queue, &self);
 	return has_seat;
 }
 
@@ -137,8 +137,7 @@ static void wait_until_over(struct dd_completion *completion, uint64_t deadline_
 {
 	struct defer_drop_queue *queue = completion->queue;
 
-	if (dd_bell_ring(&queue->park.bell)) /* cuts a nap short */
-		dd_add_shared(&queue->wakes_total, 1);
+	dd_queue_ring(queue); /* a nap delays it */
 	do {
 		/* On a queue that closes, the thread that closes it ends the completion. */
 		bool may_drain = dd_queue_waits_drain(queue) && dd_queue_state(queue) < DD_CLOSING;

@@ -164,13 +164,6 @@ static bool is_told(const struct dd_request *request)
 	return completion && completion->eventfd >= 0;
 }
 
-/* Ends a nap of the worker. With an eventfd no thread waits, which would end it. */
-static void end_nap(struct defer_drop_queue *queue)
-{
-	if (dd_bell_ring(&queue->park.bell))
-		dd_add_shared(&queue->wakes_total, 1);
-}
-
 /*
  * Prepares a push: opens the queue, checks the options, and takes the completion into use for
  * `count` drops.
@@ -228,7 +221,7 @@ int defer_drop_queue_push_many(struct defer_drop_queue *queue, void *const *obje
 	ends_nap = is_told(&request);
 	result = push_all(queue, &request, objects, count, dd_deadline_after(timeout_ns), pushed);
 	if (ends_nap && *pushed)
-		end_nap(queue);
+		dd_queue_ring(queue); /* no thread waits, which would end a nap */
 	if (completion && result && !*pushed)
 		dd_completion_cancel(completion);
 	else if (completion && (result || !count))
@@ -255,7 +248,7 @@ int defer_drop_queue_push_with(struct defer_drop_queue *queue, void *object, def
 	result = push(queue, &request, dd_deadline_after(timeout_ns));
 	completion = dd_options_completion(&request.options);
 	if (ends_nap && !result)
-		end_nap(queue);
+		dd_queue_ring(queue); /* no thread waits, which would end a nap */
 	if (completion && result)
 		dd_completion_cancel(completion);
 	return result;

@@ -255,7 +255,7 @@ static int push_nested(struct defer_drop_queue *queue, const struct dd_request *
 	return 0;
 }
 
-/* Notes where the thread's drops in the shared lane end: it may leave that when they are destroyed. */
+/* Notes where the thread's drops in the shared lane end: when they are destroyed, it may leave. */
 static void note_end(const struct dd_lane *lane, uint64_t end)
 {
 	struct dd_tenancy *tenancy = dd_tenancy_of(lane->queue);

@@ -17,8 +17,8 @@
  * 4096 slots, ns per drop: 141 with one spin between two reads, 64 with 64, 17 with 256, 9 with
  * 512, on cores that share no cache; 21 and 5 with one and 512 on cores that do.)
  */
-#define ROOM_SPINS       1024
 #define LEAST_ROOM_SPINS 16
+#define MOST_ROOM_SPINS  1024
 
 /*
  * A push that has to sleep waits for the room that the consumer makes in ROOM_WANTED_NS of work,
@@ -66,7 +66,7 @@ static bool has_room_soon(struct dd_lane *lane, uint64_t at)
 	}
 	limit = is_found ? limit * 2 : limit / 2;
 	limit = limit < LEAST_ROOM_SPINS ? LEAST_ROOM_SPINS : limit;
-	limit = limit > ROOM_SPINS ? ROOM_SPINS : limit;
+	limit = limit > MOST_ROOM_SPINS ? MOST_ROOM_SPINS : limit;
 	atomic_store_explicit(&lane->room_spins, limit, memory_order_relaxed);
 	return is_found;
 }
@@ -83,7 +83,7 @@ static uint64_t wanted_slots(struct dd_lane *lane)
 	uint64_t most = dd_ring_capacity(&lane->ring) / 2;
 	uint64_t slots = drop_ns && drop_ns < ROOM_SLOW_NS ? ROOM_WANTED_NS / drop_ns : 1;
 
-	return slots < most ? slots : most;
+	return dd_least(slots, most);
 }
 
 /* Sleeps until there is room at this position, and for some more if that will come soon. */
@@ -95,8 +95,7 @@ static int sleep_for_room(struct dd_lane *lane, uint64_t at, uint64_t deadline_n
 	int result;
 
 	if (slots > 1)
-		dd_wait(lane, first + slots - 1,
-			patience_ns < deadline_ns ? patience_ns : deadline_ns);
+		dd_wait(lane, first + slots - 1, dd_least(patience_ns, deadline_ns));
 	result = dd_wait_poll(lane, first);
 	return result == -EINPROGRESS ? dd_wait(lane, first, deadline_ns) : result;
 }

@@ -16,9 +16,8 @@ static inline void dd_nudge(struct dd_lane *lane, uint64_t backlog)
 {
 	struct dd_park *park = &lane->queue->park;
 
-	if (backlog >= dd_ring_capacity(&lane->ring) / 2 && dd_bell_is_napping(&park->bell) &&
-		dd_bell_ring(&park->bell))
-		dd_add_shared(&lane->queue->wakes_total, 1);
+	if (backlog >= dd_ring_capacity(&lane->ring) / 2 && dd_bell_is_napping(&park->bell))
+		dd_queue_ring(lane->queue);
 }
 
 /* Shared: ends the nap for a producer that has claimed a position, or could not. */

@@ -43,7 +43,7 @@ static void serve(struct dd_budget *budget)
  * Goes to the end of the line. False, and does nothing, if the consumer has finished or was given
  * up.
  */
-static bool enlist(struct defer_drop_queue *queue, struct dd_budget_waiter *waiter)
+static bool stand_in_line(struct defer_drop_queue *queue, struct dd_budget_waiter *waiter)
 {
 	struct dd_budget_waiter **end = &queue->budget.first;
 	bool is_open;
@@ -84,11 +84,10 @@ int dd_budget_wait(struct defer_drop_queue *queue, uint64_t bytes, uint64_t dead
 {
 	struct dd_budget_waiter self = {.bytes = bytes};
 
-	if (!enlist(queue, &self))
+	if (!stand_in_line(queue, &self))
 		return -ESHUTDOWN;
 	/* A napping consumer gives no bytes back. */
-	if (dd_bell_ring(&queue->park.bell))
-		dd_add_shared(&queue->wakes_total, 1);
+	dd_queue_ring(queue);
 	while (!dd_latch_is_open(&self.is_woken))
 		if (dd_latch_wait(&self.is_woken, deadline_ns) == -ETIMEDOUT &&
 			has_left(queue, &self))

@@ -28,7 +28,7 @@ static void *map(size_t bytes, bool is_populated)
 	int before = errno;
 	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
 
-	errno = before; /* who has no memory for a lane uses the shared one */
+	errno = before; /* a thread that gets no memory for a lane uses the shared one */
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
@@ -53,15 +53,15 @@ void dd_lane_init(struct dd_lane *lane, struct defer_drop_queue *queue, struct d
 	lane->first = dd_ring_first(capacity);
 	lane->current.width = 1;
 	lane->stride = 1;
-	/* Also for a grace period that is running: it covers nothing of this lane. */
+	/* A grace period that is running covers nothing of this lane either. */
 	lane->cover.position = lane->next_cover.position = lane->first;
 	atomic_store_explicit(&lane->alarm, lane->first + DD_NO_ALARM, memory_order_relaxed);
 }
 
 /*
- * A lane and its slots in one mapping. It begins a line further into a page than the one before: where
- * all began at a page, the lines of all that a round looks at would lie in the same few sets of a
- * cache. NULL where there is no memory.
+ * Maps a lane and its slots, in one mapping. Each lane begins one cache line further into a page
+ * than the one before. If all began at a page, the lines that a round reads of each would compete
+ * for a few sets of the cache. NULL if there is no memory.
  */
 static struct dd_lane *map_lane(struct defer_drop_queue *queue)
 {
@@ -81,9 +81,9 @@ static struct dd_lane *map_lane(struct defer_drop_queue *queue)
 }
 
 /*
- * Gives the memory of the slots of an empty lane back to the system, but for the page that they share
- * with the lane. All of them are clear, and so they read on, whoever looks meanwhile. Where it cannot
- * be had, since the program has locked its memory, it stays.
+ * Gives the memory of an empty lane's slots back to the system, except the page that they share
+ * with the lane. All slots are clear, and read as clear afterwards, so threads may read them
+ * meanwhile. If the program has locked its memory, the memory stays.
  */
 static void unmap_pages(struct dd_lane *lane)
 {
@@ -101,11 +101,11 @@ static void unmap_pages(struct dd_lane *lane)
 
 static void set_vacancy(struct defer_drop_queue *queue, uint32_t vacancy)
 {
-	/* Relaxed is enough: who has seen it asks under the lock. */
+	/* Relaxed is enough: a thread that sees it asks again under the lock. */
 	atomic_store_explicit(&queue->vacancy, vacancy, memory_order_relaxed);
 }
 
-/* Shows threads in the shared lane which one they may ask for. */
+/* Shows the threads in the shared lane which lane they may ask for. */
 static void show_vacancy(struct defer_drop_queue *queue)
 {
 	const struct dd_lane *lane = queue->cold_lanes ? queue->cold_lanes : queue->free_lanes;
@@ -117,7 +117,7 @@ static void show_vacancy(struct defer_drop_queue *queue)
 			dd_queue_lanes(queue) <= queue->config.values.max_lanes ? NEW_LANE : 0);
 }
 
-/* Puts a lane first in the list that begins there. */
+/* Puts a lane first into a list. at: where the list begins. */
 static void put(struct dd_lane **at, struct dd_lane *lane)
 {
 	lane->next_free = *at;
@@ -125,7 +125,7 @@ static void put(struct dd_lane **at, struct dd_lane *lane)
 	show_vacancy(lane->queue);
 }
 
-/* So many more lanes are in the list of those whose memory is there. */
+/* Counts lanes that enter the list of free lanes, or leave it if `more` is negative. */
 static void count_free(struct defer_drop_queue *queue, int32_t more)
 {
 	uint32_t count = dd_read_32(&queue->free_count);
@@ -141,7 +141,7 @@ uint64_t dd_lane_give_back(struct dd_lane *lane)
 	return dd_ring_own_tail(&lane->ring);
 }
 
-/* True if all drops in it are destroyed. Its owner may add more. */
+/* True if all drops in a lane are destroyed. Its owner may add more. */
 static bool is_empty(struct dd_lane *lane)
 {
 	return dd_ring_is_past(&lane->ring, dd_ring_tail(&lane->ring));
@@ -159,7 +159,7 @@ static struct dd_lane *take_at(struct dd_lane **at)
 	return lane;
 }
 
-/* The same of the list of lanes whose memory is there. */
+/* Takes the lane out of the list of free lanes, at this place. */
 static struct dd_lane *take_free(struct defer_drop_queue *queue, struct dd_lane **at)
 {
 	struct dd_lane *lane = take_at(at);
@@ -169,7 +169,7 @@ static struct dd_lane *take_free(struct defer_drop_queue *queue, struct dd_lane 
 	return lane;
 }
 
-/* The place in the list of the next lane that nothing is in. */
+/* Returns the place in the list of the next empty lane. */
 static struct dd_lane **find_empty(struct dd_lane **at)
 {
 	while (*at && !is_empty(*at))
@@ -177,7 +177,7 @@ static struct dd_lane **find_empty(struct dd_lane **at)
 	return at;
 }
 
-/* The place in the list of this lane. */
+/* Returns the place of this lane in the list. */
 static struct dd_lane **find(struct dd_lane **at, const struct dd_lane *lane)
 {
 	while (*at && *at != lane)
@@ -193,7 +193,7 @@ static struct dd_lane *take_over_empty(struct defer_drop_queue *queue)
 	return lane ? lane : take_at(&queue->cold_lanes);
 }
 
-/* The same of any lane that was given back, with the drops that may still be in it. */
+/* Takes over any free lane, with the drops that may still be in it; or returns NULL. */
 static struct dd_lane *take_over(struct defer_drop_queue *queue)
 {
 	return take_free(queue, &queue->free_lanes);
@@ -208,19 +208,19 @@ static bool take_back(struct dd_lane *lane)
 	       take_at(find(&queue->cold_lanes, lane));
 }
 
-/* True if more lanes are free than are kept as they are. A guess, without the lock. */
+/* True if more lanes are free than keep their memory. A guess, made without the lock. */
 static bool has_surplus(struct defer_drop_queue *queue)
 {
 	return dd_read_32(&queue->free_count) > DD_WARM_LANES &&
 	       !queue->config.values.populate_lanes;
 }
 
-/* Takes an empty lane that was given back, unless that is one of the few to be kept as they are. */
+/* Takes an empty free lane, except the few that keep their memory. */
 static struct dd_lane *take_surplus(struct defer_drop_queue *queue)
 {
 	struct dd_lane **at = &queue->free_lanes;
 
-	/* Those that were given back last are taken over first. */
+	/* The lanes that were given back last are taken over first, so they keep it. */
 	for (unsigned i = 0; i < DD_WARM_LANES && *at; i++)
 		at = &(*at)->next_free;
 	return take_free(queue, find_empty(at));
@@ -247,7 +247,7 @@ static void give_back(struct dd_tenancy *tenancy)
 	if (!queue || lane->is_shared)
 		return;
 	tenancy->left_at = dd_lane_give_back(lane);
-	/* The consumer may sleep for long; but it gives back what this thread leaves drops in. */
+	/* The consumer, which may sleep for long, trims only lanes that have drops left in them. */
 	if (has_surplus(queue) && is_empty(lane)) {
 		take_back(lane);
 		unmap_pages(lane);
@@ -309,7 +309,7 @@ __attribute__((destructor)) static void delete_farewell_key(void)
 		pthread_key_delete(farewell_key);
 }
 
-/* Can this thread be relied on to give a lane back? */
+/* True if this thread will give a lane back when it ends. */
 static bool will_say_farewell(void)
 {
 	int before = errno;
@@ -318,11 +318,11 @@ static bool will_say_farewell(void)
 	pthread_once(&farewell_once, make_farewell_key);
 	will = atomic_load_explicit(&farewell_works, memory_order_relaxed) &&
 	       !pthread_setspecific(farewell_key, &dd_self);
-	errno = before; /* who cannot uses the shared lane, and its push succeeds */
+	errno = before; /* a thread that will not uses the shared lane, and its push succeeds */
 	return will;
 }
 
-/* A new lane, or NULL. Under the registry's lock. */
+/* Makes a lane; or returns NULL. Under the registry's lock. */
 static struct dd_lane *new_lane(struct defer_drop_queue *queue)
 {
 	struct dd_lane *lane;
@@ -334,14 +334,14 @@ static struct dd_lane *new_lane(struct defer_drop_queue *queue)
 		add(queue, lane);
 		show_vacancy(queue);
 	} else {
-		set_vacancy(queue, 0); /* until a lane is given back: no push shall try again */
+		set_vacancy(queue, 0); /* no push tries again until a lane is given back */
 	}
 	return lane;
 }
 
 /*
- * An unused lane of its own for this thread, or NULL. Under the registry's lock. One that is empty
- * while there can be any: a thread shall not wait behind the drops of another that has ended.
+ * Returns an unused lane for this thread, or NULL. Prefers an empty or a new one, so that the
+ * thread does not wait behind the drops of a thread that has ended. Under the registry's lock.
  */
 static struct dd_lane *own_lane(struct defer_drop_queue *queue)
 {
@@ -352,7 +352,7 @@ static struct dd_lane *own_lane(struct defer_drop_queue *queue)
 	return lane ? lane : take_over(queue);
 }
 
-/* One that is unused, or whose queue is no more. Under the registry's lock. */
+/* Returns a tenancy that is unused, or whose queue was freed; or NULL. Under the lock. */
 static struct dd_tenancy *free_tenancy(void)
 {
 	for (unsigned i = 0; i < DD_TENANCIES; i++) {
@@ -364,13 +364,14 @@ static struct dd_tenancy *free_tenancy(void)
 	return NULL;
 }
 
-/* True if the thread's drops in the shared lane are destroyed: before that its order would be lost. */
+/* True if the thread's drops in the shared lane are destroyed. Before that, to leave it would lose
+ * the thread's order. */
 static bool may_leave_shared(struct defer_drop_queue *queue, const struct dd_tenancy *tenancy)
 {
 	return dd_ring_is_past(&queue->shared.ring, tenancy->left_at);
 }
 
-/* Moves from the shared lane to one of its own, if that may be and is to be had. Under the lock. */
+/* Moves the thread from the shared lane to its own, if it may and there is one. Under the lock. */
 static void move_in(struct defer_drop_queue *queue, struct dd_tenancy *tenancy)
 {
 	struct dd_lane *lane = NULL;
@@ -382,7 +383,7 @@ static void move_in(struct defer_drop_queue *queue, struct dd_tenancy *tenancy)
 		tenancy->lane = lane;
 }
 
-/* Under the registry's lock. */
+/* Gives the thread a tenancy of this queue. Returns its lane. Under the registry's lock. */
 static struct dd_lane *attach(struct defer_drop_queue *queue)
 {
 	struct dd_tenancy *tenancy = free_tenancy();
@@ -392,7 +393,7 @@ static struct dd_lane *attach(struct defer_drop_queue *queue)
 		dd_self.overflowed_at = 1 + dd_registry_removed();
 		return &queue->shared;
 	}
-	/* It may have pushed to the shared lane before, and left no mark of it. */
+	/* Without a tenancy it may have pushed to the shared lane before, and nothing noted it. */
 	*tenancy = (struct dd_tenancy){
 		.queue_id = queue->id,
 		.lane = &queue->shared,
@@ -402,7 +403,7 @@ static struct dd_lane *attach(struct defer_drop_queue *queue)
 	return tenancy->lane;
 }
 
-/* True if this vacancy is one, and not a lane that is not empty. */
+/* True if this vacancy is a lane that can be made, or an empty one. */
 static bool is_vacant(struct defer_drop_queue *queue, uint32_t vacancy)
 {
 	if (!vacancy || vacancy == NEW_LANE)
@@ -410,7 +411,7 @@ static bool is_vacant(struct defer_drop_queue *queue, uint32_t vacancy)
 	return vacancy < dd_queue_lanes(queue) && is_empty(queue->lanes[vacancy]);
 }
 
-/* True if a lane can be had instead of the shared one. A guess, without the lock. */
+/* True if the thread could leave the shared lane for its own. A guess, without the lock. */
 static bool may_move(const struct dd_tenancy *tenancy)
 {
 	struct defer_drop_queue *queue = tenancy->lane->queue;
@@ -420,7 +421,7 @@ static bool may_move(const struct dd_tenancy *tenancy)
 	       atomic_load_explicit(&farewell_works, memory_order_relaxed);
 }
 
-/* True if all tenancies were in use, and no queue has gone since. */
+/* True if all tenancies were in use, and no queue was removed since. */
 static bool has_no_tenancy(void)
 {
 	return dd_self.overflowed_at == 1 + dd_registry_removed();
@@ -458,9 +459,9 @@ struct dd_lane *dd_lane_of(struct defer_drop_queue *queue)
 	return lane;
 }
 
-/* ---- Memory that nobody uses ----------------------------------------------------------------- */
+/* ---- Memory of unused lanes ------------------------------------------------------------------ */
 
-/* Takes the lane as a thread would that begins to use it, and so needs no lock in between. */
+/* Trims one lane, which it takes over as a thread would. So madvise runs without the lock. */
 static bool trim_one(struct defer_drop_queue *queue)
 {
 	struct dd_lane *lane;

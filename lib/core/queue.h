@@ -235,4 +235,11 @@ static inline void dd_add_shared(_Atomic(uint64_t) *counter, uint64_t count)
 	atomic_fetch_add_explicit(counter, count, memory_order_relaxed);
 }
 
+/* Ends the consumer's nap or sleep, and counts it if that took a system call. */
+static inline void dd_queue_ring(struct defer_drop_queue *queue)
+{
+	if (dd_bell_ring(&queue->park.bell))
+		dd_add_shared(&queue->wakes_total, 1);
+}
+
 #endif

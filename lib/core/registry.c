@@ -14,7 +14,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct defer_drop_queue *queues; /* newest first */
 static struct dd_directory directory;
 static uint64_t last_id = DD_DEFAULT_ID;
-static _Atomic(uint64_t) removed_total; /* read without it */
+static _Atomic(uint64_t) removed_total; /* read without the lock */
 
 void dd_registry_lock(void)
 {

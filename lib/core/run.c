@@ -57,15 +57,10 @@ static inline bool is_over(struct defer_drop_queue *queue)
 
 /* ---- How long a turn is ---------------------------------------------------------------------- */
 
-static inline uint64_t fewer(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 static inline void grant(struct turn *turn, uint64_t count)
 {
 	turn->is_long = turn->granted >= PREFETCH_AFTER;
-	turn->left = fewer(count, turn->most - turn->granted);
+	turn->left = dd_least(count, turn->most - turn->granted);
 	turn->granted += turn->left;
 }
 
@@ -78,11 +73,11 @@ static inline uint64_t ran_in(const struct turn *turn)
 static inline void begin_turn(
 	struct turn *turn, const struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
 {
-	turn->most = fewer(most, lane->ring.taken_mask + 1);
+	turn->most = dd_least(most, lane->ring.taken_mask + 1);
 	turn->granted = turn->looked_ns = turn->until_ns = 0;
 	turn->deadline_ns = deadline_ns;
 	turn->has_deadline = deadline_ns != DEFER_DROP_FOREVER;
-	grant(turn, fewer(lane->stride, FIRST_STRIDE));
+	grant(turn, dd_least(lane->stride, FIRST_STRIDE));
 }
 
 /* Returns how many destructors would take a quarter of a turn, as far as the last ones tell. */
@@ -113,7 +108,7 @@ static bool look(struct dd_lane *lane, struct turn *turn)
 	turn->looked_ns = now_ns;
 	if (now_ns >= turn->until_ns)
 		return false;
-	grant(turn, fewer(lane->stride, most));
+	grant(turn, dd_least(lane->stride, most));
 	return true;
 }
 

@@ -77,8 +77,8 @@ static void unlink_waiter(struct dd_waiter *waiter)
 	}
 }
 
-/* Adds a waiter. False, and does nothing, if the consumer has finished or was given up. */
-static bool enlist(struct dd_waiter *waiter)
+/* Adds a waiter and rings. False, and does nothing, if the consumer finished or was given up. */
+static bool enlist_and_ring(struct dd_waiter *waiter)
 {
 	struct defer_drop_queue *queue = waiter->lane->queue;
 	bool is_open;
@@ -92,8 +92,7 @@ static bool enlist(struct dd_waiter *waiter)
 	pthread_mutex_unlock(&queue->waiters_lock);
 	if (!is_open)
 		return false;
-	if (dd_bell_ring(&queue->park.bell))
-		dd_add_shared(&queue->wakes_total, 1);
+	dd_queue_ring(queue);
 	return true;
 }
 
@@ -149,7 +148,7 @@ static void sleep_in_list(struct dd_waiter *self, uint64_t deadline_ns)
 {
 	pthread_mutex_t *lock = &self->lane->queue->waiters_lock;
 	uint64_t settled_ns = dd_now_ns() + DD_STORES_SETTLE_NS;
-	uint64_t until_ns = settled_ns < deadline_ns ? settled_ns : deadline_ns;
+	uint64_t until_ns = dd_least(settled_ns, deadline_ns);
 
 	while (!dd_latch_is_open(&self->is_woken)) {
 		if (!has_slept_enough(self, &until_ns, deadline_ns))
@@ -165,7 +164,7 @@ int dd_wait(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns)
 {
 	struct dd_waiter self = {.lane = lane, .position = position, .eventfd = -1};
 
-	if (enlist(&self))
+	if (enlist_and_ring(&self))
 		sleep_in_list(&self, deadline_ns);
 	return outcome(lane, position);
 }
@@ -180,7 +179,7 @@ bool dd_wait_for_seat(struct dd_lane *lane, uint64_t position, uint64_t deadline
 		.may_drain = true,
 	};
 
-	if (!enlist(&self))
+	if (!enlist_and_ring(&self))
 		return false;
 	/* In the list first: a consumer that leaves a wanted seat wakes the threads in it. */
 	if (!dd_seat_ask(&queue->consumer_seat)) {
@@ -200,7 +199,7 @@ int dd_wait_notify(struct dd_lane *lane, uint64_t position, int eventfd)
 	if (!waiter)
 		return -ENOMEM;
 	*waiter = (struct dd_waiter){.lane = lane, .position = position, .eventfd = eventfd};
-	if (!enlist(waiter))
+	if (!enlist_and_ring(waiter))
 		dismiss(waiter);
 	else if (dd_ring_is_past(&lane->ring, position))
 		dd_wait_wake(lane); /* it passed before the consumer could see the alarm */

@@ -276,9 +276,7 @@ static void await_end(struct defer_drop_queue *queue, uint64_t deadline_ns)
 
 	while (!dd_read_32(&self->has_ended) && dd_queue_state(queue) == DD_STOPPED &&
 		!dd_deadline_has_come(deadline_ns)) {
-		uint64_t until_ns = dd_now_ns() + DD_LOOK_NS;
-
-		dd_futex_wait(&self->has_ended, 0, until_ns < deadline_ns ? until_ns : deadline_ns);
+		dd_futex_wait(&self->has_ended, 0, dd_least(dd_now_ns() + DD_LOOK_NS, deadline_ns));
 	}
 }
 

@@ -107,11 +107,6 @@ void dd_running_leave(struct dd_running *frame)
 	errno = frame->errno_before;
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* ---- Rounds ---------------------------------------------------------------------------------- */
 
 /* Returns the backlog of a lane. Reads the producers' line, which costs them a cache miss. */
@@ -185,7 +180,7 @@ void dd_worker_linger(
 	dd_grace_collect(queue, deadline_ns == DEFER_DROP_FOREVER);
 	dd_consumer_leave(queue, frame);
 	/* No yield: it would not give this CPU to a thread of lower priority that must publish. */
-	dd_futex_wait(&queue->state, state, least(until_ns, deadline_ns));
+	dd_futex_wait(&queue->state, state, dd_least(until_ns, deadline_ns));
 }
 
 /* True if a drop could be run, or was left in the middle. */
@@ -286,11 +281,14 @@ static bool run_last_round(struct defer_drop_queue *queue)
 	return has_more;
 }
 
-/* Runs once, or again inside itself if a destructor that it runs ends the process. */
+/* Runs inside itself again if a destructor that it runs ends the process. */
 void dd_worker_finish(struct defer_drop_queue *queue)
 {
 	uint32_t count;
 
+	/* Another round could begin a grace period, whose thread would outlive the queue. */
+	if (dd_queue_state(queue) >= DD_FINISHED)
+		return;
 	if (!dd_is_closed(queue))
 		announce_closed(queue);
 	/* A drop without end must not delay other lanes; a reader that stays inside must not delay
@@ -345,10 +343,10 @@ static bool is_awaited(struct defer_drop_queue *queue)
 
 static void nap(struct defer_drop_queue *queue, const struct rest *rest, uint64_t left_ns)
 {
-	uint64_t nap_ns = least(rest->nap_ns, left_ns);
+	uint64_t nap_ns = dd_least(rest->nap_ns, left_ns);
 
 	if (is_awaited(queue))
-		nap_ns = least(nap_ns, DD_AWAITED_NAP_NS);
+		nap_ns = dd_least(nap_ns, DD_AWAITED_NAP_NS);
 	if (dd_bell_rest(&queue->park.bell, dd_now_ns() + nap_ns))
 		dd_count(&queue->naps_total);
 }
@@ -358,7 +356,7 @@ static uint64_t time_to_gather(uint64_t wanted, uint64_t gathered, uint64_t peri
 {
 	uint64_t product;
 
-	if (!gathered || gathered < least(wanted, DD_SAMPLE))
+	if (!gathered || gathered < dd_least(wanted, DD_SAMPLE))
 		return DEFER_DROP_FOREVER;
 	if (__builtin_mul_overflow(period_ns, wanted, &product))
 		product = UINT64_MAX; /* then the result is too short, which is safe */
@@ -380,16 +378,17 @@ static uint64_t next_nap(
 {
 	const struct defer_drop_config *config = &queue->config.values;
 	uint64_t grown_ns = rest->is_probe ? rest->nap_ns : rest->nap_ns + rest->nap_ns / 2;
-	uint64_t nap_ns = least(grown_ns, config->longest_delay_ns);
+	uint64_t nap_ns = dd_least(grown_ns, config->longest_delay_ns);
 
-	nap_ns = least(
+	nap_ns = dd_least(
 		nap_ns, time_to_gather(quarter(config->queue_size), rest->fullest_ran, period_ns));
-	nap_ns = least(nap_ns, time_to_gather(quarter(config->max_bytes), rest->bytes, period_ns));
+	nap_ns = dd_least(
+		nap_ns, time_to_gather(quarter(config->max_bytes), rest->bytes, period_ns));
 	if (config->high_drops)
-		nap_ns = least(
+		nap_ns = dd_least(
 			nap_ns, time_to_gather(quarter(config->high_drops), rest->ran, period_ns));
 	if (config->high_bytes)
-		nap_ns = least(nap_ns,
+		nap_ns = dd_least(nap_ns,
 			time_to_gather(quarter(config->high_bytes), rest->bytes, period_ns));
 	return nap_ns < 2 ? 2 : nap_ns; /* so that it can grow */
 }
@@ -397,14 +396,12 @@ static uint64_t next_nap(
 /* Begins a rest, whose length follows from the drops that came since the last one. */
 static void plan_rest(struct defer_drop_queue *queue, struct rest *rest, uint64_t now_ns)
 {
-	bool was_plenty = rest->ran >= DD_PLENTY;
-
 	rest->fullest_ran = queue->fullest_ran;
 	if (!rest->nap_ns)
 		rest->nap_ns = queue->config.values.longest_delay_ns;
 	else if (rest->since_ns)
 		rest->nap_ns = next_nap(queue, rest, now_ns - rest->since_ns);
-	rest->is_probe = was_plenty;
+	rest->is_probe = rest->ran >= DD_PLENTY;
 	rest->since_ns = now_ns;
 	rest->ran = rest->bytes = queue->fullest_ran = 0;
 }
@@ -470,7 +467,7 @@ static void take_rest(struct defer_drop_queue *queue, struct rest *rest, uint64_
 	plan_rest(queue, rest, now_ns);
 	/* A grace period that is wanted begins soon; the bell reports one that has passed. */
 	if (queue->grace.wanted_since_ns || rest->is_probe ||
-		rest->nap_ns < least(DD_SHORTEST_NAP_NS, queue->config.values.longest_delay_ns))
+		rest->nap_ns < dd_least(DD_SHORTEST_NAP_NS, queue->config.values.longest_delay_ns))
 		pause_away();
 	else
 		lie_down(queue, rest, now_ns);
@@ -596,9 +593,8 @@ static void *worker(void *argument)
 		if (dd_queue_state(queue) == DD_STOPPED && leaves(queue, &frame))
 			return NULL;
 	} while (dd_queue_state(queue) <= DD_STOPPED);
-	/* In a child that a destructor forked, the queue may be beyond that state. */
-	if (dd_queue_state(queue) != DD_JOINED)
-		dd_worker_finish(queue);
+	dd_worker_finish(
+		queue); /* it is finished already in some children that a destructor forks */
 	dd_grace_leave(&queue->grace);
 	dd_running_leave(&frame);
 	return NULL;
@@ -658,7 +654,6 @@ static int wait_for_boot(struct defer_drop_queue *queue)
 	while (!dd_latch_is_open(&queue->has_booted))
 		dd_latch_wait(&queue->has_booted, DEFER_DROP_FOREVER);
 	result = dd_plain_load(&queue->boot_result);
-
 	if (result)
 		dd_thread_join(queue->thread, &queue->thread_id);
 	return result;
@@ -751,6 +746,5 @@ void dd_worker_wake(struct defer_drop_queue *queue)
 	/* A failure leaves ASLEEP set for the next push. A worker just started may sleep by now. */
 	if (dd_worker_ensure(queue))
 		return;
-	if (dd_bell_ring(&queue->park.bell))
-		dd_add_shared(&queue->wakes_total, 1);
+	dd_queue_ring(queue);
 }

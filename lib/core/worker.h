@@ -43,7 +43,10 @@ void dd_worker_linger(
 /* Reads the backlog of all lanes, for the statistics. By the consumer, now and then. */
 void dd_worker_look(struct defer_drop_queue *queue);
 
-/* Closes the queue, by its consumer: runs or abandons what is left, and finishes. */
+/*
+ * Finishes a queue that closes, by its consumer: runs or abandons the drops that are left. Does
+ * nothing if the queue has finished.
+ */
 void dd_worker_finish(struct defer_drop_queue *queue);
 
 /* Makes the caller the thread that runs destructors, and ends that. frame: a DD_RUNNING. */

@@ -62,9 +62,7 @@ static void finish_here(struct defer_drop_queue *queue, uint64_t deadline_ns, bo
 		return;
 	if (is_suspended)
 		dd_grace_resume(&queue->grace);
-	/* After another caller did: to begin a grace period now would leave a thread behind. */
-	if (dd_queue_state(queue) < DD_FINISHED)
-		dd_worker_finish(queue);
+	dd_worker_finish(queue);
 	dd_consumer_leave(queue, &frame);
 }
 

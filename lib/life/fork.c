@@ -26,7 +26,7 @@ static bool is_own_worker(struct defer_drop_queue *queue)
 	       pthread_equal(queue->thread, pthread_self());
 }
 
-static void survive_nested(struct defer_drop_queue *queue, bool is_kept)
+static void survive_nested_counts(struct defer_drop_queue *queue, bool is_kept)
 {
 	/* Drops in the lists, and one more if a nested drop is being destroyed. */
 	uint64_t pending = dd_read(&queue->nested_total) - dd_read(&queue->nested_destroyed_total) -
@@ -85,7 +85,7 @@ void dd_queue_survive(struct defer_drop_queue *queue, bool is_exiting)
 	is_kept = dd_grace_survive(&queue->grace, is_own_worker(queue)) && is_kept;
 	survive_state(queue, is_exiting);
 	is_kept = is_kept && dd_queue_state(queue) <= DD_STOPPED;
-	survive_nested(queue, is_kept);
+	survive_nested_counts(queue, is_kept);
 	dd_lanes_survive(queue, is_kept);
 	queue->completion_waiters = NULL;
 	dd_watch_forget(queue);

@@ -28,7 +28,7 @@ uint64_t dd_fork_strip(struct dd_options *options)
 	return options->word & DD_BYTES;
 }
 
-/* NULL if there is none: that is no destructor of a drop. */
+/* Returns the destructor that no child runs; or NULL, which is no destructor of a drop. */
 static defer_drop_fn passed_over(void)
 {
 	return atomic_load_explicit(&not_run, memory_order_relaxed);
@@ -40,13 +40,13 @@ void dd_fork_pass_over(defer_drop_fn destroy)
 	atomic_store_explicit(&not_run, destroy, memory_order_relaxed);
 }
 
-/* In place of the destructor that is not run. */
+/* Takes the place of the destructor that no child runs. */
 static void pass_over(void *object)
 {
 	(void)object;
 }
 
-/* A place in the list of nested drops: options, or a drop. Returns the bytes that it holds. */
+/* Keeps a place in the list of nested drops: options, or a drop. Returns the bytes it holds. */
 static uint64_t survive_place(struct dd_drop *place)
 {
 	struct dd_options options = {(uint64_t)(uintptr_t)place->destroy, place->object};
@@ -61,7 +61,7 @@ static uint64_t survive_place(struct dd_drop *place)
 	return bytes;
 }
 
-/* A child that starts with none does not go on with what was left in the middle. */
+/* Drops what a lane has in the middle, in a child that keeps no drops. */
 static void leave_unfinished(struct dd_lane *lane)
 {
 	struct dd_options options;
@@ -72,7 +72,7 @@ static void leave_unfinished(struct dd_lane *lane)
 		;
 }
 
-/* The drops made by the one that this thread is destroying. Returns the bytes that they hold. */
+/* Keeps the drops made by the one that this thread is destroying. Returns the bytes they hold. */
 static uint64_t survive_nested(struct dd_lane *lane)
 {
 	struct dd_current *last = &lane->nested_current;
@@ -86,12 +86,12 @@ static uint64_t survive_nested(struct dd_lane *lane)
 	return bytes;
 }
 
-/* Returns the bytes that its drops hold. */
+/* Keeps the drops of a lane, or none. Returns the bytes that they hold. */
 static uint64_t survive_drops(struct dd_lane *lane, bool is_kept)
 {
 	struct defer_drop_queue *queue = lane->queue;
 	struct dd_ring *ring = &lane->ring;
-	/* A consumer that is gone may have been in the middle of anything. */
+	/* A consumer that the child does not have may have been in the middle of anything. */
 	bool is_running =
 		dd_is_running(queue) && (queue->running_lane == lane || lane->is_unfinished);
 	uint64_t bytes = 0;
@@ -139,7 +139,7 @@ static uint64_t survive(struct dd_lane *lane, bool is_kept)
 	lane->is_set_aside = false;
 	lane->cover.nested = lane->nested.taken_total;
 	lane->cover.position = dd_plain_load(&lane->ring.cursor);
-	if (lane->queue->grace.is_orphaned) { /* and the one thread that there is does not read */
+	if (lane->queue->grace.is_orphaned) { /* and the only thread of the child is no reader */
 		lane->cover.nested = lane->nested.pushed_total;
 		lane->cover.position = dd_ring_tail(&lane->ring);
 	}

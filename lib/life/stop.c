@@ -130,8 +130,7 @@ static int take_seat(struct defer_drop_queue *queue, uint64_t deadline_ns)
 	while (dd_queue_state(queue) == DD_STOPPED) {
 		uint64_t until_ns = dd_now_ns() + DD_LOOK_NS;
 
-		if (!dd_seat_take(
-			    &queue->consumer_seat, until_ns < deadline_ns ? until_ns : deadline_ns))
+		if (!dd_seat_take(&queue->consumer_seat, dd_least(until_ns, deadline_ns)))
 			return 0;
 		if (dd_deadline_has_come(deadline_ns))
 			return -ETIMEDOUT;

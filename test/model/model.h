@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What the model checker needs to run lib/ring.h and lib/park.h, and what is built on them, as they are: its
+// What the model checker needs to run core/ring.h and core/park.h, and what is built on them, as they are: its
 // own atomics behind the names of C11's, its own race-checked variables behind DD_PLAIN, and its own futex and
 // membarrier.
 //
@@ -56,8 +56,8 @@ void operator delete(void *memory, std::size_t) noexcept
 
 #include "defer_drop.h"
 
-#define DD_ATOMIC_H // in place of lib/atomic.h
-#define DD_FUTEX_H  // in place of lib/futex.h
+#define DD_ATOMIC_H // in place of base/atomic.h
+#define DD_FUTEX_H  // in place of base/futex.h
 
 // 0 until it is set, as what the library zeroes before use; it can be copied, as C's can. The store
 // is ours: relacy's own way to begin with 0 leaves part of the history uninitialised.

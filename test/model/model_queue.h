@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// For models of what lib does under its locks: lib/queue.h as it is, with a mutex of the model's own in
+// For models of what lib does under its locks: core/queue.h as it is, with a mutex of the model's own in
 // place of pthread's. Whoever destroys a mutex writes what those who lock it read, so that it is noticed
 // where nothing orders the two.
 #ifndef MODEL_QUEUE_H
@@ -51,7 +51,7 @@ static inline void model_destroy(model_mutex *lock)
 #define pthread_mutex_init(lock, attributes) (void)(lock)
 #define pthread_mutex_destroy(lock)          model_destroy(lock)
 
-// In place of lib/deadline.h: time flies, and while a thread sleeps any deadline comes.
+// In place of base/deadline.h: time flies, and while a thread sleeps any deadline comes.
 #define DD_DEADLINE_H
 #define DD_MS UINT64_C(1000000)
 
@@ -81,6 +81,11 @@ static inline bool dd_deadline_has_come(uint64_t deadline_ns)
 static inline int dd_deadline_error(uint64_t deadline_ns)
 {
 	return deadline_ns ? -ETIMEDOUT : -EAGAIN;
+}
+
+static inline uint64_t dd_least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
 }
 
 // Each thread of the model has its own of what is a thread's own, and each execution has them anew.
