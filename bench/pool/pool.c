@@ -6,14 +6,13 @@
 #define _GNU_SOURCE
 #include "pool.h"
 
-#include <dlfcn.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "bench.h"
+#include "child.h"
 #include "machine.h"
 #include "process.h"
 #include "results.h"
@@ -131,8 +130,10 @@ static void start(struct pool_figures *figures)
 	bench_pin_producer(0);
 }
 
-static void measure(struct pool_figures *figures, unsigned task)
+static void measure(struct pool_figures *figures)
 {
+	unsigned task = figures->task;
+
 	start(figures);
 	if (task == TIMES) {
 		single_measure(figures, &settings);
@@ -267,28 +268,15 @@ static const char *const allocators[] = {
 	"libjemalloc.so.2", "libmimalloc.so.2", "libtcmalloc_minimal.so.4"};
 #define ALLOCATORS (sizeof allocators / sizeof allocators[0])
 
-/* Distributions put them where the C library is. False where it is not there. */
-static bool find_allocator(const char *name, char *path, size_t room)
-{
-	char libc[4096];
-	Dl_info info;
-
-	if (!dladdr(dlsym(RTLD_DEFAULT, "gnu_get_libc_version"), &info) ||
-		!realpath(info.dli_fname, libc))
-		return false;
-	*strrchr(libc, '/') = '\0';
-	return snprintf(path, room, "%s/%s", libc, name) < (int)room && !access(path, R_OK);
-}
-
 static void run_with(struct results *results, struct pool_figures *figures, const char *preload)
 {
-	char **arguments = results->options->arguments;
 	char what[64];
 
 	memset(figures, 0, sizeof *figures);
-	child_run(arguments, preload, TIMES);
-	for (unsigned task = 0; task < WAYS * settings.rounds; task++)
-		child_run(arguments, preload, MEMORY + task);
+	for (unsigned task = TIMES; task < MEMORY + WAYS * settings.rounds; task++) {
+		figures->task = task;
+		child_run(results->options->arguments, preload);
+	}
 	show_single(results, figures);
 	snprintf(what, sizeof what, "%" PRIu64 " MiB in use", settings.working_mib);
 	show_paced(results, figures, figures->paced, what);
@@ -327,7 +315,7 @@ static void run_with_all(struct results *results, struct pool_figures *figures)
 	for (unsigned i = 0; i < ALLOCATORS; i++) {
 		if (!is_asked_for(allocators[i]))
 			continue;
-		if (find_allocator(allocators[i], path, sizeof path))
+		if (child_find_allocator(allocators[i], path, sizeof path))
 			run_with(results, figures, path);
 		else
 			results_skip(results, allocators[i], "not where the C library is");
@@ -342,12 +330,11 @@ int main(int count, char **arguments)
 		"What a thread pays that makes objects and has them destroyed: in place, by the "
 		"worker, or by the worker with pools, with each allocator that is there.",
 		count, arguments);
-	unsigned task;
-	struct pool_figures *figures = child_figures(&task);
+	struct pool_figures *figures = child_figures(sizeof *figures);
 	struct results results;
 
 	if (figures) {
-		measure(figures, task);
+		measure(figures);
 		return 0;
 	}
 	check_allocator();
@@ -359,6 +346,6 @@ int main(int count, char **arguments)
 		"in use: %" PRIu64 " MiB of objects for each way; paced: %" PRIu64
 		" ns of other work for each node, %" PRIu64 " where all is in the cache",
 		settings.working_mib, settings.pace_ns, settings.cached_pace_ns);
-	run_with_all(&results, child_prepare());
+	run_with_all(&results, child_prepare(sizeof *figures));
 	return results_end(&results);
 }

@@ -4,7 +4,6 @@
  * nodes are freed in place, freed by the worker, or given to a pool by the worker.
  *
  *     pool.c       options, the allocators one after the other, results
- *     child.c      measures in a child process, which may have another allocator
  *     subject.c    what is made and destroyed: lists, trees, hash tables, nodes of mixed sizes
  *     paced.c      one thread, with other things to do between
  *     single.c     take and give, malloc and free, on one thread
@@ -107,6 +106,7 @@ struct resident_figures {
 enum { CROWD_FREED_OR_IN_PLACE = WAYS, CROWD_HOME_OR_IN_PLACE, CROWD_WAYS };
 
 struct pool_figures {
+	unsigned task; /* written by the parent; all else by the child */
 	char allocator[128];
 	struct single_figures single[SIZES];
 	struct paced_figures paced[CASES];
@@ -126,15 +126,5 @@ void resident_measure(struct pool_figures *figures, const struct pool_settings *
 
 /* Ends the program where a call failed. */
 void pool_check(int result);
-
-/* ---- The child (child.c) --------------------------------------------------------------------- */
-
-/* In a child: where its figures go, and what it is to do, a number of the parent's. Elsewhere NULL. */
-struct pool_figures *child_figures(unsigned *task);
-
-/* In the parent: where a child's figures come. */
-struct pool_figures *child_prepare(void);
-/* Runs this program once more and waits for its end. preload: a library, or NULL. */
-void child_run(char **arguments, const char *preload, unsigned task);
 
 #endif
