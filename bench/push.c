@@ -5,13 +5,13 @@
  * they can, and paced so that nobody waits for room.
  */
 #define _GNU_SOURCE
-#include <defer_drop.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench.h"
 #include "histogram.h"
+#include "library.h"
 #include "options.h"
 #include "peer.h"
 #include "results.h"
@@ -319,9 +319,8 @@ static void show_contention(struct results *results)
 
 static void describe(struct results *results)
 {
-	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	struct defer_drop_config config = library_config(defer_drop_queue_default());
 
-	defer_drop_queue_config(defer_drop_queue_default(), &config);
 	peers_describe(results);
 	results_note(results, "%s", bench_pinning());
 	for (unsigned i = 0; peers[i]; i++)

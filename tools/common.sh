@@ -46,6 +46,7 @@ has_package() {
 	linux-libc-dev) [ -e /usr/include/linux/futex.h ] ;;
 	libjemalloc2) ls /usr/lib/*/libjemalloc.so.2 ;;
 	libmimalloc2.0) ls /usr/lib/*/libmimalloc.so.2* ;;
+	libtcmalloc-minimal4) ls /usr/lib/*/libtcmalloc_minimal.so.4 ;;
 	gnuplot-nox) command -v gnuplot ;;
 	redis-tools) command -v redis-benchmark ;;
 	*) command -v "$1" ;;

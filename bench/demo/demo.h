@@ -19,6 +19,7 @@
 
 #include "bench.h"
 #include "contender.h"
+#include "library.h"
 #include "machine.h"
 
 #define MAX_ROUNDS 1000
@@ -75,7 +76,6 @@ void progress_clear(void);
 /* Hands an object to the worker of the default queue, as a program would. */
 void drop(void *object, defer_drop_fn destroy);
 void flush(void);
-void read_stats(struct defer_drop_stats *stats);
 
 /* ---- Input (input.c) ------------------------------------------------------------------------- */
 

@@ -258,13 +258,13 @@ static void replace_dropping(struct replacement *replacement)
 	 * Read before the index is built: just before the drop, reading would warm up cache lines
 	 * of the drop.
 	 */
-	read_stats(&before);
+	before = library_stats(defer_drop_queue_default());
 	fresh = build_timed(replacement);
 	stopwatch = stopwatch_start();
 	replacement->current = fresh;
 	drop(old, free_index_timed);
 	stopwatch_stop(&stopwatch, &replacement->figures->dropped);
-	read_stats(&after);
+	after = library_stats(defer_drop_queue_default());
 	replacement->figures->woken += after.wakes_total != before.wakes_total;
 	flush();
 	samples_add(&replacement->figures->worker, worker_ns);
@@ -295,5 +295,5 @@ void index_measure(
 	flush();
 	progress_clear();
 	figures->destroyed = destroyed_total;
-	read_stats(&figures->stats);
+	figures->stats = library_stats(defer_drop_queue_default());
 }

@@ -156,12 +156,6 @@ void flush(void)
 		fail(-result, "defer_drop_flush");
 }
 
-void read_stats(struct defer_drop_stats *stats)
-{
-	*stats = (struct defer_drop_stats)DEFER_DROP_STATS_INIT;
-	defer_drop_queue_stats(defer_drop_queue_default(), stats);
-}
-
 /*
  * Starts the worker before anything is measured: free(3) takes no lock in a process that never had
  * a second thread, which would favour destroying in place.

@@ -48,8 +48,7 @@ void machine_look(struct machine *machine)
 {
 	machine_facts(&machine->facts);
 	machine->timer_ns = time_timer();
-	machine->config = DEFER_DROP_CONFIG_INIT;
-	defer_drop_queue_config(defer_drop_queue_default(), &machine->config);
+	machine->config = library_config(defer_drop_queue_default());
 }
 
 bool is_all_destroyed(uint64_t created, uint64_t destroyed, const struct defer_drop_stats *stats)

@@ -87,10 +87,7 @@ static void by_caller(
 
 static uint64_t wakes_total(void)
 {
-	struct defer_drop_stats stats;
-
-	read_stats(&stats);
-	return stats.wakes_total;
+	return library_stats(defer_drop_queue_default()).wakes_total;
 }
 
 static void by_worker(struct way_figures *way, struct vector *vector, uint64_t wakes_before)
@@ -170,15 +167,14 @@ void strings_measure(struct strings_figures *figures, const struct settings *set
 	result = defer_drop_queue_create(&queue, &config);
 	if (result)
 		fail(-result, "defer_drop_queue_create");
-	defer_drop_queue_config(defer_drop_queue_default(), &config);
+	config = library_config(defer_drop_queue_default());
 	worked_at_ns = bench_now_ns();
 	for (unsigned round = 1; round <= settings->rounds; round++) {
 		progress("strings: round %u of %u", round, settings->rounds);
 		measure_round(figures, settings, &config, queue);
 	}
 	progress_clear();
-	defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER);
-	defer_drop_queue_free(queue);
+	library_end(queue);
 	figures->destroyed = vector_destroyed_total();
-	read_stats(&figures->stats);
+	figures->stats = library_stats(defer_drop_queue_default());
 }

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
  * Measures threads that make objects and have them destroyed as fast as they can, until all is
- * destroyed. All of it counts, on as many CPUs as there are: the worker's time too. One worker
- * cannot destroy what many threads make: they wait for room; or destroy what it refuses themselves,
- * in place.
+ * destroyed. The time includes the worker's, on all CPUs of the machine. One worker cannot destroy
+ * what many threads make: they wait for room, or destroy in place the objects that the queue
+ * refuses.
  */
 #include "pool.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "bench.h"
+#include "library.h"
 #include "timer.h"
 
 #define MAX_PRODUCERS 256
@@ -80,13 +80,13 @@ static double measure(
 			.number = i,
 			.way = way,
 			.objects = (objects + count - 1) / count};
-		pool_check(pthread_create(&producers[i].thread, NULL, produce, &producers[i]));
+		bench_check(pthread_create(&producers[i].thread, NULL, produce, &producers[i]));
 	}
 	for (unsigned i = 0; i < count; i++) {
 		pthread_join(producers[i].thread, NULL);
 		since = producers[i].since < since ? producers[i].since : since;
 	}
-	pool_check(defer_drop_queue_flush(queue, DEFER_DROP_FOREVER));
+	bench_check(defer_drop_queue_flush(queue, DEFER_DROP_FOREVER));
 	end = timer_now();
 	pthread_barrier_destroy(&begin);
 	return timer_mean_ns(end - since, 1) /
@@ -100,7 +100,7 @@ void crowd_measure(struct pool_figures *figures, const struct pool_settings *set
 
 	config.queue_size = (uint32_t)settings->crowd_queue;
 	bench_pin_consumer();
-	pool_check(defer_drop_queue_create(&queue, &config));
+	bench_check(defer_drop_queue_create(&queue, &config));
 	bench_pin_producer(0);
 	subject_begin(&cases[USUAL_CASE]);
 	for (unsigned round = 0; round < settings->rounds; round++)
@@ -109,7 +109,6 @@ void crowd_measure(struct pool_figures *figures, const struct pool_settings *set
 				figures->crowd_ns[way][i][round] =
 					measure(queue, way, (unsigned)settings->producers.values[i],
 						settings->crowd_objects);
-	pool_check(defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
-	pool_check(defer_drop_queue_free(queue));
+	library_end(queue);
 	subject_end();
 }

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * Measures one thread that makes objects and has them destroyed, with other things to do between. A
- * table of objects is the program's working set: each new object takes the place of another, which
- * is destroyed. Without a table each is destroyed at once, and all is in the cache.
+ * Measures one thread that makes objects and has them destroyed, with other work in between. A table
+ * of objects is the program's working set: each new object takes the place of another one, which is
+ * destroyed. Without a table each object is destroyed at once, and everything is in the cache.
  *
  * The ways take turns within each round. Each has a table of its own, because blocks of a pool and
  * of malloc cannot be mixed.
  *
  * The nodes of each few objects of a table lie in no order, as in a program that has been running
- * for a while: else the caches guess which node comes next, and whoever destroys waits for none.
+ * for a while. Otherwise the caches guess which node comes next, and the thread that destroys waits
+ * for none.
  *
- * The dearest fiftieth of the objects is left out: on a machine that others use, these are the ones
- * during which the thread lost its CPU.
+ * The dearest fiftieth of the objects is left out: on a machine that other programs use, the thread
+ * lost its CPU during these.
  */
 #include "pool.h"
 
@@ -20,7 +21,7 @@
 #include "bench.h"
 #include "timer.h"
 
-#define LEFT_OUT 50 /* one in so many */
+#define LEFT_OUT 50 /* one object of this many */
 
 struct table {
 	uint64_t count; /* 0: there is none */
@@ -46,14 +47,6 @@ static uint64_t next_random(void)
 	return random_state ^= random_state << 17;
 }
 
-static void destroy(const struct run *run, void *object)
-{
-	if (run->way == IN_PLACE)
-		subject_destroy(run->of, run->way)(object);
-	else
-		pool_check(defer_drop(object, subject_destroy(run->of, run->way)));
-}
-
 static void *put_into_table(struct table *table, void *object)
 {
 	void **place;
@@ -75,7 +68,7 @@ static void cycle(const struct run *run, uint64_t count)
 		uint64_t begin = timer_now();
 		uint64_t end;
 
-		destroy(run, put_into_table(run->table, build()));
+		subject_dispose(run->of, run->way, put_into_table(run->table, build()));
 		end = timer_now();
 		run->ticks[i] = (double)(end - begin);
 		while (timer_now() - end < run->pause)
@@ -98,7 +91,7 @@ static double measure(const struct run *run)
 {
 	cycle(run, run->count / 4 + 1);
 	cycle(run, run->count);
-	pool_check(defer_drop_flush());
+	bench_check(defer_drop_flush());
 	return timer_mean_ns((uint64_t)mean_ticks(run->ticks, run->count), 1) /
 	       (double)run->of->nodes;
 }

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * Measures memory that comes home, against nodes that are freed in place and nodes that the worker
- * frees, with each allocator that is there.
+ * Measures memory that comes home against nodes that are freed in place and nodes that the worker
+ * frees, with each allocator on the machine.
  */
 #define _GNU_SOURCE
 #include "pool.h"
 
-#include <dlfcn.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "bench.h"
+#include "child.h"
 #include "machine.h"
 #include "process.h"
 #include "results.h"
@@ -34,89 +33,53 @@ static struct pool_settings settings = {
 	.resident_seconds = 2,
 };
 
-static const char *only;
+/* The C library's own allocator, and those that can be loaded before it. */
+static const char *const allocators[] = {
+	"libc", "libjemalloc.so.2", "libmimalloc.so.2", "libtcmalloc_minimal.so.4"};
+#define ALLOCATORS (sizeof allocators / sizeof allocators[0])
+
+static const char *allocator_name(unsigned nth)
+{
+	return nth < ALLOCATORS ? allocators[nth] : NULL;
+}
+
+static const char *only; /* NULL: all of them */
 
 static const struct options_entry table[] = {
-	{.name = "rounds",
-		.what = "how often each is measured, in turn",
-		.number = &settings.rounds,
-		.least = 1,
-		.most = MAX_ROUNDS,
-		.quick = 3},
-	{.name = "objects",
-		.what = "made in a round",
-		.number = &settings.objects,
-		.least = 10,
-		.most = 10000000,
-		.quick = 1000},
-	{.name = "working-mib",
-		.what = "the working set of a way",
-		.number = &settings.working_mib,
-		.least = 1,
-		.most = 65536,
-		.quick = 64},
-	{.name = "mixed",
-		.what = "objects whose nodes lie mixed up with each other",
-		.number = &settings.mixed,
-		.least = 1,
-		.most = 1000000},
-	{.name = "pace-ns",
-		.what = "other work for each node",
-		.number = &settings.pace_ns,
-		.least = 0,
-		.most = 1000000},
-	{.name = "cached-pace-ns",
-		.what = "the same where all is in the cache",
-		.number = &settings.cached_pace_ns,
-		.least = 0,
-		.most = 1000000},
-	{.name = "single-pairs",
-		.what = "blocks taken and given on one thread",
-		.number = &settings.single_pairs,
-		.least = 2000,
-		.most = 1000000000,
-		.quick = 500000},
-	{.name = "producers",
-		.what = "as fast as they can",
-		.list = &settings.producers,
-		.least = 1,
-		.most = 256,
-		.quick = 4},
-	{.name = "crowd-objects",
-		.what = "of all producers together",
-		.number = &settings.crowd_objects,
-		.least = 100,
-		.most = 100000000,
-		.quick = 5000},
-	{.name = "crowd-queue",
-		.what = "objects of each that may wait, a power of two",
-		.number = &settings.crowd_queue,
-		.least = 2,
-		.most = 16777216},
-	{.name = "resident-mib",
-		.what = "objects whose memory is measured",
-		.number = &settings.resident_mib,
-		.least = 1,
-		.most = 65536,
-		.quick = 16},
-	{.name = "resident-seconds",
-		.what = "after which it is measured again",
-		.number = &settings.resident_seconds,
-		.least = 0,
-		.most = 60},
-	{.name = "allocator", .what = "only with this: libc, libjemalloc.so.2, ...", .text = &only},
+	OPTIONS_NUMBER("rounds", &settings.rounds, 1, MAX_ROUNDS, .quick = 3,
+		.what = "how often each way is measured, in turn"),
+	OPTIONS_NUMBER("objects", &settings.objects, 10, 10000000, .quick = 1000,
+		.what = "objects made in a round"),
+	OPTIONS_NUMBER("working-mib", &settings.working_mib, 1, 65536, .quick = 64,
+		.what = "the working set of a way"),
+	OPTIONS_NUMBER("mixed", &settings.mixed, 1, 1000000,
+		.what = "objects whose nodes lie mixed up with each other"),
+	OPTIONS_NUMBER(
+		"pace-ns", &settings.pace_ns, 0, 1000000, .what = "other work for each node"),
+	OPTIONS_NUMBER("cached-pace-ns", &settings.cached_pace_ns, 0, 1000000,
+		.what = "other work for each node, if everything is in the cache"),
+	OPTIONS_NUMBER("single-pairs", &settings.single_pairs, 2000, 1000000000, .quick = 500000,
+		.what = "blocks taken and given on one thread"),
+	OPTIONS_LIST("producers", &settings.producers, 1, 256, .quick = 4,
+		.what = "producers that go as fast as they can"),
+	OPTIONS_NUMBER("crowd-objects", &settings.crowd_objects, 100, 100000000, .quick = 5000,
+		.what = "objects that these producers make, all together"),
+	OPTIONS_NUMBER("crowd-queue", &settings.crowd_queue, 2, 16777216, .is_power_of_two = true,
+		.what = "objects of each of these producers that may wait"),
+	OPTIONS_NUMBER("resident-mib", &settings.resident_mib, 1, 65536, .quick = 16,
+		.what = "objects whose memory is measured"),
+	OPTIONS_NUMBER("resident-seconds", &settings.resident_seconds, 0, 60,
+		.what = "time after which memory is measured again"),
+	{.name = "allocator",
+		.what = "measures with this one alone: libc, libjemalloc.so.2, ...",
+		.text = &only,
+		.choice = allocator_name},
 	{.name = NULL},
 };
 
-void pool_check(int result)
-{
-	if (result)
-		abort();
-}
-
 /* ---- The child ------------------------------------------------------------------------------- */
 
-/* What a child does: all that takes time; or the memory of one way in one round. */
+/* A child measures all times; or the memory of one way in one round, one task for each. */
 enum { TIMES, MEMORY };
 
 static void start(struct pool_figures *figures)
@@ -127,12 +90,14 @@ static void start(struct pool_figures *figures)
 	memcpy(figures->allocator, facts.allocator, sizeof figures->allocator);
 	timer_begin();
 	bench_pin_consumer();
-	pool_check(defer_drop_start(NULL));
+	bench_check(defer_drop_start(NULL));
 	bench_pin_producer(0);
 }
 
-static void measure(struct pool_figures *figures, unsigned task)
+static void measure(struct pool_figures *figures)
 {
+	unsigned task = figures->task;
+
 	start(figures);
 	if (task == TIMES) {
 		single_measure(figures, &settings);
@@ -168,7 +133,7 @@ static void show_row(struct results *results, const char *name, const char *at, 
 	results_row(results, &row);
 }
 
-/* Three rows: in place; freed; home, against either. */
+/* Shows four rows: in place; freed and home, against in place; home, against freed. */
 static void show_ways(struct results *results, const char *name, const char *at, const char *unit,
 	const double *in_place, const double *freed, const double *home)
 {
@@ -227,7 +192,8 @@ static void show_crowd(struct results *results, const struct pool_figures *figur
 	char title[256];
 	struct results_table shown = {title, "producers", "to in place"};
 
-	snprintf(title, sizeof title, "as fast as they can, until all is destroyed, malloc of %s",
+	snprintf(title, sizeof title,
+		"producers as fast as they can, until all is destroyed, malloc of %s",
 		figures->allocator);
 	results_table(results, &shown);
 	for (unsigned i = 0; i < settings.producers.count; i++) {
@@ -236,10 +202,10 @@ static void show_crowd(struct results *results, const struct pool_figures *figur
 		snprintf(at, sizeof at, "%" PRIu64, settings.producers.values[i]);
 		show_ways(results, cases[USUAL_CASE].name, at, "ns", figures->crowd_ns[IN_PLACE][i],
 			figures->crowd_ns[FREED][i], figures->crowd_ns[HOME][i]);
-		show_row(results, "freed, or in place where there is no room", at, "ns",
+		show_row(results, "freed, or in place if there is no room", at, "ns",
 			figures->crowd_ns[CROWD_FREED_OR_IN_PLACE][i],
 			figures->crowd_ns[IN_PLACE][i]);
-		show_row(results, "home, or in place where there is no room", at, "ns",
+		show_row(results, "home, or in place if there is no room", at, "ns",
 			figures->crowd_ns[CROWD_HOME_OR_IN_PLACE][i],
 			figures->crowd_ns[IN_PLACE][i]);
 	}
@@ -263,32 +229,15 @@ static void show_resident(struct results *results, const struct pool_figures *fi
 
 /* ---- Allocators ------------------------------------------------------------------------------ */
 
-static const char *const allocators[] = {
-	"libjemalloc.so.2", "libmimalloc.so.2", "libtcmalloc_minimal.so.4"};
-#define ALLOCATORS (sizeof allocators / sizeof allocators[0])
-
-/* Distributions put them where the C library is. False where it is not there. */
-static bool find_allocator(const char *name, char *path, size_t room)
-{
-	char libc[4096];
-	Dl_info info;
-
-	if (!dladdr(dlsym(RTLD_DEFAULT, "gnu_get_libc_version"), &info) ||
-		!realpath(info.dli_fname, libc))
-		return false;
-	*strrchr(libc, '/') = '\0';
-	return snprintf(path, room, "%s/%s", libc, name) < (int)room && !access(path, R_OK);
-}
-
 static void run_with(struct results *results, struct pool_figures *figures, const char *preload)
 {
-	char **arguments = results->options->arguments;
 	char what[64];
 
 	memset(figures, 0, sizeof *figures);
-	child_run(arguments, preload, TIMES);
-	for (unsigned task = 0; task < WAYS * settings.rounds; task++)
-		child_run(arguments, preload, MEMORY + task);
+	for (unsigned task = TIMES; task < MEMORY + WAYS * settings.rounds; task++) {
+		figures->task = task;
+		child_run(results->options->arguments, preload);
+	}
 	show_single(results, figures);
 	snprintf(what, sizeof what, "%" PRIu64 " MiB in use", settings.working_mib);
 	show_paced(results, figures, figures->paced, what);
@@ -297,37 +246,16 @@ static void run_with(struct results *results, struct pool_figures *figures, cons
 	show_resident(results, figures);
 }
 
-static bool is_asked_for(const char *name)
-{
-	return !only || !strcmp(only, name);
-}
-
-/* Ends the program where the allocator asked for is none that is known. */
-static void check_allocator(void)
-{
-	bool is_known = is_asked_for("libc");
-
-	for (unsigned i = 0; i < ALLOCATORS; i++)
-		is_known |= is_asked_for(allocators[i]);
-	if (is_known)
-		return;
-	fprintf(stderr, "--allocator %s: want libc", only);
-	for (unsigned i = 0; i < ALLOCATORS; i++)
-		fprintf(stderr, ", %s", allocators[i]);
-	fputc('\n', stderr);
-	exit(2);
-}
-
 static void run_with_all(struct results *results, struct pool_figures *figures)
 {
 	char path[4096];
 
-	if (is_asked_for("libc"))
-		run_with(results, figures, NULL);
 	for (unsigned i = 0; i < ALLOCATORS; i++) {
-		if (!is_asked_for(allocators[i]))
+		if (only && strcmp(only, allocators[i]))
 			continue;
-		if (find_allocator(allocators[i], path, sizeof path))
+		if (!i)
+			run_with(results, figures, NULL);
+		else if (child_find_allocator(allocators[i], path, sizeof path))
 			run_with(results, figures, path);
 		else
 			results_skip(results, allocators[i], "not where the C library is");
@@ -339,26 +267,24 @@ static void run_with_all(struct results *results, struct pool_figures *figures)
 int main(int count, char **arguments)
 {
 	struct options options = options_read(table,
-		"What a thread pays that makes objects and has them destroyed: in place, by the "
-		"worker, or by the worker with pools, with each allocator that is there.",
+		"Measures what a thread pays that makes objects and has them destroyed: in place, "
+		"by the worker, or by the worker with pools, with each allocator on the machine.",
 		count, arguments);
-	unsigned task;
-	struct pool_figures *figures = child_figures(&task);
+	struct pool_figures *figures = child_figures(sizeof *figures);
 	struct results results;
 
 	if (figures) {
-		measure(figures, task);
+		measure(figures);
 		return 0;
 	}
-	check_allocator();
 	results_begin(&results, &options);
 	results_note(&results, "%s", bench_pinning());
-	results_note(
-		&results, "nodes of each %" PRIu64 " objects in use lie mixed up", settings.mixed);
+	results_note(&results, "the nodes of each %" PRIu64 " objects in use lie mixed up",
+		settings.mixed);
 	results_note(&results,
 		"in use: %" PRIu64 " MiB of objects for each way; paced: %" PRIu64
-		" ns of other work for each node, %" PRIu64 " where all is in the cache",
+		" ns of other work for each node, %" PRIu64 " if everything is in the cache",
 		settings.working_mib, settings.pace_ns, settings.cached_pace_ns);
-	run_with_all(&results, child_prepare());
+	run_with_all(&results, child_prepare(sizeof *figures));
 	return results_end(&results);
 }

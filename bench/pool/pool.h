@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Memory that comes home: what a thread pays that makes objects and has them destroyed, if their
- * nodes are freed in place, freed by the worker, or given to a pool by the worker.
+ * The parts of the benchmark of memory that comes home: what a thread pays that makes objects and
+ * has them destroyed, if their nodes are freed in place, freed by the worker, or given to a pool by
+ * the worker.
  *
- *     pool.c       options, the allocators one after the other, results
- *     child.c      measures in a child process, which may have another allocator
+ *     pool.c       the options, the allocators one after the other, the results
  *     subject.c    what is made and destroyed: lists, trees, hash tables, nodes of mixed sizes
- *     paced.c      one thread, with other things to do between
+ *     paced.c      one thread, with other work in between
  *     single.c     take and give, malloc and free, on one thread
  *     crowd.c      1 to 16 threads, as fast as they can
  *     resident.c   memory, at its peak and afterwards
@@ -24,7 +24,7 @@
 
 #define MAX_ROUNDS 101
 
-/* How the nodes of what is destroyed are freed. */
+/* Who frees the nodes of an object, and where to. */
 enum way {
 	IN_PLACE, /* by the thread that made them */
 	FREED,    /* by the worker, to malloc */
@@ -36,11 +36,11 @@ enum way {
 
 struct pool_settings {
 	uint64_t rounds;
-	uint64_t objects; /* made in a round, beside a quarter as many to warm up */
+	uint64_t objects; /* made in a round, after a quarter of them to warm up */
 	uint64_t working_mib;
-	uint64_t mixed;          /* so many objects' nodes with each other */
-	uint64_t pace_ns;        /* between two objects, for each node */
-	uint64_t cached_pace_ns; /* the same, if everything is in the cache */
+	uint64_t mixed;          /* objects whose nodes lie mixed up with each other */
+	uint64_t pace_ns;        /* of other work between two objects, for each node */
+	uint64_t cached_pace_ns; /* of other work, if everything is in the cache */
 	uint64_t single_pairs;
 	struct options_list producers;
 	uint64_t crowd_objects; /* of all producers together */
@@ -54,32 +54,41 @@ struct pool_settings {
 struct pool_case {
 	const char *name;
 	unsigned subject;
-	size_t node_bytes; /* of mixed ones: the mean */
+	size_t node_bytes; /* the mean, if sizes are mixed */
 	uint64_t nodes;    /* in an object */
 };
 
 #define CASES 7
 extern const struct pool_case cases[CASES];
 
-/* The one that serves where there is one: lists of 64 nodes of 64 bytes. */
+/* The case of measurements that have only one: lists of 64 nodes of 64 bytes. */
 #define USUAL_CASE 1
 
-/* Makes the pools for a case; gives them back. */
+/* Creates and frees the pools for a case. */
 void subject_begin(const struct pool_case *of);
 void subject_end(void);
 
-/* Makes an object, destroys it: by a way. Both end the program where there is no memory. */
+/*
+ * Return the function that builds an object for a way, which ends the program if there is no
+ * memory, and the function that destroys the object.
+ */
 void *(*subject_build(const struct pool_case *of, enum way way))(void);
 defer_drop_fn subject_destroy(const struct pool_case *of, enum way way);
 
+/* Destroys an object in place, or drops it, as the way asks. */
+void subject_dispose(const struct pool_case *of, enum way way, void *object);
+
 /*
- * Makes so many objects. The nodes of each few of them, mixed, are taken first and used in another
- * order. shuffle: brings pointers into one.
+ * Builds objects, count of them. The nodes of mixed objects at a time are taken first and used in
+ * another order, which shuffle makes.
  */
 void subject_build_mixed_up(const struct pool_case *of, enum way way, void **objects,
 	uint64_t count, uint64_t mixed, void (*shuffle)(void **pointers, uint64_t count));
 
-/* Of the pools of the case, since this was called last: how many nodes of a hundred came home. */
+/*
+ * Returns the percentage of the nodes taken from the pools of the case that had come home, since the
+ * last call.
+ */
 double subject_home_percent(void);
 
 /* ---- Figures: shared with the child ---------------------------------------------------------- */
@@ -94,7 +103,7 @@ struct single_figures {
 };
 
 struct paced_figures {
-	double ns[WAYS][MAX_ROUNDS]; /* of the caller, for a node */
+	double ns[WAYS][MAX_ROUNDS]; /* the caller's time, for a node */
 	double home_percent;
 };
 
@@ -103,10 +112,14 @@ struct resident_figures {
 	double after_bytes[MAX_ROUNDS];
 };
 
-/* The ways of a crowd: who finds no room waits; or destroys the object itself, in place. */
+/*
+ * The ways of a crowd: a thread that finds no room waits, as in the ways above; or it destroys the
+ * object in place.
+ */
 enum { CROWD_FREED_OR_IN_PLACE = WAYS, CROWD_HOME_OR_IN_PLACE, CROWD_WAYS };
 
 struct pool_figures {
+	unsigned task; /* written by the parent; all else by the child */
 	char allocator[128];
 	struct single_figures single[SIZES];
 	struct paced_figures paced[CASES];
@@ -120,21 +133,8 @@ struct pool_figures {
 void single_measure(struct pool_figures *figures, const struct pool_settings *settings);
 void paced_measure(struct pool_figures *figures, const struct pool_settings *settings);
 void crowd_measure(struct pool_figures *figures, const struct pool_settings *settings);
-/* In a process of its own. */
+/* Needs a process of its own. */
 void resident_measure(struct pool_figures *figures, const struct pool_settings *settings,
 	enum way way, unsigned round);
-
-/* Ends the program where a call failed. */
-void pool_check(int result);
-
-/* ---- The child (child.c) --------------------------------------------------------------------- */
-
-/* In a child: where its figures go, and what it is to do, a number of the parent's. Elsewhere NULL. */
-struct pool_figures *child_figures(unsigned *task);
-
-/* In the parent: where a child's figures come. */
-struct pool_figures *child_prepare(void);
-/* Runs this program once more and waits for its end. preload: a library, or NULL. */
-void child_run(char **arguments, const char *preload, unsigned task);
 
 #endif

@@ -8,16 +8,9 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "bench.h"
 #include "process.h"
 #include "timer.h"
-
-static void destroy(const struct pool_case *of, enum way way, void *object)
-{
-	if (way == IN_PLACE)
-		subject_destroy(of, way)(object);
-	else
-		pool_check(defer_drop(object, subject_destroy(of, way)));
-}
 
 static void note_peak(double *peak_bytes)
 {
@@ -46,7 +39,7 @@ void resident_measure(struct pool_figures *figures, const struct pool_settings *
 
 		*place = subject_build(of, way)();
 		if (before)
-			destroy(of, way, before);
+			subject_dispose(of, way, before);
 		if (i % 256 == 0)
 			note_peak(&peak_bytes);
 		while (timer_now() - begin < pause)
@@ -54,9 +47,9 @@ void resident_measure(struct pool_figures *figures, const struct pool_settings *
 	}
 	for (uint64_t i = 0; i < count; i++)
 		if (objects[i])
-			destroy(of, way, objects[i]);
+			subject_dispose(of, way, objects[i]);
 	note_peak(&peak_bytes);
-	pool_check(defer_drop_flush());
+	bench_check(defer_drop_flush());
 	free(objects);
 	nanosleep(&rest, NULL);
 	figures->resident[way].peak_bytes[round] = peak_bytes;

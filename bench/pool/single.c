@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
  * Measures take and give on one thread, against malloc and free: 64 blocks are taken, touched and
- * given, again and again. The least of many short spells counts, which nobody interrupted.
+ * given, again and again. The shortest of many short spells counts: no other program interrupted it.
  */
 #include "pool.h"
 
 #include <math.h>
 #include <stdlib.h>
 
+#include "bench.h"
 #include "timer.h"
 
 #define BLOCKS 64
-#define SPELL  20 /* times 64, some 10 us */
+#define SPELL  20 /* times 64 blocks: some 10 us */
 
 const size_t single_bytes[SIZES] = {16, 64, 256, 4096};
 
@@ -72,13 +73,13 @@ void single_measure(struct pool_figures *figures, const struct pool_settings *se
 {
 	struct defer_drop_pool_config config = DEFER_DROP_POOL_CONFIG_INIT;
 
-	pool_check(defer_drop_classes_create(&classes, &config));
+	bench_check(defer_drop_classes_create(&classes, &config));
 	for (unsigned i = 0; i < SIZES; i++) {
 		struct single_figures *to = &figures->single[i];
 		size_t bytes = single_bytes[i];
 
 		config.block_bytes = bytes;
-		pool_check(defer_drop_pool_create(&pool, &config));
+		bench_check(defer_drop_pool_create(&pool, &config));
 		for (unsigned round = 0; round < settings->rounds; round++) {
 			uint64_t pairs = settings->single_pairs;
 
@@ -86,7 +87,7 @@ void single_measure(struct pool_figures *figures, const struct pool_settings *se
 			to->pool_ns[round] = measure(spell_pool, bytes, pairs);
 			to->classes_ns[round] = measure(spell_classes, bytes, pairs);
 		}
-		pool_check(defer_drop_pool_free(pool));
+		bench_check(defer_drop_pool_free(pool));
 	}
-	pool_check(defer_drop_classes_free(classes));
+	bench_check(defer_drop_classes_free(classes));
 }

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the benchmarks of pools measure. Each subject is written once, and compiled for malloc, for
- * a pool and for size classes: what takes and gives is inlined, so that nothing is added to what is
- * measured.
+ * The objects that are made and destroyed. Each kind is written once, and compiled for malloc, for a
+ * pool and for size classes. The functions that take and give are inlined, so that they add nothing
+ * to what is measured.
  */
 #include "pool.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#include "bench.h"
 
 enum { LIST, TREE, TABLE, MIXED };
 
@@ -79,7 +81,7 @@ INLINE void give_classes(void *block, size_t bytes)
 	defer_drop_classes_give(classes, block, bytes);
 }
 
-/* Nodes that were taken before: see subject_build_mixed_up. */
+/* Nodes that subject_build_mixed_up took before. */
 static void **stash;
 
 INLINE void *take_stashed(size_t bytes)
@@ -269,21 +271,29 @@ defer_drop_fn subject_destroy(const struct pool_case *of, enum way way)
 	return destroys[of->subject][way == HOME];
 }
 
+void subject_dispose(const struct pool_case *of, enum way way, void *object)
+{
+	if (way == IN_PLACE)
+		subject_destroy(of, way)(object);
+	else
+		bench_check(defer_drop(object, subject_destroy(of, way)));
+}
+
 void subject_begin(const struct pool_case *of)
 {
 	struct defer_drop_pool_config config = DEFER_DROP_POOL_CONFIG_INIT;
 
 	now = of;
 	taken_before = home_before = 0;
-	pool_check(defer_drop_classes_create(&classes, &config));
+	bench_check(defer_drop_classes_create(&classes, &config));
 	config.block_bytes = of->node_bytes;
-	pool_check(defer_drop_pool_create(&pool, &config));
+	bench_check(defer_drop_pool_create(&pool, &config));
 }
 
 void subject_end(void)
 {
-	pool_check(defer_drop_classes_free(classes));
-	pool_check(defer_drop_pool_free(pool));
+	bench_check(defer_drop_classes_free(classes));
+	bench_check(defer_drop_pool_free(pool));
 }
 
 void subject_build_mixed_up(const struct pool_case *of, enum way way, void **objects,
@@ -313,8 +323,8 @@ double subject_home_percent(void)
 	struct defer_drop_pool_counts of_classes = DEFER_DROP_POOL_COUNTS_INIT;
 	uint64_t taken, home;
 
-	pool_check(defer_drop_pool_stats(pool, &of_pool));
-	pool_check(defer_drop_classes_stats(classes, &of_classes));
+	bench_check(defer_drop_pool_stats(pool, &of_pool));
+	bench_check(defer_drop_classes_stats(classes, &of_classes));
 	taken = of_pool.taken_total + of_classes.taken_total - taken_before;
 	home = of_pool.from_home_total + of_classes.from_home_total - home_before;
 	taken_before += taken;

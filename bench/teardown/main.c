@@ -7,15 +7,14 @@
 #define _GNU_SOURCE
 #include "teardown.h"
 
-#include <dlfcn.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "bench.h"
+#include "child.h"
 #include "machine.h"
 #include "process.h"
 #include "results.h"
@@ -231,22 +230,6 @@ static void show_break_even(
 static const char *const allocators[] = {"libjemalloc.so.2", "libmimalloc.so.2"};
 #define ALLOCATORS (sizeof allocators / sizeof allocators[0])
 
-/*
- * Looks for an allocator beside the C library, where distributions put it. False if it is not
- * there.
- */
-static bool find_allocator(const char *name, char *path, size_t room)
-{
-	char libc[4096];
-	Dl_info info;
-
-	if (!dladdr(dlsym(RTLD_DEFAULT, "gnu_get_libc_version"), &info) ||
-		!realpath(info.dli_fname, libc))
-		return false;
-	*strrchr(libc, '/') = '\0';
-	return snprintf(path, room, "%s/%s", libc, name) < (int)room && !access(path, R_OK);
-}
-
 static void run_with(struct results *results, struct teardown_figures *figures,
 	struct teardown_limits limits, const char *preload)
 {
@@ -264,13 +247,13 @@ static void run_with(struct results *results, struct teardown_figures *figures,
 
 static void run_with_all(struct results *results, struct teardown_limits limits)
 {
-	struct teardown_figures *figures = child_prepare();
+	struct teardown_figures *figures = child_prepare(sizeof *figures);
 	char path[4096];
 
 	run_with(results, figures, limits, NULL);
 	limits.has_kernel = false; /* these do not depend on the allocator */
 	for (unsigned i = 0; i < ALLOCATORS; i++)
-		if (find_allocator(allocators[i], path, sizeof path))
+		if (child_find_allocator(allocators[i], path, sizeof path))
 			run_with(results, figures, limits, path);
 		else
 			results_skip(results, allocators[i], "not where the C library is");
@@ -313,7 +296,7 @@ int main(int count, char **arguments)
 		"Measures destroying in place against dropping, with each allocator on the "
 		"machine.",
 		count, arguments);
-	struct teardown_figures *figures = child_figures();
+	struct teardown_figures *figures = child_figures(sizeof *figures);
 	struct teardown_limits limits = {process_available_bytes() / 2, true};
 	struct results results;
 

@@ -3,7 +3,6 @@
  * The parts of the benchmark that compares destroying in place with dropping.
  *
  *     main.c     the options, the allocators one after the other, the results
- *     child.c    measures in a child process, which may have another allocator
  *     subject.c  what is destroyed: lists, trees, tables, buffers, mappings, files
  *     once.c     destroys one object at a time, from small to huge
  *     cycle.c    builds and destroys again and again: the size from which on dropping pays
@@ -103,15 +102,5 @@ void once_measure(struct teardown_figures *figures, const struct teardown_settin
 /* Returns the number of powers of two up to the largest cycle. */
 unsigned cycle_powers(const struct teardown_settings *settings);
 void cycle_measure(struct teardown_figures *figures, const struct teardown_settings *settings);
-
-/* ---- The child (child.c) --------------------------------------------------------------------- */
-
-/* Returns where a child writes its figures. NULL in the parent. */
-struct teardown_figures *child_figures(void);
-
-/* Prepares for children, in the parent. Returns where their figures arrive. */
-struct teardown_figures *child_prepare(void);
-/* Runs this program once more and waits for its end. preload: a library to load first, or NULL. */
-void child_run(char **arguments, const char *preload);
 
 #endif

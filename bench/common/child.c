@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Runs the program once more for each allocator, since that is chosen when a program starts
- * (ld.so(8), LD_PRELOAD). The figures come back through memory that both processes have mapped.
+ * Children by posix_spawn(3) of /proc/self/exe, with the file of the figures left open for them.
  */
 #define _GNU_SOURCE
-#include "teardown.h"
+#include "child.h"
 
+#include <dlfcn.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,35 +15,34 @@
 #include <unistd.h>
 
 /* Names the file of the figures in the environment of a child. */
-#define VARIABLE "DEFER_DROP_TEARDOWN_FILE"
+#define VARIABLE "DEFER_DROP_BENCH_FIGURES"
 
-static void *map(int file)
+static void *map(int file, size_t bytes)
 {
-	void *memory = mmap(
-		NULL, sizeof(struct teardown_figures), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 
 	if (memory == MAP_FAILED)
 		abort();
 	return memory;
 }
 
-struct teardown_figures *child_figures(void)
+void *child_figures(size_t bytes)
 {
 	const char *file = getenv(VARIABLE);
 
-	return file ? map(atoi(file)) : NULL;
+	return file ? map(atoi(file), bytes) : NULL;
 }
 
-struct teardown_figures *child_prepare(void)
+void *child_prepare(size_t bytes)
 {
 	int file = memfd_create("figures", 0); /* kept open in children */
 	char text[16];
 
-	if (file < 0 || ftruncate(file, sizeof(struct teardown_figures)))
+	if (file < 0 || ftruncate(file, (off_t)bytes))
 		abort();
 	snprintf(text, sizeof text, "%d", file);
 	setenv(VARIABLE, text, 1);
-	return map(file);
+	return map(file, bytes);
 }
 
 void child_run(char **arguments, const char *preload)
@@ -60,4 +59,16 @@ void child_run(char **arguments, const char *preload)
 		exit(WEXITSTATUS(status)); /* it has said why */
 	if (status)
 		abort();
+}
+
+bool child_find_allocator(const char *name, char *path, size_t room)
+{
+	char libc[4096];
+	Dl_info info;
+
+	if (!dladdr(dlsym(RTLD_DEFAULT, "gnu_get_libc_version"), &info) ||
+		!realpath(info.dli_fname, libc))
+		return false;
+	*strrchr(libc, '/') = '\0';
+	return snprintf(path, room, "%s/%s", libc, name) < (int)room && !access(path, R_OK);
 }
