@@ -188,7 +188,7 @@ static uint64_t difference(uint64_t more, uint64_t less)
 void dd_pool_add_stats(struct defer_drop_pool *pool, struct defer_drop_pool_counts *stats)
 {
 	/* Read first: blocks that were given to the backing came from it before. */
-	uint64_t to_backing = atomic_load_explicit(&pool->to_backing_total, memory_order_relaxed);
+	uint64_t to_backing = dd_read(&pool->to_backing_total);
 	uint64_t counts[DD_POOL_COUNTS];
 	uint64_t in_use; /* from the backing, and not given back */
 	uint64_t out;
