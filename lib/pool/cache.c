@@ -50,23 +50,12 @@ static void hand_over_counts(struct defer_drop_pool *pool, struct dd_cache *cach
 
 /* ---- A thread's end -------------------------------------------------------------------------- */
 
-/* Puts a magazine into the depot; does nothing if it is NULL. */
-static void send(struct defer_drop_pool *pool, struct dd_magazine *magazine)
-{
-	if (!magazine)
-		return;
-	if (dd_plain_load(&magazine->count))
-		dd_depot_send(&pool->depot, magazine);
-	else
-		dd_stack_put(&pool->depot.empty, magazine);
-}
-
 /* Puts a magazine into the depot; if that is full, its blocks go to the backing first. */
 static void put_away(struct defer_drop_pool *pool, struct dd_magazine *magazine)
 {
 	if (magazine && dd_pool_is_full(pool))
 		dd_pool_release(pool, magazine);
-	send(pool, magazine);
+	dd_depot_return(&pool->depot, magazine);
 }
 
 static void leave(struct defer_drop_pool *pool, struct dd_cache *cache)
@@ -195,10 +184,10 @@ struct dd_cache *dd_cache_of(const struct defer_drop_pool *pool)
 /* Sends both magazines home, except for a loaded one that is empty: it will be needed. */
 static void send_both(struct defer_drop_pool *pool, struct dd_cache *cache)
 {
-	send(pool, cache->previous);
+	dd_depot_return(&pool->depot, cache->previous);
 	cache->previous = NULL;
-	if (cache->top != cache->bottom)
-		send(pool, dd_cache_unload(cache));
+	if (!dd_cache_is_empty(cache))
+		dd_depot_return(&pool->depot, dd_cache_unload(cache));
 }
 
 void dd_cache_send(struct defer_drop_pool *pool)
@@ -328,8 +317,8 @@ static void take_from_threads(struct defer_drop_pool *pool)
 			continue;
 		cache = dd_caches_at(at, pool->index);
 		hand_over_counts(pool, cache);
-		send(pool, dd_cache_unload(cache));
-		send(pool, cache->previous);
+		dd_depot_return(&pool->depot, dd_cache_unload(cache));
+		dd_depot_return(&pool->depot, cache->previous);
 		cache->previous = NULL;
 	}
 }
