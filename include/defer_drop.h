@@ -46,6 +46,15 @@
  *     _in_place, _leak, _thread                at once; never; by a thread for each object
  *     _queue_init, _executor_init, _trace_init made: a queue; the program's executor; a trace
  *   defer_drop_trace_print                     prints a line for a trace
+ *   <defer_drop/loop.h>: objects that the thread of an event loop destroys
+ *   defer_drop_strategy_loop_open              a strategy on any loop that watches a descriptor
+ *     _loop_drain, _loop_close                 destroy for one turn of the loop; end it
+ *   <defer_drop/uv.h>: the loop and the thread pool of libuv
+ *   defer_drop_strategy_uv_open, _uv_close     a strategy on a loop; end it
+ *   defer_drop_uv_submit                       hands an object to the thread pool
+ *   <defer_drop/glib.h>: main contexts and thread pools of GLib
+ *   defer_drop_strategy_glib_open, _glib_close a strategy on a main context; end it
+ *   defer_drop_glib_submit, _glib_run          hands an object to a thread pool; its function
  *   <defer_drop/guard.h>: an object that is dropped once, however its scope is left
  *   defer_drop_guard_drop, _drop_on_error      drop it; only if something went wrong
  *     _disarm, _retarget, _leave               take it back; change the strategy; end the scope
@@ -94,7 +103,8 @@
  *                 defer_drop_queue_shutdown
  *     -EDEADLK    the call would wait for the thread that makes it; or a watermark or
  *                 worker_start function pushes to its own queue
- *     -EBUSY      another call is using the queue or the completion
+ *     -EBUSY      another call is using the queue or the completion; or what the call would free is
+ *                 still in use
  *     -ESTALE     the ticket, completion or guard is from before a fork, or its queue has been
  *                 freed
  *     -EOVERFLOW  a timeout, a size or a count is too large
@@ -149,8 +159,8 @@
  * - The worker gives each thread's drops a turn of some 100 us; nested drops and slices
  *   (DEFER_DROP_AGAIN) count in it, so a drop that makes drops without end holds up what its own
  *   thread dropped later, and nobody else. But a destructor is not interrupted: one that takes long
- *   holds up all drops of its queue. Let it return DEFER_DROP_AGAIN now and then, or give it a queue
- *   of its own. watchdog_ns of the configuration finds it.
+ *   holds up all drops of its queue. Let it return DEFER_DROP_AGAIN now and then, or call
+ *   defer_drop_again; or give it a queue of its own. watchdog_ns of the configuration finds it.
  * - Exit, by exit(3) or by returning from main, deals with what is pending: see exit_timeout_ns.
  *   _exit(2), quick_exit(3) and a fatal signal run no destructor. pthread_exit(3) in main does not
  *   end the process, since the worker is a thread too: the last thread of the program calls exit(3)
@@ -169,11 +179,11 @@
  *   -EDEADLK instead of waiting.
  * - The shared library is never unloaded. With the static one inside a shared object, closing that
  *   object deals with what is pending as exit does. It does not unmap the lanes of its default
- *   queue, because other threads may still push: some 68 KiB for each thread that has pushed
- *   (measured with queue_size=4096). A plugin that is loaded again and again is better built with
- *   the shared library.
- * - Every call accepts a NULL queue, guard, reference or struct. It then returns -EINVAL, or NULL,
- *   or 0 if its result is a number or a claim; a call without a result does nothing.
+ *   queue, because other threads may still push: some 68 KiB for each lane whose memory has not
+ *   gone back to the system (max_lanes; measured with queue_size=4096). A plugin that is loaded
+ *   again and again is better built with the shared library.
+ * - Every call accepts a NULL queue, guard, reference, pool or struct. It then returns -EINVAL, or
+ *   NULL, or 0 if its result is a number or a claim; a call without a result does nothing.
  *
  * Versions. The version is MAJOR.MINOR.PATCH, by the rules of semantic versioning (semver.org):
  *
@@ -237,8 +247,9 @@ typedef void (*defer_drop_fn)(void *object);
  *   thread-specific data that runs after the library's own, if another thread has taken over the
  *   lane by then: until what the thread pushed before is destroyed (the push destroys nothing
  *   itself). The first push of a thread blocks briefly (defer_drop_queue_attach does that ahead of
- *   time). The first push after a quiet spell makes one system call to wake the worker; the first
- *   push of the process starts it.
+ *   time), and so does the push with which it leaves the shared lane (max_lanes). The first push
+ *   after a quiet spell makes one system call to wake the worker; the first push of the process
+ *   starts it.
  * Errors (the object is still the caller's):
  *   -EINVAL     destroy is NULL
  *   -ESHUTDOWN  the queue was shut down, by a call or by exit (see defer_drop_queue_shutdown)
@@ -254,7 +265,7 @@ DEFER_DROP_API int defer_drop(void *object, defer_drop_fn destroy);
  * Pushes as defer_drop, and never waits: defer_drop_timed with a timeout of 0.
  *
  * Threads: as defer_drop.
- * Blocks: as the first push of a thread; never for room, and never for earlier drops.
+ * Blocks: briefly, when defer_drop does; never for room, and never for earlier drops.
  * Errors, beside -EINVAL, -ESHUTDOWN, -ENOMEM and the -EDEADLK of a watermark or worker_start
  * function, as for defer_drop (the object is still the caller's):
  *   -EAGAIN     defer_drop would have to wait
@@ -312,8 +323,8 @@ DEFER_DROP_API int defer_drop_rcu(void *object, defer_drop_fn destroy);
 DEFER_DROP_API int defer_drop_bytes(void *object, defer_drop_fn destroy, uint64_t bytes);
 
 /*
- * Goes on later with an object, from inside its own destructor, as a destructor with a status does by
- * returning DEFER_DROP_AGAIN: pushes the object to the queue that is destroying it, as a nested drop.
+ * Goes on later with an object, from inside its own destructor: pushes the object to the queue that
+ * is destroying it, as a nested drop. A destructor with a status returns DEFER_DROP_AGAIN instead.
  *
  *     static void tree_free(void *tree)
  *     {
@@ -323,7 +334,9 @@ DEFER_DROP_API int defer_drop_bytes(void *object, defer_drop_fn destroy, uint64_
  *     }
  *
  * object: the one that the calling destructor was called with.
- * destroy: called with the object when others have had their turn.
+ * destroy: called with the object when the calling destructor has returned, and after the nested
+ *   drops that were pushed before. If the turn of this thread's drops is over by then, others have
+ *   theirs first. (After DEFER_DROP_AGAIN others always have their turn first.)
  * Threads: one that runs a destructor.
  * Blocks: never.
  * Errors (nothing was pushed: the destructor goes on by itself):
@@ -388,26 +401,27 @@ DEFER_DROP_API int defer_drop_shutdown(void);
 struct defer_drop_queue;  /* opaque */
 struct rcu_flavor_struct; /* liburcu's, <urcu/flavor.h> */
 
-/* Destroys an object, and returns 0, or what went wrong as a negative errno; or, if it has destroyed
- * a part of it only, DEFER_DROP_AGAIN. */
+/* Destroys an object, and returns 0, or what went wrong as a negative errno; or, if it has only
+ * destroyed a part of it, DEFER_DROP_AGAIN. */
 typedef int (*defer_drop_status_fn)(void *object);
 
 /* Destroys an object with the help of a context, and returns as a defer_drop_status_fn. */
 typedef int (*defer_drop_context_fn)(void *object, void *context);
 
 /*
- * What a destructor returns that is not finished: it destroys a big object in slices, so that others
- * need not wait for all of it. It is called again with the same object (and context) when all other
- * threads' drops, and the drops that this slice made, have had their turn; so a slice is some
- * microseconds of work, or it is not worth the change. What the thread dropped later waits until it
- * is finished, and so do a flush, a ticket and a completion. Slices come one after the other, each
- * sees what the one before did, but they may run on different threads. It is no means to wait for
- * something: the worker calls again as soon as the others have had their turn, and does not sleep.
+ * A destructor that is not finished returns this: it destroys a big object in slices, so that other
+ * drops need not wait for all of it. It is called again with the same object (and context) when all
+ * other threads' drops, and the drops that this slice made, have had their turn; so a slice is some
+ * microseconds of work, or it is not worth the change. What the thread dropped later waits until
+ * the object is destroyed, and so do a flush, a ticket and a completion. Slices come one after the
+ * other, each sees what the one before did, but they may run on different threads. A destructor
+ * cannot wait for something in this way: the worker calls it again as soon as the other drops have
+ * had their turn, and does not sleep.
  *
  * A drop that is not finished when its queue is shut down, or given up, and the time for that is
  * over, is abandoned: its destructor is not called again. A forked child that keeps drops goes on
- * with it only if a destructor of this queue forked; otherwise it had begun to be destroyed, and the
- * child does not have it.
+ * with it only if a destructor of this queue forked; otherwise the drop had begun to be destroyed,
+ * and the child does not have it.
  */
 #define DEFER_DROP_AGAIN 0x40000000
 
@@ -581,8 +595,9 @@ struct defer_drop_config {
 	 * destroyed; and when a grace period has passed that drops wait for. So an event loop reads
 	 * it, drains, and need not know more. A new queue counts as empty. A signal can be
 	 * spurious, and one signal can stand for two events. It is open when the queue is created,
-	 * and stays open until the queue is shut down; a push to a queue that is not empty pays nothing for it. A forked
-	 * child has none, since its parent would read what it counts [-1, none]. */
+	 * and stays open until the queue is shut down; a push to a queue that is not empty pays
+	 * nothing for it. A forked child has none, since its parent would read what it counts [-1,
+	 * none]. */
 	int32_t pending_eventfd;
 
 	/* What exit does with drops that are pending: DEFER_DROP_FOREVER destroys all, and waits
@@ -643,8 +658,8 @@ struct defer_drop_config {
 	 * -ENOTSUP in a build without liburcu. */
 	const struct rcu_flavor_struct *rcu_flavor;
 	/* 1: the memory of a lane is there when the lane is made, in the first push of a thread or
-	 * by defer_drop_queue_attach. 0: it comes while the ring is filled for the first time, page
-	 * by page: one push in 256 takes a page fault then. The shared lane of the default queue is
+	 * by defer_drop_queue_attach, and stays. 0: it comes while the ring is filled, page by
+	 * page: one push in 256 takes a page fault then. The shared lane of the default queue is
 	 * not populated [0]. */
 	uint32_t populate_lanes;
 	uint32_t reserved; /* 0 */
@@ -707,10 +722,9 @@ DEFER_DROP_API int defer_drop_config_check(
  *   runner, pending_eventfd and name are the program's alone; exit_timeout_ns and at_fork if the
  *   program has set them. A name with a comma cannot be reached, nor one that begins with a digit,
  *   except as the first. A wrong name or value is reported with what is accepted and what stays in
- *   force, when the queue is set up. The option "help"
- *   reports all names with their values. All of it is ignored in set-user-ID programs
- *   (secure_getenv(3)). Values from the environment can make this call fail as the program's own
- *   can: with -EPERM, -EINVAL, -ESRCH or -ENOMEM.
+ *   force, when the queue is set up. The option "help" reports all names with their values. All of
+ *   it is ignored in set-user-ID programs (secure_getenv(3)). Values from the environment can make
+ *   this call fail as the program's own can: with -EPERM, -EINVAL, -ESRCH or -ENOMEM.
  * Threads: any. Asking again for the values in force returns 0, and starts a queue that was
  *   stopped.
  * Blocks: until the worker runs; and briefly.
@@ -816,7 +830,9 @@ DEFER_DROP_API int defer_drop_queue_push(
  * Errors:
  *   -EINVAL     queue is NULL
  *   -ENOSPC     the thread pushes to the shared lane: max_lanes are in use, there is no memory for
- *               another, the thread pushes to more than 8 queues, or it is ending
+ *               another, what the thread has pushed to the shared lane is not destroyed yet, the
+ *               thread pushes to more than 8 queues, or it is ending; or the process has no key of
+ *               thread-specific data left (pthread_key_create(3))
  *   -EDEADLK    called by a destructor that the queue runs, which never needs a lane
  *   -ESHUTDOWN  the queue was shut down, or exit has dealt with all queues
  */
@@ -861,16 +877,17 @@ DEFER_DROP_API int defer_drop_queue_wait_backlog(struct defer_drop_queue *queue,
  * ran: how many destructors this call has run, counted so, also on error; may be NULL. If it is 0,
  *   there was nothing that could be destroyed, unless a limit was 0 or over before.
  * Threads: any, one at a time.
- * Blocks: for what the destructors take; never for another thread. Drops that wait for readers, or
- *   that another thread is just pushing, stay: see defer_drop_queue_backlog, and pending_eventfd of
- *   the configuration.
+ * Blocks: for what the destructors take, and briefly. Drops that wait for readers, or that another
+ *   thread is just pushing, are not waited for, and stay: see defer_drop_queue_backlog, and
+ *   pending_eventfd of the configuration.
  * Errors:
  *   -EINVAL     queue is NULL, or has a worker
  *   -EBUSY      another thread is draining it; the pending_eventfd is signalled when that thread
  *               is done and something is left
  *   -EDEADLK    called by a destructor that the queue runs
  *   -EOVERFLOW  budget_ns, as for defer_drop_timed
- *   -ESHUTDOWN  the queue was shut down
+ *   -ESHUTDOWN  the queue was shut down, also by another thread just now: this call ran nothing.
+ *               One that has begun to run destructors then stops, and returns 0
  * Ordering: what the destructors did is visible to the caller.
  */
 DEFER_DROP_API int defer_drop_queue_drain(
@@ -1207,8 +1224,8 @@ struct defer_drop_stats {
 	uint64_t deep_sleeps_total; /* sleeps until woken, the present one included */
 
 	uint64_t backlog; /* pending now */
-	/* The largest backlog that was seen. The worker looks when it wakes up and when many drops
-	 * were pending; a caller, each time it drains. */
+	/* The largest backlog that was seen. The worker looks when it wakes up, and each time that
+	 * it has run some 1,000 destructors; a caller, when it calls defer_drop_queue_drain. */
 	uint64_t highest_backlog;
 
 	uint32_t lanes; /* of a queue: lanes in existence, the shared one included */

@@ -602,8 +602,8 @@ template <class Strategy = own, class Subject>
 
 /*
  * Drops a value that is destroyed in slices: cut(value) destroys a part of it and returns true when
- * nothing is left that takes long; until then it is called again when other drops have had their
- * turn. Then the value is destroyed.
+ * nothing is left that takes long. Until then it is called again, as by defer_drop_again. Then the
+ * value is destroyed.
  *
  *     deferdrop::drop_in_slices(std::move(names), [](auto &names) noexcept {
  *             names.resize(names.size() - std::min<std::size_t>(names.size(), 64));
@@ -611,8 +611,8 @@ template <class Strategy = own, class Subject>
  *     });
  *
  * cut: a function object, moved along. It may not throw. A slice is some microseconds of work.
- * value, strategy, Threads, Blocks, Errors: as drop, for a value. A strategy that is no queue's
- *   destroys all slices at once.
+ * value, strategy, Threads, Blocks, Errors: as drop, for a value. A strategy other than that of a
+ *   queue destroys all slices at once.
  */
 template <class Strategy = worker, class T, class Cut>
 [[nodiscard]] int drop_in_slices(T &&value, Cut cut, Strategy strategy = Strategy()) noexcept(
@@ -813,16 +813,18 @@ struct memory_resource {
 } // namespace detail
 
 /*
- * A set of size classes (defer_drop_classes_create), as a std::pmr::memory_resource: what a thread
- * allocates here, and the worker gives back because it destroys a container that was dropped, comes
- * home to the thread.
+ * A set of size classes (defer_drop_classes_create), as a std::pmr::memory_resource: memory that a
+ * thread allocates here, and that the worker gives back when it destroys a container, comes home to
+ * the thread.
  *
  * Blocks that are aligned beyond alignof(std::max_align_t) come from operator new.
  *
- * It must outlive all that was allocated from it. Its destructor waits for the drops of the default
- * queue, if something still is; if it is in vain, the pools leak.
+ * It must outlive all that was allocated from it. If blocks are out, its destructor flushes the
+ * default queue; if blocks are out even then, or the flush fails, the pools leak.
  *
  * Threads: any, also several at once, as in defer_drop_classes_take.
+ * Blocks: as defer_drop_classes_take and defer_drop_classes_give; the destructor, as
+ *   defer_drop_flush.
  */
 class pools final : public detail::memory_resource
 {
@@ -894,10 +896,15 @@ class pools final : public detail::memory_resource
 };
 
 /*
- * An allocator of containers that are not std::pmr's: std::list<int, deferdrop::pool_allocator<int>>
- * list(nodes). It does without the virtual calls of a memory_resource. Containers of equal
- * allocators, those of the same pools, can be swapped and moved in constant time; so can others,
- * which take the allocator along.
+ * An allocator for containers that are not std::pmr's:
+ *
+ *     std::list<int, deferdrop::pool_allocator<int>> list(nodes);
+ *
+ * It does without the virtual calls of a memory_resource. Containers of equal allocators, those of
+ * the same pools, can be swapped and moved in constant time; so can others, which take the
+ * allocator along.
+ *
+ * Threads, Blocks: as pools.
  */
 template <class T> class pool_allocator
 {

@@ -70,8 +70,8 @@ enum defer_drop_guard_state {
 #define DEFER_DROP_GUARD_INIT(object, destroy, strategy) \
 	DEFER_DROP_GUARD_WITH(object, destroy, NULL, strategy)
 
-/* With a destructor that returns a status: 0 or a negative errno; or DEFER_DROP_AGAIN, which is
- * called again: when others have had their turn if a queue destroys it, else at once. */
+/* With a destructor that returns a status: 0 or a negative errno; or DEFER_DROP_AGAIN, and then it
+ * is called again: as by defer_drop_again if a queue destroys the object, else at once. */
 #define DEFER_DROP_GUARD_STATUS_INIT(object, destroy_status, strategy) \
 	DEFER_DROP_GUARD_WITH(object, NULL, destroy_status, strategy)
 

@@ -161,6 +161,7 @@ static inline int defer_drop_strategy_loop_open(
  * Drains for one turn of the loop; for when pending_eventfd is readable. The eventfd becomes
  * readable again if something is left that could be destroyed.
  *
+ * self: with NULL it does nothing.
  * Threads: that of the loop.
  * Blocks: for the destructors that it runs: budget_ns, and the one that it cannot interrupt.
  */
@@ -169,6 +170,8 @@ static inline void defer_drop_strategy_loop_drain(struct defer_drop_strategy_loo
 	uint64_t ran;
 	eventfd_t signals;
 
+	if (!self)
+		return;
 	/* Read before the drain, which signals again if it leaves something to be destroyed. */
 	eventfd_read(self->pending_eventfd, &signals);
 	if (defer_drop_queue_drain(self->queue, UINT64_MAX, self->budget_ns, &ran))

@@ -26,16 +26,17 @@
  *
  * A pool gets its blocks from its backing, one at a time, when none is at rest in it: malloc(3)
  * and free(3), or functions of the program. It gives blocks back when more than max_bytes are at
- * rest in the depot, and when they have been there for a while: a worker does that before it sleeps
- * (defer_drop.h). A worker also sends home what it has in its own magazines, and a thread that ends
- * gives back its own. A pool knows no queue: any thread may give, not only a worker.
+ * rest in the depot, and when they have been there for a while: the worker of any queue
+ * (defer_drop.h) does that before it sleeps, and a caller that drains a queue when it has drained.
+ * Both also send home what they have in their own magazines, and a thread that ends gives back its
+ * own. A pool knows no queue: any thread may give, not only a worker.
  *
  * Fork: the child has all that was at rest in the depot and in the magazines of the thread that
  * forked. What lay in those of other threads is lost to it, and counted as given to the backing.
  *
  * Tools: AddressSanitizer and valgrind know of blocks at rest, and report their use like that of
- * freed memory. Both are found when a pool is created, and slow it down then; otherwise it does
- * without them.
+ * freed memory. A pool looks for both when it is created. They slow it down if they are there, and
+ * cost nothing otherwise.
  */
 #ifndef DEFER_DROP_POOL_H
 #define DEFER_DROP_POOL_H
@@ -52,21 +53,23 @@ struct defer_drop_classes; /* opaque */
 /* ---- Configuration -------------------------------------------------------------------------- */
 
 /*
- * Get a block of memory for a pool, or NULL; and give one back. bytes and alignment are the same in
- * both. context is that of the configuration.
+ * Gets a block of memory for a pool, or returns NULL; and gives one back. bytes and alignment are
+ * those with which it was got. context is that of the configuration.
  *
- * Threads: any that takes from the pool, or gives to it; also workers, and several at once. Neither
- *   may use the pool itself, or free it; other pools it may use.
+ * Threads: called by any that takes from the pool, gives to it, trims or frees it, and by threads
+ *   that run destructors of any queue; also by several at once. Neither function may use the pool
+ *   itself, or free it; it may use other pools.
  */
 typedef void *(*defer_drop_backing_take_fn)(void *context, size_t bytes, size_t alignment);
 typedef void (*defer_drop_backing_give_fn)(
 	void *context, void *block, size_t bytes, size_t alignment);
 
 enum defer_drop_pool_flags {
-	/* Finds blocks that are given twice, to the wrong pool, or to none that they come from:
-	 * reports that, and aborts. Each block gets a header of 16 bytes or its alignment, and each
-	 * call takes some 10 ns more. The environment variable DEFER_DROP_POOL_CHECK sets this flag
-	 * in all pools, except for those of set-user-ID programs (secure_getenv(3)). */
+	/* Finds blocks that are given twice, to another pool than their own, or that were never
+	 * taken: reports that, and aborts. Each block gets a header of 16 bytes, or of its
+	 * alignment if that is more, and each call takes some 10 ns more. The environment variable
+	 * DEFER_DROP_POOL_CHECK, if it is not empty, sets this flag in all pools, except in
+	 * set-user-ID programs (secure_getenv(3)). */
 	DEFER_DROP_POOL_CHECKED = 1 << 0,
 };
 
@@ -77,9 +80,8 @@ enum defer_drop_pool_flags {
 struct defer_drop_pool_config {
 	size_t size; /* sizeof(struct defer_drop_pool_config) */
 
-	size_t block_bytes; /* of each block: 1..2^40. Of size classes 0, which is built in [0] */
-	/* Of each block: a power of two, 1..2^20. Of size classes as built in [that of malloc(3),
-	 * 16]. */
+	size_t block_bytes; /* of each block: 1..2^40; of size classes, 0 [0] */
+	/* Of each block: a power of two, 1..2^20; of size classes, 16 [that of malloc(3), 16]. */
 	size_t alignment;
 
 	/* Blocks in a magazine: 2..4096, or 0: up to 126, and some 64 KiB of blocks [0]. */
@@ -90,9 +92,8 @@ struct defer_drop_pool_config {
 	 * block at rest takes 8 bytes more, in its magazine. Of size classes, each. A program that
 	 * destroys much at once, to make as much anew, may want more [16777216, 16 MiB]. */
 	uint64_t max_bytes;
-	/* Blocks that nobody has taken from the depot for so long go back to the backing; it may be
-	 * twice as long: 1000000..DEFER_DROP_TIMEOUT_MAX, or DEFER_DROP_NEVER [500000000, 500 ms].
-	 */
+	/* Blocks that have been in the depot for this time, or for up to twice as long, go back to
+	 * the backing: 1000000..DEFER_DROP_TIMEOUT_MAX, or DEFER_DROP_NEVER [500000000, 500 ms]. */
 	uint64_t idle_ns;
 
 	/* Both or none [NULL: malloc(3), aligned_alloc(3) and free(3)]. */
@@ -110,7 +111,8 @@ struct defer_drop_pool_config {
  */
 DEFER_DROP_API int defer_drop_pool_config_built_in(struct defer_drop_pool_config *config);
 
-/* What DEFER_DROP_POOL_CONFIG_INIT stands for. It is no constant. */
+/* Returns the built-in values: DEFER_DROP_POOL_CONFIG_INIT is this call, and so no constant for
+ * objects of static storage. Threads: any. Blocks: never. */
 static inline struct defer_drop_pool_config defer_drop_pool_config_init(void)
 {
 	struct defer_drop_pool_config config;
@@ -131,9 +133,10 @@ static inline struct defer_drop_pool_config defer_drop_pool_config_init(void)
  *
  * pool: receives the new pool; untouched on error.
  * Threads: any.
- * Blocks: for other threads that make or free pools, use one for the first time, or end; and for
- *   fork(2).
- * Errors:
+ * Blocks: briefly, on the lock of all pools. Calls that make or free pools, or read statistics,
+ *   hold it for a moment, and so do a thread's first use of a pool, its end, a worker before it
+ *   sleeps, and fork(2).
+ * Errors (there is no new pool):
  *   -EINVAL  pool or config is NULL, or a field is out of its range; one function of the backing
  *            without the other; size is smaller than that of the struct's first version
  *   -E2BIG   config is of a later version and uses what this library does not know
@@ -146,8 +149,8 @@ DEFER_DROP_API int defer_drop_pool_create(
  * Takes a block, which is the caller's then; its contents are undefined.
  *
  * Threads: any, beside every other call; also in destructors.
- * Blocks: as the backing does, if no block is at rest. The first use of a pool by a thread takes a
- *   lock as defer_drop_pool_create does.
+ * Blocks: as the backing does, if no block is at rest; on the first use of a pool by a thread, as
+ *   defer_drop_pool_create.
  * Errors: NULL if the backing has no memory, or pool is NULL. errno is as the backing left it.
  * Ordering: what a thread did with the block before it gave it happens before what the caller does
  *   with it.
@@ -159,8 +162,9 @@ DEFER_DROP_API void *defer_drop_pool_take(struct defer_drop_pool *pool);
  *
  * block: taken from this pool, by any thread, and not used afterwards. With NULL it does nothing.
  * Threads: any, beside every other call; above all in destructors.
- * Blocks: never for another thread, except for a thread's first use of a pool, as in
- *   defer_drop_pool_take; or as the backing does, if it gives blocks back to that.
+ * Blocks: as the backing does, if max_bytes are at rest or there is no memory for a magazine; on
+ *   the first use of a pool by a thread, as defer_drop_pool_create.
+ * Ordering: as defer_drop_pool_take.
  */
 DEFER_DROP_API void defer_drop_pool_give(struct defer_drop_pool *pool, void *block);
 
@@ -168,8 +172,10 @@ DEFER_DROP_API void defer_drop_pool_give(struct defer_drop_pool *pool, void *blo
  * Gives blocks at rest back to the backing, until no more than keep_bytes are at rest in the depot.
  * The calling thread's own magazines go to the depot first; those of other threads stay.
  *
- * For a program that wants its memory now; or that has no worker, which does it by and by.
+ * For a program that wants its memory now; or that has no worker, and no caller that drains, which
+ * would do it by and by.
  *
+ * keep_bytes: any; it counts whole blocks, without their headers.
  * Threads: any, beside every other call.
  * Blocks: as the backing does.
  * Errors: -EINVAL if pool is NULL.
@@ -177,12 +183,14 @@ DEFER_DROP_API void defer_drop_pool_give(struct defer_drop_pool *pool, void *blo
 DEFER_DROP_API int defer_drop_pool_trim(struct defer_drop_pool *pool, uint64_t keep_bytes);
 
 /*
- * Gives all blocks at rest back to the backing, and frees the pool. No other call on it may be
- * running, and none may follow. Threads that have used it may live on.
+ * Gives all blocks at rest back to the backing, and frees the pool.
  *
  * If destructors give to the pool, flush or shut down their queue first.
  *
- * Blocks: as the backing does; and until a worker that is giving back some of its blocks is done.
+ * Threads: any; no other call on the pool may be running, and none may follow. Threads that have
+ *   used it may live on.
+ * Blocks: as the backing does, and as defer_drop_pool_create; also while a worker, or a thread that
+ *   ends, is giving back some of the pool's blocks.
  * Errors (nothing was changed):
  *   -EINVAL  pool is NULL
  *   -EBUSY   blocks are out: taken and not given back
@@ -196,40 +204,61 @@ DEFER_DROP_API int defer_drop_pool_free(struct defer_drop_pool *pool);
 
 /*
  * Makes a set of pools, for all sizes up to DEFER_DROP_CLASSES_MOST_BYTES: one for each 16 bytes
- * up to 128, then four to a doubling, so that at most a fifth of a block is unused there. What is
- * not said here is as in defer_drop_pool_create.
+ * up to 128, then four to a doubling, so that at most a fifth of a block is unused there.
+ *
+ * classes: receives the new set; untouched on error.
+ * config: of each pool; block_bytes is 0 and alignment 16.
+ * Threads, Blocks, Errors: as defer_drop_pool_create.
  */
 DEFER_DROP_API int defer_drop_classes_create(
 	struct defer_drop_classes **classes, const struct defer_drop_pool_config *config);
 
 /*
- * Takes a block of so many bytes or more, aligned to 16. With 0 bytes it is the smallest there is.
+ * Takes a block of at least this size, aligned to 16.
  *
- * All else: as defer_drop_pool_take.
+ * bytes: any; with 0 the block is one of the smallest class.
+ * Threads, Errors, Ordering: as defer_drop_pool_take.
+ * Blocks: as defer_drop_pool_take; for more than DEFER_DROP_CLASSES_MOST_BYTES, as the backing
+ *   does.
  */
 DEFER_DROP_API void *defer_drop_classes_take(struct defer_drop_classes *classes, size_t bytes);
 
 /*
  * Gives a block back.
  *
+ * block: taken from this set, by any thread, and not used afterwards. With NULL it does nothing.
  * bytes: with which it was taken.
- * All else: as defer_drop_pool_give.
+ * Threads, Ordering: as defer_drop_pool_give.
+ * Blocks: as defer_drop_pool_give; for more than DEFER_DROP_CLASSES_MOST_BYTES, as the backing
+ *   does.
  */
 DEFER_DROP_API void defer_drop_classes_give(
 	struct defer_drop_classes *classes, void *block, size_t bytes);
 
-/* As defer_drop_pool_trim; keep_bytes is for all classes together, the smallest first. */
+/*
+ * Gives blocks at rest back to the backing, as defer_drop_pool_trim.
+ *
+ * keep_bytes: for all classes together; those of the smallest classes are kept first.
+ * Threads, Blocks: as defer_drop_pool_trim.
+ * Errors: -EINVAL if classes is NULL.
+ */
 DEFER_DROP_API int defer_drop_classes_trim(struct defer_drop_classes *classes, uint64_t keep_bytes);
 
-/* As defer_drop_pool_free. */
+/*
+ * Gives all blocks at rest back to the backing, and frees the set.
+ *
+ * Threads, Blocks: as defer_drop_pool_free.
+ * Errors (nothing was changed): those of defer_drop_pool_free; -EBUSY also if larger blocks are
+ *   out.
+ */
 DEFER_DROP_API int defer_drop_classes_free(struct defer_drop_classes *classes);
 
 /* ---- Statistics ------------------------------------------------------------------------------ */
 
 /*
- * Counters since the pool began, in a forked child too. Each is exact, and they are read one after
- * the other while threads go on; when no other call is running they agree: taken = given + out,
- * taken = from home + from backing.
+ * Counters since the pool was created, in a forked child too. Each is exact. They are read one
+ * after the other while threads go on; when no other call is running they agree:
+ * taken = given + out, taken = from home + from backing.
  */
 struct defer_drop_pool_counts {
 	size_t size; /* sizeof(struct defer_drop_pool_counts), set by the caller; then what was
@@ -239,19 +268,19 @@ struct defer_drop_pool_counts {
 	uint64_t given_total;        /* blocks */
 	uint64_t from_home_total;    /* taken, and had been given before */
 	uint64_t from_backing_total; /* taken, and were new */
-	uint64_t to_backing_total;   /* given back to the backing, by whomever */
+	uint64_t to_backing_total;   /* given back to the backing, by any thread */
 
 	uint64_t out;     /* blocks taken and not given */
 	uint64_t at_rest; /* blocks in the depot and in magazines */
 
-	uint64_t out_bytes;     /* by the size of the class; of a larger block, its own */
-	uint64_t at_rest_bytes; /* the same */
+	uint64_t out_bytes; /* a block counts as the bytes of its class, a larger one as its own */
+	uint64_t at_rest_bytes; /* a block counts as the bytes of its class */
 };
 
 /*
- * Statistics of a pool, and of all classes of a set together.
+ * Fills in the statistics of a pool, or of all classes of a set together.
  *
- * Threads: any. Blocks: as defer_drop_pool_create.
+ * Threads: any, beside every other call. Blocks: as defer_drop_pool_create.
  * Errors: -EINVAL if pool, classes or stats is NULL, or stats->size is smaller than that of the
  *   first version.
  */

@@ -3,8 +3,8 @@
  * The calls that read the statistics of a queue.
  */
 #include <errno.h>
-#include <string.h>
 
+#include "config/versioned.h"
 #include "core/stats.h"
 #include "life/default.h"
 
@@ -13,13 +13,9 @@
 
 _Static_assert(sizeof(struct defer_drop_stats) == DD_STATS_SIZE_0, "defer_drop_stats");
 
-static int give(struct defer_drop_stats *stats, struct defer_drop_stats *to)
+static int give(const struct defer_drop_stats *stats, struct defer_drop_stats *to)
 {
-	if (to->size < DD_STATS_SIZE_0)
-		return -EINVAL;
-	stats->size = to->size < sizeof *stats ? to->size : sizeof *stats;
-	memcpy(to, stats, stats->size);
-	return 0;
+	return dd_versioned_fill(to, DD_STATS_SIZE_0, stats, sizeof *stats);
 }
 
 uint64_t defer_drop_queue_backlog(struct defer_drop_queue *queue)

@@ -611,28 +611,19 @@ bool dd_config_is_equal(const struct dd_config *a, const struct dd_config *b)
 
 /* ---- The public struct ----------------------------------------------------------------------- */
 
-static int fill_in(const struct defer_drop_config *values, struct defer_drop_config *to)
-{
-	size_t size = to->size < sizeof *values ? to->size : sizeof *values;
-
-	if (size < DD_CONFIG_SIZE_0)
-		return -EINVAL;
-	memcpy(to, values, size);
-	to->size = size;
-	return 0;
-}
-
 int dd_config_show(const struct dd_config *config, struct defer_drop_config *to)
 {
-	return fill_in(&config->values, to);
+	return dd_versioned_fill(to, DD_CONFIG_SIZE_0, &config->values, sizeof config->values);
 }
 
 int defer_drop_config_built_in(struct defer_drop_config *config)
 {
 	struct defer_drop_config values;
 
+	if (!config)
+		return -EINVAL;
 	set_built_in(&values);
-	return config ? fill_in(&values, config) : -EINVAL;
+	return dd_versioned_fill(config, DD_CONFIG_SIZE_0, &values, sizeof values);
 }
 
 int defer_drop_config_check(const struct defer_drop_config *asked, char *why, size_t why_bytes)

@@ -29,4 +29,22 @@ static inline int dd_versioned_copy(void *copy, size_t size, size_t least, const
 	return 0;
 }
 
+/*
+ * Fills in a struct of another version, as far as it goes: its size says how far, and afterwards
+ * how much was filled in. least: the size of its first version. Returns 0, or -EINVAL if it is
+ * smaller.
+ */
+static inline int dd_versioned_fill(void *to, size_t least, const void *values, size_t size)
+{
+	size_t to_size;
+
+	memcpy(&to_size, to, sizeof to_size);
+	if (to_size < least)
+		return -EINVAL;
+	size = to_size < size ? to_size : size;
+	memcpy(to, values, size);
+	memcpy(to, &size, sizeof size);
+	return 0;
+}
+
 #endif

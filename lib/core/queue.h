@@ -24,6 +24,7 @@
 
 #include <pthread.h>
 
+#include "base/counter.h"
 #include "base/latch.h"
 #include "base/thread.h"
 #include "config/config.h"
@@ -206,33 +207,6 @@ static inline uint32_t dd_queue_lanes(struct defer_drop_queue *queue)
 {
 	/* ->LANES: without acquire the newest lane could be read before it was stored. */
 	return atomic_load_explicit(&queue->lane_count, memory_order_acquire);
-}
-
-static inline uint64_t dd_read(_Atomic(uint64_t) *counter)
-{
-	return atomic_load_explicit(counter, memory_order_relaxed);
-}
-
-static inline uint32_t dd_read_32(_Atomic(uint32_t) *counter)
-{
-	return atomic_load_explicit(counter, memory_order_relaxed);
-}
-
-/* Adds to a counter that one thread writes and any may read. */
-static inline void dd_add(_Atomic(uint64_t) *counter, uint64_t count)
-{
-	atomic_store_explicit(counter, dd_read(counter) + count, memory_order_relaxed);
-}
-
-static inline void dd_count(_Atomic(uint64_t) *counter)
-{
-	dd_add(counter, 1);
-}
-
-/* Adds to a counter that many threads write. */
-static inline void dd_add_shared(_Atomic(uint64_t) *counter, uint64_t count)
-{
-	atomic_fetch_add_explicit(counter, count, memory_order_relaxed);
 }
 
 /* Ends the consumer's nap or sleep, and counts it if that took a system call. */

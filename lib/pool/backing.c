@@ -33,7 +33,7 @@ void dd_backing_give(struct defer_drop_pool *pool, void *block)
  * whose caches belong to no thread any more. */
 void dd_backing_count(struct defer_drop_pool *pool, uint64_t count)
 {
-	atomic_fetch_add_explicit(&pool->to_backing_total, count, memory_order_relaxed);
+	dd_add_shared(&pool->to_backing_total, count);
 }
 
 void dd_pool_release(struct defer_drop_pool *pool, struct dd_magazine *magazine)

@@ -20,20 +20,15 @@ static bool farewell_works; /* pthread_once(3) carries it */
 
 /* ---- Counts ---------------------------------------------------------------------------------- */
 
-static uint64_t read_count(_Atomic(uint64_t) *count)
-{
-	return atomic_load_explicit(count, memory_order_relaxed);
-}
-
 /* Sums the counts of a pool over all threads. Under the lock. */
 static void sum_up(struct defer_drop_pool *pool, uint64_t counts[DD_POOL_COUNTS])
 {
 	for (unsigned which = 0; which < DD_POOL_COUNTS; which++) {
-		counts[which] = read_count(&pool->counts[which]);
+		counts[which] = dd_read(&pool->counts[which]);
 		for (struct dd_caches *at = threads; at; at = at->next)
 			if (pool->index < at->count)
 				counts[which] +=
-					read_count(&dd_caches_at(at, pool->index)->counts[which]);
+					dd_read(&dd_caches_at(at, pool->index)->counts[which]);
 	}
 }
 
@@ -48,31 +43,19 @@ void dd_pool_count(struct defer_drop_pool *pool, uint64_t counts[DD_POOL_COUNTS]
 static void hand_over_counts(struct defer_drop_pool *pool, struct dd_cache *cache)
 {
 	for (unsigned which = 0; which < DD_POOL_COUNTS; which++) {
-		atomic_fetch_add_explicit(&pool->counts[which], read_count(&cache->counts[which]),
-			memory_order_relaxed);
+		dd_add_shared(&pool->counts[which], dd_read(&cache->counts[which]));
 		atomic_store_explicit(&cache->counts[which], 0, memory_order_relaxed);
 	}
 }
 
 /* ---- A thread's end -------------------------------------------------------------------------- */
 
-/* Puts a magazine into the depot; does nothing if it is NULL. */
-static void send(struct defer_drop_pool *pool, struct dd_magazine *magazine)
-{
-	if (!magazine)
-		return;
-	if (dd_plain_load(&magazine->count))
-		dd_depot_send(&pool->depot, magazine);
-	else
-		dd_stack_put(&pool->depot.empty, magazine);
-}
-
 /* Puts a magazine into the depot; if that is full, its blocks go to the backing first. */
 static void put_away(struct defer_drop_pool *pool, struct dd_magazine *magazine)
 {
 	if (magazine && dd_pool_is_full(pool))
 		dd_pool_release(pool, magazine);
-	send(pool, magazine);
+	dd_depot_return(&pool->depot, magazine);
 }
 
 static void leave(struct defer_drop_pool *pool, struct dd_cache *cache)
@@ -201,10 +184,10 @@ struct dd_cache *dd_cache_of(const struct defer_drop_pool *pool)
 /* Sends both magazines home, except for a loaded one that is empty: it will be needed. */
 static void send_both(struct defer_drop_pool *pool, struct dd_cache *cache)
 {
-	send(pool, cache->previous);
+	dd_depot_return(&pool->depot, cache->previous);
 	cache->previous = NULL;
-	if (cache->top != cache->bottom)
-		send(pool, dd_cache_unload(cache));
+	if (!dd_cache_is_empty(cache))
+		dd_depot_return(&pool->depot, dd_cache_unload(cache));
 }
 
 void dd_cache_send(struct defer_drop_pool *pool)
@@ -284,9 +267,9 @@ static void survive(struct defer_drop_pool *pool)
 	sum_up(pool, counts);
 	at_rest += cache ? blocks_in(cache) : 0;
 	lost = counts[DD_POOL_FROM_BACKING] + counts[DD_POOL_GIVEN] - counts[DD_POOL_TAKEN] -
-	       read_count(&pool->to_backing_total) - at_rest;
+	       dd_read(&pool->to_backing_total) - at_rest;
 	if (lost < UINT64_MAX / 2) /* a thread that has ended may have been about to count */
-		atomic_fetch_add_explicit(&pool->to_backing_total, lost, memory_order_relaxed);
+		dd_add_shared(&pool->to_backing_total, lost);
 }
 
 static void after_fork_in_child(void)
@@ -334,8 +317,8 @@ static void take_from_threads(struct defer_drop_pool *pool)
 			continue;
 		cache = dd_caches_at(at, pool->index);
 		hand_over_counts(pool, cache);
-		send(pool, dd_cache_unload(cache));
-		send(pool, cache->previous);
+		dd_depot_return(&pool->depot, dd_cache_unload(cache));
+		dd_depot_return(&pool->depot, cache->previous);
 		cache->previous = NULL;
 	}
 }

@@ -5,6 +5,7 @@
 #ifndef DD_POOL_CACHE_H
 #define DD_POOL_CACHE_H
 
+#include "base/counter.h"
 #include "pool/depot.h"
 
 /*
@@ -68,14 +69,6 @@ extern _Thread_local struct dd_caches *dd_own __attribute__((tls_model("initial-
 extern struct dd_caches dd_nobody;
 extern struct dd_caches dd_ended;
 
-/* Adds to a count of the calling thread's own. */
-static inline void dd_cache_add(struct dd_cache *cache, enum dd_pool_counter which, uint64_t count)
-{
-	atomic_store_explicit(&cache->counts[which],
-		atomic_load_explicit(&cache->counts[which], memory_order_relaxed) + count,
-		memory_order_relaxed);
-}
-
 /* ---- The loaded magazine --------------------------------------------------------------------- */
 
 /* Loads a magazine that has room for `blocks` blocks. */
@@ -127,7 +120,7 @@ static inline void *dd_cache_pop(struct dd_cache *cache, uint32_t last_byte)
 	dd_cache_fetch_block(
 		dd_plain_load(&top[-(below < DD_AHEAD ? below : DD_AHEAD)].block), last_byte);
 	cache->top = top;
-	dd_cache_add(cache, DD_POOL_TAKEN, 1);
+	dd_count(&cache->counts[DD_POOL_TAKEN]);
 	return dd_plain_load(&top->block);
 }
 
@@ -136,7 +129,7 @@ static inline void dd_cache_push(struct dd_cache *cache, void *block)
 {
 	dd_plain_store(&cache->top->block, block);
 	cache->top++;
-	dd_cache_add(cache, DD_POOL_GIVEN, 1);
+	dd_count(&cache->counts[DD_POOL_GIVEN]);
 }
 
 /* Prefetches the places of a magazine just loaded, and the blocks that are taken next. */

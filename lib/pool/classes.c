@@ -101,18 +101,13 @@ int defer_drop_classes_create(
 	return result;
 }
 
-static uint64_t read_total(_Atomic(uint64_t) *total)
-{
-	return atomic_load_explicit(total, memory_order_relaxed);
-}
-
 int defer_drop_classes_free(struct defer_drop_classes *classes)
 {
 	int result;
 
 	if (!classes)
 		return -EINVAL;
-	if (read_total(&classes->large_taken_total) != read_total(&classes->large_given_total))
+	if (dd_read(&classes->large_taken_total) != dd_read(&classes->large_given_total))
 		return -EBUSY;
 	result = end(classes, CLASSES);
 	if (!result)
@@ -125,8 +120,8 @@ int defer_drop_classes_free(struct defer_drop_classes *classes)
 static void count_large(
 	struct defer_drop_classes *classes, _Atomic(uint64_t) *total, uint64_t more_bytes)
 {
-	atomic_fetch_add_explicit(total, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&classes->large_bytes, more_bytes, memory_order_relaxed);
+	dd_add_shared(total, 1);
+	dd_add_shared(&classes->large_bytes, more_bytes);
 }
 
 static __attribute__((noinline)) void *take_large(struct defer_drop_classes *classes, size_t bytes)
@@ -191,15 +186,15 @@ int defer_drop_classes_trim(struct defer_drop_classes *classes, uint64_t keep_by
 
 static void add_large(struct defer_drop_classes *classes, struct defer_drop_pool_counts *stats)
 {
-	uint64_t given = read_total(&classes->large_given_total);
-	uint64_t taken = read_total(&classes->large_taken_total);
+	uint64_t given = dd_read(&classes->large_given_total);
+	uint64_t taken = dd_read(&classes->large_taken_total);
 
 	stats->taken_total += taken;
 	stats->given_total += given;
 	stats->from_backing_total += taken;
 	stats->to_backing_total += given;
 	stats->out += taken > given ? taken - given : 0;
-	stats->out_bytes += read_total(&classes->large_bytes);
+	stats->out_bytes += dd_read(&classes->large_bytes);
 }
 
 int defer_drop_classes_stats(struct defer_drop_classes *classes, struct defer_drop_pool_counts *to)

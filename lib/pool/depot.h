@@ -149,6 +149,16 @@ static inline void dd_depot_send(struct dd_depot *depot, struct dd_magazine *mag
 	dd_stack_put(&depot->home, magazine);
 }
 
+/* Puts a magazine where others find it: home, or among the empty ones. Does nothing if it is
+ * NULL. */
+static inline void dd_depot_return(struct dd_depot *depot, struct dd_magazine *magazine)
+{
+	if (magazine && dd_plain_load(&magazine->count))
+		dd_depot_send(depot, magazine);
+	else if (magazine)
+		dd_stack_put(&depot->empty, magazine);
+}
+
 static inline struct dd_magazine *dd_depot_take_from(struct dd_depot *depot, struct dd_stack *stack)
 {
 	struct dd_magazine *magazine = dd_stack_take(stack);

@@ -63,17 +63,14 @@ static uint32_t magazine_blocks(size_t block_bytes)
 
 int defer_drop_pool_config_built_in(struct defer_drop_pool_config *config)
 {
-	struct defer_drop_pool_config built_in = {
+	const struct defer_drop_pool_config built_in = {
 		.alignment = _Alignof(max_align_t),
 		.max_bytes = UINT64_C(16) << 20,
 		.idle_ns = 500 * DD_MS,
 	};
 
-	if (!config || config->size < DD_POOL_CONFIG_SIZE_0)
-		return -EINVAL;
-	built_in.size = config->size < sizeof built_in ? config->size : sizeof built_in;
-	memcpy(config, &built_in, built_in.size);
-	return 0;
+	return config ? dd_versioned_fill(config, DD_POOL_CONFIG_SIZE_0, &built_in, sizeof built_in)
+		      : -EINVAL;
 }
 
 static bool is_in_range(const struct defer_drop_pool_config *config)
@@ -188,7 +185,7 @@ static uint64_t difference(uint64_t more, uint64_t less)
 void dd_pool_add_stats(struct defer_drop_pool *pool, struct defer_drop_pool_counts *stats)
 {
 	/* Read first: blocks that were given to the backing came from it before. */
-	uint64_t to_backing = atomic_load_explicit(&pool->to_backing_total, memory_order_relaxed);
+	uint64_t to_backing = dd_read(&pool->to_backing_total);
 	uint64_t counts[DD_POOL_COUNTS];
 	uint64_t in_use; /* from the backing, and not given back */
 	uint64_t out;
@@ -210,13 +207,7 @@ void dd_pool_add_stats(struct defer_drop_pool *pool, struct defer_drop_pool_coun
 int dd_pool_give_stats(
 	const struct defer_drop_pool_counts *stats, struct defer_drop_pool_counts *to)
 {
-	size_t size = to->size < sizeof *stats ? to->size : sizeof *stats;
-
-	if (size < DD_POOL_COUNTS_SIZE_0)
-		return -EINVAL;
-	memcpy(to, stats, size);
-	to->size = size;
-	return 0;
+	return dd_versioned_fill(to, DD_POOL_COUNTS_SIZE_0, stats, sizeof *stats);
 }
 
 int defer_drop_pool_stats(struct defer_drop_pool *pool, struct defer_drop_pool_counts *to)

@@ -109,9 +109,9 @@ static inline void dd_pool_count_here(
 	struct dd_cache *cache = dd_cache_look(pool);
 
 	if (cache)
-		dd_cache_add(cache, which, count);
+		dd_add(&cache->counts[which], count);
 	else
-		atomic_fetch_add_explicit(&pool->counts[which], count, memory_order_relaxed);
+		dd_add_shared(&pool->counts[which], count);
 }
 
 /* Returns the cache, made if needed; NULL if there is no memory, or the thread is ending. */

@@ -81,10 +81,7 @@ static void *take_without_cache(struct defer_drop_pool *pool)
 	left = dd_plain_load(&magazine->count) - 1;
 	block = dd_plain_load(&dd_magazine_places(magazine)[left].block);
 	dd_plain_store(&magazine->count, left);
-	if (left)
-		dd_depot_send(&pool->depot, magazine);
-	else
-		dd_stack_put(&pool->depot.empty, magazine);
+	dd_depot_return(&pool->depot, magazine);
 	dd_pool_count_here(pool, DD_POOL_TAKEN, 1);
 	return block;
 }

@@ -36,6 +36,7 @@ static void test_refusals(void)
 
 	CHECK(defer_drop_strategy_loop_open(NULL, 1) == -EINVAL);
 	CHECK(defer_drop_strategy_loop_open(&here, DEFER_DROP_TIMEOUT_MAX + 1) == -EOVERFLOW);
+	defer_drop_strategy_loop_drain(NULL);
 	defer_drop_strategy_loop_close(NULL);
 }
 

@@ -6,11 +6,14 @@ import pathlib
 import re
 import sys
 
-HELPERS = {"defer_drop_ref_misused", "defer_drop_ref_put_last"}
+HELPERS = {"defer_drop_ref_misused", "defer_drop_ref_put_last",
+           *(f"defer_drop_strategy_loop_{name}" for name in ("drop", "now_ns", "drain_until", "wait", "create")),
+           "defer_drop_uv_work_run", "defer_drop_uv_work_end",
+           "defer_drop_strategy_uv_drain", "defer_drop_strategy_uv_closed", "defer_drop_strategy_glib_drain"}
 
 exported = set(re.findall(r"^\t(defer_drop\w*);", pathlib.Path(sys.argv[1]).read_text(), re.M))
 folder = pathlib.Path(sys.argv[2])
-headers = [folder / "defer_drop.h", *(folder / f"defer_drop/{name}.h" for name in ("strategy", "guard", "ref", "pool"))]
+headers = [folder / "defer_drop.h", *sorted((folder / "defer_drop").glob("*.h"))]
 texts = [header.read_text() for header in headers]
 inline = {name for text in texts for name in re.findall(r"^static inline [^(]*?\b(defer_drop\w*)\(", text, re.M)}
 table = texts[0].partition("All calls, by family.")[2].partition("The rules of all calls:")[0]

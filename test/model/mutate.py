@@ -69,7 +69,7 @@ STEPS = [
     ("lib/pool/cache.c", "a thread that ends takes its magazines along", "put_away(pool, previous);", ""),
     ("lib/pool/cache.c", "a thread that frees leaves what is in the threads' magazines", "take_from_threads(pool);", ""),
     ("lib/pool/take.c", "a thread that takes without a cache keeps the rest",
-     "if (left) dd_depot_send(&pool->depot, magazine);", "if (false)\n\t\tdd_depot_send(&pool->depot, magazine);"),
+     "dd_depot_return(&pool->depot, magazine); dd_pool_count_here(", "dd_pool_count_here("),
     ("lib/pool/take.c", "an empty magazine is lost",
      "if (cache->previous) dd_stack_put(&pool->depot.empty, cache->previous);", ""),
     ("lib/pool/depot.h", "a thread that takes all leaves all",
