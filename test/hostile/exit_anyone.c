@@ -215,7 +215,7 @@ static void make_second(void)
 	config.runner = DEFER_DROP_RUNNER_CALLER;
 	config.name = "second";
 	config.exit_timeout_ns = exiting.policy->exit_timeout_ns;
-	ANSWERS(0, defer_drop_queue_create(&second, &config));
+	second = create_queue(&config);
 	for (unsigned i = 0; i < SECOND_DROPS; i++)
 		ANSWERS(0, defer_drop_queue_push(second, NULL, count_second, FOREVER));
 }

@@ -210,7 +210,7 @@ static void exit_beside_drain(void *exit_timeout_ns)
 	config.runner = DEFER_DROP_RUNNER_CALLER;
 	config.name = "stuck";
 	config.exit_timeout_ns = (uintptr_t)exit_timeout_ns;
-	ANSWERS(0, defer_drop_queue_create(&queue, &config));
+	queue = create_queue(&config);
 	ANSWERS(0, defer_drop_queue_push(queue, &gate, pass_gate, FOREVER));
 	ANSWERS(0, defer_drop_queue_push(queue, &gate, pass_gate, FOREVER));
 	spawn_detached(drain_in_thread, queue);

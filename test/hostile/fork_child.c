@@ -36,7 +36,7 @@ static struct defer_drop_queue *make_history(bool is_closed, uint32_t at_fork)
 	config.quiet_spell_ns = 1000000;
 	config.queue_size = 16;
 	config.error = ignore_failure;
-	ANSWERS(0, defer_drop_queue_create(&queue, &config));
+	queue = create_queue(&config);
 	options.destroy_status = fail_and_nest;
 	options.bytes = 1;
 	for (unsigned i = 0; i < 5; i++)

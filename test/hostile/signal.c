@@ -196,8 +196,7 @@ static int begin_and_end_a_queue(struct producer *producer)
 	ANSWERS(0, defer_drop_queue_stop(own, DEFER_DROP_FOREVER));
 	ANSWERS(0, defer_drop_queue_push(own, NULL, ignore, DEFER_DROP_FOREVER));
 	ANSWERS(0, defer_drop_queue_start(own));
-	ANSWERS(0, defer_drop_queue_shutdown(own, DEFER_DROP_FOREVER));
-	ANSWERS(0, defer_drop_queue_free(own));
+	end_queue(own);
 	return defer_drop_queue_push(queue, made(producer), destroy_in_order, DEFER_DROP_FOREVER);
 }
 
@@ -250,8 +249,7 @@ static void end_queues(void)
 	}
 	CHECK(stats.destroyed_total == accepted && !stats.abandoned_total);
 	ANSWERS(0, defer_drop_queue_free(queue));
-	ANSWERS(0, defer_drop_queue_shutdown(callers_queue, DEFER_DROP_FOREVER));
-	ANSWERS(0, defer_drop_queue_free(callers_queue));
+	end_queue(callers_queue);
 }
 
 static void produce_in_storm(int flags)
