@@ -1,6 +1,6 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: MIT
-"""protocol.py SERVER WAY [OPTION]...: the commands and their errors, of a server with these options;
+"""protocol.py SERVER WAY [OPTION]...: the commands and their errors, of a server with options;
 requests that are malformed, too large, or in pieces; clients that do not read; the memory limit."""
 import subprocess
 import sys

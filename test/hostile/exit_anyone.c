@@ -278,8 +278,8 @@ static void run_anyone(void)
 
 const struct hostile_case hostile_cases[] = {
 	{"anyone",
-		"Whoever ends the process, beside producers, every accepted drop is destroyed in "
-		"its order or counted as left.",
+		"Any thread may end the process beside producers: every accepted drop is destroyed "
+		"in its order or counted as left.",
 		run_anyone},
 	{NULL, NULL, NULL},
 };

@@ -308,7 +308,7 @@ static void run_abruptly(void)
 }
 
 const struct hostile_case hostile_cases[] = {
-	{"waits", "Whoever waits while the process ends is told the truth.", run_waits},
+	{"waits", "A thread that waits while the process ends gets the true answer.", run_waits},
 	{"stuck",
 		"A timed exit waits for nothing that takes longer, and counts what it leaves; one "
 		"at once waits for nothing.",

@@ -108,7 +108,7 @@ static struct defer_drop_ticket watch_drop(
 	return ticket;
 }
 
-/* The child destroys its copy; that is nobody's business but its own. */
+/* The child destroys its copy of a drop; the ticket of the parent does not change. */
 static void run_ticket(void)
 {
 	struct defer_drop_queue *queue =

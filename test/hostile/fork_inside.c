@@ -156,7 +156,7 @@ static void run_at_rest(void)
 
 	config.quiet_spell_ns = 1000000;
 	config.high_drops = 3;
-	config.watermark_interval_ns = DEADLINE_NS; /* but for the last look */
+	config.watermark_interval_ns = DEADLINE_NS; /* except at the last look */
 	config.watermark = fork_at_rest;
 	resting.queue = create_queue(&config);
 	hold_up(resting.queue, &gate);

@@ -197,8 +197,8 @@ static long sleeps_of_thread(void)
 }
 
 /*
- * Who waits must sleep: the kernel gives an ordinary thread none of this CPU while a real-time one
- * can run, or a twentieth of it (sched(7), sched_rt_runtime_us).
+ * A thread that waits must sleep: the kernel gives an ordinary thread none of this CPU while a
+ * real-time one can run, or a twentieth of it (sched(7), sched_rt_runtime_us).
  */
 static void push_urgently(void)
 {

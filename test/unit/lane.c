@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Lanes: who gets one, who keeps it, who gives it back.
+ * Lanes: which threads get one, keep it, and give it back.
  */
 #include "queues.h"
 
@@ -97,7 +97,7 @@ Test(lane, a_thread_that_ends_gives_its_lane_back)
 	cr_assert_eq(atomic_load(&seen_count), 100);
 }
 
-/* Or a new thread's first try would find no room, and its first drop wait behind all of another's. */
+/* In a lane with drops the first push could find no room, and its drop would wait behind them. */
 Test(lane, a_new_thread_gets_an_empty_lane_while_there_can_be_one)
 {
 	struct defer_drop_queue *queue = make_queue(CALLER, 16, 3);
@@ -162,7 +162,7 @@ Test(lane, a_thread_of_many_queues_keeps_its_order_in_each)
 		end_queue(queues[i]);
 }
 
-/* Or all of a thousand lanes would have the same few sets of the first cache. */
+/* At the same lines, a thousand lanes would share a few sets of the first cache. */
 Test(lane, lanes_begin_at_different_lines_of_their_pages)
 {
 	struct tenant tenants[8] = {{.queue = make_queue(CALLER, 64, 8)}};

@@ -273,7 +273,7 @@ Test(turns, watermarks_tell_of_nested_drops)
 	}
 }
 
-Test(turns, who_waits_for_the_backlog_is_told_between_nested_drops)
+Test(turns, a_wait_for_the_backlog_ends_between_nested_drops)
 {
 	nest = make(CALLER);
 	answers(0, defer_drop_queue_push(nest, NULL, fan_out, FOREVER));

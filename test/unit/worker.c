@@ -385,7 +385,7 @@ static void push_half_a_ring(struct defer_drop_queue *queue)
 	answers(0, defer_drop_queue_flush(queue, FOREVER));
 }
 
-Test(worker, a_nap_is_ended_by_each_who_waits_or_asked_to_be_told)
+Test(worker, a_nap_is_ended_by_each_wait_and_each_request_to_be_told)
 {
 	void (*const asks[])(struct defer_drop_queue *) = {ask_flush, ask_backlog, ask_completion,
 		ask_told_completion, ask_told_many, ask_told_ticket, push_half_a_ring};
