@@ -1,13 +1,13 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: MIT
-"""protocol.py SERVER WAY: the commands and their errors; requests that are malformed, too large, or
-in pieces; clients that do not read; and the memory limit."""
+"""protocol.py SERVER WAY [OPTION]...: the commands and their errors, of a server with options;
+requests that are malformed, too large, or in pieces; clients that do not read; the memory limit."""
 import subprocess
 import sys
 
 from server import Server, expect, request
 
-program, way = sys.argv[1:3]
+program, way, *options = sys.argv[1:]
 
 
 def check(found, wanted):
@@ -144,7 +144,7 @@ def check_deaf(server):
 
 
 def check_limit():
-    server = Server(program, "--reclaim", way, "--max-memory", "4194304")
+    server = Server(program, "--reclaim", way, "--max-memory", "4194304", *options)
     client = server.connect()
     answers = {str(client.ask("RPUSH", "l", *[b"x" * 100] * 100))[:4] for _ in range(1000)}
     expect("-OOM" in answers, "writes are refused at the limit")
@@ -172,7 +172,7 @@ def check_options():
                f"{option} {value}: {ran.returncode} {ran.stderr}")
 
 
-server = Server(program, "--reclaim", way, "--reclaim-min", "8")
+server = Server(program, "--reclaim", way, "--reclaim-min", "8", *options)
 check_commands(server)
 check_refusals(server)
 check_malformed(server)

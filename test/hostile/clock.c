@@ -405,8 +405,7 @@ static void try_budgets(void)
 	ANSWERS(0, defer_drop_queue_drain(queue, 1, FOREVER, &destroyed));
 	CHECK(destroyed == 1 && defer_drop_queue_backlog(queue) == 1);
 	ANSWERS(0, defer_drop_queue_flush(queue, LONGEST));
-	ANSWERS(0, defer_drop_queue_shutdown(queue, FOREVER));
-	ANSWERS(0, defer_drop_queue_free(queue));
+	end_queue(queue);
 }
 
 /* ---- The end --------------------------------------------------------------------------------- */

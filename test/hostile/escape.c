@@ -110,12 +110,10 @@ static void must_be_certain(
 static struct defer_drop_queue *make_drained(void)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
-	struct defer_drop_queue *queue;
 
 	config.runner = DEFER_DROP_RUNNER_CALLER;
 	config.name = "drained";
-	ANSWERS(0, defer_drop_queue_create(&queue, &config));
-	return queue;
+	return create_queue(&config);
 }
 
 static void push_and_flush(struct defer_drop_queue *queue, defer_drop_fn destroy)
@@ -223,7 +221,7 @@ static void end_between_drops(void *runner)
 	config.name = "watched";
 	config.watermark = end_when_told;
 	config.high_drops = 1;
-	ANSWERS(0, defer_drop_queue_create(&queue, &config));
+	queue = create_queue(&config);
 	ANSWERS(0, defer_drop_queue_push(queue, NULL, await_pushes, DEFER_DROP_FOREVER));
 	for (unsigned i = 0; i < 4; i++)
 		ANSWERS(0, defer_drop_queue_push(queue, OBJECT, ignore, DEFER_DROP_FOREVER));
@@ -549,7 +547,7 @@ static void run_coroutines(void *runner)
 	pthread_t thread;
 
 	config.runner = *(const uint32_t *)runner;
-	ANSWERS(0, defer_drop_queue_create(&routine.queue, &config));
+	routine.queue = create_queue(&config);
 	routine.other = make_drained();
 	routine.ledger = ledger_open();
 	for (unsigned i = 0; i < 2 * ACTS; i++) {

@@ -215,7 +215,7 @@ static void make_second(void)
 	config.runner = DEFER_DROP_RUNNER_CALLER;
 	config.name = "second";
 	config.exit_timeout_ns = exiting.policy->exit_timeout_ns;
-	ANSWERS(0, defer_drop_queue_create(&second, &config));
+	second = create_queue(&config);
 	for (unsigned i = 0; i < SECOND_DROPS; i++)
 		ANSWERS(0, defer_drop_queue_push(second, NULL, count_second, FOREVER));
 }
@@ -278,8 +278,8 @@ static void run_anyone(void)
 
 const struct hostile_case hostile_cases[] = {
 	{"anyone",
-		"Whoever ends the process, beside producers, every accepted drop is destroyed in "
-		"its order or counted as left.",
+		"Any thread may end the process beside producers: every accepted drop is destroyed "
+		"in its order or counted as left.",
 		run_anyone},
 	{NULL, NULL, NULL},
 };

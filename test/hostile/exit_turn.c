@@ -17,13 +17,11 @@ static struct defer_drop_queue *other;
 static struct defer_drop_queue *make_queue(uint32_t runner)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
-	struct defer_drop_queue *queue;
 
 	config.runner = runner;
 	config.queue_size = 4;
 	config.max_lanes = 0;
-	ANSWERS(0, defer_drop_queue_create(&queue, &config));
-	return queue;
+	return create_queue(&config);
 }
 
 /* Waits for room in the queue whose destructor ends the process. */

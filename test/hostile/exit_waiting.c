@@ -210,7 +210,7 @@ static void exit_beside_drain(void *exit_timeout_ns)
 	config.runner = DEFER_DROP_RUNNER_CALLER;
 	config.name = "stuck";
 	config.exit_timeout_ns = (uintptr_t)exit_timeout_ns;
-	ANSWERS(0, defer_drop_queue_create(&queue, &config));
+	queue = create_queue(&config);
 	ANSWERS(0, defer_drop_queue_push(queue, &gate, pass_gate, FOREVER));
 	ANSWERS(0, defer_drop_queue_push(queue, &gate, pass_gate, FOREVER));
 	spawn_detached(drain_in_thread, queue);
@@ -308,7 +308,7 @@ static void run_abruptly(void)
 }
 
 const struct hostile_case hostile_cases[] = {
-	{"waits", "Whoever waits while the process ends is told the truth.", run_waits},
+	{"waits", "A thread that waits while the process ends gets the true answer.", run_waits},
 	{"stuck",
 		"A timed exit waits for nothing that takes longer, and counts what it leaves; one "
 		"at once waits for nothing.",

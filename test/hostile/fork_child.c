@@ -36,7 +36,7 @@ static struct defer_drop_queue *make_history(bool is_closed, uint32_t at_fork)
 	config.quiet_spell_ns = 1000000;
 	config.queue_size = 16;
 	config.error = ignore_failure;
-	ANSWERS(0, defer_drop_queue_create(&queue, &config));
+	queue = create_queue(&config);
 	options.destroy_status = fail_and_nest;
 	options.bytes = 1;
 	for (unsigned i = 0; i < 5; i++)
@@ -108,7 +108,7 @@ static struct defer_drop_ticket watch_drop(
 	return ticket;
 }
 
-/* The child destroys its copy; that is nobody's business but its own. */
+/* The child destroys its copy of a drop; the ticket of the parent does not change. */
 static void run_ticket(void)
 {
 	struct defer_drop_queue *queue =

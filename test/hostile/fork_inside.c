@@ -95,7 +95,7 @@ static void make_forking_queue(enum place place, bool is_kept)
 		config.watermark = fork_in_watermark;
 		config.high_drops = 3;
 	}
-	ANSWERS(0, defer_drop_queue_create(&forking.queue, &config));
+	forking.queue = create_queue(&config);
 	forking.ledger = ledger_open();
 	forking.kept = is_kept ? 7 : 0;
 	forking.has_forked = false;
@@ -156,9 +156,9 @@ static void run_at_rest(void)
 
 	config.quiet_spell_ns = 1000000;
 	config.high_drops = 3;
-	config.watermark_interval_ns = DEADLINE_NS; /* but for the last look */
+	config.watermark_interval_ns = DEADLINE_NS; /* except at the last look */
 	config.watermark = fork_at_rest;
-	ANSWERS(0, defer_drop_queue_create(&resting.queue, &config));
+	resting.queue = create_queue(&config);
 	hold_up(resting.queue, &gate);
 	for (unsigned i = 0; i < 5; i++)
 		ANSWERS(0, defer_drop_queue_push(resting.queue, &open_one, pass_gate, FOREVER));

@@ -82,7 +82,7 @@ static void fork_beside_waiting(enum wait wait, bool is_kept, uint32_t max_lanes
 	config.max_lanes = max_lanes;
 	config.max_bytes = 100;
 	config.quiet_spell_ns = 1000000;
-	ANSWERS(0, defer_drop_queue_create(&waiting.queue, &config));
+	waiting.queue = create_queue(&config);
 	waiting.ledger = ledger_open();
 	waiting.wait = wait;
 	atomic_store(&waiting.waits, false);

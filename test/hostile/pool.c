@@ -6,7 +6,6 @@
 #include "hostile.h"
 
 #include <defer_drop/pool.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,10 +13,11 @@
 
 #define THREADS 6
 #define HELD    300 /* blocks that a thread has at a time: more than two magazines */
+#define IDLE_NS 1000000
 
 struct block {
-	uint64_t owner; /* who has it; 0 while it is at rest */
-	char fill[56];
+	uint64_t owner; /* the number of the thread that took it last */
+	char fill[56];  /* repeats the owner */
 };
 
 static struct defer_drop_pool *pool;
@@ -40,7 +40,6 @@ static struct defer_drop_pool_counts counts_of_pool(void)
 	return counts;
 }
 
-/* New memory may hold anything: what the fill says was at rest must say that nobody has it. */
 static struct block *take(uint64_t owner)
 {
 	struct block *block = defer_drop_pool_take(pool);
@@ -51,6 +50,7 @@ static struct block *take(uint64_t owner)
 	return block;
 }
 
+/* A destructor too: its object is a block. */
 static void give(void *given)
 {
 	struct block *block = given;
@@ -74,24 +74,32 @@ static void *use(void *argument)
 	while (!atomic_load(&is_over)) {
 		for (unsigned i = 0; i < HELD; i++)
 			held[i] = take(owner);
-		for (unsigned i = 0; i < HELD; i++)
+		for (unsigned i = 0; i < HELD; i++) {
+			CHECK(held[i]->owner == owner);
 			i % 2 ? give(held[i]) : drop(held[i]);
+		}
 	}
 	return NULL;
 }
 
-static void start_threads(pthread_t *threads)
+/* Each thread is given its number, from 1 on. */
+static void start_threads(pthread_t *threads, void *(*run)(void *))
 {
 	atomic_store(&is_over, false);
 	for (uintptr_t i = 0; i < THREADS; i++)
-		ANSWERS(0, pthread_create(&threads[i], NULL, use, (void *)(i + 1)));
+		threads[i] = spawn(run, (void *)(i + 1));
 }
 
-static void end_threads(pthread_t *threads)
+static void join_threads(const pthread_t *threads)
+{
+	for (unsigned i = 0; i < THREADS; i++)
+		join_thread(threads[i]);
+}
+
+static void end_use(const pthread_t *threads)
 {
 	atomic_store(&is_over, true);
-	for (unsigned i = 0; i < THREADS; i++)
-		ANSWERS(0, pthread_join(threads[i], NULL));
+	join_threads(threads);
 }
 
 /* ---- fork ------------------------------------------------------------------------------------ */
@@ -103,8 +111,10 @@ static void *use_once(void *argument)
 
 	for (unsigned i = 0; i < HELD; i++)
 		held[i] = take(owner);
-	for (unsigned i = 0; i < HELD; i++)
+	for (unsigned i = 0; i < HELD; i++) {
+		CHECK(held[i]->owner == owner);
 		give(held[i]);
+	}
 	return NULL;
 }
 
@@ -116,7 +126,7 @@ static int compare(const void *one, const void *other)
 	return (a > b) - (a < b);
 }
 
-/* All that is at rest in the child is there once. */
+/* Checks that no block is at rest twice in the child. */
 static void take_all_at_rest(void)
 {
 	enum { MOST = 200000 };
@@ -138,12 +148,9 @@ static void take_all_at_rest(void)
 
 static void go_on_in_child(void *argument)
 {
-	pthread_t thread;
-
 	take_all_at_rest();
 	use_once(argument);
-	ANSWERS(0, pthread_create(&thread, NULL, use_once, argument));
-	ANSWERS(0, pthread_join(thread, NULL));
+	join_thread(spawn(use_once, argument));
 	drop(take(7));
 	ANSWERS(0, defer_drop_flush());
 	ANSWERS(0, defer_drop_pool_trim(pool, 0));
@@ -154,11 +161,11 @@ static void run_fork(void)
 {
 	pthread_t threads[THREADS];
 
-	make_pool(1000000);
-	start_threads(threads);
+	make_pool(IDLE_NS);
+	start_threads(threads, use);
 	for (unsigned i = 0; i < scaled(20, 400); i++)
 		run_good_child(go_on_in_child, (void *)(uintptr_t)(i + 1));
-	end_threads(threads);
+	end_use(threads);
 	ANSWERS(0, defer_drop_flush());
 	CHECK(counts_of_pool().out == 0);
 	ANSWERS(0, defer_drop_pool_free(pool));
@@ -176,7 +183,7 @@ static void fork_and_give(void *block)
 
 static void run_fork_by_worker(void)
 {
-	make_pool(1000000);
+	make_pool(IDLE_NS);
 	for (unsigned i = 0; i < 10; i++)
 		ANSWERS(0, defer_drop(take(i + 1), fork_and_give));
 	ANSWERS(0, defer_drop_flush());
@@ -185,16 +192,15 @@ static void run_fork_by_worker(void)
 
 /* ---- exit ------------------------------------------------------------------------------------ */
 
-static void exit_beside_threads(void *argument)
+static void exit_with_drops(void *argument)
 {
 	pthread_t threads[THREADS];
 
 	(void)argument;
-	make_pool(1000000);
-	start_threads(threads);
+	make_pool(IDLE_NS);
+	start_threads(threads, use);
 	usleep(2000);
-	atomic_store(&is_over, true); /* a thread whose drop is refused would say so */
-	end_threads(threads);
+	end_use(threads); /* before exit, at which a drop would be refused */
 	for (unsigned i = 0; i < 1000; i++)
 		drop(take(i + 1));
 	exit(0);
@@ -203,7 +209,7 @@ static void exit_beside_threads(void *argument)
 static void run_exit(void)
 {
 	for (unsigned i = 0; i < scaled(10, 200); i++)
-		run_good_child(exit_beside_threads, NULL);
+		run_good_child(exit_with_drops, NULL);
 }
 
 static void *use_for_ever(void *argument)
@@ -215,12 +221,11 @@ static void *use_for_ever(void *argument)
 
 static void exit_in_the_middle(void *argument)
 {
-	pthread_t thread;
+	pthread_t threads[THREADS];
 
 	(void)argument;
-	make_pool(1000000);
-	for (uintptr_t i = 0; i < THREADS; i++)
-		ANSWERS(0, pthread_create(&thread, NULL, use_for_ever, (void *)(i + 1)));
+	make_pool(IDLE_NS);
+	start_threads(threads, use_for_ever);
 	usleep(2000);
 	exit(0);
 }
@@ -239,55 +244,49 @@ static void run_churn(void)
 	for (unsigned i = 0; i < scaled(100, 3000); i++) {
 		pthread_t threads[THREADS];
 
-		for (uintptr_t j = 0; j < THREADS; j++)
-			ANSWERS(0, pthread_create(&threads[j], NULL, use_once, (void *)(j + 1)));
-		for (unsigned j = 0; j < THREADS; j++)
-			ANSWERS(0, pthread_join(threads[j], NULL));
+		start_threads(threads, use_once);
+		join_threads(threads);
 	}
-	/* What all had at a time comes home with each that ends. */
+	/* The blocks of a thread come home when it ends. */
 	CHECK(counts_of_pool().from_backing_total <= THREADS * HELD);
 	CHECK(counts_of_pool().out == 0);
 	ANSWERS(0, defer_drop_pool_free(pool));
 }
 
-/* Threads that have used a pool end while it is freed, and another is made in its place. */
-struct use_and_wait {
-	pthread_barrier_t used;
-	atomic_bool may_end;
-};
+static pthread_barrier_t used;
 
 static void *use_and_end(void *argument)
 {
-	struct use_and_wait *shared = argument;
-
-	use_once((void *)5);
-	pthread_barrier_wait(&shared->used);
-	while (!atomic_load(&shared->may_end))
+	use_once(argument);
+	pthread_barrier_wait(&used);
+	while (!atomic_load(&is_over))
 		;
 	return NULL;
 }
 
+/* Threads that have used a pool end while it is freed, and another is made in its place. */
+static void free_beside_ends(void)
+{
+	pthread_t threads[THREADS];
+
+	pthread_barrier_init(&used, NULL, THREADS + 1);
+	make_pool(IDLE_NS);
+	start_threads(threads, use_and_end);
+	pthread_barrier_wait(&used);
+	atomic_store(&is_over, true);
+	ANSWERS(0, defer_drop_pool_free(pool));
+	make_pool(IDLE_NS);
+	use_once((void *)99);
+	join_threads(threads);
+	CHECK(counts_of_pool().taken_total == HELD);
+	ANSWERS(0, defer_drop_pool_free(pool));
+	pthread_barrier_destroy(&used);
+}
+
 static void run_free(void)
 {
-	for (unsigned i = 0; i < scaled(100, 3000); i++) {
-		struct use_and_wait shared = {.may_end = false};
-		pthread_t threads[THREADS];
-
-		make_pool(1000000);
-		pthread_barrier_init(&shared.used, NULL, THREADS + 1);
-		for (unsigned j = 0; j < THREADS; j++)
-			ANSWERS(0, pthread_create(&threads[j], NULL, use_and_end, &shared));
-		pthread_barrier_wait(&shared.used);
-		atomic_store(&shared.may_end, true);
-		ANSWERS(0, defer_drop_pool_free(pool));
-		make_pool(1000000);
-		use_once((void *)6);
-		for (unsigned j = 0; j < THREADS; j++)
-			ANSWERS(0, pthread_join(threads[j], NULL));
-		CHECK(counts_of_pool().taken_total == HELD);
-		ANSWERS(0, defer_drop_pool_free(pool));
-		pthread_barrier_destroy(&shared.used);
-	}
+	for (unsigned i = 0; i < scaled(100, 3000); i++)
+		free_beside_ends();
 }
 
 const struct hostile_case hostile_cases[] = {

@@ -579,7 +579,7 @@ static void run_flavors(void)
 		end_queue(queues[i]);
 }
 
-/* Who waits for readers need not wait for a worker that sleeps for good. */
+/* A thread that waits for readers need not wait for a worker that sleeps for good. */
 static void run_asleep(void)
 {
 	for (unsigned i = 0; i < FLAVORS; i++) {

@@ -89,8 +89,7 @@ static void lose_membarrier(void)
 	fault_begin(FAULT_BARRIER, 3, true); /* query, register */
 	work_hard(&config, 200);
 	CHECK(fault_end());
-	ANSWERS(0, defer_drop_queue_shutdown(first, FOREVER));
-	ANSWERS(0, defer_drop_queue_free(first));
+	end_queue(first);
 }
 
 static void interrupt_waits(void)
@@ -161,8 +160,7 @@ static void spin_beside(struct defer_drop_config *config)
 	CHECK(spun_next == SPUN_DROPS);
 	for (unsigned i = 0; i < SPUN_DROPS; i++)
 		CHECK(spun[i] == 1);
-	ANSWERS(0, defer_drop_queue_shutdown(queue, FOREVER));
-	ANSWERS(0, defer_drop_queue_free(queue));
+	end_queue(queue);
 }
 
 /* The kernel lets even the worker of least weight have its share of the CPU, in the end. */
@@ -199,8 +197,8 @@ static long sleeps_of_thread(void)
 }
 
 /*
- * Who waits must sleep: the kernel gives an ordinary thread none of this CPU while a real-time one
- * can run, or a twentieth of it (sched(7), sched_rt_runtime_us).
+ * A thread that waits must sleep: the kernel gives an ordinary thread none of this CPU while a
+ * real-time one can run, or a twentieth of it (sched(7), sched_rt_runtime_us).
  */
 static void push_urgently(void)
 {
@@ -218,8 +216,7 @@ static void push_urgently(void)
 	/* The ring holds this number: the others took at least one sleep each lap. */
 	CHECK(sleeps_of_thread() - sleeps >= 3000 / 16 - 1);
 	CHECK(work.ledger->destroyed == 3000);
-	ANSWERS(0, defer_drop_queue_shutdown(work.queue, FOREVER));
-	ANSWERS(0, defer_drop_queue_free(work.queue));
+	end_queue(work.queue);
 }
 
 /* A push stopped in its middle. */
@@ -254,8 +251,7 @@ static void flush_urgently(void)
 	CHECK(work.ledger->destroyed == 1);
 	CHECK(sleeps_of_thread() > sleeps);
 	CHECK(!pthread_join(thread, NULL));
-	ANSWERS(0, defer_drop_queue_shutdown(work.queue, FOREVER));
-	ANSWERS(0, defer_drop_queue_free(work.queue));
+	end_queue(work.queue);
 }
 
 /* ---- Limits ---------------------------------------------------------------------------------- */

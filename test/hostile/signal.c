@@ -196,8 +196,7 @@ static int begin_and_end_a_queue(struct producer *producer)
 	ANSWERS(0, defer_drop_queue_stop(own, DEFER_DROP_FOREVER));
 	ANSWERS(0, defer_drop_queue_push(own, NULL, ignore, DEFER_DROP_FOREVER));
 	ANSWERS(0, defer_drop_queue_start(own));
-	ANSWERS(0, defer_drop_queue_shutdown(own, DEFER_DROP_FOREVER));
-	ANSWERS(0, defer_drop_queue_free(own));
+	end_queue(own);
 	return defer_drop_queue_push(queue, made(producer), destroy_in_order, DEFER_DROP_FOREVER);
 }
 
@@ -250,8 +249,7 @@ static void end_queues(void)
 	}
 	CHECK(stats.destroyed_total == accepted && !stats.abandoned_total);
 	ANSWERS(0, defer_drop_queue_free(queue));
-	ANSWERS(0, defer_drop_queue_shutdown(callers_queue, DEFER_DROP_FOREVER));
-	ANSWERS(0, defer_drop_queue_free(callers_queue));
+	end_queue(callers_queue);
 }
 
 static void produce_in_storm(int flags)
@@ -748,7 +746,7 @@ static void come_upon(
 
 	ANSWERS(0, ledger_push(ledger, worked));
 	ANSWERS(0, defer_drop_queue_flush(worked, DEADLINE_NS));
-	/* One more, for which nobody waits: then the worker does not hold the lock of those who do. */
+	/* Nobody waits for this drop, so the worker does not hold the lock of waiters then. */
 	ANSWERS(0, ledger_push(ledger, worked));
 	AWAIT(ledger->destroyed == 2);
 	if (way == STOPPED_INSIDE) {
@@ -799,7 +797,7 @@ const struct hostile_case hostile_cases[] = {
 		run_storm},
 	{"storm_restart", "Nor where the handlers ask for calls to be restarted.",
 		run_storm_restart},
-	{"deadlines", "Who waits until a deadline waits so long, however often a signal comes.",
+	{"deadlines", "A wait until a deadline ends at the deadline, however often a signal comes.",
 		run_deadlines},
 	{"worker", "No signal that comes to the process runs on the worker.", run_worker},
 	{"stop", "A process that is stopped and goes on again loses nothing.", run_stop},

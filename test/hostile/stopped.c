@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A thread that is stopped for good at each instruction of a push or of a round holds up nobody
- * who does not need it (stopped.h).
+ * A thread that is stopped for good at each instruction of a push or of a round holds up no thread
+ * that does not need it (stopped.h).
  */
 #define _GNU_SOURCE
 #include "stopped.h"
@@ -394,8 +394,8 @@ const struct hostile_case hostile_cases[] = {
 		"the other.",
 		run_shared_options},
 	{"shared_waking",
-		"So where the worker sleeps: others wake it, or who waits does where it was about "
-		"to.",
+		"So where the worker sleeps: other threads wake it, or a thread that waits does if "
+		"the stopped one was about to.",
 		run_shared_waking},
 	{"overtaken", "Where others take the room that it has seen, it waits for other room.",
 		run_overtaken},
@@ -411,7 +411,8 @@ const struct hostile_case hostile_cases[] = {
 		"was "
 		"pushed meanwhile.",
 		run_worker},
-	{"worker_waited_on", "Who waits for it does so until the deadline.", run_worker_waited_on},
+	{"worker_waited_on", "A thread that waits for it does so until the deadline.",
+		run_worker_waited_on},
 	{"worker_awaited", "Nor does it hold up a push where it was telling who waited.",
 		run_worker_awaited},
 	{"first", "A thread stopped in its first push holds up nobody who has pushed before.",

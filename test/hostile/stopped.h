@@ -30,7 +30,7 @@
 /* What the mate is told to do. */
 enum duty {
 	GO_ON = 1,     /* push, wait, flush, begin and end a thread */
-	GO_ON_AT_HOME, /* the same, but for threads that have not pushed yet */
+	GO_ON_AT_HOME, /* as GO_ON, for threads that have not pushed yet */
 	GO_ON_ALONE,   /* push, and wait for nothing that could wake the worker */
 	BE_HELD_UP,    /* find the shared lane held up, and nothing else */
 	BE_LET_GO,     /* find all destroyed, once the victim goes on */

@@ -428,8 +428,7 @@ static void end(void)
 	CHECK(stage->victim_destroyed == stage->victim_accepted);
 	CHECK(stage->mate_destroyed == stage->mate_accepted);
 	defer_drop_queue_free(queue); /* refused for the default one */
-	ANSWERS(0, defer_drop_queue_shutdown(other_queue, DEFER_DROP_FOREVER));
-	ANSWERS(0, defer_drop_queue_free(other_queue));
+	end_queue(other_queue);
 	exit(0);
 }
 

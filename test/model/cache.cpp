@@ -142,7 +142,7 @@ struct pool_model {
 		return backed;
 	}
 
-	// Whoever gives it back must see what was done with it.
+	// The thread that gives it back must see what was done with it.
 	static void take_back(void *, void *memory, std::size_t, std::size_t)
 	{
 		block *returned = static_cast<block *>(memory);
@@ -274,7 +274,7 @@ struct freeing : rl::test_suite<freeing, THREADS> {
 		while (!used.load(rl::mo_acquire, $))
 			model_yield();
 		model.end();
-		// Whoever still uses it now races with this.
+		// A thread that still uses the pool races with this.
 		model.pool.depot.blocks.store(0, rl::mo_relaxed, $);
 	}
 

@@ -163,7 +163,7 @@ defer_drop_queue *dd_registry_look_up(uint64_t)
 	return model_rest::the_one->the_queue;
 }
 
-// Whoever reads it sees what came before.
+// The thread that reads it sees what came before.
 int dd_eventfd_signal(int)
 {
 	model_rest::the_one->signalled.store(1, rl::mo_release, $);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // For models of what lib does under its locks: core/queue.h as it is, with a mutex of the model's own in
-// place of pthread's. Whoever destroys a mutex writes what those who lock it read, so that it is noticed
-// where nothing orders the two.
+// place of pthread's. Destroying a mutex writes what locking it reads, so that the model notices if
+// nothing orders the two.
 #ifndef MODEL_QUEUE_H
 #define MODEL_QUEUE_H
 

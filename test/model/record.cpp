@@ -19,7 +19,7 @@ struct recorded : rl::test_suite<recorded, 2> {
 	dd_record record{};
 	object dropped[DROPS];
 
-	// Every other one is alike but for the object.
+	// Drops 0 and 2 differ in their objects alone.
 	dd_drop drop_of(int i)
 	{
 		return {&dropped[i], i % 2 ? destroy_with_status : destroy_object};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// A drop is destroyed in slices, and by nested drops, with other turns between: who waits for it hears when all of it
-// is destroyed, and not before; what it goes on with, another consumer may take over; and where the queue closes
-// meanwhile, it is finished, or abandoned once and never called again. With membarrier, and without.
+// A drop is destroyed in slices, and by nested drops, with other turns between. A thread that waits for it hears when
+// all of it is destroyed, and not before; another consumer may take over what is left of it; if the queue closes
+// meanwhile, the drop is finished, or abandoned once and never called again. With membarrier, and without.
 #include "model_lib.h"
 
 namespace

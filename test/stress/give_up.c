@@ -309,7 +309,7 @@ static void check_waiter(struct waiter *waiter)
 
 static void check_stuck(void)
 {
-	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+	struct defer_drop_stats stats;
 	uint64_t accepted = 1 + stuck.nested;
 	int status = 1;
 
@@ -319,7 +319,7 @@ static void check_stuck(void)
 		accepted += atomic_load(&stuck.waiters[i].accepted);
 		check_waiter(&stuck.waiters[i]);
 	}
-	CHECK(!defer_drop_queue_stats(stuck.queue, &stats));
+	stats = stats_of(stuck.queue);
 	CHECK(stats.pushed_total == accepted && stats.destroyed_total == stuck.destroyed);
 	CHECK(stats.abandoned_total == accepted - stuck.destroyed);
 	CHECK(!stats.backlog && !stats.backlog_bytes);
@@ -354,7 +354,7 @@ static void make_stuck_queue(struct stress *stress)
 	/* Room for what is pushed behind, also in the shared lane. */
 	config.queue_size = 1024;
 	config.max_bytes = MAX_BYTES;
-	CHECK(!defer_drop_queue_create(&stuck.queue, &config));
+	stuck.queue = create_queue(&config);
 	CHECK(!defer_drop_strategy_queue_init(&stuck.strategy, stuck.queue, DEFER_DROP_FOREVER));
 }
 

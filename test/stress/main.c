@@ -132,10 +132,8 @@ struct defer_drop_config make_config(struct stress *stress, uint32_t runner)
 struct defer_drop_queue *make_queue(struct stress *stress, uint32_t runner)
 {
 	struct defer_drop_config config = make_config(stress, runner);
-	struct defer_drop_queue *queue;
 
-	CHECK(!defer_drop_queue_create(&queue, &config));
-	return queue;
+	return create_queue(&config);
 }
 
 void start_producers(struct stress *stress, struct producer *producers, unsigned count,
@@ -144,19 +142,19 @@ void start_producers(struct stress *stress, struct producer *producers, unsigned
 	for (unsigned i = 0; i < count; i++) {
 		producers[i].queue = queue;
 		producers[i].random = next_random(&stress->random);
-		CHECK(!pthread_create(&producers[i].thread, NULL, run, &producers[i]));
+		producers[i].thread = spawn(run, &producers[i]);
 	}
 }
 
 void join_producers(struct producer *producers, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
-		CHECK(!pthread_join(producers[i].thread, NULL));
+		join_thread(producers[i].thread);
 }
 
 void check_all_destroyed(struct defer_drop_queue *queue, struct producer *producers, unsigned count)
 {
-	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+	struct defer_drop_stats stats = stats_of(queue);
 	uint64_t accepted = 0;
 	uint64_t refused = 0;
 
@@ -165,7 +163,6 @@ void check_all_destroyed(struct defer_drop_queue *queue, struct producer *produc
 		accepted += producers[i].accepted * (1 + producers[i].nests);
 		refused += producers[i].refused;
 	}
-	CHECK(!defer_drop_queue_stats(queue, &stats));
 	CHECK(stats.pushed_total == accepted);
 	CHECK(stats.destroyed_total == accepted);
 	CHECK(stats.refused_total == refused);

@@ -260,12 +260,12 @@ static void push_with(struct producer *producer)
 
 static void check_budget(struct producer *producer)
 {
-	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+	struct defer_drop_stats stats;
 	uint64_t ended = atomic_load(&exceeding.ended);
 	/* Nested drops wait for nobody: at most one byte each, of one drop at a time. */
 	uint64_t beyond = producer->nests;
 
-	CHECK(!defer_drop_queue_stats(producer->queue, &stats));
+	stats = stats_of(producer->queue);
 	beyond += atomic_load(&exceeding.begun) - ended;
 	CHECK(stats.backlog_bytes <= MAX_BYTES + beyond ||
 		stats.backlog_bytes - TOO_LARGE <= beyond);
@@ -302,19 +302,17 @@ static void *run(void *argument)
 static struct defer_drop_queue *make_budgeted_queue(struct stress *stress)
 {
 	struct defer_drop_config config = make_config(stress, DEFER_DROP_RUNNER_WORKER);
-	struct defer_drop_queue *queue;
 
 	config.max_bytes = MAX_BYTES;
 	config.error = hear_of_failure;
-	CHECK(!defer_drop_queue_create(&queue, &config));
-	return queue;
+	return create_queue(&config);
 }
 
 void scenario_options(struct stress *stress)
 {
 	struct producer producers[MAX_PRODUCERS] = {0};
 	struct defer_drop_queue *queue = make_budgeted_queue(stress);
-	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+	struct defer_drop_stats stats;
 	unsigned nests = (unsigned)below(&stress->random, 2);
 
 	seen.failed = seen.failures_told = 0;
@@ -325,7 +323,7 @@ void scenario_options(struct stress *stress)
 	start_producers(stress, producers, stress->producers, queue, run);
 	join_producers(producers, stress->producers);
 	CHECK(!defer_drop_queue_flush(queue, DEFER_DROP_FOREVER));
-	CHECK(!defer_drop_queue_stats(queue, &stats));
+	stats = stats_of(queue);
 	CHECK(!stats.backlog_bytes);
 	CHECK(atomic_load(&exceeding.begun) == atomic_load(&exceeding.ended));
 	CHECK(stats.failed_total == seen.failed && seen.failures_told == seen.failed);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Threads take blocks, poison them, give them back, drop them, hand them to each other, and end;
- * some start others, one trims. Whoever gives a block finds its poison whole, and whoever takes one
- * finds it nobody else's.
+ * Threads take blocks, poison them, give them back, drop them, hand them to each other, trim, and
+ * end. A thread that gives a block finds its poison whole: no other thread had the block meanwhile.
  */
 #include "stress.h"
 
@@ -176,10 +175,10 @@ static void let_visit(struct stress *stress, struct shop *shop)
 	for (unsigned i = 0; i < stress->producers; i++) {
 		customers[i].shop = shop;
 		customers[i].random = next_random(&stress->random) | 1;
-		CHECK(!pthread_create(&customers[i].thread, NULL, visit, &customers[i]));
+		customers[i].thread = spawn(visit, &customers[i]);
 	}
 	for (unsigned i = 0; i < stress->producers; i++)
-		CHECK(!pthread_join(customers[i].thread, NULL));
+		join_thread(customers[i].thread);
 }
 
 /* ---- Rounds ---------------------------------------------------------------------------------- */
@@ -235,6 +234,5 @@ void scenario_pool(struct stress *stress)
 			drop(shop.shelf[i]);
 	CHECK(!defer_drop_queue_flush(shop.queue, DEFER_DROP_FOREVER));
 	close_shop(&shop); /* beside a worker that may be resting */
-	CHECK(!defer_drop_queue_shutdown(shop.queue, DEFER_DROP_FOREVER));
-	CHECK(!defer_drop_queue_free(shop.queue));
+	end_queue(shop.queue);
 }

@@ -27,14 +27,6 @@ struct closer {
 	pthread_t thread;
 };
 
-static uint64_t abandoned(struct defer_drop_queue *queue)
-{
-	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
-
-	CHECK(!defer_drop_queue_stats(queue, &stats));
-	return stats.abandoned_total;
-}
-
 /* A destructor that gets no CPU for a tenth of a second is given up. */
 static void *close_queue(void *argument)
 {
@@ -45,7 +37,7 @@ static void *close_queue(void *argument)
 	if (result == -ECANCELED && is_short)
 		CHECK(!defer_drop_queue_shutdown(closer->queue, DEFER_DROP_FOREVER));
 	else if (closer->timeout_ns && is_short)
-		CHECK(result == (abandoned(closer->queue) ? -ETIMEDOUT : 0));
+		CHECK(result == (stats_of(closer->queue).abandoned_total ? -ETIMEDOUT : 0));
 	else
 		CHECK(!result);
 	return NULL;
@@ -61,7 +53,7 @@ void scenario_shutdown(struct stress *stress)
 	struct producer producers[MAX_PRODUCERS] = {0};
 	struct defer_drop_queue *queue = make_queue(stress, DEFER_DROP_RUNNER_WORKER);
 	struct closer closers[2] = {0};
-	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+	struct defer_drop_stats stats;
 	uint64_t accepted = 0;
 	uint64_t destroyed = 0;
 	uint64_t refused = 0;
@@ -81,7 +73,7 @@ void scenario_shutdown(struct stress *stress)
 		destroyed += producers[i].destroyed;
 		refused += producers[i].refused;
 	}
-	CHECK(!defer_drop_queue_stats(queue, &stats));
+	stats = stats_of(queue);
 	CHECK(stats.destroyed_total == destroyed);
 	CHECK(stats.abandoned_total == accepted - destroyed && !stats.backlog);
 	CHECK(stats.pushed_total == accepted && stats.refused_total == refused);

@@ -36,6 +36,5 @@ void scenario_slow(struct stress *stress)
 	CHECK(!defer_drop_queue_flush(queue, DEFER_DROP_FOREVER));
 	for (unsigned i = 0; i < stress->producers; i++)
 		CHECK(producers[i].destroyed == producers[i].accepted);
-	CHECK(!defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
-	CHECK(!defer_drop_queue_free(queue));
+	end_queue(queue);
 }

@@ -48,18 +48,16 @@ void scenario_watchdog(struct stress *stress)
 {
 	struct producer producers[MAX_PRODUCERS] = {0};
 	struct defer_drop_config config = make_config(stress, DEFER_DROP_RUNNER_WORKER);
-	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
 	struct defer_drop_queue *queue;
 	atomic_uint told = 0;
 
 	config.watchdog_ns = LIMIT_NS;
 	config.watchdog = check_pair;
 	config.context = &told;
-	CHECK(!defer_drop_queue_create(&queue, &config));
+	queue = create_queue(&config);
 	start_producers(stress, producers, stress->producers, queue, run);
 	join_producers(producers, stress->producers);
 	CHECK(!defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
-	CHECK(!defer_drop_queue_stats(queue, &stats));
-	CHECK(stats.slow_total <= atomic_load(&told));
+	CHECK(stats_of(queue).slow_total <= atomic_load(&told));
 	CHECK(!defer_drop_queue_free(queue));
 }

@@ -11,14 +11,12 @@ static const uint32_t runners[] = {WORKER, CALLER};
 static struct defer_drop_queue *make(uint32_t runner, uint64_t max_bytes, uint32_t lanes)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
-	struct defer_drop_queue *queue;
 
 	config.runner = runner;
 	config.queue_size = 64;
 	config.max_bytes = max_bytes;
 	config.max_lanes = lanes;
-	answers(0, defer_drop_queue_create(&queue, &config));
-	return queue;
+	return create_queue(&config);
 }
 
 static int push_bytes(struct defer_drop_queue *queue, uint64_t bytes, uint64_t timeout_ns)
@@ -176,7 +174,7 @@ Test(budget, serves_those_who_wait_in_the_order_of_coming)
 	}
 	cr_assert_eq(pending(queue), 99);
 	answers(-EAGAIN, push_bytes(queue, 1, 0));
-	answers(0, defer_drop_queue_drain(queue, 3, FOREVER, NULL));
+	drain(queue, 3);
 	join_thread(threads[3]);
 	answers(0, pushings[3].result);
 	cr_assert_eq(stats_of(queue).waits_total, 5);

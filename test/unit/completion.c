@@ -430,7 +430,7 @@ Test(completion, of_many_counts_them_all)
 	for (unsigned i = 0; i < 8; i++) {
 		answers(-EAGAIN, defer_drop_completion_wait(&completion, 0, NULL));
 		answers(-EBUSY, push_with(queue, NULL, forbidden, &completion));
-		answers(0, defer_drop_queue_drain(queue, 1, FOREVER, NULL));
+		drain(queue, 1);
 	}
 	answers(0, defer_drop_completion_wait(&completion, 0, NULL));
 	assert_seen(0, 8);
@@ -495,7 +495,7 @@ Test(completion, of_many_counts_those_alone_that_were_pushed)
 			defer_drop_queue_push_many(queue, objects, 6, note, MS, &options, &pushed));
 		cr_assert_eq(pushed, 4);
 		cr_assert_eq(stats_of(queue).backlog_bytes, 40);
-		answers(0, defer_drop_queue_drain(queue, 3, FOREVER, NULL));
+		drain(queue, 3);
 		answers(-EAGAIN, defer_drop_completion_wait(&completion, 0, NULL));
 		answers(-EAGAIN, defer_drop_ticket_wait(&ticket, 0));
 		answers(0, defer_drop_completion_wait(&completion, FOREVER, NULL));
@@ -521,7 +521,7 @@ Test(completion, of_an_abandoned_drop_answers_eshutdown)
 
 		completion.eventfd = eventfd(0, EFD_NONBLOCK);
 		answers(0, push_statuses(queue, statuses, 3, &completion));
-		answers(0, defer_drop_queue_drain(queue, 1, FOREVER, NULL));
+		drain(queue, 1);
 		answers(i / 2 ? 0 : -ETIMEDOUT, defer_drop_queue_shutdown(queue, timeout_ns));
 		answers(-ESHUTDOWN, defer_drop_completion_wait(&completion, 0, &status));
 		answers(-EIO, status);

@@ -273,7 +273,7 @@ Test(context, a_failure_names_the_destructor_that_takes_one)
 		atomic_store(&seen_count, 0);
 		config.runner = runners[i % 2];
 		config.error = write_down;
-		answers(0, defer_drop_queue_create(&queue, &config));
+		queue = create_queue(&config);
 		if (i / 2)
 			answers(0, defer_drop_queue_push(queue, queue, nest_a_failure, FOREVER));
 		else
@@ -316,7 +316,7 @@ Test(context, a_watchdog_names_the_destructor_that_takes_one)
 
 	config.watchdog_ns = MS;
 	config.watchdog = note_slow;
-	answers(0, defer_drop_queue_create(&queue, &config));
+	queue = create_queue(&config);
 	options.destroy_context = be_slow;
 	answers(0, defer_drop_queue_push_with(queue, number(5), NULL, FOREVER, &options));
 	end_queue(queue);
@@ -398,7 +398,7 @@ Test(context, is_kept_with_its_drop_in_a_child)
 		config.max_lanes = lanes_tried[i / 2];
 		config.at_fork = DEFER_DROP_AT_FORK_KEEP;
 		config.error = ignore_failure;
-		answers(0, defer_drop_queue_create(&queue, &config));
+		queue = create_queue(&config);
 		if (runners[i % 2] == WORKER)
 			hold_up(queue, &gate);
 		for (uintptr_t at = 0; at < 5; at++) {
@@ -435,12 +435,12 @@ Test(context, is_kept_with_nested_drops_in_a_child)
 	config.runner = CALLER;
 	config.at_fork = DEFER_DROP_AT_FORK_KEEP;
 	config.error = ignore_failure;
-	answers(0, defer_drop_queue_create(&nest, &config));
+	nest = create_queue(&config);
 	nested_completion = (struct defer_drop_completion)DEFER_DROP_COMPLETION_INIT;
 	options.destroy_context = nest_and_fork;
 	options.context = number(10);
 	answers(0, defer_drop_queue_push_with(nest, number(0), NULL, FOREVER, &options));
-	answers(0, defer_drop_queue_drain(nest, UINT64_MAX, FOREVER, NULL));
+	drain(nest, UINT64_MAX);
 	if (!forked) {
 		for (uintptr_t i = 0; i < 4; i++)
 			if (seen[i] != number(i) || contexts[i] != number(10 + i))

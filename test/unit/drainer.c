@@ -370,7 +370,7 @@ Test(drainer, a_push_that_waits_for_bytes_destroys_nothing)
 		config.runner = runners[i];
 		config.max_bytes = 10;
 		options.bytes = 10;
-		answers(0, defer_drop_queue_create(&queue, &config));
+		queue = create_queue(&config);
 		answers(0, defer_drop_queue_push_with(queue, number(0), note, 0, &options));
 		answers(-ETIMEDOUT,
 			defer_drop_queue_push_with(queue, NULL, forbidden, 5 * MS, &options));

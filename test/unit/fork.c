@@ -23,15 +23,13 @@ static void share_counters(void)
 static struct defer_drop_queue *make_for_fork(uint32_t runner, uint32_t at_fork, uint32_t lanes)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
-	struct defer_drop_queue *queue;
 
 	config.runner = runner;
 	config.at_fork = at_fork;
 	config.queue_size = 16;
 	config.max_lanes = lanes;
 	config.quiet_spell_ns = 1000000;
-	answers(0, defer_drop_queue_create(&queue, &config));
-	return queue;
+	return create_queue(&config);
 }
 
 static pid_t process;
@@ -169,7 +167,7 @@ Test(fork, kept_drops_stay_in_their_order)
 
 	for (uintptr_t i = 0; i < 16; i++)
 		answers(0, defer_drop_queue_push(queue, number(i), note, FOREVER));
-	answers(0, defer_drop_queue_drain(queue, 5, FOREVER, NULL));
+	drain(queue, 5);
 	child = fork();
 	if (!child) {
 		for (uintptr_t i = 16; i < 21; i++)
@@ -378,7 +376,7 @@ static void assert_balanced_after_nested_fork(uint32_t at_fork)
 	forked_by_nested = -1;
 	nest = make_for_fork(DEFER_DROP_RUNNER_CALLER, at_fork, LANES);
 	cr_assert_null(join_thread(spawn(push_nest_a_fork, nest)));
-	answers(0, defer_drop_queue_drain(nest, UINT64_MAX, FOREVER, NULL));
+	drain(nest, UINT64_MAX);
 	stats = (struct defer_drop_stats)DEFER_DROP_STATS_INIT;
 	if (!forked_by_nested) {
 		claim_or_exit(1, !defer_drop_queue_flush(nest, FOREVER));
@@ -464,7 +462,7 @@ Test(fork, statistics_of_a_child_begin_at_the_fork)
 		for (unsigned j = 0; j < 16; j++)
 			answers(0, defer_drop_queue_push(queue, NULL, note, FOREVER));
 		answers(-EAGAIN, defer_drop_queue_push(queue, NULL, note, 0));
-		answers(0, defer_drop_queue_drain(queue, 6, FOREVER, NULL));
+		drain(queue, 6);
 		child = fork();
 		if (!child) {
 			struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
@@ -635,7 +633,7 @@ static void fork_with_nested_options(bool is_kept)
 	options.bytes = 10;
 	answers(0,
 		defer_drop_queue_push_with(nest, NULL, nest_options_and_fork, FOREVER, &options));
-	answers(0, defer_drop_queue_drain(nest, UINT64_MAX, FOREVER, NULL));
+	drain(nest, UINT64_MAX);
 	if (!forked_by_nested) {
 		claim_or_exit(1, kept_bytes == (is_kept ? 1110 : 10));
 		claim_or_exit(2, atomic_load(in_child) == (is_kept ? 3 : 0));
@@ -797,7 +795,7 @@ Test(fork, a_child_of_a_parent_that_was_told_of_a_watermark_has_nested_drops)
 	gate_init(&watermark_gate);
 	config.watermark = stand_in_gate;
 	config.high_drops = 1;
-	answers(0, defer_drop_queue_create(&queue, &config));
+	queue = create_queue(&config);
 	while (!atomic_load(&watermarks)) /* the ring may be full by then */
 		defer_drop_queue_push(queue, NULL, note, 0);
 	await_held(&watermark_gate);
@@ -867,7 +865,6 @@ Test(fork, a_thread_that_was_cancelled_forks_while_an_eventfd_is_to_be_signalled
 	answers(0, defer_drop_ticket_notify(&ticket, fd));
 	cr_assert(!pthread_create(&thread, NULL, fork_while_cancelled, NULL));
 	cr_assert(!pthread_join(thread, NULL));
-	answers(0, defer_drop_queue_shutdown(queue, FOREVER));
-	answers(0, defer_drop_queue_free(queue));
+	end_queue(queue);
 	close(fd);
 }

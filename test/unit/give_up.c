@@ -137,7 +137,7 @@ Test(give_up, all_threads_are_gone_at_last)
 	struct defer_drop_queue *queue;
 
 	config.watchdog_ns = 3600 * 1000 * MS;
-	answers(0, defer_drop_queue_create(&queue, &config));
+	queue = create_queue(&config);
 	hold_up(queue, &gate);
 	give_up(queue);
 	end_given_up(queue, 1, 0);
@@ -293,13 +293,11 @@ static bool all_waiters_wait(struct awaited *awaited)
 static struct defer_drop_queue *make_for_waits(uint32_t lanes)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
-	struct defer_drop_queue *queue;
 
 	config.queue_size = 8;
 	config.max_lanes = lanes;
 	config.max_bytes = 1000;
-	answers(0, defer_drop_queue_create(&queue, &config));
-	return queue;
+	return create_queue(&config);
 }
 
 static void answers_way(unsigned way, int got)
@@ -406,8 +404,7 @@ Test(give_up, a_completion_is_over_in_the_end_with_the_status_of_the_destructor)
 	answers(0, defer_drop_completion_wait(&completion, FOREVER, NULL));
 	cr_assert_eq(read(completion.eventfd, &count, sizeof count), sizeof count);
 	cr_assert_eq(count, 1);
-	answers(0, defer_drop_queue_shutdown(queue, FOREVER));
-	answers(0, defer_drop_queue_free(queue));
+	end_queue(queue);
 	close(completion.eventfd);
 	cr_assert_eq(atomic_load(&forbidden_count), 0);
 }
@@ -521,8 +518,7 @@ Test(give_up, a_scope_waits_for_its_guard_though_the_queue_was_given_up)
 	/* The destructor has taken what let it go. */
 	answers(-1, sem_trywait(&gate.open));
 	join_thread(thread);
-	answers(0, defer_drop_queue_shutdown(by.queue, FOREVER));
-	answers(0, defer_drop_queue_free(by.queue));
+	end_queue(by.queue);
 }
 
 /* ---- Fork ------------------------------------------------------------------------------------ */

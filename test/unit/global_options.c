@@ -81,7 +81,7 @@ static struct defer_drop_config config_of(const char *name)
 	struct defer_drop_queue *queue;
 
 	config.name = name;
-	answers(0, defer_drop_queue_create(&queue, &config));
+	queue = create_queue(&config);
 	answers(0, defer_drop_queue_config(queue, &config));
 	end_queue(queue);
 	config.name = NULL;

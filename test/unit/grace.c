@@ -301,7 +301,7 @@ Test(grace, what_need_not_wait_is_not_refused_inside_a_section)
 	answers(0, defer_drop_queue_flush(queue, FOREVER));
 	answers(0, push_after(queue, number(1), note));
 	answers(0, defer_drop_queue_push(queue, number(2), note, FOREVER));
-	answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+	drain(queue, UINT64_MAX);
 	assert_seen(0, 1);
 	reading = 0;
 	let_all_pass();
@@ -900,12 +900,12 @@ Test(grace, a_flush_of_a_drainer_waits_for_one_that_drains_after_the_grace_perio
 	thread = spawn(flush_in_thread, queue);
 	await(has_waiter(queue));
 	while (!atomic_load(&begun))
-		answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+		drain(queue, UINT64_MAX);
 	let_all_pass();
 	usleep(20000);
 	assert_seen(0, 0);
 	while (atomic_load(&seen_count) < 2)
-		answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+		drain(queue, UINT64_MAX);
 	cr_assert_null(join_thread(thread));
 	assert_seen(0, 2);
 	end_paced(queue);
@@ -915,10 +915,9 @@ Test(grace, a_flush_of_a_drainer_waits_for_one_that_drains_after_the_grace_perio
 static void await_signal(int signalled)
 {
 	struct pollfd readable = {.fd = signalled, .events = POLLIN};
-	uint64_t count;
 
 	cr_assert_eq(poll(&readable, 1, -1), 1);
-	cr_assert_eq(read(signalled, &count, sizeof count), sizeof count);
+	read_from(signalled);
 }
 
 static bool is_signalled(int signalled)
@@ -928,23 +927,30 @@ static bool is_signalled(int signalled)
 	return read(signalled, &count, sizeof count) == sizeof count;
 }
 
+static const uint32_t drained[] = {CALLER, DRAINER};
+
+/* A queue that signals the eventfd; nothing is seen yet. */
+static struct defer_drop_queue *make_signalling(uint32_t runner, uint32_t max_lanes, int signalled)
+{
+	struct defer_drop_config config = paced_config(runner);
+
+	atomic_store(&seen_count, 0);
+	config.max_lanes = max_lanes;
+	config.pending_eventfd = signalled;
+	return make_with(&config);
+}
+
 Test(grace, the_eventfd_of_those_that_drain_is_signalled_when_a_grace_period_has_passed)
 {
-	const uint32_t drained[] = {CALLER, DRAINER};
-
 	for (unsigned i = 0; i < 4; i++) {
-		struct defer_drop_config config = paced_config(drained[i % 2]);
 		int signalled = eventfd(0, EFD_NONBLOCK);
-		struct defer_drop_queue *queue;
+		struct defer_drop_queue *queue =
+			make_signalling(drained[i % 2], lanes_tried[i / 2], signalled);
 
-		atomic_store(&seen_count, 0);
-		config.max_lanes = lanes_tried[i / 2];
-		config.pending_eventfd = signalled;
-		queue = make_with(&config);
 		for (unsigned round = 1; round < 4; round++) {
 			answers(0, push_after(queue, number(round - 1), note));
 			await_signal(signalled);
-			answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+			drain(queue, UINT64_MAX);
 			await(atomic_load(&begun) == round);
 			usleep(5000);
 			/* A drain would destroy nothing yet. */
@@ -952,7 +958,7 @@ Test(grace, the_eventfd_of_those_that_drain_is_signalled_when_a_grace_period_has
 			assert_seen(0, round - 1);
 			let_pass();
 			await_signal(signalled);
-			answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+			drain(queue, UINT64_MAX);
 			assert_seen(0, round);
 			cr_assert_not(is_signalled(signalled));
 		}
@@ -964,23 +970,17 @@ Test(grace, the_eventfd_of_those_that_drain_is_signalled_when_a_grace_period_has
 /* The thread whose drain is refused has taken the signal. */
 Test(grace, the_eventfd_is_signalled_again_for_a_grace_period_that_passed_beside_a_refused_drain)
 {
-	const uint32_t drained[] = {CALLER, DRAINER};
-
 	for (unsigned i = 0; i < 2; i++) {
-		struct defer_drop_config config = paced_config(drained[i]);
 		int signalled = eventfd(0, EFD_NONBLOCK);
-		struct defer_drop_queue *queue;
+		struct defer_drop_queue *queue = make_signalling(drained[i], LANES, signalled);
 		struct gate gate;
 		pthread_t thread;
 
-		atomic_store(&seen_count, 0);
 		gate_init(&gate);
-		config.pending_eventfd = signalled;
-		queue = make_with(&config);
 		answers(0, defer_drop_queue_attach(queue));
 		cr_assert_null(join_thread(spawn(push_after_in_thread, queue)));
 		await_signal(signalled);
-		answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+		drain(queue, UINT64_MAX);
 		await(atomic_load(&begun) == 1);
 		answers(0, defer_drop_queue_push(queue, &gate, pass_gate, FOREVER));
 		await_signal(signalled);
@@ -992,7 +992,7 @@ Test(grace, the_eventfd_is_signalled_again_for_a_grace_period_that_passed_beside
 		let_go(&gate);
 		await_signal(signalled);
 		cr_assert_null(join_thread(thread));
-		answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+		drain(queue, UINT64_MAX);
 		assert_seen(100, 1);
 		end_paced(queue);
 		close(signalled);
@@ -1003,14 +1003,11 @@ Test(grace, the_eventfd_is_signalled_again_for_a_grace_period_that_passed_beside
 Test(grace, an_event_loop_misses_no_drop_after_a_grace_period)
 {
 	for (unsigned shared = 0; shared < 2; shared++) {
-		struct defer_drop_config config = paced_config(CALLER);
-		struct defer_drop_queue *queue;
+		int signalled = eventfd(0, EFD_NONBLOCK);
+		struct defer_drop_queue *queue =
+			make_signalling(CALLER, lanes_tried[shared], signalled);
 		unsigned pushed = 0;
 
-		atomic_store(&seen_count, 0);
-		config.max_lanes = lanes_tried[shared];
-		config.pending_eventfd = eventfd(0, EFD_NONBLOCK);
-		queue = make_with(&config);
 		let_all_pass();
 		while (atomic_load(&seen_count) < 200) {
 			while (pushed < 200 && defer_drop_queue_backlog(queue) < 8) {
@@ -1021,12 +1018,12 @@ Test(grace, an_event_loop_misses_no_drop_after_a_grace_period)
 						   : defer_drop_queue_push(queue, object, note, 0));
 			}
 			if (defer_drop_queue_backlog(queue))
-				await_signal(config.pending_eventfd);
-			answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+				await_signal(signalled);
+			drain(queue, UINT64_MAX);
 		}
 		assert_seen(0, 200);
 		end_paced(queue);
-		close(config.pending_eventfd);
+		close(signalled);
 	}
 }
 
@@ -1046,15 +1043,14 @@ Test(grace, a_stop_whose_time_is_over_before_the_grace_period_changes_nothing)
 			await(atomic_load(&begun) == 1);
 		else
 			while (atomic_load(&begun) < 1)
-				answers(0,
-					defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+				drain(queue, UINT64_MAX);
 		answers(-EAGAIN, defer_drop_queue_stop(queue, 0));
 		answers(-ETIMEDOUT, defer_drop_queue_stop(queue, MS));
 		assert_seen(0, 0);
 		let_all_pass();
 		/* It goes on, and nobody starts it. */
 		while (all[i] != WORKER && atomic_load(&seen_count) < 2)
-			answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+			drain(queue, UINT64_MAX);
 		answers(0, defer_drop_queue_flush(queue, LONG_NS));
 		assert_seen(0, 2);
 		end_paced(queue);
@@ -1152,31 +1148,25 @@ Test(grace, a_stopped_queue_may_abandon_what_waits_for_a_reader_who_stays)
 /* A loop that drains whenever it is signalled would never rest. */
 Test(grace, the_eventfd_of_a_stopped_queue_is_silent_about_grace_periods_until_the_start)
 {
-	const uint32_t drained[] = {CALLER, DRAINER};
-
 	for (unsigned i = 0; i < 2; i++) {
-		struct defer_drop_config config = paced_config(drained[i]);
 		int signalled = eventfd(0, EFD_NONBLOCK);
-		struct defer_drop_queue *queue;
+		struct defer_drop_queue *queue = make_signalling(drained[i], LANES, signalled);
 
-		atomic_store(&seen_count, 0);
-		config.pending_eventfd = signalled;
-		queue = make_with(&config);
 		answers(0, defer_drop_queue_stop(queue, FOREVER));
 		answers(0, push_after(queue, number(0), note));
 		await_signal(signalled);
 		for (unsigned j = 0; j < 20; j++) {
-			answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+			drain(queue, UINT64_MAX);
 			cr_assert_not(is_signalled(signalled), "after drain %u", j);
 		}
 		cr_assert_eq(defer_drop_queue_backlog(queue), 1);
 		answers(0, defer_drop_queue_start(queue));
 		await_signal(signalled);
-		answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+		drain(queue, UINT64_MAX);
 		await(atomic_load(&begun) == 1);
 		let_pass();
 		await_signal(signalled);
-		answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+		drain(queue, UINT64_MAX);
 		assert_seen(0, 1);
 		end_paced(queue);
 		close(signalled);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Lanes: who gets one, who keeps it, who gives it back.
+ * Lanes: which threads get one, keep it, and give it back.
  */
-#include "unit.h"
+#include "queues.h"
 
 #include "core/registry.h"
 
@@ -97,7 +97,7 @@ Test(lane, a_thread_that_ends_gives_its_lane_back)
 	cr_assert_eq(atomic_load(&seen_count), 100);
 }
 
-/* Or a new thread's first try would find no room, and its first drop wait behind all of another's. */
+/* In a lane with drops the first push could find no room, and its drop would wait behind them. */
 Test(lane, a_new_thread_gets_an_empty_lane_while_there_can_be_one)
 {
 	struct defer_drop_queue *queue = make_queue(CALLER, 16, 3);
@@ -162,12 +162,7 @@ Test(lane, a_thread_of_many_queues_keeps_its_order_in_each)
 		end_queue(queues[i]);
 }
 
-static void do_nothing(void *object)
-{
-	(void)object;
-}
-
-/* Or all of a thousand lanes would have the same few sets of the first cache. */
+/* At the same lines, a thousand lanes would share a few sets of the first cache. */
 Test(lane, lanes_begin_at_different_lines_of_their_pages)
 {
 	struct tenant tenants[8] = {{.queue = make_queue(CALLER, 64, 8)}};
@@ -176,7 +171,7 @@ Test(lane, lanes_begin_at_different_lines_of_their_pages)
 
 	for (unsigned i = 0; i < 8; i++) {
 		tenants[i] =
-			(struct tenant){.queue = queue, .object = number(i), .destroy = do_nothing};
+			(struct tenant){.queue = queue, .object = number(i), .destroy = ignore};
 		tenant_begin(&tenants[i]);
 	}
 	for (unsigned i = 1; i <= 8; i++) {
@@ -236,7 +231,7 @@ Test(lane, a_thread_stays_in_the_shared_lane_while_its_drops_are_there)
 	cr_assert_eq(lane_of_push(queue, 0), 0);
 	answers(0, defer_drop_queue_push(queue, number(1), note, FOREVER));
 	tenant_end(&tenant); /* an empty lane */
-	answers(0, defer_drop_queue_drain(queue, 1, FOREVER, NULL));
+	drain(queue, 1);
 	for (uintptr_t i = 2; i < 5; i++)
 		cr_assert_eq(lane_of_push(queue, i), 0);
 	atomic_store(&seen_count, 0);
@@ -246,7 +241,7 @@ Test(lane, a_thread_stays_in_the_shared_lane_while_its_drops_are_there)
 	end_queue(queue);
 }
 
-/* Pushes while this thread has the lock, which is no recursive one: who asked for it would wait for ever. */
+/* Pushes while this thread holds the lock: a push that took the lock would wait for ever. */
 static void push_beside_lock(struct defer_drop_queue *queue)
 {
 	dd_registry_lock();
@@ -294,7 +289,7 @@ static void *fill_lane(void *argument)
 	struct crowd *crowd = argument;
 
 	for (unsigned i = 0; i < CROWD_SLOTS; i++)
-		if (defer_drop_queue_push(crowd->queue, NULL, do_nothing, FOREVER))
+		if (defer_drop_queue_push(crowd->queue, NULL, ignore, FOREVER))
 			atomic_fetch_add(&crowd->errors, 1);
 	pthread_barrier_wait(&crowd->barrier); /* each has a lane of its own */
 	return NULL;
@@ -357,7 +352,7 @@ Test(lane, a_caller_that_drains_gives_their_memory_back_a_few_at_a_time)
 	while (before > DD_WARM_LANES) {
 		unsigned after;
 
-		answers(0, defer_drop_queue_drain(crowd.queue, UINT64_MAX, FOREVER, NULL));
+		drain(crowd.queue, UINT64_MAX);
 		after = count_resident(crowd.queue);
 		cr_assert_lt(after, before);
 		cr_assert_leq(before - after, DD_TRIMMED_LANES);
@@ -464,7 +459,7 @@ static void join_while_draining(pthread_t thread)
 	do {
 		usleep(100);
 		is_over = !pthread_tryjoin_np(thread, NULL);
-		answers(0, defer_drop_queue_drain(late_queue, UINT64_MAX, FOREVER, NULL));
+		drain(late_queue, UINT64_MAX);
 	} while (!is_over);
 }
 
@@ -503,13 +498,6 @@ Test(lane, a_thread_that_first_pushes_at_its_very_end_keeps_no_lane)
 	cr_assert_eq(atomic_load(&late_errors), 0);
 }
 
-static void *end_late_waiting(void *argument)
-{
-	(void)argument;
-	pthread_setspecific(key, number(1));
-	return NULL;
-}
-
 /* What the thread left behind must not be written to when the queue is freed. */
 Test(lane, a_queue_is_freed_after_threads_that_pushed_at_their_very_end)
 {
@@ -521,7 +509,7 @@ Test(lane, a_queue_is_freed_after_threads_that_pushed_at_their_very_end)
 		pthread_t thread;
 
 		late_queue = make_queue(CALLER, 256, LANES);
-		join_while_draining(spawn(end_late_waiting, NULL));
+		join_while_draining(spawn(end_late, number(1)));
 		/* Its stack is used again by a thread with a lane in another queue. */
 		other = make_queue(CALLER, 1024, 1);
 		survivor.queue = other;

@@ -200,7 +200,7 @@ Test(options, statistics_agree_at_every_number_of_drops)
 
 			answers(0, push_kind(queue, pushed, 0));
 			if (pushed - destroyed > 20 + pushed % 7) {
-				answers(0, defer_drop_queue_drain(queue, 5, FOREVER, NULL));
+				drain(queue, 5);
 				destroyed += 5;
 			}
 			stats = stats_of(queue);
@@ -230,9 +230,9 @@ Test(options, one_that_asks_for_something_takes_two_places)
 		answers(0, defer_drop_queue_push(queue, NULL, note, 0));
 		answers(-EAGAIN, defer_drop_queue_push(queue, NULL, note, 0));
 		/* Two single places, not side by side: the second goes when its turn comes. */
-		answers(0, defer_drop_queue_drain(queue, 1, FOREVER, NULL));
+		drain(queue, 1);
 		answers(-EAGAIN, defer_drop_queue_push_with(queue, NULL, note, 0, &options));
-		answers(0, defer_drop_queue_drain(queue, 1, FOREVER, NULL));
+		drain(queue, 1);
 		answers(0, defer_drop_queue_push_with(queue, NULL, note, 0, &options));
 		end_queue(queue);
 	}
@@ -254,9 +254,9 @@ Test(options, a_ticket_is_that_of_the_drop)
 		answers(0, defer_drop_queue_ticket(queue, &tickets[2]));
 		cr_assert_eq(tickets[2].position, tickets[1].position);
 		answers(-EAGAIN, defer_drop_ticket_wait(&tickets[0], 0));
-		answers(0, defer_drop_queue_drain(queue, 1, FOREVER, NULL));
+		drain(queue, 1);
 		answers(0, defer_drop_ticket_wait(&tickets[0], 0));
-		answers(0, defer_drop_queue_drain(queue, 1, FOREVER, NULL));
+		drain(queue, 1);
 		answers(-EAGAIN, defer_drop_ticket_wait(&tickets[1], 0));
 		answers(0, defer_drop_ticket_wait(&tickets[1], FOREVER));
 		/* Filled in on success only. */
@@ -321,7 +321,7 @@ Test(options, a_push_waits_for_both_its_places)
 			atomic_store(&seen_count, 0);
 			thread = spawn(push_pair_in_thread, &pushing);
 			while (atomic_load(&seen_count) < 3)
-				answers(0, defer_drop_queue_drain(pushing.queue, 1, FOREVER, NULL));
+				drain(pushing.queue, 1);
 			join_thread(thread);
 			answers(0, pushing.result);
 			assert_seen(0, 3);

@@ -88,10 +88,15 @@ static void take_many(struct defer_drop_pool *pool, unsigned count)
 			cr_assert_eq(((unsigned char *)blocks[i])[j], (unsigned char)i);
 }
 
+static void give_from(struct defer_drop_pool *pool, unsigned first, unsigned end)
+{
+	for (unsigned i = first; i < end; i++)
+		defer_drop_pool_give(pool, blocks[i]);
+}
+
 static void give_many(struct defer_drop_pool *pool, unsigned count)
 {
-	for (unsigned i = 0; i < count; i++)
-		defer_drop_pool_give(pool, blocks[i]);
+	give_from(pool, 0, count);
 }
 
 struct work {
@@ -257,8 +262,7 @@ Test(pool, statistics_agree)
 	struct defer_drop_pool_counts stats;
 
 	take_many(pool, 1000);
-	for (unsigned i = 0; i < 600; i++)
-		defer_drop_pool_give(pool, blocks[i]);
+	give_many(pool, 600);
 	for (unsigned i = 0; i < 200; i++)
 		blocks[i] = defer_drop_pool_take(pool);
 	stats = pool_stats(pool);
@@ -273,10 +277,8 @@ Test(pool, statistics_agree)
 	cr_assert_eq(stats.out_bytes, 60000);
 	cr_assert_eq(stats.at_rest_bytes, 40000);
 	answers(-EBUSY, defer_drop_pool_free(pool));
-	for (unsigned i = 0; i < 200; i++)
-		defer_drop_pool_give(pool, blocks[i]);
-	for (unsigned i = 600; i < 1000; i++)
-		defer_drop_pool_give(pool, blocks[i]);
+	give_many(pool, 200);
+	give_from(pool, 600, 1000);
 	answers(0, defer_drop_pool_free(pool));
 }
 
@@ -414,6 +416,7 @@ struct helper {
 	struct work work;
 	sem_t go;
 	sem_t done;
+	pthread_t thread;
 };
 
 static void *give_when_told(void *argument)
@@ -429,35 +432,49 @@ static void *give_when_told(void *argument)
 	}
 }
 
+static void helper_begin(struct helper *helper)
+{
+	sem_init(&helper->go, 0, 0);
+	sem_init(&helper->done, 0, 0);
+	helper->thread = spawn(give_when_told, helper);
+}
+
+/* Has the helper give the first blocks; returns when they are given. */
+static void helper_give(struct helper *helper, struct defer_drop_pool *pool, unsigned count)
+{
+	helper->work = (struct work){pool, count};
+	sem_post(&helper->go);
+	await_semaphore(&helper->done);
+}
+
+static void helper_end(struct helper *helper)
+{
+	helper->work.pool = NULL;
+	sem_post(&helper->go);
+	join_thread(helper->thread);
+}
+
 Test(pool, full_magazines_come_home_while_their_thread_goes_on)
 {
 	struct defer_drop_pool_config config = config_of(64, NULL);
 	struct defer_drop_pool *pool = make_pool(&config);
-	struct helper helper = {.work = {pool, 1000}};
-	pthread_t thread;
+	struct helper helper;
 
-	sem_init(&helper.go, 0, 0);
-	sem_init(&helper.done, 0, 0);
-	thread = spawn(give_when_told, &helper);
+	helper_begin(&helper);
 	take_many(pool, 1000);
-	sem_post(&helper.go);
-	await_semaphore(&helper.done);
+	helper_give(&helper, pool, 1000);
 	take_many(pool, 1000 - 2 * 126);
 	cr_assert_eq(pool_stats(pool).from_backing_total, 1000);
 	give_many(pool, 1000 - 2 * 126);
 	cr_assert_eq(pool_stats(pool).out, 0);
-	/* It lives on, and its magazines are taken from it. */
+	/* The helper lives on, and its magazines are taken from it. */
 	answers(0, defer_drop_pool_free(pool));
-	/* A pool in the place of that one is none of its business. */
+	/* Nothing that the helper has of the first pool reaches a second one at the same address. */
 	pool = make_pool(&config);
-	helper.work.pool = pool;
 	take_many(pool, 1000);
-	sem_post(&helper.go);
-	await_semaphore(&helper.done);
+	helper_give(&helper, pool, 1000);
 	cr_assert_eq(pool_stats(pool).given_total, 1000);
-	helper.work.pool = NULL;
-	sem_post(&helper.go);
-	join_thread(thread);
+	helper_end(&helper);
 	cr_assert_eq(pool_stats(pool).at_rest, 1000);
 	answers(0, defer_drop_pool_free(pool));
 }
@@ -475,8 +492,7 @@ static void use_late(void *argument)
 		pthread_setspecific(late_key, argument);
 		return;
 	}
-	for (unsigned i = 0; i < work->count; i++)
-		defer_drop_pool_give(work->pool, blocks[i]);
+	give_many(work->pool, work->count);
 	taken = defer_drop_pool_take(work->pool);
 	defer_drop_pool_give(work->pool, taken);
 }
@@ -605,8 +621,7 @@ static void use_in_child(void)
 		_exit(2); /* some had not come home */
 	if (pool_stats(given_to).at_rest > 500)
 		_exit(3);
-	for (unsigned i = 0; i < 500; i++)
-		defer_drop_pool_give(given_to, blocks[i]);
+	give_many(given_to, 500);
 	if (defer_drop_pool_free(given_to))
 		_exit(4);
 }
@@ -618,8 +633,7 @@ Test(pool, a_forked_child_has_what_was_at_rest)
 	given_to = make_pool(&config);
 	take_many(given_to, 1000);
 	give_by_another_thread(given_to, 500);
-	for (unsigned i = 500; i < 1000; i++)
-		defer_drop_pool_give(given_to, blocks[i]);
+	give_from(given_to, 500, 1000);
 	answers(0, run_child(use_in_child));
 	cr_assert_eq(pool_stats(given_to).at_rest, 1000);
 	take_many(given_to, 1000);
@@ -631,23 +645,15 @@ Test(pool, a_forked_child_has_what_was_at_rest)
 Test(pool, what_other_threads_had_is_lost_to_a_forked_child_and_counted)
 {
 	struct defer_drop_pool_config config = config_of(64, NULL);
-	struct helper helper = {.work.count = 500};
-	pthread_t thread;
+	struct helper helper;
 
-	sem_init(&helper.go, 0, 0);
-	sem_init(&helper.done, 0, 0);
 	given_to = make_pool(&config);
-	helper.work.pool = given_to;
-	thread = spawn(give_when_told, &helper);
+	helper_begin(&helper);
 	take_many(given_to, 1000);
-	sem_post(&helper.go);
-	await_semaphore(&helper.done);
-	for (unsigned i = 500; i < 1000; i++)
-		defer_drop_pool_give(given_to, blocks[i]);
+	helper_give(&helper, given_to, 500);
+	give_from(given_to, 500, 1000);
 	answers(0, run_child(use_in_child));
-	helper.work.pool = NULL;
-	sem_post(&helper.go);
-	join_thread(thread);
+	helper_end(&helper);
 	answers(0, defer_drop_pool_free(given_to));
 }
 

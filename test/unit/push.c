@@ -163,7 +163,7 @@ Test(push, a_full_push_waits_until_there_is_room)
 		atomic_store(&seen_count, 0);
 		thread = spawn(fill_and_push, &push);
 		await(has_waiter(push.queue));
-		answers(0, defer_drop_queue_drain(push.queue, 1, FOREVER, NULL));
+		drain(push.queue, 1);
 		join_thread(thread);
 		answers(0, push.result);
 		answers(0, defer_drop_queue_flush(push.queue, FOREVER));
@@ -185,7 +185,7 @@ Test(push, many_pushes_wait_for_one_shared_lane_and_all_get_in)
 		threads[i] = spawn(push_in_thread, &pushes[i]);
 	}
 	while (atomic_load(&seen_count) < 10)
-		answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+		drain(queue, UINT64_MAX);
 	for (unsigned i = 0; i < 8; i++) {
 		join_thread(threads[i]);
 		answers(0, pushes[i].result);

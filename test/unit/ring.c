@@ -885,7 +885,7 @@ Test(ring, a_survivor_drops_the_pair_that_was_being_destroyed_and_nothing_else)
 }
 
 /* Another producer looks for room at a position that was claimed long ago: what is filled stays. */
-Test(ring, a_survivor_keeps_what_was_filled_again_whoever_looked_for_room_last)
+Test(ring, a_survivor_keeps_what_was_filled_again_after_another_producer_looked_for_room)
 {
 	for (uint64_t capacity = 4; capacity <= 32; capacity *= 2) {
 		uint64_t first = dd_ring_first(capacity);

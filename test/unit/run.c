@@ -40,7 +40,6 @@ static struct defer_drop_queue *make_telling(
 	uint32_t runner, uint32_t lanes, defer_drop_error_fn error)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
-	struct defer_drop_queue *queue;
 
 	atomic_store(&failure_count, 0);
 	config.runner = runner;
@@ -48,8 +47,7 @@ static struct defer_drop_queue *make_telling(
 	config.max_lanes = lanes;
 	config.error = error;
 	config.context = &failure_context;
-	answers(0, defer_drop_queue_create(&queue, &config));
-	return queue;
+	return create_queue(&config);
 }
 
 static void assert_failure(unsigned at, void *object, defer_drop_fn destroy,

@@ -16,13 +16,11 @@ static const uint32_t runners[] = {WORKER, CALLER, DRAINER};
 static struct defer_drop_queue *make_watched(uint32_t runner, uint64_t watchdog_ns)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
-	struct defer_drop_queue *queue;
 
 	config.runner = runner;
 	config.queue_size = 16;
 	config.watchdog_ns = watchdog_ns;
-	answers(0, defer_drop_queue_create(&queue, &config));
-	return queue;
+	return create_queue(&config);
 }
 
 static struct defer_drop_queue *make_stopped(uint32_t queue_size, uint32_t lanes)
@@ -115,7 +113,7 @@ Test(stop, ends_a_worker_that_sleeps_and_one_that_naps)
 
 		config.quiet_spell_ns = quiet_spells_ns[i];
 		config.longest_delay_ns = 1000 * MS;
-		answers(0, defer_drop_queue_create(&queue, &config));
+		queue = create_queue(&config);
 		for (unsigned j = 0; j < 3; j++) {
 			await(i ? stats_of(queue).naps_total > 8 : is_asleep(queue));
 			answers(0, defer_drop_queue_stop(queue, LONG_NS));
@@ -182,7 +180,7 @@ Test(stop, a_push_for_bytes_waits_meanwhile_and_is_served_after_start)
 	struct defer_drop_queue *queue;
 
 	config.max_bytes = 100;
-	answers(0, defer_drop_queue_create(&queue, &config));
+	queue = create_queue(&config);
 	answers(0, defer_drop_queue_stop(queue, FOREVER));
 	options.bytes = 80;
 	answers(0, defer_drop_queue_push_with(queue, number(0), note, FOREVER, &options));
@@ -246,7 +244,7 @@ Test(stop, a_queue_that_callers_drain_can_be_drained_meanwhile)
 		if (runners[i] == CALLER)
 			answers(0, defer_drop_queue_flush(queue, FOREVER));
 		else
-			answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+			drain(queue, UINT64_MAX);
 		assert_seen(0, 10);
 		answers(0, defer_drop_queue_start(queue));
 		end_queue(queue);
@@ -463,7 +461,7 @@ Test(stop, from_a_destructor_answers_edeadlk)
 		if (runners[i] == WORKER)
 			answers(0, defer_drop_queue_flush(asked, LONG_NS));
 		else
-			answers(0, defer_drop_queue_drain(asked, 1, FOREVER, NULL));
+			drain(asked, 1);
 		assert_all_refused();
 		/* It goes on. */
 		answers(0, defer_drop_queue_push(asked, number(1), note, FOREVER));
@@ -493,7 +491,7 @@ Test(stop, from_the_watchdog_answers_edeadlk)
 
 	config.watchdog_ns = MS;
 	config.watchdog = ask_from_watchdog;
-	answers(0, defer_drop_queue_create(&asked, &config));
+	asked = create_queue(&config);
 	answers(0, defer_drop_queue_push(asked, NULL, await_told, FOREVER));
 	answers(0, defer_drop_queue_flush(asked, LONG_NS));
 	assert_all_refused();
@@ -530,7 +528,7 @@ Test(stop, a_watchdog_watches_again_after_start)
 
 	config.watchdog_ns = MS;
 	config.watchdog = ignore_slow;
-	answers(0, defer_drop_queue_create(&asked, &config));
+	asked = create_queue(&config);
 	for (uintptr_t i = 1; i < 4; i++) {
 		answers(0, defer_drop_queue_push(asked, number(i), be_slow, FOREVER));
 		answers(0, defer_drop_queue_flush(asked, LONG_NS));
@@ -564,7 +562,7 @@ static void await_stood(void *object)
 static void destroy_all(struct defer_drop_queue *queue)
 {
 	if (queue->config.values.runner == DRAINER)
-		answers(0, defer_drop_queue_drain(queue, UINT64_MAX, FOREVER, NULL));
+		drain(queue, UINT64_MAX);
 	answers(0, defer_drop_queue_flush(queue, LONG_NS));
 }
 
@@ -581,7 +579,7 @@ Test(stop, gives_up_on_a_watchdog_function_that_runs_and_the_queue_goes_on)
 		config.runner = runners[i];
 		config.watchdog_ns = MS;
 		config.watchdog = stand_once;
-		answers(0, defer_drop_queue_create(&queue, &config));
+		queue = create_queue(&config);
 		answers(0, defer_drop_queue_push(queue, number(0), await_stood, FOREVER));
 		destroy_all(queue);
 		await_held(&watchdog_gate);
@@ -624,7 +622,7 @@ Test(stop, gives_up_on_a_watchdog_function_that_waits_for_the_queue_which_goes_o
 	config.watchdog_ns = MS;
 	config.watchdog = flush_once;
 	atomic_store(&asked_results[0], 1);
-	answers(0, defer_drop_queue_create(&asked, &config));
+	asked = create_queue(&config);
 	answers(0, defer_drop_queue_push(asked, number(0), await_stop, FOREVER));
 	for (uintptr_t i = 1; i < 5; i++)
 		answers(0, defer_drop_queue_push(asked, number(i), note, FOREVER));
@@ -684,7 +682,7 @@ Test(stop, the_hook_of_the_worker_is_called_again_after_each_start)
 
 	config.worker_start = count_start;
 	config.context = &hooked;
-	answers(0, defer_drop_queue_create(&queue, &config));
+	queue = create_queue(&config);
 	for (unsigned i = 1; i < 5; i++) {
 		answers(0, defer_drop_queue_push(queue, NULL, note, FOREVER));
 		answers(0, defer_drop_queue_flush(queue, LONG_NS));
@@ -825,7 +823,7 @@ Test(stop, a_child_of_a_stopped_queue_is_stopped_starts_and_works)
 
 		atomic_store(&seen_count, 0);
 		config.at_fork = is_kept ? DEFER_DROP_AT_FORK_KEEP : DEFER_DROP_AT_FORK_EMPTY;
-		answers(0, defer_drop_queue_create(&queue, &config));
+		queue = create_queue(&config);
 		answers(0, defer_drop_queue_stop(queue, FOREVER));
 		for (uintptr_t i = 0; i < 3; i++)
 			answers(0, defer_drop_queue_push(queue, number(i), note, FOREVER));

@@ -217,14 +217,11 @@ static inline struct defer_drop_queue *make_queue(
 	uint32_t runner, uint32_t queue_size, uint32_t max_lanes)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
-	struct defer_drop_queue *queue = NULL;
 
 	config.runner = runner;
 	config.queue_size = queue_size;
 	config.max_lanes = max_lanes;
-	answers(0, defer_drop_queue_create(&queue, &config));
-	cr_assert_not_null(queue);
-	return queue;
+	return create_queue(&config);
 }
 
 static inline int push_ticket(struct defer_drop_queue *queue, void *object, defer_drop_fn destroy,

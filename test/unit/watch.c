@@ -52,14 +52,6 @@ static struct defer_drop_config marks(uint32_t runner, uint64_t high_drops, uint
 	return config;
 }
 
-static struct defer_drop_queue *make(const struct defer_drop_config *config)
-{
-	struct defer_drop_queue *queue;
-
-	answers(0, defer_drop_queue_create(&queue, config));
-	return queue;
-}
-
 static int push_bytes(struct defer_drop_queue *queue, uint64_t bytes, defer_drop_fn destroy)
 {
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
@@ -84,7 +76,7 @@ Test(watch, is_told_of_high_and_of_low_once_each)
 	struct gate gate;
 
 	config.low_drops = 3;
-	queue = make(&config);
+	queue = create_queue(&config);
 	hold_up(queue, &gate);
 	for (unsigned i = 0; i < 20; i++)
 		answers(0, defer_drop_queue_push(queue, NULL, pass_slowly, FOREVER));
@@ -102,7 +94,7 @@ Test(watch, is_told_of_high_and_of_low_once_each)
 Test(watch, is_told_of_bytes_as_of_drops)
 {
 	struct defer_drop_config config = marks(WORKER, 0, 1000);
-	struct defer_drop_queue *queue = make(&config);
+	struct defer_drop_queue *queue = create_queue(&config);
 	struct gate gate;
 
 	hold_up(queue, &gate);
@@ -119,7 +111,7 @@ Test(watch, is_told_of_bytes_as_of_drops)
 Test(watch, is_not_told_where_the_mark_is_reached_and_not_passed)
 {
 	struct defer_drop_config config = marks(WORKER, 10, 1000);
-	struct defer_drop_queue *queue = make(&config);
+	struct defer_drop_queue *queue = create_queue(&config);
 	struct gate gate;
 
 	hold_up(queue, &gate);
@@ -139,16 +131,16 @@ Test(watch, low_means_below_both_low_marks)
 
 	config.low_drops = 1;
 	config.low_bytes = 500;
-	queue = make(&config);
+	queue = create_queue(&config);
 	answers(0, push_bytes(queue, 1500, pass_slowly));
 	for (unsigned i = 0; i < 5; i++)
 		answers(0, defer_drop_queue_push(queue, NULL, pass_slowly, FOREVER));
 	answers(0, push_bytes(queue, 1001, pass_slowly));
 	answers(0, defer_drop_queue_push(queue, NULL, pass_slowly, FOREVER));
-	answers(0, defer_drop_queue_drain(queue, 2, FOREVER, NULL));
+	drain(queue, 2);
 	cr_assert_eq(atomic_load(&level_count), 1);
 	usleep(100);
-	answers(0, defer_drop_queue_drain(queue, 4, FOREVER, NULL));
+	drain(queue, 4);
 	cr_assert_eq(atomic_load(&level_count), 1, "bytes are still high");
 	usleep(100);
 	drain(queue, UINT64_MAX);
@@ -165,7 +157,7 @@ Test(watch, is_told_no_more_often_than_the_interval_says)
 
 	config.watermark_interval_ns = 20 * MS;
 	config.quiet_spell_ns = DEFER_DROP_NEVER;
-	queue = make(&config);
+	queue = create_queue(&config);
 	while (atomic_load(&level_count) < 6) {
 		for (unsigned i = 0; i < 8; i++)
 			answers(0, defer_drop_queue_push(queue, NULL, pass_slowly, FOREVER));
@@ -184,7 +176,7 @@ Test(watch, is_told_of_low_before_the_worker_sleeps_whatever_the_interval_says)
 	struct gate gate;
 
 	config.watermark_interval_ns = LONG_NS;
-	queue = make(&config);
+	queue = create_queue(&config);
 	hold_up(queue, &gate);
 	for (unsigned i = 0; i < 8; i++)
 		answers(0, defer_drop_queue_push(queue, NULL, pass_slowly, FOREVER));
@@ -204,7 +196,7 @@ Test(watch, who_drains_all_is_told_of_low)
 		struct defer_drop_queue *queue;
 
 		config.watermark_interval_ns = intervals_ns[i];
-		queue = make(&config);
+		queue = create_queue(&config);
 		for (unsigned j = 0; j < 10; j++)
 			answers(0, defer_drop_queue_push(queue, NULL, note, FOREVER));
 		drain(queue, UINT64_MAX);
@@ -252,7 +244,7 @@ Test(watch, what_would_push_to_the_queue_answers_edeadlk)
 
 		atomic_store(&seen_count, 0);
 		config.watermark = push_from_watermark;
-		watched = make(&config);
+		watched = create_queue(&config);
 		other = make_queue(WORKER, 16, LANES);
 		if (runners[i] == WORKER)
 			hold_up(watched, &gate);
@@ -297,7 +289,7 @@ static void end_by_watermark(uint32_t runner)
 	struct gate gate;
 
 	config.watermark = exit_from_watermark;
-	watched = make(&config);
+	watched = create_queue(&config);
 	if (runner == WORKER)
 		hold_up(watched, &gate);
 	for (unsigned i = 0; i < 10; i++)
@@ -421,7 +413,7 @@ Test(watch, who_waits_is_woken_by_a_worker_that_sleeps)
 	struct defer_drop_queue *queue;
 
 	config.watermark = NULL;
-	queue = make(&config);
+	queue = create_queue(&config);
 	for (unsigned i = 0; i < 50; i++) {
 		answers(0, defer_drop_queue_push(queue, NULL, note, FOREVER));
 		answers(0, defer_drop_queue_wait_backlog(queue, 0, 0, FOREVER));
@@ -515,7 +507,7 @@ Test(watch, a_worker_that_is_waited_for_naps_beyond_the_quiet_spell)
 	uint64_t at;
 
 	config.watermark = NULL;
-	queue = wait.queue = make(&config);
+	queue = wait.queue = create_queue(&config);
 	at = dd_ring_claim(&queue->shared.ring, 1); /* a push that was stopped in its middle */
 	thread = spawn(wait_in_thread, &wait);
 	await(has_watcher(queue, 1));

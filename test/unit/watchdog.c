@@ -89,7 +89,7 @@ static void make(uint32_t runner, uint64_t limit_ns)
 {
 	struct defer_drop_config config = watched(runner, limit_ns);
 
-	answers(0, defer_drop_queue_create(&queue, &config));
+	queue = create_queue(&config);
 }
 
 static void flush(void)
@@ -315,7 +315,7 @@ Test(watchdog, tells_of_the_right_queue)
 	struct defer_drop_config config = watched(WORKER, HOUR_NS);
 	struct defer_drop_queue *other;
 
-	answers(0, defer_drop_queue_create(&other, &config));
+	other = create_queue(&config);
 	make(WORKER, MS);
 	for (unsigned i = 0; i < 1000; i++)
 		answers(0, defer_drop_queue_push(other, number(i), forbidden, FOREVER));
@@ -416,7 +416,7 @@ Test(watchdog, blocks_all_signals)
 	struct defer_drop_config config = watched(CALLER, MS);
 
 	config.watchdog = look_at_mask;
-	answers(0, defer_drop_queue_create(&queue, &config));
+	queue = create_queue(&config);
 	answers(0, defer_drop_queue_push(queue, number(1), slow_destructor, FOREVER));
 	flush();
 	for (int signal = 1; signal < 32; signal++)
@@ -445,7 +445,7 @@ Test(watchdog, sleeps_while_nobody_drains)
 		await(watchdog_state() == DD_WATCHDOG_ASLEEP);
 		answers(0, defer_drop_queue_push(queue, number(1), slow_destructor, FOREVER));
 		cr_assert_eq(watchdog_state(), DD_WATCHDOG_ASLEEP, "a push alone wakes nobody");
-		answers(0, defer_drop_queue_drain(queue, 1, FOREVER, NULL));
+		drain(queue, 1);
 	}
 	cr_assert_eq(stats_of(queue).slow_total, 3);
 	end_queue(queue);
@@ -482,7 +482,7 @@ static void run_with(defer_drop_watchdog_fn watchdog)
 	struct defer_drop_config config = watched(WORKER, MS);
 
 	config.watchdog = watchdog;
-	answers(0, defer_drop_queue_create(&queue, &config));
+	queue = create_queue(&config);
 	answers(0, defer_drop_queue_push(queue, number(1), slow_destructor, FOREVER));
 	end_queue(queue);
 }
@@ -566,7 +566,7 @@ Test(watchdog, that_forked_and_returned_ends_the_child_which_destroys_nothing)
 	struct defer_drop_config config = watched(WORKER, MS);
 
 	config.watchdog = fork_and_return_from_callback;
-	answers(0, defer_drop_queue_create(&queue, &config));
+	queue = create_queue(&config);
 	answers(0, defer_drop_queue_push(queue, number(1), slow_destructor, FOREVER));
 	answers(0, defer_drop_queue_push(queue, destroyed, count_up, FOREVER));
 	end_queue(queue);

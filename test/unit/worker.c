@@ -41,10 +41,9 @@ static void look(void *object)
 
 static struct sight look_at(const struct defer_drop_config *config)
 {
-	struct defer_drop_queue *queue;
+	struct defer_drop_queue *queue = create_queue(config);
 	struct sight sight;
 
-	answers(0, defer_drop_queue_create(&queue, config));
 	answers(0, defer_drop_queue_push(queue, &sight, look, FOREVER));
 	end_queue(queue);
 	return sight;
@@ -164,7 +163,7 @@ Test(worker, does_not_recurse_however_deep_drops_are_nested)
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
 
 	config.stack_size_bytes = 1 << 18;
-	answers(0, defer_drop_queue_create(&nest, &config));
+	nest = create_queue(&config);
 	answers(0, defer_drop_queue_push(nest, number(300000), chain, FOREVER));
 	answers(0, defer_drop_queue_flush(nest, FOREVER));
 	cr_assert_eq(atomic_load(&nest_errors), 0);
@@ -210,12 +209,10 @@ Test(worker, lets_no_lane_starve_another)
 static struct defer_drop_queue *make_restless(uint64_t quiet_spell_ns)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
-	struct defer_drop_queue *queue;
 
 	config.quiet_spell_ns = quiet_spell_ns;
 	config.longest_delay_ns = 100000;
-	answers(0, defer_drop_queue_create(&queue, &config));
-	return queue;
+	return create_queue(&config);
 }
 
 Test(worker, sleeps_after_a_quiet_spell_and_each_push_wakes_it)
@@ -279,20 +276,18 @@ Test(worker, finds_by_itself_what_is_pushed_while_it_naps)
 	end_queue(queue);
 }
 
-/* A worker that never sleeps for good, and whose naps are so long. */
+/* A queue whose worker never sleeps for good; each of its naps may last this long. */
 static struct defer_drop_queue *make_patient(uint64_t longest_delay_ns)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
-	struct defer_drop_queue *queue;
 
 	config.queue_size = 64;
 	config.quiet_spell_ns = DEFER_DROP_NEVER;
 	config.longest_delay_ns = longest_delay_ns;
-	answers(0, defer_drop_queue_create(&queue, &config));
-	return queue;
+	return create_queue(&config);
 }
 
-/* However late it naps; the nap may be over when this returns. */
+/* Waits until the worker naps; the nap may be over when this returns. */
 static void await_nap(struct defer_drop_queue *queue)
 {
 	await(dd_bell_is_napping(&queue->park.bell));
@@ -339,13 +334,10 @@ static void ask_completion(struct defer_drop_queue *queue)
 	answers(0, defer_drop_completion_wait(&completion, FOREVER, NULL));
 }
 
-/* The eventfd counts what it was told; a read waits for the first. */
+/* Waits until the eventfd is signalled, which must be once. */
 static void await_told(int eventfd)
 {
-	uint64_t told = 0;
-
-	cr_assert_eq(read(eventfd, &told, sizeof told), (ssize_t)sizeof told);
-	cr_assert_eq(told, 1);
+	cr_assert_eq(read_from(eventfd), 1);
 	close(eventfd);
 }
 
@@ -393,7 +385,7 @@ static void push_half_a_ring(struct defer_drop_queue *queue)
 	answers(0, defer_drop_queue_flush(queue, FOREVER));
 }
 
-Test(worker, a_nap_is_ended_by_each_who_waits_or_asked_to_be_told)
+Test(worker, a_nap_is_ended_by_each_wait_and_each_request_to_be_told)
 {
 	void (*const asks[])(struct defer_drop_queue *) = {ask_flush, ask_backlog, ask_completion,
 		ask_told_completion, ask_told_many, ask_told_ticket, push_half_a_ring};
@@ -463,7 +455,7 @@ static struct defer_drop_queue *make_hooked(defer_drop_worker_fn worker_start)
 	config.name = "hooked";
 	config.worker_start = worker_start;
 	config.context = &hook;
-	answers(0, defer_drop_queue_create(&hook.queue, &config));
+	hook.queue = create_queue(&config);
 	return hook.queue;
 }
 
