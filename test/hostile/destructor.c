@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Destructors that do what nobody expects of them.
+ * Destructors that do unexpected things.
  */
 #define _GNU_SOURCE
 #include "hostile.h"
@@ -29,7 +29,7 @@ struct chain {
 static void drop_next(void *object)
 {
 	struct chain *chain = object;
-	char *here = __builtin_frame_address(0); /* a variable may lie elsewhere, for a sanitizer */
+	char *here = __builtin_frame_address(0); /* a sanitizer may move a variable */
 
 	if (!chain->lowest || here < chain->lowest)
 		chain->lowest = here;
@@ -158,7 +158,7 @@ static void check_own(struct defer_drop_queue *queue)
 	options.completion = &self.completion;
 	options.ticket = &self.ticket;
 	if (queue == defer_drop_queue_default())
-		ANSWERS(0, defer_drop(&gate, pass_gate)); /* until both are there */
+		ANSWERS(0, defer_drop(&gate, pass_gate)); /* until both have come */
 	ANSWERS(0, defer_drop_queue_push(queue, &self, wait_for_own_queue, DEFER_DROP_FOREVER));
 	ANSWERS(0, defer_drop_queue_push_with(queue, NULL, ignore, DEFER_DROP_FOREVER, &options));
 	gate.is_open = true;
@@ -176,7 +176,7 @@ static void run_own(void)
 	end_queue(queue);
 }
 
-/* Everything that another queue can be asked for; also to drain it, where that is its kind. */
+/* All calls on another queue; also draining it, if callers drain that one. */
 static void use_other_queue(struct ledger *ledger, uint32_t runner)
 {
 	struct defer_drop_queue *other = make_queue(runner, 64);

@@ -171,7 +171,7 @@ static void run_fork(void)
 	ANSWERS(0, defer_drop_pool_free(pool));
 }
 
-/* A destructor forks on the worker, which goes on in the child with what it has. */
+/* A destructor forks on the worker, which goes on in the child with the blocks that it has. */
 static void fork_and_give(void *block)
 {
 	struct outcome outcome;

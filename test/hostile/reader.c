@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Real readers of liburcu's, who stay inside while the process forks, ends, or shuts queues down.
+ * Real readers of liburcu that stay inside while the process forks, ends, or shuts queues down.
  */
 #include "hostile.h"
 
@@ -82,8 +82,9 @@ static void tell_and_synchronize(void)
 }
 
 /*
- * This flavor, which tells besides when its readers are waited for: only then does somebody wait
- * who cannot be dismissed. Not for cases that fork with bp: nobody would take this for bp there.
+ * The flavor of this build, which also notes when its readers are waited for: only then does a
+ * thread wait that cannot be dismissed. Not for cases that fork with bp, which is recognised by its
+ * address.
  */
 static flavor_t tell_of(flavor_t flavor)
 {
@@ -222,7 +223,7 @@ static void run_orphan_inside(void)
 	urcu_memb_unregister_thread();
 }
 
-/* The default queue has had to do with no reader; another one has. */
+/* The default queue has nothing to do with a reader; another queue has. */
 static void run_orphan_beside(void)
 {
 	struct ledger *ledger = ledger_open();
@@ -456,7 +457,7 @@ static void count_online(void *ledger)
 	ledger_count(ledger);
 }
 
-/* The worker, online, ends the process, and destroys what waits behind it. */
+/* The worker, online, ends the process, and destroys the drops behind it. */
 static void exit_worker_online(void *ledger)
 {
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
@@ -472,7 +473,7 @@ static void exit_worker_online(void *ledger)
 		pause();
 }
 
-/* Nobody drained: this thread does, and its destructors read as it may. */
+/* No thread drained: this thread does, and its destructors read as it may. */
 static void exit_drains_online(void *ledger)
 {
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;

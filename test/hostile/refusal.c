@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A system that refuses: each thing that the library asks it for, in turn. Each time in a process
- * of its own, since the default queue is there once.
+ * A system that refuses: each resource that the library asks it for, in turn. Each case has a
+ * process of its own, because a process has one default queue.
  */
 #define _GNU_SOURCE
 #include <defer_drop/pool.h>
@@ -88,7 +88,7 @@ static void refuse_a_kind(void)
 
 #define BLOCKS 600
 
-/* What was taken, with NULL where there was no memory. */
+/* The memory that was taken, NULL if there was none. */
 static void *blocks[BLOCKS];
 
 static void take_and_give(struct defer_drop_pool *pool)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A system that has little to give: threads, descriptors, CPUs, fences.
+ * A system with few resources: threads, descriptors, CPUs, fences.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -79,7 +79,8 @@ static void work_hard(const struct defer_drop_config *config, unsigned pushes)
 	ANSWERS(0, defer_drop_queue_free(work.queue));
 }
 
-/* The kernel lets the process register, and later on knows nothing of it (seccomp(2)). */
+/* The kernel lets the process register for membarrier(2), and later refuses the call
+ * (seccomp(2)). */
 static void lose_membarrier(void)
 {
 	struct defer_drop_config config = small_config();
@@ -137,7 +138,7 @@ static void destroy_spun(void *object)
 	++*(unsigned *)object;
 }
 
-/* What is refused is tried again at once: this thread never sleeps, and never gives its CPU up. */
+/* A refused push is tried again at once: this thread never sleeps, and never gives its CPU up. */
 static void spin_beside(struct defer_drop_config *config)
 {
 	struct defer_drop_queue *queue;
@@ -342,7 +343,7 @@ static void have_no_threads(void)
 	starve(ledger_open());
 }
 
-/* Nobody waits for them, so that it is a push that must start it. */
+/* No thread waits for them, so a push must start the worker. */
 static void start_later(void)
 {
 	struct ledger *ledger = ledger_open();
@@ -428,7 +429,7 @@ static void drain_without_threads(void)
 	CHECK(ledger->accepted == ledger->destroyed);
 }
 
-/* As a process that locks itself up: it keeps what is open, and opens nothing more. */
+/* As a process that locks itself up does: it keeps its open descriptors, and opens no more. */
 static void have_no_descriptors(void)
 {
 	struct defer_drop_queue *queue = defer_drop_queue_default();

@@ -62,7 +62,7 @@ static void *keep_signalling(void *argument)
 	return NULL;
 }
 
-/* Until the targets have finished, which must not end before the storm. */
+/* Sends signals until the targets have finished, which must not happen before the storm ends. */
 static void storm_begin(struct storm *storm, int flags)
 {
 	handle(SIGUSR1, count_signal, flags);
@@ -164,7 +164,7 @@ static int push_and_wait_for_backlog(struct producer *producer)
 
 static atomic_uint inside;
 
-/* Who drains is interrupted, and is the only one. */
+/* The thread that drains is interrupted, and no other one. */
 static void destroy_alone(void *object)
 {
 	struct timespec pause = {.tv_nsec = 30000};
@@ -726,7 +726,7 @@ static void stay(int number)
 		pause();
 }
 
-/* As the manual has it: the worker is kept, and hears one signal. */
+/* As in the manual: the worker's thread is kept, and one signal is unblocked. */
 static void keep_worker(void *context)
 {
 	sigset_t one;
@@ -738,7 +738,7 @@ static void keep_worker(void *context)
 	CHECK(!pthread_sigmask(SIG_UNBLOCK, &one, NULL));
 }
 
-/* Sees to it that the worker is there, and does what it is to be stopped in. */
+/* Ensures that the worker runs, and does the work in which it is stopped. */
 static void come_upon(
 	struct defer_drop_queue *worked, struct ledger *ledger, struct gate *doorway, int way)
 {
@@ -746,7 +746,7 @@ static void come_upon(
 
 	ANSWERS(0, ledger_push(ledger, worked));
 	ANSWERS(0, defer_drop_queue_flush(worked, DEADLINE_NS));
-	/* Nobody waits for this drop, so the worker does not hold the lock of waiters then. */
+	/* No thread waits for this drop, so the worker does not hold the lock of waiters then. */
 	ANSWERS(0, ledger_push(ledger, worked));
 	AWAIT(ledger->destroyed == 2);
 	if (way == STOPPED_INSIDE) {
@@ -776,7 +776,7 @@ static void be_crashing(void *way)
 	come_upon(worked, ledger, &doorway, (int)(intptr_t)way);
 	CHECK(!pthread_kill(kept, SIGUSR2));
 	AWAIT(atomic_load(&has_been_stopped));
-	/* Nothing is destroyed any more, and nobody is held up. */
+	/* No drop is destroyed any more, and no thread is held up. */
 	destroyed = ledger->destroyed;
 	for (unsigned i = 0; i < 1000; i++)
 		ANSWERS(0, ledger_push(ledger, worked));

@@ -260,7 +260,7 @@ static void run_shutdown_shared(void)
 	shut_down_beside(&made);
 }
 
-/* Ends the process so far into the push. False where that took fewer instructions. */
+/* Ends the process this far into the push. False if that took fewer instructions. */
 static bool exit_beside(const struct course *of, unsigned count)
 {
 	bool has_stopped;
@@ -328,7 +328,7 @@ static void run_worker_awaited(void)
 	stop_worker(AWAITED);
 }
 
-/* Each time another thread, which has pushed nowhere. */
+/* Each turn has a new thread, which has pushed to no queue. */
 static void run_first(void)
 {
 	struct course made = make_course(64, 8);
@@ -347,7 +347,7 @@ static void run_first(void)
 	CHECK(instructions > 100);
 }
 
-/* Stops the worker so far into what it does when its queue is closed. True where that was all. */
+/* Stops the worker this far into what it does when its queue is closed. True if that was all. */
 static bool close_beside(const struct course *of, unsigned count)
 {
 	begin(of);

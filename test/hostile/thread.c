@@ -168,7 +168,7 @@ static void run_crowd(void)
 #define FAREWELL_DROPS CROWD_DROPS
 #endif
 
-/* One is made before the library's own key, one after it, and either may come first. */
+/* One key is made before the library's, one after it, and either destructor may come first. */
 static pthread_key_t early_key;
 static pthread_key_t late_key;
 
@@ -393,7 +393,7 @@ static void *be_cancelled_anywhere(void *ignored)
 		;
 }
 
-/* So many wait, each in a thread that is cancelled; then all goes on. */
+/* Waits of all kinds, each in a thread that is cancelled; then all goes on. */
 #define CANCELLED 3
 
 static void cancel_in(void (*way)(void), uint32_t max_lanes, void *(*run)(void *ignored))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Configuration: built-in values, ranges, what goes together, what is said of it, the environment.
+ * Configuration: built-in values, ranges, rules of several fields, messages, the environment.
  */
 #include "unit.h"
 
@@ -33,7 +33,7 @@ static struct defer_drop_config with_watermark(void)
 	return config;
 }
 
-/* The answer to a configuration with one field changed. */
+/* Makes a configuration with one field changed, and returns the result. */
 #define with(field, given) \
 	(changed = with_watermark(), changed.field = (given), dd_config_make(&changed, &made))
 
@@ -362,7 +362,7 @@ Test(config, an_eventfd_goes_with_callers_and_a_start_function_with_a_worker)
 
 		answers(0, make_with_runner(runner, -1, NULL));
 		answers(has_worker ? -EINVAL : 0, make_with_runner(runner, open_eventfd, NULL));
-		answers(-EINVAL, make_with_runner(runner, INT32_MAX, NULL)); /* is not open */
+		answers(-EINVAL, make_with_runner(runner, INT32_MAX, NULL)); /* it is not open */
 		answers(has_worker ? 0 : -EINVAL, make_with_runner(runner, -1, ignore_start));
 		answers(-EINVAL, make_with_runner(runner, 5, ignore_start));
 		answers(-EINVAL, make_with_runner(runner, -2, NULL));
@@ -489,7 +489,7 @@ Test(config, each_field_makes_a_difference)
 
 static char why[1024];
 
-/* The report of a configuration with one field changed. */
+/* Checks the report of a configuration with one field changed. */
 #define says(field, given, text)                                                      \
 	do {                                                                          \
 		changed = defer_drop_config_init();                                   \
@@ -612,7 +612,7 @@ Test(config, a_flavor_takes_liburcu)
 	struct defer_drop_config asked = DEFER_DROP_CONFIG_INIT;
 
 	asked.rcu_flavor = (const struct rcu_flavor_struct *)(const void *)&asked;
-	/* Of the two builds the other one answers the other. */
+	/* A library built with liburcu accepts a flavor; one built without returns -ENOTSUP. */
 #if defined(DD_HAS_RCU) && !DD_HAS_RCU
 	answers(-ENOTSUP, defer_drop_config_check(&asked, why, sizeof why));
 	cr_assert_str_eq(why, "rcu_flavor: this library was built without liburcu");
@@ -625,7 +625,7 @@ Test(config, a_flavor_takes_liburcu)
 
 /* ---- The environment ------------------------------------------------------------------------- */
 
-static char lines[40][1024]; /* what was told */
+static char lines[40][1024]; /* the lines that were reported */
 static unsigned told;
 
 static void take_line(const char *line)
@@ -653,7 +653,7 @@ static void assert_applies(const char *options)
 	cr_assert_eq(told, 0, "%s: %s", options, lines[0]);
 }
 
-/* Option, value in force and a value that is written differently. */
+/* Checks an option and the value in force, for a value that is written differently. */
 #define sets(field, text, value)                          \
 	do {                                              \
 		assert_applies(#field "=" text);          \
@@ -776,7 +776,7 @@ Test(config, the_environment_overrides_the_program)
 
 /* ---- What the environment may not say -------------------------------------------------------- */
 
-/* Refused with one line that repeats the option; nothing changes. */
+/* Checks that an option is refused with one line that repeats it, and changes nothing. */
 static void assert_refuses(const char *option)
 {
 	struct dd_config built_in;
@@ -863,7 +863,7 @@ Test(config, a_line_about_an_option_has_no_newline)
 		"DEFER_DROP_OPTIONS: max_lanes=1?2?: want 0..1024; it stays 2");
 }
 
-/* What stays is written so that it can be said again. */
+/* The value that stays in force is written so that it can be read back. */
 Test(config, what_stays_in_force_can_be_read_back)
 {
 	const uint64_t times[] = {MS, MS + 1, 90 * S, 3600 * S, MOST, MOST - 1, 1500000, 2000001};
@@ -1061,7 +1061,7 @@ Test(config, names_of_queues_may_be_anything)
 	tune(&option, false, "queue_size:queue_size=8");
 	cr_assert_eq(made.values.queue_size, 8);
 	cr_assert_eq(told, 0);
-	/* A comma ends an option: that queue cannot be named. */
+	/* A comma ends an option: the queue with one in its name cannot be named. */
 	tune(&comma, false, "a,b:queue_size=8");
 	cr_assert_eq(told, 0);
 	cr_assert_eq(made.values.queue_size, DD_QUEUE_SIZE);

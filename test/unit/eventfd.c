@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Telling an eventfd.
+ * Signalling an eventfd.
  */
 #include "queues.h"
 
@@ -55,7 +55,7 @@ Test(eventfd, a_pipe_that_nobody_will_read_answers_epipe_and_raises_no_signal)
 
 	cr_assert_eq(pipe(ends), 0);
 	errno = 77;
-	answers(0, dd_eventfd_signal(ends[1])); /* 8 bytes are written to whatever it is */
+	answers(0, dd_eventfd_signal(ends[1])); /* 8 bytes are written to any descriptor */
 	cr_assert_eq(read_from(ends[0]), 1);
 	close(ends[0]);
 	answers(-EPIPE, dd_eventfd_signal(ends[1])); /* SIGPIPE would end the test */

@@ -77,7 +77,7 @@ Test(park, a_bell_rung_before_the_rest_is_not_slept_through)
 {
 	cr_assert_not(dd_bell_ring(&park.bell));
 	cr_assert_not(dd_bell_is_napping(&park.bell));
-	/* For ever, if it slept. */
+	/* If it slept, it would sleep for ever. */
 	cr_assert_not(dd_bell_rest(&park.bell, FOREVER));
 	cr_assert_eq(atomic_load(&park.bell), DD_BELL_AWAKE);
 }

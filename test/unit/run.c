@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Destroying drops with options: failures, and who is told of them.
+ * Destroying drops with options: failures, and which functions are called for them.
  */
 #include "queues.h"
 

@@ -25,7 +25,7 @@ static void write_down(void *context, const struct defer_drop_level *level)
 	atomic_fetch_add(&level_count, 1);
 }
 
-/* Told once of high, then once of low, and so on: ends with this. */
+/* Checks that the level was reported as high once, then as low, and so on, and ends with this. */
 static void assert_alternates(bool is_high)
 {
 	unsigned count = atomic_load(&level_count);
@@ -163,7 +163,7 @@ Test(watch, is_told_no_more_often_than_the_interval_says)
 			answers(0, defer_drop_queue_push(queue, NULL, pass_slowly, FOREVER));
 		answers(0, defer_drop_queue_flush(queue, FOREVER));
 	}
-	/* Each may hear late of what the worker decided, but not early. */
+	/* A crossing may be reported late, but not early. */
 	for (unsigned i = 1; i < 6; i++)
 		cr_assert_geq(told_at_ns[i] - begun_ns, i * 20 * MS);
 	end_queue(queue);
@@ -517,7 +517,7 @@ Test(watch, a_worker_that_is_waited_for_naps_beyond_the_quiet_spell)
 	await(stats_of(queue).naps_total > stats.naps_total + 8);
 	cr_assert_eq(stats_of(queue).deep_sleeps_total, stats.deep_sleeps_total);
 	cr_assert_eq(atomic_load(&wait.result), 1);
-	/* Nobody rings the bell. */
+	/* No thread rings the bell. */
 	dd_ring_publish(&queue->shared.ring, at, number(0), note);
 	join_thread(thread);
 	answers(0, atomic_load(&wait.result));
