@@ -668,7 +668,7 @@ const struct hostile_case hostile_cases[] = {
 		"A destructor that jumps out of a drain is found out, by its name, once the stack "
 		"was overwritten or the thread ends.",
 		run_jump},
-	{"unseen", "Before that nobody is accused, unless it is certain.", run_unseen},
+	{"unseen", "Before that no destructor is named, unless it is certain.", run_unseen},
 	{"stacks",
 		"A destructor may run coroutines, wherever their stacks lie, as long as it "
 		"returns.",

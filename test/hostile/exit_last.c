@@ -142,7 +142,8 @@ static void run_main_thread(void)
 }
 
 const struct hostile_case hostile_cases[] = {
-	{"first_use", "Threads whose first push is the process's lose nothing.", run_first_use},
+	{"first_use", "Threads that make the first push of the process lose nothing.",
+		run_first_use},
 	{"main_thread",
 		"Without its main thread the process ends as the last one and the policy say.",
 		run_main_thread},

@@ -314,7 +314,6 @@ const struct hostile_case hostile_cases[] = {
 		"A timed exit waits for nothing that takes longer, and counts what it leaves; one "
 		"at once waits for nothing.",
 		run_stuck},
-	{"abruptly", "Where no handlers run, nothing is destroyed and nothing waits.",
-		run_abruptly},
+	{"abruptly", "If no handlers run, nothing is destroyed and nothing waits.", run_abruptly},
 	{NULL, NULL, NULL},
 };

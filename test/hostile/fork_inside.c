@@ -289,7 +289,7 @@ const struct hostile_case hostile_cases[] = {
 		"A worker that forks before it falls asleep ends in the child of a queue that "
 		"closes.",
 		run_at_rest},
-	{"draining", "In the child of a drain nobody else may drain.", run_draining},
+	{"draining", "In the child of a drain no other thread may drain.", run_draining},
 	{"leaving", "A thread may fork when its lane has been taken back.", run_leaving},
 	{"thread_of_child", "No thread of a child is taken for a worker of its parent's.",
 		run_thread_of_child},

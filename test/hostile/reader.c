@@ -593,15 +593,16 @@ static void run_asleep(void)
 }
 
 const struct hostile_case hostile_cases[] = {
-	{"orphan", "A child of who waited for readers has no grace periods, and all else.",
+	{"orphan", "A child of a process that waited for readers has all except grace periods.",
 		run_orphan},
-	{"orphan_inside", "Its exit and its flushes work also where it forked inside a section.",
+	{"orphan_inside", "Its exit and its flushes work even if it forked inside a section.",
 		run_orphan_inside},
 	{"orphan_beside", "It has none in queues either of which its parent asked for none.",
 		run_orphan_beside},
 	{"orphan_stopped", "It has none in a queue that its parent had stopped either.",
 		run_orphan_stopped},
-	{"orphan_later", "It has none where what waits for a reader has outlived its queue.",
+	{"orphan_later",
+		"It has none either if a thread that waits for a reader has outlived its queue.",
 		run_orphan_later},
 	{"bp", "With bp, children and their children have grace periods of their own readers.",
 		run_bp},
@@ -611,7 +612,7 @@ const struct hostile_case hostile_cases[] = {
 		"A thread that is online with QSBR, the worker too, may end the process, and "
 		"destructors that it runs then may read.",
 		run_online},
-	{"shutdown", "What waits for a reader who stays outlives its queue, and no longer.",
+	{"shutdown", "A thread that waits for a reader outlives its queue, but not the reader.",
 		run_shutdown},
 	{"flavors", "Readers of one flavor hold up its queues alone.", run_flavors},
 	{"asleep", "A worker that sleeps holds up no grace period.", run_asleep},

@@ -186,8 +186,8 @@ static void refuse_pools(void)
 const struct hostile_case hostile_cases[] = {
 	{"once", "Whichever call for a resource fails, the answer is documented and nothing lost.",
 		refuse_once},
-	{"all", "The same where all calls fail from one on.", refuse_all},
-	{"kind", "The same where all calls of one kind fail from one on.", refuse_a_kind},
+	{"all", "So it is if all calls fail from one on.", refuse_all},
+	{"kind", "So it is if all calls of one kind fail from one on.", refuse_a_kind},
 	{"pools", "Whichever call for memory fails, a pool answers so, and loses no block.",
 		refuse_pools},
 	{NULL, NULL, NULL},

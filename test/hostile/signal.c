@@ -795,7 +795,7 @@ static void run_crash(void)
 const struct hostile_case hostile_cases[] = {
 	{"storm", "Signals interrupt every call, and none shows it: no EINTR, nothing lost.",
 		run_storm},
-	{"storm_restart", "Nor where the handlers ask for calls to be restarted.",
+	{"storm_restart", "Nor do they if their handlers ask for calls to be restarted.",
 		run_storm_restart},
 	{"deadlines", "A wait until a deadline ends at the deadline, however often a signal comes.",
 		run_deadlines},
@@ -804,7 +804,7 @@ const struct hostile_case hostile_cases[] = {
 	{"stop_thread",
 		"Whichever thread a stop is sent to, the process goes on and nothing is lost.",
 		run_stop_thread},
-	{"held", "A thread that a handler holds while it pushes holds up nobody.", run_held},
+	{"held", "A thread that a handler holds while it pushes holds up no other.", run_held},
 	{"crash", "A crash handler stops the worker: asleep, napping, busy, inside a destructor.",
 		run_crash},
 	{NULL, NULL, NULL},

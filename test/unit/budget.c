@@ -147,7 +147,7 @@ static void *push_in_thread_bytes(void *argument)
 	return NULL;
 }
 
-Test(budget, serves_those_who_wait_in_the_order_of_coming)
+Test(budget, serves_waiters_in_the_order_of_coming)
 {
 	struct defer_drop_queue *queue = make(CALLER, 100, LANES);
 	/* The big one comes first: the small ones, for which there is room, wait behind it. */
@@ -181,7 +181,7 @@ Test(budget, serves_those_who_wait_in_the_order_of_coming)
 	end_queue(queue);
 }
 
-Test(budget, goes_on_when_one_who_waits_gives_up)
+Test(budget, goes_on_when_a_waiter_gives_up)
 {
 	struct defer_drop_queue *queue = make(CALLER, 100, LANES);
 	struct pushing big = {queue, 90, 50 * MS, 1};
@@ -224,7 +224,7 @@ static void *push_until_shutdown(void *argument)
 	return result == -ESHUTDOWN ? number(accepted) : number(UINTPTR_MAX);
 }
 
-Test(budget, a_shutdown_sends_away_who_waits_for_bytes)
+Test(budget, a_shutdown_refuses_pushes_that_wait_for_bytes)
 {
 	for (unsigned i = 0; i < 8; i++) {
 		struct defer_drop_queue *queue = make(WORKER, 20, lanes_tried[i / 2 % 2]);
@@ -628,7 +628,7 @@ static uint64_t bound_of(struct defer_drop_queue *queue)
 	return config.max_bytes;
 }
 
-Test(budget, a_higher_bound_lets_those_in_who_fit_in_the_order_of_coming)
+Test(budget, a_higher_bound_admits_waiters_that_fit_in_the_order_of_coming)
 {
 	struct defer_drop_queue *queue = make(CALLER, 100, LANES);
 	struct pushing pushings[] = {
@@ -715,7 +715,7 @@ static void *push_many_bytes(void *argument)
 	return number(wrong);
 }
 
-Test(budget, another_bound_may_be_set_beside_those_who_push)
+Test(budget, another_bound_may_be_set_beside_pushes)
 {
 	struct defer_drop_queue *queue = make(WORKER, 50, LANES);
 	pthread_t threads[3];

@@ -165,7 +165,7 @@ static void *use_on_the_stack(void *argument)
 	return number(wrong);
 }
 
-Test(completion, may_be_on_the_stack_of_who_waits)
+Test(completion, may_be_on_the_stack_of_the_waiter)
 {
 	struct defer_drop_queue *queue = make_queue(WORKER, 4, 2);
 	pthread_t threads[4];
@@ -321,7 +321,7 @@ static void *hear_and_close(void *argument)
 	return number(wrong);
 }
 
-Test(completion, is_over_for_who_hears_of_it_by_the_eventfd)
+Test(completion, is_over_for_a_thread_that_reads_the_eventfd)
 {
 	struct defer_drop_queue *queue = make_queue(WORKER, 16, LANES);
 	pthread_t other = spawn(hear_and_close, queue);
@@ -536,7 +536,7 @@ Test(completion, of_an_abandoned_drop_answers_eshutdown)
 	}
 }
 
-Test(completion, who_waits_hears_of_a_shutdown)
+Test(completion, a_shutdown_ends_the_wait)
 {
 	struct defer_drop_queue *queue = make_queue(WORKER, 16, LANES);
 	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
@@ -649,7 +649,7 @@ Test(completion, a_wait_that_drains_keeps_to_its_time_while_another_thread_drain
 	end_queue(intruder.queue);
 }
 
-Test(completion, a_wait_that_drains_hears_of_who_shuts_down_meanwhile)
+Test(completion, a_wait_that_drains_ends_with_a_shutdown_beside_it)
 {
 	const uint64_t timeouts_ns[] = {FOREVER, 0};
 

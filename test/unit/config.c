@@ -1163,7 +1163,7 @@ Test(config, help_knows_what_the_program_has_decided)
 			 "that"));
 }
 
-Test(config, nobody_has_to_listen)
+Test(config, reports_need_no_listener)
 {
 	setenv("DEFER_DROP_OPTIONS", "help,queue_size=3,max_lanes=3", 1);
 	answers(0, dd_config_make(NULL, &made));

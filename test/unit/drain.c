@@ -360,7 +360,7 @@ Test(drain, a_flush_that_drains_keeps_to_its_time_while_another_thread_drains)
 	end_queue(intruder.queue);
 }
 
-Test(drain, a_flush_that_drains_waits_for_who_shuts_down_meanwhile)
+Test(drain, a_flush_that_drains_waits_for_a_shutdown_beside_it)
 {
 	for (unsigned i = 0; i < 2; i++) {
 		struct closer closer = {make_queue(CALLER, 16, LANES), timeouts_ns[i], 0};

@@ -209,7 +209,7 @@ static void *abandon_in_thread(void *argument)
 	return number((uintptr_t)-defer_drop_queue_shutdown(argument, 0));
 }
 
-Test(drainer, a_shutdown_releases_those_who_wait)
+Test(drainer, a_shutdown_releases_all_waiters)
 {
 	struct awaited awaited = {.queue = make(DRAINER, 16, LANES), .timeout_ns = FOREVER};
 	pthread_t threads[WAYS];

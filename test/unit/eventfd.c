@@ -49,7 +49,7 @@ Test(eventfd, one_that_is_closed_or_not_for_writing_answers_ebadf)
 	answers(-EBADF, dd_eventfd_signal(readable));
 }
 
-Test(eventfd, a_pipe_that_nobody_will_read_answers_epipe_and_raises_no_signal)
+Test(eventfd, a_pipe_without_a_reader_answers_epipe_and_raises_no_signal)
 {
 	int ends[2];
 

@@ -588,7 +588,7 @@ static void give_up_at_exit(void)
 	stand_and_wait();
 }
 
-Test(give_up, an_exit_whose_time_is_over_tells_those_who_wait)
+Test(give_up, an_exit_whose_time_is_over_ends_all_waits)
 {
 	setenv("DEFER_DROP_OPTIONS", "exit_timeout_ns=5ms", 1);
 	cr_assert_eq(live(give_up_at_exit, 7), 0);

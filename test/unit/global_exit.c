@@ -144,7 +144,7 @@ Test(global_exit, an_abandoning_exit_destroys_nothing_more)
 	cr_assert_str_eq(said, "");
 }
 
-Test(global_exit, exit_drains_for_a_caller_who_did_not)
+Test(global_exit, exit_drains_for_a_caller_that_did_not)
 {
 	cr_assert_eq(live(push_to_nobody, 0), 20);
 }

@@ -139,7 +139,7 @@ Test(grace, order_within_a_lane_holds_across_both_kinds)
 	}
 }
 
-Test(grace, a_reader_who_stays_holds_back_only_who_asked)
+Test(grace, a_reader_that_stays_delays_only_drops_that_wait_for_it)
 {
 	for (unsigned i = 0; i < 2; i++) {
 		struct defer_drop_queue *queue = make_paced(runners[i]);
@@ -470,7 +470,7 @@ static void free_stuck(struct defer_drop_queue *queue)
 	usleep(5000);
 }
 
-Test(grace, a_shutdown_need_not_wait_for_a_reader_who_stays)
+Test(grace, a_shutdown_need_not_wait_for_a_reader_that_stays)
 {
 	for (unsigned i = 0; i < 2; i++) {
 		struct defer_drop_queue *queue = make_stuck(runners[i]);
@@ -1134,7 +1134,7 @@ Test(grace, a_stopped_queue_is_shut_down_by_a_caller_that_waits_for_the_grace_pe
 	answers(0, defer_drop_queue_free(queue));
 }
 
-Test(grace, a_stopped_queue_may_abandon_what_waits_for_a_reader_who_stays)
+Test(grace, a_stopped_queue_may_abandon_drops_that_wait_for_a_reader_that_stays)
 {
 	struct defer_drop_queue *queue = make_paced(WORKER);
 

@@ -159,7 +159,7 @@ Test(pending, leaves_errno_alone)
 	end(queue);
 }
 
-Test(pending, that_is_full_holds_nobody_up)
+Test(pending, that_is_full_holds_no_thread_up)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
 	uint64_t most = UINT64_MAX - 1;

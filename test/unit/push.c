@@ -252,7 +252,7 @@ Test(push, a_flush_covers_nested_drops_of_the_worker)
 	assert_flush_covers_nested(WORKER);
 }
 
-Test(push, a_flush_covers_nested_drops_of_a_caller_who_pushed_them_himself)
+Test(push, a_flush_covers_nested_drops_of_a_caller_that_drains)
 {
 	assert_flush_covers_nested(CALLER);
 }

@@ -351,7 +351,7 @@ static void *retract_all(void *argument)
 	return number(retracted);
 }
 
-Test(ring, of_the_two_who_contest_a_drop_one_gets_it)
+Test(ring, of_two_threads_that_contest_a_drop_one_gets_it)
 {
 	for (unsigned round = 0; round < 50; round++) {
 		uintptr_t taken = 0;

@@ -353,7 +353,7 @@ Test(stop, gives_up_on_a_destructor_that_runs_and_the_queue_goes_on)
 	}
 }
 
-Test(stop, has_nobody_to_wait_for_in_a_queue_that_callers_drain)
+Test(stop, waits_for_no_thread_in_a_queue_that_callers_drain)
 {
 	struct defer_drop_queue *queue = make_queue(CALLER, 16, LANES);
 
@@ -732,7 +732,7 @@ Test(stop, a_shutdown_of_a_stopped_queue_may_abandon)
 	cr_assert_eq(atomic_load(&forbidden_count), 0);
 }
 
-Test(stop, a_shutdown_of_a_stopped_queue_releases_all_who_wait)
+Test(stop, a_shutdown_of_a_stopped_queue_releases_all_waiters)
 {
 	for (unsigned is_abandoned = 0; is_abandoned < 2; is_abandoned++) {
 		struct awaited awaited = {
@@ -1059,7 +1059,7 @@ static void *flush_for_ever(void *argument)
 	return number(wrong);
 }
 
-Test(stop, many_times_beside_those_who_wait_serves_them_all)
+Test(stop, many_times_beside_waiters_serves_them_all)
 {
 	for (unsigned shared = 0; shared < 2; shared++) {
 		struct defer_drop_queue *queue = make_queue(WORKER, 16, lanes_tried[shared]);

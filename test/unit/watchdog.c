@@ -151,7 +151,7 @@ Test(watchdog, tells_all_about_a_slow_destructor)
 
 static struct gate gate;
 
-Test(watchdog, counts_who_waits_behind_it)
+Test(watchdog, counts_the_drops_that_wait_behind_it)
 {
 	make(WORKER, MS);
 	hold_up(queue, &gate);
@@ -344,7 +344,7 @@ static void run_slow_by_default(void)
 		_exit(9);
 }
 
-Test(watchdog, says_it_on_stderr_where_nobody_is_told)
+Test(watchdog, reports_on_stderr_without_a_function)
 {
 	setenv("DEFER_DROP_OPTIONS", "watchdog_ns=1000000", 1);
 	answers(0, run_child(run_slow_by_default));
@@ -438,7 +438,7 @@ Test(watchdog, sleeps_while_the_worker_sleeps)
 	end_queue(queue);
 }
 
-Test(watchdog, sleeps_while_nobody_drains)
+Test(watchdog, sleeps_while_no_thread_drains)
 {
 	make(CALLER, MS);
 	for (unsigned i = 0; i < 3; i++) {

@@ -405,7 +405,7 @@ Test(worker, a_nap_is_ended_by_each_wait_and_each_request_to_be_told)
 	}
 }
 
-Test(worker, a_burst_of_less_than_half_of_the_ring_wakes_nobody)
+Test(worker, a_burst_of_less_than_half_of_the_ring_does_not_wake_the_worker)
 {
 	struct defer_drop_queue *queue = make_patient(1000 * MS);
 
