@@ -122,7 +122,7 @@ struct defer_drop_queue {
 	DD_PLAIN(int) boot_result; /* of the worker: 0 or a negative errno */
 	bool is_boot_strict;
 	_Atomic(uint32_t) stop; /* enum dd_stop, and a futex word */
-	pid_t thread_id;        /* the worker's, as gettid(2); set before its boot is reported */
+	pid_t thread_id;        /* the worker's, as gettid(2); set before its start is reported */
 
 	/* Under the registry's lock. */
 	struct defer_drop_queue *next;
@@ -130,7 +130,7 @@ struct defer_drop_queue {
 	struct dd_lane *cold_lanes; /* given back and empty, without memory for their slots */
 	/* Of the first list; the consumer reads it without the lock. */
 	_Atomic(uint32_t) free_count;
-	/* For threads in the shared lane, who read it without the lock: the index of a lane that
+	/* Threads in the shared lane read this without the lock: the index of a lane that
 	 * was given back, UINT32_MAX if one can be made, or 0. */
 	_Atomic(uint32_t) vacancy;
 	bool has_seen_exit;
