@@ -40,6 +40,13 @@
 /* The longest that a consumer outside of destructors may take to see that it must stop or end. */
 #define DD_PATIENCE_NS (100 * DD_MS)
 
+/* Returns when to stop waiting for a consumer that must see a timeout to be over. */
+static inline uint64_t dd_patient_deadline(uint64_t timeout_ns)
+{
+	return timeout_ns == DEFER_DROP_FOREVER ? DEFER_DROP_FOREVER
+						: dd_now_ns() + timeout_ns + DD_PATIENCE_NS;
+}
+
 /* How often callers check for a shutdown that does not wake them. */
 #define DD_LOOK_NS (10 * DD_MS)
 
