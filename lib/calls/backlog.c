@@ -26,9 +26,10 @@ static bool wait_for_look(struct defer_drop_queue *queue, struct dd_watcher *sel
 	}
 	/* The bell carries the watcher: the consumer looks before it sleeps again. */
 	dd_queue_ring(queue);
-	while (!dd_latch_is_open(&self->is_woken))
-		if (dd_latch_wait(&self->is_woken, deadline_ns) == -ETIMEDOUT)
-			dd_watch_unlist(queue, self);
+	while (!dd_latch_is_open(&self->waiter.is_woken))
+		if (dd_latch_wait(&self->waiter.is_woken, deadline_ns) == -ETIMEDOUT &&
+			dd_watch_unlist(queue, self))
+			break;
 	return false;
 }
 

@@ -31,8 +31,8 @@ static int give(struct dd_completion *completion, int *status)
 static bool is_waited_for(
 	const struct defer_drop_queue *queue, const struct dd_completion *completion)
 {
-	for (const struct dd_completion_waiter *at = queue->completion_waiters; at; at = at->next)
-		if (at->completion == completion)
+	for (const struct dd_waiter *at = queue->completion_waiters.first; at; at = at->next)
+		if (((const struct dd_completion_waiter *)at)->completion == completion)
 			return true;
 	return false;
 }
@@ -47,8 +47,7 @@ static bool begin_waiting(struct defer_drop_queue *queue, struct dd_completion_w
 	if (is_hoped_for) {
 		if (!is_waited_for(queue, waiter->completion))
 			dd_completion_listen(waiter->completion);
-		waiter->next = queue->completion_waiters;
-		queue->completion_waiters = waiter;
+		dd_waiters_insert(&queue->completion_waiters, &waiter->waiter, NULL);
 	}
 	pthread_mutex_unlock(&queue->waiters_lock);
 	return is_hoped_for;
@@ -56,12 +55,8 @@ static bool begin_waiting(struct defer_drop_queue *queue, struct dd_completion_w
 
 static void end_waiting(struct defer_drop_queue *queue, struct dd_completion_waiter *waiter)
 {
-	struct dd_completion_waiter **at = &queue->completion_waiters;
-
 	pthread_mutex_lock(&queue->waiters_lock);
-	while (*at != waiter)
-		at = &(*at)->next;
-	*at = waiter->next;
+	dd_waiters_remove(&queue->completion_waiters, &waiter->waiter);
 	pthread_mutex_unlock(&queue->waiters_lock);
 }
 

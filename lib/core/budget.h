@@ -12,17 +12,17 @@
 #define DD_BUDGET_H
 
 #include "core/ring.h"
+#include "core/waiters.h"
 
 #define DD_BUDGET_WAITED (UINT64_C(1) << 63)
 #define DD_BUDGET_MOST   (UINT64_C(1) << 62) /* as max_bytes of the configuration */
 
-struct dd_budget_waiter;
 struct defer_drop_queue;
 
 struct dd_budget {
 	alignas(DD_LINE) _Atomic(uint64_t) pending_bytes; /* and WAITED */
 	_Atomic(uint64_t) max_bytes;                      /* any caller; producers read */
-	struct dd_budget_waiter *first;                   /* under the lock of waiters */
+	struct dd_waiters line; /* in the order in which they came; under the lock of waiters */
 };
 
 /*

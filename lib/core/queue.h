@@ -102,7 +102,7 @@ struct defer_drop_queue {
 
 	alignas(DD_LINE) _Atomic(uint64_t) wakes_total; /* any thread */
 	pthread_mutex_t waiters_lock;
-	struct dd_completion_waiter *completion_waiters; /* under it */
+	struct dd_waiters completion_waiters; /* under it */
 	struct dd_budget budget;
 
 	/* Written by the consumer with each drop, if the queue has a watchdog. */
@@ -207,6 +207,19 @@ static inline uint32_t dd_queue_lanes(struct defer_drop_queue *queue)
 {
 	/* ->LANES: without acquire the newest lane could be read before it was stored. */
 	return atomic_load_explicit(&queue->lane_count, memory_order_acquire);
+}
+
+/*
+ * Takes the lock of waiters. False, and takes nothing, if the consumer has finished or was given
+ * up: then nobody would wake a thread that waits.
+ */
+static inline bool dd_queue_lock_waiters(struct defer_drop_queue *queue)
+{
+	pthread_mutex_lock(&queue->waiters_lock);
+	if (dd_queue_state(queue) < DD_GIVEN_UP)
+		return true;
+	pthread_mutex_unlock(&queue->waiters_lock);
+	return false;
 }
 
 /* Ends the consumer's nap or sleep, and counts it if that took a system call. */

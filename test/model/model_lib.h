@@ -92,7 +92,7 @@ static void model_clear(dd_slot *slots, std::size_t bytes)
 #else
 #include "core/grace_none.c"
 #endif
-#define malloc(bytes) new dd_waiter()
+#define malloc(bytes) new position_waiter()
 #include "core/wait.c"
 #undef free
 #undef malloc

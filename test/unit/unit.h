@@ -267,7 +267,7 @@ static inline bool has_waiter(struct defer_drop_queue *queue)
 
 	pthread_mutex_lock(&queue->waiters_lock);
 	for (uint32_t i = 0; i < count; i++)
-		has |= queue->lanes[i]->first_waiter != NULL;
+		has |= queue->lanes[i]->waiters.first != NULL;
 	pthread_mutex_unlock(&queue->waiters_lock);
 	return has;
 }
