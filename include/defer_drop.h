@@ -1215,8 +1215,8 @@ struct defer_drop_stats {
 	uint64_t abandoned_total; /* accepted, never to be destroyed; their objects leak */
 	uint64_t nested_total;    /* pushed by destructors; of a queue, 0 for a lane */
 
-	uint64_t waits_total;   /* times that a push found its ring full and waited */
-	uint64_t wait_ns_total; /* time spent so; for the byte budget too */
+	uint64_t waits_total;   /* waits of pushes for room in a ring or for bytes */
+	uint64_t wait_ns_total; /* time spent in them */
 
 	/* Of a queue, 0 for a lane: */
 	uint64_t wakes_total;       /* calls that woke the worker, by pushes and waits */
