@@ -34,7 +34,7 @@ static bool wait_for_look(struct defer_drop_queue *queue, struct dd_watcher *sel
 
 static bool is_enough(struct defer_drop_queue *queue, const void *wanted)
 {
-	struct defer_drop_level level = dd_watch_level(queue);
+	struct defer_drop_level level = dd_watch_level(queue, false);
 
 	return dd_watch_is_enough(wanted, &level);
 }
