@@ -176,7 +176,7 @@
  * - Inside a read-side critical section of liburcu (with its QSBR flavor: in a thread that is
  *   online) nothing may wait for a queue that destroys after grace periods: neither a flush, nor a
  *   wait, nor a push for room. From the first drop after a grace period on, such a call returns
- *   -EDEADLK instead of waiting.
+ *   -EDEADLK instead of waiting; a call that waits already does so within some 10 ms.
  * - The shared library is never unloaded. With the static one inside a shared object, closing that
  *   object deals with what is pending as exit does. It does not unmap the lanes of its default
  *   queue, because other threads may still push: some 68 KiB for each lane whose memory has not

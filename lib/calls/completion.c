@@ -136,11 +136,22 @@ static void wait_until_over(struct dd_completion *completion, uint64_t deadline_
 	do {
 		/* On a queue that closes, the thread that closes it ends the completion. */
 		bool may_drain = dd_queue_waits_drain(queue) && dd_queue_state(queue) < DD_CLOSING;
+		uint64_t until_ns = dd_grace_ask_again_ns(&queue->grace, deadline_ns);
 
-		if (sleep_until_over(completion, may_drain, deadline_ns))
-			dd_drain_until(queue, completion->lane, is_over, completion, deadline_ns);
+		if (sleep_until_over(completion, may_drain, until_ns))
+			dd_drain_until(queue, completion->lane, is_over, completion, until_ns);
 	} while (is_pending(completion) && dd_queue_state(queue) != DD_GIVEN_UP &&
-		 !dd_deadline_has_come(deadline_ns));
+		 !dd_grace_is_reading(&queue->grace) && !dd_deadline_has_come(deadline_ns));
+}
+
+/* Returns why a thread that could wait waits no longer, though the completion is pending. */
+static int reason(struct defer_drop_queue *queue, uint64_t deadline_ns)
+{
+	if (dd_queue_state(queue) == DD_GIVEN_UP)
+		return -ECANCELED;
+	if (deadline_ns && dd_grace_is_reading(&queue->grace))
+		return -EDEADLK;
+	return dd_deadline_error(deadline_ns);
 }
 
 int defer_drop_completion_wait(
@@ -163,6 +174,5 @@ int defer_drop_completion_wait(
 		if (result != -EINPROGRESS)
 			return result;
 	}
-	return dd_queue_state(completion->queue) == DD_GIVEN_UP ? -ECANCELED
-								: dd_deadline_error(deadline_ns);
+	return reason(completion->queue, deadline_ns);
 }

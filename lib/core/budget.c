@@ -76,10 +76,17 @@ int dd_budget_wait(struct defer_drop_queue *queue, uint64_t bytes, uint64_t dead
 		return -ESHUTDOWN;
 	/* A napping consumer gives no bytes back. */
 	dd_queue_ring(queue);
-	while (!dd_latch_is_open(&self.waiter.is_woken))
-		if (dd_latch_wait(&self.waiter.is_woken, deadline_ns) == -ETIMEDOUT &&
-			has_left(queue, &self))
-			return -ETIMEDOUT;
+	while (!dd_latch_is_open(&self.waiter.is_woken)) {
+		uint64_t until_ns = dd_grace_ask_again_ns(&queue->grace, deadline_ns);
+		int result = dd_latch_wait(&self.waiter.is_woken, until_ns);
+
+		if (dd_grace_is_reading(&queue->grace))
+			result = -EDEADLK;
+		else if (until_ns != deadline_ns)
+			result = 0; /* it stays in line */
+		if (result && has_left(queue, &self))
+			return result;
+	}
 	return self.has_been_sent_away ? -ESHUTDOWN : 0;
 }
 

@@ -26,8 +26,9 @@ struct dd_budget {
 };
 
 /*
- * Waits until that many bytes can be taken, and takes them. Returns 0, -ETIMEDOUT, or -ESHUTDOWN if
- * the consumer has finished.
+ * Waits until that many bytes can be taken, and takes them. Returns 0, -ETIMEDOUT, -ESHUTDOWN if
+ * the consumer has finished, or -EDEADLK if a grace period would wait for the calling thread by
+ * now.
  */
 int dd_budget_wait(struct defer_drop_queue *queue, uint64_t bytes, uint64_t deadline_ns);
 

@@ -143,13 +143,29 @@ static void sleep_in_list(struct position_waiter *self, uint64_t deadline_ns)
 	}
 }
 
-int dd_wait(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns)
+/* Waits for a while, or until woken. */
+static int wait_a_while(struct dd_lane *lane, uint64_t position, uint64_t until_ns)
 {
 	struct position_waiter self = {.lane = lane, .position = position, .eventfd = -1};
 
 	if (enlist_and_ring(&self))
-		sleep_in_list(&self, deadline_ns);
+		sleep_in_list(&self, until_ns);
 	return outcome(lane, position);
+}
+
+int dd_wait(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns)
+{
+	struct dd_grace *grace = &lane->queue->grace;
+	uint64_t until_ns;
+	int result;
+
+	do {
+		until_ns = dd_grace_ask_again_ns(grace, deadline_ns);
+		result = wait_a_while(lane, position, until_ns);
+		if (result == -ETIMEDOUT && dd_grace_is_reading(grace))
+			result = -EDEADLK;
+	} while (result == -ETIMEDOUT && until_ns != deadline_ns);
+	return result;
 }
 
 bool dd_wait_for_seat(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns)

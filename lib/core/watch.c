@@ -13,15 +13,12 @@
 /* Between two looks of a busy consumer: short compared to the time that a thread takes to wake. */
 #define LOOK_NS UINT64_C(20000)
 
-struct defer_drop_level dd_watch_level(struct defer_drop_queue *queue)
+struct defer_drop_level dd_watch_level(struct defer_drop_queue *queue, bool is_consumer)
 {
-	struct defer_drop_stats stats;
-
-	dd_stats_get(queue, &stats);
 	return (struct defer_drop_level){
 		.size = sizeof(struct defer_drop_level),
-		.backlog = stats.backlog,
-		.backlog_bytes = stats.backlog_bytes,
+		.backlog = dd_stats_backlog(queue, is_consumer),
+		.backlog_bytes = dd_budget_pending(&queue->budget),
 	};
 }
 
@@ -92,7 +89,7 @@ static struct defer_drop_level wake_watchers(struct defer_drop_queue *queue)
 	struct dd_waiter *next;
 
 	pthread_mutex_lock(&queue->waiters_lock);
-	level = dd_watch_level(queue);
+	level = dd_watch_level(queue, true);
 	for (struct dd_waiter *at = queue->watch.list.first; at; at = next) {
 		struct dd_watcher *watcher = (struct dd_watcher *)at;
 

@@ -48,7 +48,7 @@ void dd_watch_look(struct defer_drop_queue *queue, bool is_last);
 void dd_watch_leave(struct defer_drop_queue *queue);
 
 /* Returns the backlog now. True if it is as small as this watcher wants it. */
-struct defer_drop_level dd_watch_level(struct defer_drop_queue *queue);
+struct defer_drop_level dd_watch_level(struct defer_drop_queue *queue, bool is_consumer);
 bool dd_watch_is_enough(const struct dd_watcher *watcher, const struct defer_drop_level *level);
 
 /*

@@ -133,7 +133,8 @@ void dd_worker_look(struct defer_drop_queue *queue)
 			   dd_read(&queue->nested_abandoned_total);
 
 	for (uint32_t i = 0; i < count; i++)
-		backlog += look_at_backlog(queue->lanes[i]);
+		if (dd_queue_may_have_backlog(queue, i))
+			backlog += look_at_backlog(queue->lanes[i]);
 	if (backlog > dd_read(&queue->highest_backlog))
 		atomic_store_explicit(&queue->highest_backlog, backlog, memory_order_relaxed);
 }
@@ -152,7 +153,9 @@ uint64_t dd_worker_round(struct defer_drop_queue *queue, uint64_t most, uint64_t
 		uint64_t ran_here;
 
 		at = at < count ? at : 0;
-		ran_here = dd_run_turn(queue->lanes[at++], most - ran, deadline_ns);
+		if (!dd_queue_has_next(queue, at++))
+			continue;
+		ran_here = dd_run_turn(queue->lanes[at - 1], most - ran, deadline_ns);
 		ran += ran_here;
 		fullest_ran = ran_here > fullest_ran ? ran_here : fullest_ran;
 	}
@@ -192,7 +195,7 @@ static bool has_any_published(struct defer_drop_queue *queue)
 		struct dd_lane *lane = queue->lanes[i];
 
 		/* The next look at a lane that was set aside is after the bell has rung. */
-		if (!lane->is_set_aside &&
+		if (dd_queue_has_next(queue, i) && !lane->is_set_aside &&
 			(lane->is_unfinished || dd_ring_is_published(&lane->ring)))
 			return true;
 	}

@@ -135,8 +135,8 @@ struct waited_for : rl::test_suite<waited_for, 3> {
 	}
 };
 
-// Two threads drain, one destructor at a time: each goes on with what the other has left in the middle, and is told
-// that something is left.
+// Two threads drain, two destructors at a time, a plain drop before the one in slices: each goes on with what the other
+// has left in the middle, and is told that something is left.
 struct drained : rl::test_suite<drained, 2> {
 	using parameter = shape;
 	inline static parameter given;
@@ -148,15 +148,17 @@ struct drained : rl::test_suite<drained, 2> {
 		sliced.queue.config.values.runner = DEFER_DROP_RUNNER_CALLER;
 		sliced.queue.config.values.pending_eventfd = 1;
 		sliced.queue.has_thread.store(false, rl::mo_relaxed, $);
+		sliced.model.attach();
+		sliced.push_last();
 		sliced.push();
 	}
 
 	void thread(unsigned)
 	{
 		uint64_t ran;
-		int result = defer_drop_queue_drain(&sliced.queue, 1, DEFER_DROP_FOREVER, &ran);
+		int result = defer_drop_queue_drain(&sliced.queue, 2, DEFER_DROP_FOREVER, &ran);
 
-		RL_ASSERT(result == -EBUSY || (!result && ran == 1));
+		RL_ASSERT(result == -EBUSY || (!result && ran == 2));
 	}
 
 	void after()
