@@ -150,6 +150,11 @@
  *   that throws on a worker ends in std::terminate. A jump out of a call that drains is found, and
  *   ends the same way, once the thread has overwritten the stack of that call; until then it is not
  *   seen, and its effect is undefined. A destructor may switch stacks (coroutines) and switch back.
+ * - The threads of the library block all signals, except SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP,
+ *   SIGSYS, SIGABRT and SIGPROF: a fault in a destructor runs the program's crash handler, and a
+ *   profiler samples destructors. A child that a destructor starts inherits this mask, and would be
+ *   deaf to SIGTERM. So give it another one: posix_spawnattr_setsigmask(3) with
+ *   POSIX_SPAWN_SETSIGMASK, or pthread_sigmask(3) between fork(2) and execve(2).
  * - What a destructor changes of its thread (mask of signals, name, scheduling, locale, rounding)
  *   stays so for the destructors after it. A call that drains leaves errno and the cancellation
  *   state as they were.
@@ -231,8 +236,9 @@ extern "C" {
 
 /* ---- The short calls: one queue for the whole process --------------------------------------- */
 
-/* Destroys an object. Runs on the worker thread, with all signals blocked and with cancellation
- * disabled (pthread_setcancelstate(3)), so that to cancel the worker does nothing. */
+/* Destroys an object. Runs on the worker thread, with signals blocked (see "The rules of all
+ * programs") and with cancellation disabled (pthread_setcancelstate(3)), so that to cancel the
+ * worker does nothing. */
 typedef void (*defer_drop_fn)(void *object);
 
 /*
@@ -477,8 +483,8 @@ struct defer_drop_slow {
  * Called for each destructor that has run for watchdog_ns, and again whenever its running time has
  * doubled since. context is that of the configuration.
  *
- * Threads: called by the watchdog, a thread of the queue's own, with all signals blocked, beside
- *   the destructor, which may return meanwhile. It may push, and may end the process: abort(3)
+ * Threads: called by the watchdog, a thread of the queue's own, with the mask of signals of the
+ *   worker, beside the destructor, which may return meanwhile. It may push, and may end the process: abort(3)
  *   leaves the destructor's stack in the core.
  * Blocks: nothing else of its queue is reported until it returns, and a shutdown waits for that. A
  *   flush or a waiting push in it blocks until the destructor returns; stopping or shutting the
