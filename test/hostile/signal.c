@@ -404,7 +404,7 @@ static void run_worker(void)
 	CHECK(atomic_load(&handled) == SIGNALS);
 }
 
-/* ---- Faults on the library's own threads ------------------------------------------------------ */
+/* ---- Faults on the library's own threads ----------------------------------------------------- */
 
 /* What a fault raises, and what samples. */
 static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPROF};
