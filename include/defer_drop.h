@@ -172,7 +172,15 @@
  *   or shuts the queues down.
  * - A forked child has empty queues, unless at_fork says keep, and starts a worker of its own at
  *   its first push. A destructor that forks and returns in the child leaves a process whose only
- *   thread is the worker.
+ *   thread is the worker. daemon(3) forks and ends the parent by _exit(2), which loses the drops
+ *   that are pending; so call it before the first push, or, when no other thread pushes, so:
+ *     defer_drop_flush();
+ *     daemon(0, 0);
+ * - The handlers of pthread_atfork(3) are set when the library is loaded, so those of the program
+ *   may take a lock that another thread holds while it pushes; a program that loads the library by
+ *   dlopen(3) does so before it sets such handlers. While a thread forks, signals are held back
+ *   from it until the locks of the library are free again: so a signal handler that calls exit,
+ *   which POSIX forbids there, does not hang.
  * - A thread that is stopped for good (by a debugger, say) in the middle of a push holds up the
  *   drops behind it in the shared lane, and nothing in a lane of its own. Stopped while it wakes
  *   the worker, it leaves the worker asleep until another call waits, or fills a ring. Stopped in
@@ -198,6 +206,7 @@
  *
  *   a thread waits, or wakes another: futex, clock_gettime
  *   the first use, a fork, a worker goes to sleep, grace periods: membarrier, sched_yield, poll
+ *   a fork: rt_sigprocmask
  *   memory of queues, lanes, options, pools: mmap, munmap, madvise, mprotect, mremap, brk
  *   malloc(3), its first call and the first of a thread: getrandom, sched_getaffinity
  *   a thread is started: clone3, clone, mmap, mprotect, rt_sigaction, rt_sigprocmask
