@@ -12,6 +12,7 @@
 
 #include "core/grace_thread.h"
 #include "core/queue.h"
+#include "core/scheduling.h"
 
 /* The flavor bp, if the application uses it and so links it; else NULL. */
 extern const struct rcu_flavor_struct urcu_bp_flavor __attribute__((weak));
@@ -89,7 +90,8 @@ static struct dd_grace_thread *start(struct defer_drop_queue *queue)
 	shared->flavor = queue->grace.flavor;
 	dd_grace_thread_init(shared, &queue->park, queue->config.values.pending_eventfd);
 	begin_use(shared->flavor);
-	if (!dd_thread_create(&shared->thread, NULL, wait_for_grace_periods, shared))
+	if (!dd_scheduling_start_helper(
+		    &queue->config.values, &shared->thread, wait_for_grace_periods, shared))
 		return shared;
 	end_use(shared->flavor);
 	errno = before;

@@ -10,7 +10,6 @@
 #include "model_queue.h"
 
 #include <sys/mman.h>
-#include <sys/resource.h>
 
 #undef malloc
 #undef free
@@ -62,8 +61,7 @@ static void model_clear(dd_slot *slots, std::size_t bytes)
 #define pthread_key_create(key, farewell) 0
 #define pthread_key_delete(key)           (void)(key)
 #define pthread_setspecific(key, value)   0
-#define sched_getscheduler(process)       SCHED_FIFO // and remains so
-#define destructor                                   // of a shared object that is closed
+#define destructor                        // of a shared object that is closed
 #define farewell_works                    (*model_farewell_works) // made anew for each execution
 
 #include "core/budget.c"

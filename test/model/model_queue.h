@@ -96,6 +96,25 @@ static inline uint64_t dd_least(uint64_t a, uint64_t b)
 
 #include "core/queue.h"
 
+// In place of core/scheduling.h: a thread of a model is not scheduled by the system.
+#define DD_SCHEDULING_H
+
+static inline int dd_scheduling_start_worker(defer_drop_queue *queue, bool, void *(*run)(void *))
+{
+	return -dd_thread_create(&queue->thread, NULL, run, queue);
+}
+
+static inline int dd_scheduling_start_helper(
+	const defer_drop_config *, pthread_t *thread, void *(*run)(void *), void *argument)
+{
+	return -dd_thread_create(thread, NULL, run, argument);
+}
+
+static inline int dd_scheduling_settle(const defer_drop_config *)
+{
+	return 0;
+}
+
 struct dd_lane *model_unattached;
 static dd_thread model_selves[MODEL_THREADS];
 

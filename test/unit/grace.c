@@ -834,7 +834,7 @@ static void shut_down_without_threads(void)
 	await(stats_of(queue).grace_periods_total > 3);
 	if (atomic_load(&begun) || atomic_load(&seen_count))
 		_exit(2);
-	unlimit_memory();
+	allow_threads();
 	let_all_pass();
 	if (join_thread(thread))
 		_exit(3);
