@@ -92,7 +92,8 @@ static void must_be_silent(void (*body)(void *argument), void *argument)
 	check_silence(&outcome);
 }
 
-/* The process aborts with the right line, or nothing is noticed and nobody accused. */
+/* Checks that the process aborts with the right line, or that nothing is noticed and no destructor
+ * is named. */
 static void must_be_certain(
 	void (*body)(void *argument), void *argument, const struct accusation *accusation)
 {
@@ -211,7 +212,7 @@ static void await_pushes(void *object)
 	AWAIT(atomic_load(&has_pushed));
 }
 
-/* Who is told of a watermark stands between two drops. */
+/* A watermark function is called between two drops. */
 static void end_between_drops(void *runner)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
@@ -291,7 +292,7 @@ static void shut_down(struct defer_drop_queue *queue)
 	defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER);
 }
 
-/* As a call that uses much stack: lays its frame over those that were jumped out of. */
+/* Lays its frame over those that were jumped out of, as a call does that uses much stack. */
 static __attribute__((noinline)) void overwrite_stack(void)
 {
 	volatile char frame[65536];
@@ -300,7 +301,7 @@ static __attribute__((noinline)) void overwrite_stack(void)
 	frame[0] = frame[1];
 }
 
-/* From a frame that lies over those that were jumped out of. */
+/* Called from a frame that lies over those that were jumped out of. */
 static __attribute__((noinline)) void push_from_the_depth(struct defer_drop_queue *queue)
 {
 	volatile char frame[65536];
@@ -667,7 +668,7 @@ const struct hostile_case hostile_cases[] = {
 		"A destructor that jumps out of a drain is found out, by its name, once the stack "
 		"was overwritten or the thread ends.",
 		run_jump},
-	{"unseen", "Before that nobody is accused, unless it is certain.", run_unseen},
+	{"unseen", "Before that no destructor is named, unless it is certain.", run_unseen},
 	{"stacks",
 		"A destructor may run coroutines, wherever their stacks lie, as long as it "
 		"returns.",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The system calls and allocations of the library, which fail when they are told to.
+ * The system calls and allocations of the library, which fail on request.
  */
 #define _GNU_SOURCE
 #include "fault.h"

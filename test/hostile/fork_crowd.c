@@ -245,7 +245,7 @@ const struct hostile_case hostile_cases[] = {
 		run_crowds},
 	{"at_once", "A child that leaves at once destroys what it keeps, and by _exit nothing.",
 		run_at_once},
-	{"generations", "Each generation destroys its own copies of what was pending.",
+	{"generations", "Each generation destroys its own copies of the drops that were pending.",
 		run_generations},
 	{NULL, NULL, NULL},
 };

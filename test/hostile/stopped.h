@@ -27,7 +27,7 @@
 /* Large enough for a case, so that no push comes to a limit and each takes the same way. */
 #define SHARED_SIZE 65536
 
-/* What the mate is told to do. */
+/* The duties of the mate. */
 enum duty {
 	GO_ON = 1,     /* push, wait, flush, begin and end a thread */
 	GO_ON_AT_HOME, /* as GO_ON, for threads that have not pushed yet */
@@ -52,9 +52,9 @@ enum duty {
 
 /* What a stopped worker finds when it goes on. */
 enum round {
-	PUSHED_TO, /* one more drop, and nobody waited */
+	PUSHED_TO, /* one more drop, and no waiter */
 	WAITED_ON, /* a full ring, and that others have waited in vain */
-	AWAITED,   /* somebody to tell, as it had before */
+	AWAITED,   /* a waiter to wake, as it had before */
 };
 
 /* The ways to shut a queue down: the values of mode. */

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""mutate.py COMPILER ROOT MODEL...: every ordering and every step that matters is checked.
+"""mutate.py COMPILER ROOT MODEL...: checks that the models notice every wrong ordering and missing step.
 
 Weakens, one at a time, each end of each ordering edge that is marked in the files that the models include
-unchanged, and leaves out steps of the protocols; each such mutant must make a model of that file fail, in time.
-Lists mutants and who caught them; exit status 1 where one survives. With ONLY=FILE,... in the environment,
-those of these files.
+unchanged, and leaves out steps of the protocols. Each such mutant must make a model of that file fail, within
+ten minutes. Lists the mutants and the models that caught them; the exit status is 1 if one survives. With
+ONLY=FILE,... in the environment, it tries only the mutants of these files.
 """
 import concurrent.futures
 import os
@@ -58,8 +58,8 @@ FILES = {
     "lib/pool/list.c": ["cache"],
 }
 
-# A step left out: file, name, what stands there, what stands there instead; and the models that are to catch it,
-# where they are not the file's.
+# Steps that are left out. Each has the file, a label, the lines in the file, and the lines that replace them; and
+# the models that must catch it, if they are not those of the file.
 STEPS = [
     ("lib/pool/list.c", "a thread that frees a pool waits for no visitor",
      "while ((visitors = atomic_load_explicit(&pool->visitors, memory_order_acquire)))",
@@ -260,8 +260,7 @@ STEPS = [
     ("lib/core/queue.h", "a thread that waits for bytes does not see that the consumer has finished",
      "if (dd_queue_state(queue) < DD_GIVEN_UP) return true;", "return true;", ["budget"]),
     ("lib/core/budget.c", "a thread that was served while late counts as late",
-     "dd_latch_wait(&self.waiter.is_woken, deadline_ns) == -ETIMEDOUT && has_left(queue, &self)",
-     "dd_latch_wait(&self.waiter.is_woken, deadline_ns) == -ETIMEDOUT && (has_left(queue, &self), true)"),
+     "if (result && has_left(queue, &self))", "if (result && (has_left(queue, &self), true))"),
     ("lib/core/completion.h", "an eventfd is written to before that is said",
      "dd_completion_tell(completion); result = dd_eventfd_signal(eventfd);",
      "result = dd_eventfd_signal(eventfd);\n\t\tdd_completion_tell(completion);"),
@@ -400,7 +399,7 @@ STEPS = [
 ]
 
 
-# How an ordering is written: with C11's atomics, or with builtins.
+# An ordering, as C11's atomics or builtins are given it.
 ORDER = re.compile(r"(?:memory_order_|__ATOMIC_)(acq_rel|acquire|release)", re.IGNORECASE)
 
 
@@ -411,8 +410,8 @@ def without_end(order, mark):
 
 
 def edge_mutants(name, text, number):
-    """One mutant for each mark: the next ordering after it loses this end. All in one text, in which the
-    environment chooses. Returns it, and the mutants' labels."""
+    """Makes a mutant for each mark: the next ordering after the mark loses that end. One text has all mutants;
+    the environment chooses one of them. Returns the text and the mutants' labels."""
     weakened = {}
     labels = []
     body = text.index("*/")
@@ -483,7 +482,7 @@ def run_all(pool, folder):
     for name in set(only) - FILES.keys():
         print(f"mutate: ONLY={name}: want files of {', '.join(FILES)}", file=sys.stderr)
         sys.exit(2)
-    only = [name for name in only if models.keys() >= set(FILES[name])] # without liburcu there is no grace
+    only = [name for name in only if models.keys() >= set(FILES[name])] # the model of grace.c needs liburcu
     texts = {name: (pathlib.Path(root) / name).read_text() for name in FILES}
     edges = [] # numbered from 1
     chosen = {}

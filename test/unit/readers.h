@@ -109,7 +109,7 @@ static inline void let_pass(void)
 	sem_post(&passes);
 }
 
-/* From now on grace periods take no time. */
+/* From now on grace periods pass at once. */
 static inline void let_all_pass(void)
 {
 	atomic_store(&gates_held, 0);
@@ -126,7 +126,7 @@ static inline int push_after(struct defer_drop_queue *queue, void *object, defer
 	return defer_drop_queue_push_with(queue, object, destroy, FOREVER, &options);
 }
 
-/* Gives what must not happen a moment in which to happen. */
+/* Waits a moment, in which what must not happen would happen. */
 static inline void linger(struct defer_drop_queue *queue)
 {
 	if (queue->config.values.runner == CALLER)
