@@ -441,7 +441,7 @@ static bool is_in_line(struct defer_drop_queue *queue)
 	bool is;
 
 	pthread_mutex_lock(&queue->waiters_lock);
-	is = queue->budget.first;
+	is = queue->budget.line.first;
 	pthread_mutex_unlock(&queue->waiters_lock);
 	return is;
 }
