@@ -1,5 +1,4 @@
-/* Closes a file in the background; an epoll loop learns that it is closed, and with which
- * status. */
+/* Closes a file in the background, and an epoll loop learns its status. */
 #include <defer_drop.h>
 #include <errno.h>
 #include <stdint.h>
