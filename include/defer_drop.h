@@ -345,8 +345,8 @@ DEFER_DROP_API int defer_drop_rcu(void *object, defer_drop_fn destroy);
 
 /*
  * Pushes as defer_drop, and says how many bytes the object holds. A push beyond max_bytes of the
- * configuration waits for that budget as it waits for room in the ring. The drop takes two places
- * in the ring.
+ * configuration waits for that budget as it waits for room in the ring. The drop takes two slots
+ * of the ring.
  *
  * bytes: 0..DEFER_DROP_BYTES_END-1; with 0 it is defer_drop.
  * Threads: as defer_drop.
@@ -623,7 +623,7 @@ struct defer_drop_config {
 	 * max_lanes]. A thread owns lanes of at most 8 queues; in more queues it pushes to the
 	 * shared lane. It gets a lane of its own when another thread ends, or one of its queues is
 	 * freed, and what it has pushed to the shared lane is destroyed. The memory of most lanes
-	 * that nobody owns goes back to the system. */
+	 * that no thread owns goes back to the system. */
 	uint32_t max_lanes;
 
 	/* The name of the queue, in reports and in DEFER_DROP_OPTIONS, and of its worker
@@ -1162,7 +1162,7 @@ struct defer_drop_completion {
 
 /*
  * What a drop asks for. Begin with DEFER_DROP_OPTIONS_INIT, which asks for nothing. A drop that
- * counts bytes, has a status, a context or a completion takes two places in its ring; a grace
+ * counts bytes, has a status, a context or a completion takes two slots of its ring; a grace
  * period alone takes none beside its own.
  */
 struct defer_drop_options {
@@ -1255,9 +1255,9 @@ DEFER_DROP_API int defer_drop_completion_wait(
 
 /*
  * Counters since the queue began (in a forked child: since the fork). Taken without locks while the
- * queue runs, each is exact and they are read one after the other; once nobody pushes and a flush
+ * queue runs, each is exact and they are read one after the other; once no thread pushes and a flush
  * has returned they agree: pushed = destroyed + abandoned + backlog. A push that waits for ever for
- * room in the shared lane may count as pushed, if it has its place in it.
+ * room in the shared lane may count as pushed, if it has its position there.
  */
 struct defer_drop_stats {
 	size_t size; /* sizeof(struct defer_drop_stats), set by the caller; then what was filled in */

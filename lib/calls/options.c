@@ -22,7 +22,7 @@ _Static_assert(sizeof(struct dd_completion) == sizeof(struct defer_drop_completi
 /* Size of the first version of the struct; later versions add to it. */
 #define DD_OPTIONS_SIZE_0 64
 
-_Static_assert(sizeof(struct defer_drop_options) == DD_OPTIONS_SIZE_0, "defer_drop_options");
+DD_FIRST_VERSION(struct defer_drop_options, ticket, DD_OPTIONS_SIZE_0);
 
 #define FLAGS ((uint32_t)(DEFER_DROP_AFTER_GRACE_PERIOD | DEFER_DROP_EXCEED_BUDGET))
 

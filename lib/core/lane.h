@@ -134,7 +134,7 @@ struct dd_tenancy *dd_tenancy_of(const struct defer_drop_queue *queue);
  */
 bool dd_lanes_trim(struct defer_drop_queue *queue);
 
-/* Unmaps the lanes of a queue that nobody uses. */
+/* Unmaps the lanes of a queue that no thread uses any more. */
 void dd_lanes_unmap(struct defer_drop_queue *queue);
 
 /*

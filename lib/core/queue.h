@@ -40,6 +40,13 @@
 /* The longest that a consumer outside of destructors may take to see that it must stop or end. */
 #define DD_PATIENCE_NS (100 * DD_MS)
 
+/* Returns when to stop waiting for a consumer that must see a timeout to be over. */
+static inline uint64_t dd_patient_deadline(uint64_t timeout_ns)
+{
+	return timeout_ns == DEFER_DROP_FOREVER ? DEFER_DROP_FOREVER
+						: dd_now_ns() + timeout_ns + DD_PATIENCE_NS;
+}
+
 /* How often callers check for a shutdown that does not wake them. */
 #define DD_LOOK_NS (10 * DD_MS)
 
@@ -127,7 +134,7 @@ struct defer_drop_queue {
 	DD_PLAIN(int) boot_result; /* of the worker: 0 or a negative errno */
 	bool is_boot_strict;
 	_Atomic(uint32_t) stop; /* enum dd_stop, and a futex word */
-	pid_t thread_id;        /* the worker's, as gettid(2); set before its boot is reported */
+	pid_t thread_id;        /* the worker's, as gettid(2); set before its start is reported */
 
 	/* Under the registry's lock. */
 	struct defer_drop_queue *next;
@@ -135,7 +142,7 @@ struct defer_drop_queue {
 	struct dd_lane *cold_lanes; /* given back and empty, without memory for their slots */
 	/* Of the first list; the consumer reads it without the lock. */
 	_Atomic(uint32_t) free_count;
-	/* For threads in the shared lane, who read it without the lock: the index of a lane that
+	/* Threads in the shared lane read this without the lock: the index of a lane that
 	 * was given back, UINT32_MAX if one can be made, or 0. */
 	_Atomic(uint32_t) vacancy;
 	bool has_seen_exit;

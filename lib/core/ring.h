@@ -122,7 +122,7 @@ struct dd_ring {
 	struct dd_slot *slots;                   /* set once, like mask */
 	uint64_t mask;
 	_Atomic(uint64_t) pairs_total; /* drops with options that were pushed: not part of the ring,
-					* but written by those who write this line */
+					* but written by the writers of this line */
 
 	/* The consumer's line: it writes; producers read head when they reach the limit. */
 	alignas(DD_LINE) _Atomic(uint64_t) head; /* drops before it have been destroyed */

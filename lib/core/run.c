@@ -400,7 +400,7 @@ static bool run_on(struct dd_lane *lane, struct turn *turn)
 			return false;
 		if (current->options.word && dd_nested_is_empty(&lane->nested))
 			settle(lane->queue, current, 0);
-		/* A program that is told of a failure may push. */
+		/* The error function may push. */
 	} while (!dd_nested_is_empty(&lane->nested));
 	finish(lane);
 	return true;

@@ -86,9 +86,9 @@ static uint64_t lane_backlog(struct dd_lane *lane)
 {
 	uint64_t done = done_position(lane);
 	uint64_t pairs_done = dd_read(&lane->pairs_done_total);
-	uint64_t places = difference(dd_ring_tail(&lane->ring), done);
+	uint64_t slots = difference(dd_ring_tail(&lane->ring), done);
 
-	return difference(places, dd_read(&lane->ring.pairs_total) - pairs_done);
+	return difference(slots, dd_read(&lane->ring.pairs_total) - pairs_done);
 }
 
 uint64_t dd_stats_backlog(struct defer_drop_queue *queue, bool is_consumer)

@@ -115,10 +115,10 @@ static uint64_t look_at_backlog(struct dd_lane *lane)
 	uint64_t cursor = dd_plain_load(&lane->ring.cursor);
 
 	uint64_t pairs = dd_read(&lane->ring.pairs_total) - dd_read(&lane->pairs_done_total);
-	uint64_t places = tail - cursor;
+	uint64_t slots = tail - cursor;
 
 	/* An owner publishes before it moves the tail, and counts pairs after that. */
-	uint64_t backlog = dd_is_before(tail, cursor) || pairs > places ? 0 : places - pairs;
+	uint64_t backlog = dd_is_before(tail, cursor) || pairs > slots ? 0 : slots - pairs;
 
 	if (backlog > dd_read(&lane->highest_backlog))
 		atomic_store_explicit(&lane->highest_backlog, backlog, memory_order_relaxed);

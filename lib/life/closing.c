@@ -139,17 +139,10 @@ static void join(struct defer_drop_queue *queue)
 	wait_for_state(queue, DD_JOINED, DEFER_DROP_FOREVER);
 }
 
-/* Returns when to give up, if destructors may start until the timeout. */
-static uint64_t give_up_after(uint64_t timeout_ns)
-{
-	return timeout_ns == DEFER_DROP_FOREVER ? DEFER_DROP_FOREVER
-						: dd_now_ns() + timeout_ns + DD_PATIENCE_NS;
-}
-
 int dd_queue_close(struct defer_drop_queue *queue, uint64_t timeout_ns)
 {
-	int result =
-		close_queue(queue, dd_deadline_after(timeout_ns), give_up_after(timeout_ns), false);
+	int result = close_queue(
+		queue, dd_deadline_after(timeout_ns), dd_patient_deadline(timeout_ns), false);
 
 	if (!result)
 		join(queue);

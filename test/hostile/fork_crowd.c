@@ -43,7 +43,7 @@ static int note_status(void *object)
 	return 0;
 }
 
-/* Every third one has options, and takes two places. */
+/* Every third one has options, and takes two slots. */
 static void push_numbered(struct defer_drop_queue *queue, unsigned producer)
 {
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;

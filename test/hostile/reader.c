@@ -580,7 +580,7 @@ static void run_flavors(void)
 		end_queue(queues[i]);
 }
 
-/* A thread that waits for readers need not wait for a worker that sleeps for good. */
+/* A thread that waits for readers need not wait for a worker in deep sleep. */
 static void run_asleep(void)
 {
 	for (unsigned i = 0; i < FLAVORS; i++) {

@@ -125,7 +125,7 @@ static int settle(struct thing *thing, int got)
 		settle(thing, ONE_OF(call, __VA_ARGS__)); \
 	} while (0)
 
-/* Makes many more: the first has options, so that it takes two places. */
+/* Makes many more: the first has options, so that it takes two slots. */
 static void nest(void *object)
 {
 	struct defer_drop_queue *queue = ((struct thing *)object)->ref.object;

@@ -40,7 +40,7 @@ enum duty {
 	GIVE_WAY,      /* let the worker go on, and find nothing lost */
 	SETTLE,        /* find nothing lost, once the victim goes on; and make the next queue */
 	BEGIN_ROUND,   /* make the worker trap, with drops behind */
-	ROUSE,         /* push once more if the worker sleeps for good, until it stands still */
+	ROUSE,         /* push once more if the worker is in deep sleep, until it stands still */
 	LOOK_ON,       /* use the queue in the way that this turn has, and others */
 	END_ROUND,     /* find all destroyed, once the worker goes on */
 	CLOSE,         /* begin a shutdown */
