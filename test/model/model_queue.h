@@ -56,9 +56,11 @@ static inline void model_destroy(model_mutex *lock)
 #define DD_DEADLINE_H
 #define DD_MS UINT64_C(1000000)
 
+static uint64_t model_tick_ns; // from one look at the clock to the next
+
 static inline uint64_t dd_now_ns()
 {
-	return model_now_ns += DD_MS;
+	return model_now_ns += model_tick_ns;
 }
 
 // A deadline that has not come yet.
@@ -136,6 +138,7 @@ struct queue_model {
 		model_forget_sleepers();
 		model_has_membarrier = !is_fenced;
 		model_now_ns = 0;
+		model_tick_ns = DD_MS;
 		model_unattached = &unattached;
 		std::fill_n(model_selves, +MODEL_THREADS, dd_thread{&unattached});
 		queue.park.attention.store(is_fenced ? DD_FENCED : 0, rl::mo_relaxed, $);

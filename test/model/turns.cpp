@@ -137,12 +137,13 @@ struct waited_for : rl::test_suite<waited_for, 3> {
 };
 
 // Two threads drain, two destructors at a time, a plain drop before the one in slices: each goes on with what the other
-// has left in the middle, and is told that something is left.
+// has left in the middle, and is told that something is left. The lane had a turn before, which left it empty.
 struct drained : rl::test_suite<drained, 2> {
 	using parameter = shape;
 	inline static parameter given;
 
 	sliced_model sliced{given.is_shared, given.is_fenced};
+	object plain;
 
 	void before()
 	{
@@ -151,6 +152,8 @@ struct drained : rl::test_suite<drained, 2> {
 		sliced.queue.has_thread.store(false, rl::mo_relaxed, $);
 		sliced.model.attach();
 		sliced.push_last();
+		RL_ASSERT(sliced.take_turn() == 1);
+		RL_ASSERT(!model_push(&sliced.queue, &plain, 1));
 		sliced.push();
 	}
 
