@@ -2,7 +2,6 @@
  *
  * Waiting for the backlog to shrink.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 
 #include "calls/drain.h"

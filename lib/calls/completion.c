@@ -2,7 +2,6 @@
  *
  * Waiting for a completion.
  */
-#define _GNU_SOURCE
 #include "core/completion.h"
 
 #include <errno.h>

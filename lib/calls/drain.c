@@ -2,7 +2,6 @@
  *
  * Waiting until drops are destroyed; and callers that drain, which destroy them.
  */
-#define _GNU_SOURCE
 #include "calls/drain.h"
 
 #include <errno.h>

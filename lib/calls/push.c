@@ -2,7 +2,6 @@
  *
  * A push off the fast path: to the shared lane, to a full ring, by a destructor, on a closed queue.
  */
-#define _GNU_SOURCE
 #include "calls/push.h"
 
 #include <errno.h>

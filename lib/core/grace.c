@@ -2,7 +2,6 @@
  *
  * Grace periods by liburcu: which drops they cover, when they begin, and what a fork does to them.
  */
-#define _GNU_SOURCE
 #include "core/grace.h"
 
 #include <errno.h>

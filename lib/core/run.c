@@ -2,7 +2,6 @@
  *
  * Destroying drops, by the consumer.
  */
-#define _GNU_SOURCE
 #include "core/run.h"
 
 #include <errno.h>

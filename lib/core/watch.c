@@ -2,7 +2,6 @@
  *
  * Watermarks, and the looks that wake threads which wait for the backlog.
  */
-#define _GNU_SOURCE
 #include "core/watch.h"
 
 #include <errno.h>

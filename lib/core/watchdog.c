@@ -2,7 +2,6 @@
  *
  * The thread that reports destructors which take too long.
  */
-#define _GNU_SOURCE
 #include "core/watchdog.h"
 
 #include <errno.h>

@@ -19,7 +19,6 @@
  *          with an eventfd, or if a producer is half of its ring ahead.
  *   sleep  After the quiet spell, until woken: announced, then one more round, then the futex.
  */
-#define _GNU_SOURCE
 #include "core/worker.h"
 
 #include <errno.h>

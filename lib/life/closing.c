@@ -2,7 +2,6 @@
  *
  * The end of a queue, by a call or by exit.
  */
-#define _GNU_SOURCE
 #include "life/closing.h"
 
 #include <errno.h>

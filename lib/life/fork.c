@@ -2,7 +2,6 @@
  *
  * Queues in a forked child.
  */
-#define _GNU_SOURCE
 #include "life/fork.h"
 
 #include "core/queue.h"

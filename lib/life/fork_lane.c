@@ -2,7 +2,6 @@
  *
  * What becomes of lanes, and of the drops in them, in a forked child.
  */
-#define _GNU_SOURCE
 #include "core/completion.h"
 #include "core/queue.h"
 #include "life/fork.h"

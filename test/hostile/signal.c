@@ -3,7 +3,6 @@
  * Signals: handlers that interrupt every call and every wait, a process that is stopped and goes
  * on, a thread that a handler holds.
  */
-#define _GNU_SOURCE
 #include "hostile.h"
 
 #include <dirent.h>

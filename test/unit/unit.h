@@ -9,9 +9,6 @@
 #ifndef UNIT_H
 #define UNIT_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <criterion/criterion.h>
 #include <defer_drop.h>
 #include <dirent.h>

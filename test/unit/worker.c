@@ -10,6 +10,8 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include "base/policy.h"
+
 TestSuite(worker, .timeout = 60);
 
 /* What a destructor sees of the thread that runs it. */
@@ -31,7 +33,7 @@ static void look(void *object)
 	pthread_getname_np(pthread_self(), sight->name, sizeof sight->name);
 	pthread_sigmask(SIG_SETMASK, NULL, &sight->blocked);
 	sched_getaffinity(0, sizeof sight->cpus, &sight->cpus);
-	sight->policy = sched_getscheduler(0);
+	sight->policy = dd_policy(0);
 	sight->niceness = getpriority(PRIO_PROCESS, 0);
 	sight->thread = pthread_self();
 	pthread_getattr_np(pthread_self(), &attributes);
@@ -105,7 +107,7 @@ static int policy_of(uint32_t scheduling)
 
 Test(worker, is_scheduled_as_it_was_asked_for)
 {
-	int own = sched_getscheduler(0);
+	int own = dd_policy(0);
 
 	answers(own == SCHED_IDLE ? SCHED_IDLE : SCHED_BATCH,
 		policy_of(DEFER_DROP_SCHEDULING_DEFAULT));
