@@ -1,4 +1,4 @@
-/* Closes a file in the background, and an epoll loop learns its status. */
+/* Closes a file in the background; an epoll loop learns that, and the status of close(2). */
 #include <defer_drop.h>
 #include <errno.h>
 #include <stdint.h>
