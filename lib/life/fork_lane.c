@@ -142,7 +142,8 @@ static uint64_t survive(struct dd_lane *lane, bool is_kept)
 		lane->cover.nested = lane->nested.pushed_total;
 		lane->cover.position = dd_ring_tail(&lane->ring);
 	}
-	lane->queue->next_words[lane->index] = NULL; /* another cursor than at its last turn */
+	/* The consumer may have begun a turn, of which this process need not have seen all. */
+	lane->queue->next_words[lane->index] = NULL;
 	dd_wait_forget(lane);
 	atomic_store_explicit(&lane->alarm, lane->first + DD_NO_ALARM, memory_order_relaxed);
 	zero(&lane->refused_total);
