@@ -4,7 +4,6 @@
  * filled while a destructor held it up; a caller drains with a budget for each call. The
  * destructors do next to nothing, so this is the cost of the consumer itself.
  */
-#define _GNU_SOURCE
 #include <inttypes.h>
 #include <pthread.h>
 #include <semaphore.h>

@@ -5,7 +5,6 @@
  * room, show what that costs the updater. Updates as fast as possible show the time until all
  * objects are destroyed, and how many wait at worst.
  */
-#define _GNU_SOURCE
 #include <defer_drop.h>
 #include <pthread.h>
 #include <stdlib.h>

@@ -4,7 +4,6 @@
  * callgrind. What the producer does between two readings of the clock is counted. There are so few
  * pushes that no ring fills up: no push waits, and the figure can be repeated on any machine.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

@@ -4,7 +4,6 @@
  * measured in one run, in turn, with an empty destructor: by one producer and by many, as fast as
  * they can, and paced so that no push waits for room.
  */
-#define _GNU_SOURCE
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

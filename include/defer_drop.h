@@ -150,6 +150,11 @@
  *   that throws on a worker ends in std::terminate. A jump out of a call that drains is found, and
  *   ends the same way, once the thread has overwritten the stack of that call; until then it is not
  *   seen, and its effect is undefined. A destructor may switch stacks (coroutines) and switch back.
+ * - The threads of the library block all signals, except SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP,
+ *   SIGSYS, SIGABRT and SIGPROF: a fault in a destructor runs the program's crash handler, and a
+ *   profiler samples destructors. A child that a destructor starts inherits this mask, and would be
+ *   deaf to SIGTERM. So give it another one: posix_spawnattr_setsigmask(3) with
+ *   POSIX_SPAWN_SETSIGMASK, or pthread_sigmask(3) between fork(2) and execve(2).
  * - What a destructor changes of its thread (mask of signals, name, scheduling, locale, rounding)
  *   stays so for the destructors after it. A call that drains leaves errno and the cancellation
  *   state as they were.
@@ -167,7 +172,15 @@
  *   or shuts the queues down.
  * - A forked child has empty queues, unless at_fork says keep, and starts a worker of its own at
  *   its first push. A destructor that forks and returns in the child leaves a process whose only
- *   thread is the worker.
+ *   thread is the worker. daemon(3) forks and ends the parent by _exit(2), which loses the drops
+ *   that are pending; so call it before the first push, or, when no other thread pushes, so:
+ *     defer_drop_flush();
+ *     daemon(0, 0);
+ * - The handlers of pthread_atfork(3) are set when the library is loaded, so those of the program
+ *   may take a lock that another thread holds while it pushes; a program that loads the library by
+ *   dlopen(3) does so before it sets such handlers. While a thread forks, signals are held back
+ *   from it until the locks of the library are free again: so a signal handler that calls exit,
+ *   which POSIX forbids there, does not hang.
  * - A thread that is stopped for good (by a debugger, say) in the middle of a push holds up the
  *   drops behind it in the shared lane, and nothing in a lane of its own. Stopped while it wakes
  *   the worker, it leaves the worker asleep until another call waits, or fills a ring. Stopped in
@@ -176,7 +189,7 @@
  * - Inside a read-side critical section of liburcu (with its QSBR flavor: in a thread that is
  *   online) nothing may wait for a queue that destroys after grace periods: neither a flush, nor a
  *   wait, nor a push for room. From the first drop after a grace period on, such a call returns
- *   -EDEADLK instead of waiting.
+ *   -EDEADLK instead of waiting; a call that waits already does so within some 10 ms.
  * - The shared library is never unloaded. With the static one inside a shared object, closing that
  *   object deals with what is pending as exit does. It does not unmap the lanes of its default
  *   queue, because other threads may still push: some 68 KiB for each lane whose memory has not
@@ -184,6 +197,27 @@
  *   again and again is better built with the shared library.
  * - Every call accepts a NULL queue, guard, reference, pool or struct. It then returns -EINVAL, or
  *   NULL, or 0 if its result is a number or a claim; a call without a result does nothing.
+ *
+ * System calls, for a service that forbids others (seccomp(2), SystemCallFilter= of
+ * systemd.exec(5)). These are all that the library makes, and glibc for it; what destructors call
+ * comes on top. If those for scheduling are forbidden, set scheduling to inherited, for the default
+ * queue also by DEFER_DROP_OPTIONS=scheduling=inherited in the environment: then a queue makes none
+ * of them, unless its cpus or niceness ask for one.
+ *
+ *   a thread waits, or wakes another: futex, clock_gettime
+ *   the first use, a fork, a worker goes to sleep, grace periods: membarrier, sched_yield, poll
+ *   a fork: rt_sigprocmask
+ *   memory of queues, lanes, options, pools: mmap, munmap, madvise, mprotect, mremap, brk
+ *   malloc(3), its first call and the first of a thread: getrandom, sched_getaffinity
+ *   a thread is started: clone3, clone, mmap, mprotect, rt_sigaction, rt_sigprocmask
+ *   it begins: rseq, set_robust_list, prctl, gettid
+ *   it ends and is joined: madvise, munmap, exit, getpid, tgkill, sched_yield
+ *   scheduling, policy: sched_getscheduler, sched_setscheduler
+ *   scheduling, priority: sched_get_priority_min, sched_get_priority_max, getpriority, setpriority
+ *   scheduling, CPUs: sched_getaffinity, sched_setaffinity
+ *   cpus in the configuration: openat, read, close
+ *   eventfds: fcntl, poll, ppoll, write, close
+ *   lines of report, guards, an abort: getpid, gettid, write, rt_sigprocmask, tgkill
  *
  * Versions. The version is MAJOR.MINOR.PATCH, by the rules of semantic versioning (semver.org):
  *
@@ -231,8 +265,9 @@ extern "C" {
 
 /* ---- The short calls: one queue for the whole process --------------------------------------- */
 
-/* Destroys an object. Runs on the worker thread, with all signals blocked and with cancellation
- * disabled (pthread_setcancelstate(3)), so that to cancel the worker does nothing. */
+/* Destroys an object. Runs on the worker thread, with signals blocked (see "The rules of all
+ * programs") and with cancellation disabled (pthread_setcancelstate(3)), so that to cancel the
+ * worker does nothing. */
 typedef void (*defer_drop_fn)(void *object);
 
 /*
@@ -477,9 +512,9 @@ struct defer_drop_slow {
  * Called for each destructor that has run for watchdog_ns, and again whenever its running time has
  * doubled since. context is that of the configuration.
  *
- * Threads: called by the watchdog, a thread of the queue's own, with all signals blocked, beside
- *   the destructor, which may return meanwhile. It may push, and may end the process: abort(3)
- *   leaves the destructor's stack in the core.
+ * Threads: called by the watchdog, a thread of the queue's own, with the mask of signals of the
+ *   worker, beside the destructor, which may return meanwhile. It may push, and may end the
+ *   process: abort(3) leaves the destructor's stack in the core.
  * Blocks: nothing else of its queue is reported until it returns, and a shutdown waits for that. A
  *   flush or a waiting push in it blocks until the destructor returns; stopping or shutting the
  *   queue down returns -EDEADLK there. In a child that it forks it may not return.
@@ -535,21 +570,38 @@ enum defer_drop_at_fork {
 	DEFER_DROP_AT_FORK_KEEP = 2,
 };
 
-/* How the kernel schedules the worker (sched(7)). */
+/*
+ * How the kernel schedules the worker (sched(7)).
+ *
+ * Linux gives a new thread what the thread has that starts it, and the thread that starts the
+ * worker is, without defer_drop_start, the first to push. The library undoes this for the policy,
+ * the CPUs and, where the system lets it, the niceness: there the worker is as the process, which
+ * means as its main thread, and never real-time by default. It cannot undo, and the worker has for
+ * ever: a filter of system calls (seccomp(2)); credentials and capabilities that were set for one
+ * thread (fsuid, keyrings, SECBIT_* flags); namespaces, working directory, umask and descriptors
+ * that were unshared (unshare(2)); a higher niceness or SCHED_IDLE without CAP_SYS_NICE; the
+ * priority of I/O (ioprio_set(2)); the policy of memory (set_mempolicy(2)); the control group; what
+ * prctl(2) sets for a thread (timer slack, speculation). A SCHED_DEADLINE thread cannot start a
+ * thread at all. So if threads of the program differ in one of these, call defer_drop_start in
+ * main, before they do.
+ */
 enum defer_drop_scheduling {
-	DEFER_DROP_SCHEDULING_DEFAULT = 0, /* as the thread that starts it; but BATCH if that is
-					    * OTHER, so that the worker does not take the CPU from
-					    * the thread that wakes it */
+	/* BATCH, so that the worker does not take the CPU from the thread that wakes it; IDLE if
+	 * the process is IDLE. */
+	DEFER_DROP_SCHEDULING_DEFAULT = 0,
 	DEFER_DROP_SCHEDULING_OTHER = 1,
 	DEFER_DROP_SCHEDULING_BATCH = 2,
 	DEFER_DROP_SCHEDULING_IDLE = 3,
 	DEFER_DROP_SCHEDULING_FIFO = 4, /* with scheduling_priority; needs CAP_SYS_NICE */
 	DEFER_DROP_SCHEDULING_RR = 5,   /* with scheduling_priority; needs CAP_SYS_NICE */
+	/* As the thread that starts it, in CPUs and niceness too, unless cpus or niceness say
+	 * otherwise: for a process that is killed if it makes a system call for scheduling. */
+	DEFER_DROP_SCHEDULING_INHERITED = 6,
 };
 
 /* exit_timeout_ns, low_drops, low_bytes: the program does not say. */
 #define DEFER_DROP_UNSET (UINT64_MAX - 1)
-/* niceness: that of the thread that starts the worker. */
+/* niceness: that of the process, if the system lets the worker have it. */
 #define DEFER_DROP_NICENESS_INHERITED INT32_MIN
 /* quiet_spell_ns: the worker never goes to deep sleep; it naps. */
 #define DEFER_DROP_NEVER UINT64_MAX
@@ -577,7 +629,7 @@ struct defer_drop_config {
 	/* The name of the queue, in reports and in DEFER_DROP_OPTIONS, and of its worker
 	 * (pthread_setname_np(3)): 1 to 15 bytes ["defer_drop"]. Queues may have the same name. */
 	const char *name;
-	/* CPUs the worker may run on, as "0-3,6" [NULL, those of the starter]. */
+	/* CPUs the worker may run on, as "0-3,6" [NULL, those of the process]. */
 	const char *cpus;
 
 	/* enum defer_drop_scheduling [DEFAULT]. */
@@ -607,7 +659,9 @@ struct defer_drop_config {
 	 * queue up and goes on: defer_drop_queue_shutdown says what a push returns afterwards, in a
 	 * later exit handler for instance [DEFER_DROP_UNSET, which is forever]. */
 	uint64_t exit_timeout_ns;
-	/* Of the worker: PTHREAD_STACK_MIN..4294967296, or 0, the system's [0]. */
+	/* Of the worker: PTHREAD_STACK_MIN..4294967296, or 0, the system's [0]. If there is no
+	 * memory for the system's (mlockall(2), setrlimit(2)), a smaller one is tried, of 64 KiB at
+	 * least, and that is reported. */
 	uint64_t stack_size_bytes;
 	/* After this time without drops the worker sleeps until it is woken:
 	 * 1000000..DEFER_DROP_TIMEOUT_MAX or DEFER_DROP_NEVER [100000000, 100 ms]. */
@@ -1215,8 +1269,8 @@ struct defer_drop_stats {
 	uint64_t abandoned_total; /* accepted, never to be destroyed; their objects leak */
 	uint64_t nested_total;    /* pushed by destructors; of a queue, 0 for a lane */
 
-	uint64_t waits_total;   /* times that a push found its ring full and waited */
-	uint64_t wait_ns_total; /* time spent so; for the byte budget too */
+	uint64_t waits_total;   /* waits of pushes for room in a ring or for bytes */
+	uint64_t wait_ns_total; /* time spent in them */
 
 	/* Of a queue, 0 for a lane: */
 	uint64_t wakes_total;       /* calls that woke the worker, by pushes and waits */

@@ -84,8 +84,8 @@ extern DEFER_DROP_API const struct defer_drop_strategy defer_drop_strategy_worke
 extern DEFER_DROP_API const struct defer_drop_strategy defer_drop_strategy_rcu;
 
 /*
- * Starts a detached thread for each object, with all signals blocked: for comparison. A process
- * that exits does not wait for these threads.
+ * Starts a detached thread for each object, with the mask of signals of a worker: for comparison. A
+ * process that exits does not wait for these threads.
  *
  * Threads: any. Blocks: while the thread is created.
  * Errors: -ESRCH if there can be no more threads (pthread_create(3)), -ENOMEM.

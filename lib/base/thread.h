@@ -16,16 +16,31 @@
 /* A thread that the kernel still has after this time is held by a debugger. */
 #define DD_THREAD_END_NS (100 * DD_MS)
 
-/* Calls pthread_create(3) with all signals blocked from the start. */
+/*
+ * Fills in the mask of the library's threads: all signals, except those that a fault of the thread
+ * itself raises, with which the program's crash handler runs, and SIGPROF, with which a profiler
+ * samples it. The kernel ends a process in which such a fault is blocked.
+ */
+static inline void dd_thread_mask(sigset_t *mask)
+{
+	static const int faults[] = {
+		SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPROF};
+
+	sigfillset(mask);
+	for (unsigned i = 0; i < sizeof faults / sizeof faults[0]; i++)
+		sigdelset(mask, faults[i]);
+}
+
+/* Calls pthread_create(3) with signals blocked from the start. */
 static inline int dd_thread_create(pthread_t *thread, const pthread_attr_t *attributes,
 	void *(*run)(void *argument), void *argument)
 {
-	sigset_t all;
+	sigset_t mask;
 	sigset_t before;
 	int error;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	dd_thread_mask(&mask);
+	pthread_sigmask(SIG_SETMASK, &mask, &before);
 	error = pthread_create(thread, attributes, run, argument);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return error;

@@ -2,7 +2,6 @@
  *
  * Drops with options: which are accepted, and what a push acquires for them beforehand.
  */
-#define _GNU_SOURCE
 #include "calls/options.h"
 
 #include <errno.h>

@@ -20,7 +20,7 @@ static int give(const struct defer_drop_stats *stats, struct defer_drop_stats *t
 
 uint64_t defer_drop_queue_backlog(struct defer_drop_queue *queue)
 {
-	return queue && dd_queue_has_opened(queue) ? dd_stats_backlog(queue) : 0;
+	return queue && dd_queue_has_opened(queue) ? dd_stats_backlog(queue, false) : 0;
 }
 
 int defer_drop_queue_stats(struct defer_drop_queue *queue, struct defer_drop_stats *to)

@@ -7,9 +7,6 @@
 #ifndef DD_CONFIG_H
 #define DD_CONFIG_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -57,7 +54,7 @@ int dd_config_show(const struct dd_config *config, struct defer_drop_config *to)
 /* Reads a list like "0-3,6". False if it is none, or names a CPU that is not below CPU_SETSIZE. */
 bool dd_cpus_parse(const char *list, cpu_set_t *cpus);
 
-/* Returns SCHED_OTHER and so on, for a scheduling other than the default. */
+/* Returns SCHED_OTHER and so on, for a scheduling other than the default and the inherited one. */
 int dd_config_policy(const struct defer_drop_config *values);
 
 /* ---- The table, for the parser --------------------------------------------------------------- */

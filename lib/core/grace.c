@@ -2,7 +2,6 @@
  *
  * Grace periods by liburcu: which drops they cover, when they begin, and what a fork does to them.
  */
-#define _GNU_SOURCE
 #include "core/grace.h"
 
 #include <errno.h>
@@ -12,6 +11,7 @@
 
 #include "core/grace_thread.h"
 #include "core/queue.h"
+#include "core/scheduling.h"
 
 /* The flavor bp, if the application uses it and so links it; else NULL. */
 extern const struct rcu_flavor_struct urcu_bp_flavor __attribute__((weak));
@@ -89,7 +89,8 @@ static struct dd_grace_thread *start(struct defer_drop_queue *queue)
 	shared->flavor = queue->grace.flavor;
 	dd_grace_thread_init(shared, &queue->park, queue->config.values.pending_eventfd);
 	begin_use(shared->flavor);
-	if (!dd_thread_create(&shared->thread, NULL, wait_for_grace_periods, shared))
+	if (!dd_scheduling_start_helper(
+		    &queue->config.values, &shared->thread, wait_for_grace_periods, shared))
 		return shared;
 	end_use(shared->flavor);
 	errno = before;
@@ -112,7 +113,19 @@ int dd_grace_use(struct dd_grace *grace)
 bool dd_grace_is_reading(struct dd_grace *grace)
 {
 	return atomic_load_explicit(&grace->is_used, memory_order_relaxed) &&
-	       grace->flavor->read_ongoing();
+	       dd_grace_is_inside(grace);
+}
+
+bool dd_grace_is_inside(struct dd_grace *grace)
+{
+	return grace->flavor->read_ongoing();
+}
+
+uint64_t dd_grace_ask_again_ns(struct dd_grace *grace, uint64_t deadline_ns)
+{
+	if (!dd_grace_is_inside(grace))
+		return deadline_ns;
+	return dd_least(dd_now_ns() + DD_LOOK_NS, deadline_ns);
 }
 
 /* ---- By the consumer ------------------------------------------------------------------------- */
@@ -335,6 +348,8 @@ int dd_grace_stop(struct defer_drop_queue *queue, uint64_t deadline_ns)
 	while (!dd_grace_thread_has_passed(shared)) {
 		if (dd_queue_state(queue) != DD_STOPPED)
 			return -ESHUTDOWN;
+		if (dd_grace_is_reading(grace))
+			return -EDEADLK;
 		if (dd_deadline_has_come(deadline_ns))
 			return -ETIMEDOUT;
 		dd_bell_rest(&queue->park.bell, deadline_ns);

@@ -95,6 +95,11 @@ struct defer_drop_queue {
 	uint32_t next_lane;
 	/* Drops of the fullest lane, summed over the rounds since the worker last rested. */
 	uint64_t fullest_ran;
+	/* For each lane, where the word of its next slot lies; NULL while the lane has its turn, if
+	 * its drop is left in the middle, and before its first turn. So a round reads one cache
+	 * line of a lane that is empty. (An empty drain with 1,000 such lanes: 4 us; 47 us when each
+	 * had a turn.) */
+	_Atomic(defer_drop_fn) *next_words[1 + DD_MAX_LANES];
 
 	/* Read by the consumer after each drop; written when the queue closes. */
 	alignas(DD_LINE) _Atomic(uint32_t) state; /* enum dd_state, and a futex word */
@@ -109,7 +114,7 @@ struct defer_drop_queue {
 
 	alignas(DD_LINE) _Atomic(uint64_t) wakes_total; /* any thread */
 	pthread_mutex_t waiters_lock;
-	struct dd_completion_waiter *completion_waiters; /* under it */
+	struct dd_waiters completion_waiters; /* under it */
 	struct dd_budget budget;
 
 	/* Written by the consumer with each drop, if the queue has a watchdog. */
@@ -214,6 +219,36 @@ static inline uint32_t dd_queue_lanes(struct defer_drop_queue *queue)
 {
 	/* ->LANES: without acquire the newest lane could be read before it was stored. */
 	return atomic_load_explicit(&queue->lane_count, memory_order_acquire);
+}
+
+/*
+ * Takes the lock of waiters. False, and takes nothing, if the consumer has finished or was given
+ * up: then nobody would wake a thread that waits.
+ */
+static inline bool dd_queue_lock_waiters(struct defer_drop_queue *queue)
+{
+	pthread_mutex_lock(&queue->waiters_lock);
+	if (dd_queue_state(queue) < DD_GIVEN_UP)
+		return true;
+	pthread_mutex_unlock(&queue->waiters_lock);
+	return false;
+}
+
+/* False if the lane with this index has nothing to run. By the consumer. */
+static inline bool dd_queue_has_next(const struct defer_drop_queue *queue, uint32_t index)
+{
+	_Atomic(defer_drop_fn) *word = queue->next_words[index];
+
+	return !word || atomic_load_explicit(word, memory_order_relaxed);
+}
+
+/*
+ * False if no drop of the lane with this index is pending. By the consumer. In the shared lane drops
+ * may lie behind a position that was claimed and is not published.
+ */
+static inline bool dd_queue_may_have_backlog(const struct defer_drop_queue *queue, uint32_t index)
+{
+	return !index || dd_queue_has_next(queue, index);
 }
 
 /* Ends the consumer's nap or sleep, and counts it if that took a system call. */

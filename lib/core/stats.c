@@ -91,7 +91,7 @@ static uint64_t lane_backlog(struct dd_lane *lane)
 	return difference(slots, dd_read(&lane->ring.pairs_total) - pairs_done);
 }
 
-uint64_t dd_stats_backlog(struct defer_drop_queue *queue)
+uint64_t dd_stats_backlog(struct defer_drop_queue *queue, bool is_consumer)
 {
 	struct defer_drop_stats stats = {.size = sizeof stats};
 	uint32_t count = dd_queue_lanes(queue);
@@ -102,7 +102,8 @@ uint64_t dd_stats_backlog(struct defer_drop_queue *queue)
 		return stats.backlog;
 	}
 	for (uint32_t i = 0; i < count; i++)
-		backlog += lane_backlog(queue->lanes[i]);
+		if (!is_consumer || dd_queue_may_have_backlog(queue, i))
+			backlog += lane_backlog(queue->lanes[i]);
 	add_nested(queue, &stats);
 	return backlog +
 	       difference(stats.pushed_total, stats.destroyed_total + stats.abandoned_total);

@@ -2,7 +2,6 @@
  *
  * The thread that reports destructors which take too long.
  */
-#define _GNU_SOURCE
 #include "core/watchdog.h"
 
 #include <errno.h>
@@ -11,6 +10,7 @@
 #include "base/report.h"
 #include "base/symbol.h"
 #include "core/queue.h"
+#include "core/scheduling.h"
 #include "core/stats.h"
 
 /* Looks per limit: a destructor that exceeds the limit is seen within a quarter of the limit. */
@@ -184,7 +184,7 @@ int dd_watchdog_start(struct defer_drop_queue *queue)
 		atomic_load_explicit(&self->has_thread, memory_order_relaxed))
 		return 0;
 	atomic_store_explicit(&self->has_ended, 0, memory_order_relaxed);
-	if (dd_thread_create(&self->thread, NULL, watchdog, queue))
+	if (dd_scheduling_start_helper(&queue->config.values, &self->thread, watchdog, queue))
 		return -ESRCH;
 	atomic_store_explicit(&self->has_thread, true, memory_order_relaxed);
 	return 0;

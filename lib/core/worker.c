@@ -19,19 +19,17 @@
  *          with an eventfd, or if a producer is half of its ring ahead.
  *   sleep  After the quiet spell, until woken: announced, then one more round, then the futex.
  */
-#define _GNU_SOURCE
 #include "core/worker.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/eventfd.h"
 #include "base/report.h"
 #include "core/rest.h"
 #include "core/run.h"
+#include "core/scheduling.h"
 
 /* Destructors between two looks at the backlog, which read the producers' cache lines. */
 #define DD_MANY 1024
@@ -133,7 +131,8 @@ void dd_worker_look(struct defer_drop_queue *queue)
 			   dd_read(&queue->nested_abandoned_total);
 
 	for (uint32_t i = 0; i < count; i++)
-		backlog += look_at_backlog(queue->lanes[i]);
+		if (dd_queue_may_have_backlog(queue, i))
+			backlog += look_at_backlog(queue->lanes[i]);
 	if (backlog > dd_read(&queue->highest_backlog))
 		atomic_store_explicit(&queue->highest_backlog, backlog, memory_order_relaxed);
 }
@@ -152,7 +151,9 @@ uint64_t dd_worker_round(struct defer_drop_queue *queue, uint64_t most, uint64_t
 		uint64_t ran_here;
 
 		at = at < count ? at : 0;
-		ran_here = dd_run_turn(queue->lanes[at++], most - ran, deadline_ns);
+		if (!dd_queue_has_next(queue, at++))
+			continue;
+		ran_here = dd_run_turn(queue->lanes[at - 1], most - ran, deadline_ns);
 		ran += ran_here;
 		fullest_ran = ran_here > fullest_ran ? ran_here : fullest_ran;
 	}
@@ -192,7 +193,7 @@ static bool has_any_published(struct defer_drop_queue *queue)
 		struct dd_lane *lane = queue->lanes[i];
 
 		/* The next look at a lane that was set aside is after the bell has rung. */
-		if (!lane->is_set_aside &&
+		if (dd_queue_has_next(queue, i) && !lane->is_set_aside &&
 			(lane->is_unfinished || dd_ring_is_published(&lane->ring)))
 			return true;
 	}
@@ -498,46 +499,15 @@ static void drain_until_closed(struct defer_drop_queue *queue)
 	}
 }
 
-/*
- * Sets the policies that pthread_attr_setschedpolicy(3) does not take. By default, a worker that
- * would be an ordinary thread becomes a batch thread: otherwise the kernel may let it preempt the
- * very thread that wakes it.
- */
-static int set_scheduling(const struct defer_drop_config *config)
-{
-	struct sched_param param = {0};
-	int policy = SCHED_BATCH;
-
-	if (config->scheduling)
-		policy = dd_config_policy(config);
-	else if (sched_getscheduler(0) != SCHED_OTHER)
-		return 0;
-	if (policy != SCHED_BATCH && policy != SCHED_IDLE)
-		return 0;
-	/* Linux: 0 is the calling thread, here and below. */
-	return sched_setscheduler(0, policy, &param) ? -errno : 0;
-}
-
-static int set_niceness(const struct defer_drop_config *config)
-{
-	if (config->niceness == DEFER_DROP_NICENESS_INHERITED ||
-		!setpriority(PRIO_PROCESS, 0, config->niceness))
-		return 0;
-	/* setpriority(2) tells "not so high" (EACCES) from "not this process" (EPERM). */
-	return errno == EACCES ? -EPERM : -errno;
-}
-
 /* Reports to the starting thread how the worker came up. False if the worker must end then. */
 static bool boot(struct defer_drop_queue *queue)
 {
 	const struct defer_drop_config *config = &queue->config.values;
 	bool is_strict = queue->is_boot_strict;
-	int result = set_scheduling(config);
+	int result = dd_scheduling_settle(config);
 
 	pthread_setname_np(pthread_self(), config->name);
 	queue->thread_id = gettid();
-	if (!result)
-		result = set_niceness(config);
 	if (result && !is_strict)
 		dd_report(config->name, "scheduling, niceness: %s; the worker runs without",
 			strerror(-result));
@@ -602,51 +572,6 @@ static void *worker(void *argument)
 
 /* ---- Starting and waking --------------------------------------------------------------------- */
 
-static int set_policy(const struct defer_drop_config *config, pthread_attr_t *attributes)
-{
-	struct sched_param param = {.sched_priority = (int)config->scheduling_priority};
-	int policy = config->scheduling ? dd_config_policy(config) : SCHED_BATCH;
-	int error;
-
-	if (policy == SCHED_BATCH || policy == SCHED_IDLE)
-		return 0; /* see set_scheduling */
-	error = pthread_attr_setinheritsched(attributes, PTHREAD_EXPLICIT_SCHED);
-	if (!error)
-		error = pthread_attr_setschedpolicy(attributes, policy);
-	return error ? error : pthread_attr_setschedparam(attributes, &param);
-}
-
-static int set_attributes(
-	const struct defer_drop_config *config, pthread_attr_t *attributes, bool is_as_configured)
-{
-	cpu_set_t cpus;
-	int error = 0;
-
-	if (config->stack_size_bytes)
-		error = pthread_attr_setstacksize(attributes, config->stack_size_bytes);
-	if (error || !is_as_configured)
-		return error;
-	if (config->cpus) {
-		dd_cpus_parse(config->cpus, &cpus);
-		error = pthread_attr_setaffinity_np(attributes, sizeof cpus, &cpus);
-	}
-	return error ? error : set_policy(config, attributes);
-}
-
-static int create_thread(struct defer_drop_queue *queue, bool is_as_configured)
-{
-	pthread_attr_t attributes;
-	int error = pthread_attr_init(&attributes);
-
-	if (error)
-		return -error;
-	error = set_attributes(&queue->config.values, &attributes, is_as_configured);
-	if (!error)
-		error = dd_thread_create(&queue->thread, &attributes, worker, queue);
-	pthread_attr_destroy(&attributes);
-	return -error;
-}
-
 static int wait_for_boot(struct defer_drop_queue *queue)
 {
 	int result;
@@ -662,11 +587,11 @@ static int wait_for_boot(struct defer_drop_queue *queue)
 /* Starts the thread for a caller that expects no error: does without what fails, reports once. */
 static int create_thread_somehow(struct defer_drop_queue *queue)
 {
-	int result = create_thread(queue, true);
+	int result = dd_scheduling_start_worker(queue, true, worker);
 	int first = result;
 
 	if (result)
-		result = create_thread(queue, false);
+		result = dd_scheduling_start_worker(queue, false, worker);
 	if (first && !queue->has_reported)
 		dd_report(queue->config.values.name, "cannot start the worker%s: %s",
 			result ? "" : " as configured, it runs without cpus and scheduling",
@@ -684,7 +609,8 @@ static int start_thread(struct defer_drop_queue *queue, bool is_strict)
 	dd_latch_close(&queue->has_booted);
 	/* Before the thread may sleep, so that only the thread sets it again. */
 	dd_rouse(&queue->park.attention);
-	result = is_strict ? create_thread(queue, true) : create_thread_somehow(queue);
+	result = is_strict ? dd_scheduling_start_worker(queue, true, worker)
+			   : create_thread_somehow(queue);
 	if (result == -EAGAIN)
 		result = -ESRCH; /* pthread_create(3) means that there can be no more threads */
 	if (!result && is_strict)

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fork.h"
 #include "base/report.h"
 
 /*
@@ -26,7 +27,9 @@ struct defer_drop_forgotten {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static bool has_hooks; /* under the lock, like all variables below */
+static bool hears_of_fork; /* set once */
+/* Under the lock, like all variables below: of the thread that forks, until it has forked. */
+static sigset_t signals;
 static struct defer_drop_forgotten *first;
 static defer_drop_trouble_fn handler;
 static void *handler_context;
@@ -108,25 +111,30 @@ void defer_drop_trouble_abort(void *context, const struct defer_drop_trouble *tr
 
 static void before_fork(void)
 {
+	sigset_t before;
+
+	dd_fork_hold_signals(&before);
 	pthread_mutex_lock(&lock);
+	signals = before;
 }
 
 static void after_fork_in_parent(void)
 {
+	sigset_t before = signals;
+
 	pthread_mutex_unlock(&lock);
+	dd_fork_let_signals(&before);
 }
 
 static void after_fork_in_child(void)
 {
 	pthread_mutex_init(&lock, NULL);
+	dd_fork_let_signals(&signals);
 }
 
-/* Sets the handlers of fork. Under the lock. */
-static int set_hooks(void)
+DD_AT_LOAD static void hear_of_fork(void)
 {
-	if (!has_hooks)
-		has_hooks = !pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
-	return has_hooks ? 0 : -ENOMEM;
+	hears_of_fork = dd_fork_hear(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
 static void link_first(struct defer_drop_forgotten *forgotten)
@@ -141,24 +149,20 @@ static void link_first(struct defer_drop_forgotten *forgotten)
 int dd_trouble_note(struct defer_drop_guard *guard)
 {
 	struct defer_drop_forgotten *forgotten = malloc(sizeof *forgotten);
-	int result;
 
-	if (!forgotten)
+	if (!forgotten || !hears_of_fork) {
+		free(forgotten);
 		return -ENOMEM;
+	}
 	*forgotten = (struct defer_drop_forgotten){
 		.trouble = trouble_of(guard, DEFER_DROP_TROUBLE_FORGOTTEN),
 		.process = getpid(),
 	};
 	pthread_mutex_lock(&lock);
-	result = set_hooks();
-	if (!result)
-		link_first(forgotten);
+	link_first(forgotten);
 	pthread_mutex_unlock(&lock);
-	if (result)
-		free(forgotten);
-	else
-		guard->forgotten = forgotten;
-	return result;
+	guard->forgotten = forgotten;
+	return 0;
 }
 
 void dd_trouble_cross_out(struct defer_drop_guard *guard)

@@ -2,7 +2,6 @@
  *
  * The end of a queue, by a call or by exit.
  */
-#define _GNU_SOURCE
 #include "life/closing.h"
 
 #include <errno.h>
@@ -84,7 +83,7 @@ static void give_up(struct defer_drop_queue *queue)
 	if (!dd_queue_move_state(queue, DD_CLOSING, DD_GIVEN_UP))
 		return;
 	pthread_mutex_lock(&queue->waiters_lock);
-	dd_completion_call(queue->completion_waiters);
+	dd_completion_call(&queue->completion_waiters);
 	pthread_mutex_unlock(&queue->waiters_lock);
 	dd_wait_release(queue);
 }

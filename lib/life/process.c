@@ -2,21 +2,24 @@
  *
  * The handlers for fork and exit of the process.
  */
-#define _GNU_SOURCE
 #include "life/process.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/fork.h"
 #include "base/report.h"
 #include "core/registry.h"
 #include "life/closing.h"
 #include "life/fork.h"
 
+static bool hears_of_fork; /* set once */
+
 /* Under the registry's lock. */
-static bool hears_of_fork;
+static sigset_t signals; /* of the thread that forks, until it has forked */
 static bool hears_of_exit;
+static bool has_told;
 static bool is_exiting;
 static bool is_over; /* no queue is left for exit to deal with */
 
@@ -24,7 +27,11 @@ static bool is_over; /* no queue is left for exit to deal with */
 
 static void before_fork(void)
 {
+	sigset_t before;
+
+	dd_fork_hold_signals(&before);
 	dd_registry_lock();
+	signals = before;
 	for (struct defer_drop_queue *at = dd_registry_first(); at; at = at->next)
 		dd_queue_lock_all(at);
 	dd_report_lock();
@@ -32,10 +39,14 @@ static void before_fork(void)
 
 static void after_fork_in_parent(void)
 {
+	sigset_t before;
+
 	dd_report_unlock();
 	for (struct defer_drop_queue *at = dd_registry_first(); at; at = at->next)
 		dd_queue_unlock_all(at);
+	before = signals;
 	dd_registry_unlock();
+	dd_fork_let_signals(&before);
 }
 
 static void after_fork_in_child(void)
@@ -47,6 +58,12 @@ static void after_fork_in_child(void)
 	for (struct defer_drop_queue *at = dd_registry_first(); at; at = at->next)
 		dd_queue_survive(at, is_exiting);
 	dd_registry_survive();
+	dd_fork_let_signals(&signals);
+}
+
+DD_AT_LOAD static void hear_of_fork(void)
+{
+	hears_of_fork = dd_fork_hear(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
 /* ---- exit ------------------------------------------------------------------------------------ */
@@ -96,20 +113,15 @@ static void at_exit(void)
 	}
 }
 
-/* ---- Handlers -------------------------------------------------------------------------------- */
+/* ---- The first queue ------------------------------------------------------------------------- */
 
-/* Sets the handlers. One that failed for lack of memory is tried again with the next queue. */
-static void set_hooks(void)
+/* Sets the handler of exit. If that fails for lack of memory, the next queue tries again. */
+static void hear_of_exit(void)
 {
 	int before = errno;
 
 	if (!hears_of_exit)
 		hears_of_exit = !atexit(at_exit);
-	if (!hears_of_fork)
-		hears_of_fork =
-			!pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
-	if (!hears_of_fork)
-		dd_report(NULL, "no memory to hear of fork: a child must not use the library");
 	errno = before;
 }
 
@@ -122,8 +134,10 @@ __attribute__((destructor)) static void at_end(void)
 
 void dd_process_add(struct defer_drop_queue *queue)
 {
-	if (!hears_of_fork || !hears_of_exit)
-		set_hooks();
+	if (!hears_of_fork && !has_told)
+		dd_report(NULL, "no memory to hear of fork: a child must not use the library");
+	has_told = !hears_of_fork;
+	hear_of_exit();
 	dd_registry_add(queue);
 }
 

@@ -6,7 +6,6 @@
  * under control decides which of three comes first: the worker that leaves, the caller whose time
  * is over, or a shutdown. Afterwards the caller replaces the consumer: it holds the seat.
  */
-#define _GNU_SOURCE
 #include "life/stop.h"
 
 #include <errno.h>

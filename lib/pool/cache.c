@@ -2,7 +2,6 @@
  *
  * What a thread has of pools: how it is made, the end of the thread, and fork.
  */
-#define _GNU_SOURCE
 #include "pool/pools.h"
 
 #include <errno.h>
@@ -10,9 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fork.h"
+
+static bool hears_of_fork; /* set once */
+
 /* Under the lock of pools. */
 static struct dd_caches *threads;
-static bool hears_of_fork;
+static sigset_t signals; /* of the thread that forks, until it has forked */
 
 static pthread_once_t farewell_once = PTHREAD_ONCE_INIT;
 static pthread_key_t farewell_key;
@@ -221,7 +224,11 @@ void dd_caches_send(bool is_in_any_case)
 
 static void before_fork(void)
 {
+	sigset_t before;
+
+	dd_fork_hold_signals(&before);
 	dd_pools_lock();
+	signals = before;
 	for (uint32_t i = 1; i < dd_pools.places; i++)
 		if (dd_pools.at[i])
 			dd_depot_hold(&dd_pools.at[i]->depot, &dd_pools.at[i]->held);
@@ -229,10 +236,13 @@ static void before_fork(void)
 
 static void after_fork_in_parent(void)
 {
+	sigset_t before = signals;
+
 	for (uint32_t i = 1; i < dd_pools.places; i++)
 		if (dd_pools.at[i])
 			dd_depot_let_go(&dd_pools.at[i]->depot, &dd_pools.at[i]->held);
 	dd_pools_unlock();
+	dd_fork_let_signals(&before);
 }
 
 static uint64_t blocks_of(struct dd_magazine *chain)
@@ -292,6 +302,12 @@ static void after_fork_in_child(void)
 		if (dd_pools.at[i])
 			survive(dd_pools.at[i]);
 	dd_pools_survive();
+	dd_fork_let_signals(&signals);
+}
+
+DD_AT_LOAD static void hear_of_fork(void)
+{
+	hears_of_fork = dd_fork_hear(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
 /* ---- Pools come and go ----------------------------------------------------------------------- */
@@ -299,9 +315,6 @@ static void after_fork_in_child(void)
 int dd_pools_add(struct defer_drop_pool *pool)
 {
 	dd_pools_lock();
-	if (!hears_of_fork)
-		hears_of_fork =
-			!pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 	pool->index = hears_of_fork ? dd_pools_place(pool) : 0;
 	dd_pools_unlock();
 	return pool->index ? 0 : -ENOMEM;

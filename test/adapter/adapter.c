@@ -2,7 +2,6 @@
  *
  * What every adapter must do, whichever pool or loop it is for.
  */
-#define _GNU_SOURCE
 #include "adapter.h"
 
 #include <defer_drop/guard.h>

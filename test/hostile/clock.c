@@ -6,7 +6,6 @@
  * go by other clocks are wrapped too (test/meson.build) and stand nowhere: a library that makes one
  * does not link.
  */
-#define _GNU_SOURCE
 #include <defer_drop/guard.h>
 #include <errno.h>
 #include <fcntl.h>

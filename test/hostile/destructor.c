@@ -2,7 +2,6 @@
  *
  * Destructors that do unexpected things.
  */
-#define _GNU_SOURCE
 #include "hostile.h"
 
 #include <errno.h>

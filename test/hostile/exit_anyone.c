@@ -3,7 +3,6 @@
  * Processes that any thread ends, beside producers: each drop is destroyed in its order, or is
  * counted as left.
  */
-#define _GNU_SOURCE
 #include "ending.h"
 
 #include <errno.h>

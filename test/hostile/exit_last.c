@@ -2,7 +2,6 @@
  *
  * Processes whose first push is made while they end, and those whose main thread ends first.
  */
-#define _GNU_SOURCE
 #include "ending.h"
 
 #include <errno.h>

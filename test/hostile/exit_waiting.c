@@ -3,7 +3,6 @@
  * Processes that end while a thread waits, while a destructor does not return, and in ways that the
  * library cannot notice.
  */
-#define _GNU_SOURCE
 #include "ending.h"
 
 #include <errno.h>

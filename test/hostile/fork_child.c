@@ -2,7 +2,6 @@
  *
  * What a child learns of its parent's drops, and which programs it may execute.
  */
-#define _GNU_SOURCE
 #include "forking.h"
 
 #include <errno.h>

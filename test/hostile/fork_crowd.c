@@ -3,7 +3,6 @@
  * Forks from every thread beside the others; the number and the order of drops hold in every
  * process.
  */
-#define _GNU_SOURCE
 #include "forking.h"
 
 #include <pthread.h>

@@ -2,7 +2,6 @@
  *
  * Forks while the process exits.
  */
-#define _GNU_SOURCE
 #include "forking.h"
 
 #include <errno.h>

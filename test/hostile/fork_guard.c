@@ -2,7 +2,6 @@
  *
  * Forks beside guards, and from the destructors of guards.
  */
-#define _GNU_SOURCE
 #include "forking.h"
 
 #include <defer_drop/guard.h>

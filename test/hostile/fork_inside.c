@@ -2,7 +2,6 @@
  *
  * Forks from a destructor, a callback and a thread that ends.
  */
-#define _GNU_SOURCE
 #include "forking.h"
 #include "core/queue.h"
 

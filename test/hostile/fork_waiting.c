@@ -2,7 +2,6 @@
  *
  * Forks while the parent's threads push, wait, close or stop: the child does none of that.
  */
-#define _GNU_SOURCE
 #include "forking.h"
 
 #include <errno.h>

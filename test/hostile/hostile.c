@@ -2,7 +2,6 @@
  *
  * The main of every hostile program, and what its cases share.
  */
-#define _GNU_SOURCE
 #include "hostile.h"
 
 #include <errno.h>

@@ -2,7 +2,6 @@
  *
  * A library that is loaded and unloaded, and more than one copy of it in a process.
  */
-#define _GNU_SOURCE
 #include "hostile.h"
 
 #include <dlfcn.h>

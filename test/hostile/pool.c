@@ -2,7 +2,6 @@
  *
  * Pools in processes that fork, exit, and have threads that come and go.
  */
-#define _GNU_SOURCE
 #include "hostile.h"
 
 #include <defer_drop/pool.h>

@@ -3,7 +3,6 @@
  * A system that refuses: each resource that the library asks it for, in turn. Each case has a
  * process of its own, because a process has one default queue.
  */
-#define _GNU_SOURCE
 #include <defer_drop/pool.h>
 #include <errno.h>
 #include <stdio.h>

@@ -2,7 +2,6 @@
  *
  * A system with few resources: threads, descriptors, CPUs, fences.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -16,6 +15,7 @@
 
 #include "fault.h"
 #include "hostile.h"
+#include "base/policy.h"
 #include "core/queue.h"
 
 #define FOREVER DEFER_DROP_FOREVER
@@ -180,9 +180,7 @@ static void push_spinning(void)
 /* Takes a privilege. */
 static void become_urgent(void)
 {
-	const struct sched_param param = {.sched_priority = 1};
-
-	if (!sched_setscheduler(0, SCHED_FIFO, &param))
+	if (!dd_policy_set(0, SCHED_FIFO, 1))
 		return;
 	CHECK(errno == EPERM);
 	skip("no real-time priority here");
@@ -257,7 +255,7 @@ static void flush_urgently(void)
 
 /* ---- Limits ---------------------------------------------------------------------------------- */
 
-static void limit(__rlimit_resource_t resource, rlim_t most)
+static void limit(int resource, rlim_t most)
 {
 	struct rlimit now;
 

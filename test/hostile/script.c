@@ -2,7 +2,6 @@
  *
  * Makes each call of the library once, and checks that the manual lists the result.
  */
-#define _GNU_SOURCE
 #include "script.h"
 
 #include <defer_drop/guard.h>

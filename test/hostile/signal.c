@@ -3,15 +3,17 @@
  * Signals: handlers that interrupt every call and every wait, a process that is stopped and goes
  * on, a thread that a handler holds.
  */
-#define _GNU_SOURCE
 #include "hostile.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -357,7 +359,7 @@ static void run_deadlines(void)
 
 /* What a process gets from outside; SIGALRM is the case's deadline. */
 static const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE, SIGTERM, SIGCHLD,
-	SIGCONT, SIGURG, SIGVTALRM, SIGPROF, SIGWINCH, SIGIO};
+	SIGCONT, SIGURG, SIGVTALRM, SIGWINCH, SIGIO};
 
 #define SIGNALS (sizeof signals / sizeof *signals)
 
@@ -399,6 +401,118 @@ static void run_worker(void)
 	sigemptyset(&none);
 	CHECK(!pthread_sigmask(SIG_SETMASK, &none, NULL));
 	CHECK(atomic_load(&handled) == SIGNALS);
+}
+
+/* ---- Faults on the library's own threads ----------------------------------------------------- */
+
+/* What a fault raises, and what samples. */
+static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPROF};
+
+#define FAULTS (sizeof faults / sizeof *faults)
+
+static pthread_t at_fault;
+
+static void note_fault(int signal)
+{
+	(void)signal;
+	CHECK(pthread_equal(pthread_self(), at_fault));
+	atomic_fetch_add(&handled, 1);
+}
+
+/* raise(3) returns when the handler has; where the signal is blocked, at once. */
+static void be_at_fault(void *ignored)
+{
+	(void)ignored;
+	at_fault = pthread_self();
+	for (unsigned i = 0; i < FAULTS; i++) {
+		CHECK(!raise(faults[i]));
+		CHECK(atomic_load(&handled) == i + 1);
+	}
+}
+
+/* A destructor that writes where nothing is. */
+static void fault_for_real(void *nowhere)
+{
+	at_fault = pthread_self();
+	*(volatile int *)nowhere = 1;
+}
+
+static void leave_by_handler(int signal)
+{
+	(void)signal;
+	_exit(pthread_equal(pthread_self(), at_fault) ? 0 : 1);
+}
+
+static void crash_in_destructor(void *ignored)
+{
+	static char *nowhere; /* not for the compiler to see */
+
+	(void)ignored;
+	handle(SIGSEGV, leave_by_handler, 0);
+	ANSWERS(0, defer_drop(nowhere, fault_for_real));
+	defer_drop_flush();
+	_exit(2);
+}
+
+/* Returns the mask of blocked signals of a thread, if it is one of the library's. */
+static bool is_own_thread(const char *thread, unsigned long long *blocked)
+{
+	char path[300];
+	char line[128];
+	bool is_own = false;
+	FILE *status;
+
+	snprintf(path, sizeof path, "/proc/self/task/%s/status", thread);
+	status = fopen(path, "r");
+	while (status && fgets(line, sizeof line, status)) {
+		if (!strncmp(line, "Name:", 5))
+			is_own = strstr(line, "defer_drop") || strstr(line, "drop_watchdog");
+		sscanf(line, "SigBlk: %llx", blocked);
+	}
+	if (status)
+		fclose(status);
+	return is_own;
+}
+
+static unsigned check_masks(void)
+{
+	DIR *threads = opendir("/proc/self/task");
+	struct dirent *thread;
+	unsigned own = 0;
+
+	CHECK(threads);
+	while ((thread = readdir(threads))) {
+		unsigned long long blocked;
+
+		if (!is_own_thread(thread->d_name, &blocked))
+			continue;
+		own++;
+		for (unsigned i = 0; i < FAULTS; i++)
+			CHECK(!(blocked >> (faults[i] - 1) & 1));
+		CHECK(blocked >> (SIGTERM - 1) & 1);
+	}
+	closedir(threads);
+	return own;
+}
+
+static void run_faults(void)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	int grace;
+
+	for (unsigned i = 0; i < FAULTS; i++)
+		handle(faults[i], note_fault, 0);
+	config.watchdog_ns = UINT64_C(3600000000000);
+	ANSWERS(0, defer_drop_start(&config));
+	ANSWERS(0, defer_drop(NULL, be_at_fault));
+	ANSWERS(0, defer_drop_flush());
+	CHECK(atomic_load(&handled) == FAULTS);
+	grace = defer_drop_rcu(NULL, ignore);
+	CHECK(!grace || grace == -ENOTSUP);
+	ANSWERS(0, defer_drop_flush());
+	/* The worker, its watchdog, and the thread that waits for grace periods. */
+	CHECK(check_masks() == (grace ? 2 : 3));
+	run_good_child(crash_in_destructor, NULL);
 }
 
 /* ---- A process that is stopped --------------------------------------------------------------- */
@@ -800,6 +914,10 @@ const struct hostile_case hostile_cases[] = {
 	{"deadlines", "A wait until a deadline ends at the deadline, however often a signal comes.",
 		run_deadlines},
 	{"worker", "No signal that comes to the process runs on the worker.", run_worker},
+	{"faults",
+		"Where a destructor faults the process's handler runs, on every thread of the "
+		"library.",
+		run_faults},
 	{"stop", "A process that is stopped and goes on again loses nothing.", run_stop},
 	{"stop_thread",
 		"Whichever thread a stop is sent to, the process goes on and nothing is lost.",

@@ -3,7 +3,6 @@
  * A thread that is stopped for good at each instruction of a push or of a round holds up no thread
  * that does not need it (stopped.h).
  */
-#define _GNU_SOURCE
 #include "stopped.h"
 #include "debugger.h"
 

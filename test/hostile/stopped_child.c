@@ -3,7 +3,6 @@
  * What the threads of the child do: the victim pushes, the mate has its duties, and the worker is
  * stopped in a round (stopped.h).
  */
-#define _GNU_SOURCE
 #include "stopped.h"
 #include "debugger.h"
 #include "core/queue.h"

@@ -3,7 +3,6 @@
  * Threads that come and go: very many, many at once, cancelled, pushing while they end, made by
  * destructors.
  */
-#define _GNU_SOURCE
 #include "hostile.h"
 
 #include <errno.h>

@@ -73,7 +73,7 @@ struct contended : rl::test_suite<contended, 3> {
 	void after()
 	{
 		RL_ASSERT(!budget.queue.budget.pending_bytes.load(rl::mo_relaxed, $));
-		RL_ASSERT(!budget.queue.budget.first);
+		RL_ASSERT(!budget.queue.budget.line.first);
 	}
 };
 

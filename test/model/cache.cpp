@@ -55,6 +55,23 @@ static void model_free_caches(dd_caches *caches)
 	std::free(caches);
 }
 
+// In place of base/fork.h: no model forks.
+#define DD_FORK_HANDLERS_H
+#define DD_AT_LOAD __attribute__((unused))
+
+static inline bool dd_fork_hear(void (*)(), void (*)(), void (*)())
+{
+	return true;
+}
+
+static inline void dd_fork_hold_signals(sigset_t *)
+{
+}
+
+static inline void dd_fork_let_signals(const sigset_t *)
+{
+}
+
 #define aligned_alloc(alignment, bytes) model_make_caches(bytes)
 #define realloc(memory, bytes)          std::realloc(memory, bytes)
 #define free(caches)                    model_free_caches(caches)
@@ -126,7 +143,7 @@ struct pool_model {
 		threads = nullptr;
 		dd_pools.at = nullptr;
 		dd_pools.places = 0;
-		hears_of_fork = false;
+		hears_of_fork = true;
 		due_ns = 0;
 		std::fill_n(model_owns, +MODEL_THREADS, &dd_nobody);
 		the_one = this;

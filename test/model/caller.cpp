@@ -61,8 +61,8 @@ struct draining : rl::test_suite<draining, CALLERS> {
 	{
 		for (object &dropped : objects)
 			RL_ASSERT(dropped.destroyed($) == 1);
-		RL_ASSERT(!model.queue.completion_waiters && !model.queue.watch.first);
-		RL_ASSERT(!model.queue.shared.first_waiter);
+		RL_ASSERT(!model.queue.completion_waiters.first && !model.queue.watch.list.first);
+		RL_ASSERT(!model.queue.shared.waiters.first);
 	}
 };
 

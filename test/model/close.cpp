@@ -56,7 +56,7 @@ struct closing : rl::test_suite<closing, PRODUCERS + 1> {
 	void after()
 	{
 		offers.check();
-		RL_ASSERT(!model.queue.shared.first_waiter);
+		RL_ASSERT(!model.queue.shared.waiters.first);
 	}
 };
 

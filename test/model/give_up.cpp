@@ -61,7 +61,8 @@ struct given_up : rl::test_suite<given_up, THREADS> {
 
 	void after()
 	{
-		RL_ASSERT(!model.queue.completion_waiters && !model.queue.shared.first_waiter);
+		RL_ASSERT(!model.queue.completion_waiters.first);
+		RL_ASSERT(!model.queue.shared.waiters.first);
 		RL_ASSERT(dd_completion_look(&completion) == DD_COMPLETION_OVER);
 		RL_ASSERT(dd_plain_load(&completion.outcome) == -ESHUTDOWN);
 		RL_ASSERT(dd_queue_state(&model.queue) == DD_FINISHED);

@@ -3,7 +3,8 @@
 // A producer makes an object unreachable for a reader and drops it; the consumer asks another thread to wait for
 // a grace period, and is woken when it has passed: the reader no longer uses the object then. If the thread is
 // asked again before that, it waits for a second grace period. Of the consumer and the thread, the one that lets
-// go last frees what they share, whether a grace period is still wanted or not.
+// go last frees what they share, whether a grace period is still wanted or not. A queue that has finished while a
+// grace period is wanted, and not begun, begins none: its thread would outlive the queue.
 #define MODEL_RCU
 #define _URCU_MEMB_H // the model has a flavor of its own in place of urcu-memb
 #include <urcu/flavor.h>
@@ -146,6 +147,77 @@ struct waited_for : rl::test_suite<waited_for, THREADS> {
 	}
 };
 
+// A queue that callers drain is abandoned soon after a grace period was wanted, and called again later: by a second
+// shutdown, or by a drain that found it open.
+struct abandoned : rl::test_suite<abandoned, 3> {
+	using parameter = bool;
+	inline static parameter given; // does the second caller drain?
+
+	library_model model{CAPACITY, false, false};
+	model_atomic<uint32_t> readers_and_waiters;
+	model_thread waiter;
+	reader nobody;
+	object dropped;
+	rl::atomic<int> callers;
+
+	void before()
+	{
+		callers.store(2, rl::mo_relaxed, $);
+		nobody.make();
+		the_reader = &nobody;
+		model_tick_ns = 1;
+		model.attach();
+		model_mortals = &readers_and_waiters;
+		dd_grace_init(&model.queue.grace, nullptr);
+		model.queue.config.values.runner = DEFER_DROP_RUNNER_CALLER;
+		model.queue.has_thread.store(false, rl::mo_relaxed, $);
+		dropped.made($) = 1;
+		RL_ASSERT(!dd_queue_push_rcu(&model.queue, &dropped, destroy_object));
+		dd_worker_round(&model.queue, 1, DEFER_DROP_FOREVER);
+		RL_ASSERT(model.queue.grace.wanted_since_ns);
+	}
+
+	// It is given up if the other caller is slow.
+	void shut()
+	{
+		int result = defer_drop_queue_shutdown(&model.queue, 0);
+
+		RL_ASSERT(!result || result == -ECANCELED);
+		if (result)
+			RL_ASSERT(!defer_drop_queue_shutdown(&model.queue, DEFER_DROP_FOREVER));
+		model_now_ns += GATHER_NS;
+	}
+
+	void drain()
+	{
+		uint64_t ran;
+		int result = defer_drop_queue_drain(&model.queue, 1, DEFER_DROP_FOREVER, &ran);
+
+		RL_ASSERT(!result || result == -EBUSY || result == -ESHUTDOWN);
+	}
+
+	void thread(unsigned index)
+	{
+		if (index == 2)
+			return waiter.live();
+		if (index && given) {
+			drain();
+		} else {
+			shut();
+			shut();
+		}
+		if (callers.fetch_sub(1, rl::mo_acq_rel, $) == 1)
+			waiter.give_up();
+	}
+
+	void after()
+	{
+		RL_ASSERT(!model.queue.grace.thread);
+		RL_ASSERT(!readers_and_waiters.load(rl::mo_relaxed, $));
+		RL_ASSERT(given || !dropped.destroyed($));
+	}
+};
+
 // The memory that the consumer and the thread share.
 struct sharing {
 	ring_model ring{2, false};
@@ -277,7 +349,8 @@ struct asked_again : rl::test_suite<asked_again, 2> {
 int main(int count, char **arguments)
 {
 	model_arguments(count, arguments);
-	return !(explore_randomly<waited_for>({false, false, false}, 20000) &&
+	return !(explore<abandoned>(false, 1, 5000) && explore<abandoned>(true, 1, 5000) &&
+		 explore_randomly<waited_for>({false, false, false}, 20000) &&
 		 explore_randomly<waited_for>({false, false, true}, 20000) &&
 		 explore_randomly<waited_for>({false, true, false}, 20000) &&
 		 explore_randomly<waited_for>({true, false, false}, 20000) &&

@@ -10,7 +10,6 @@
 #include "model_queue.h"
 
 #include <sys/mman.h>
-#include <sys/resource.h>
 
 #undef malloc
 #undef free
@@ -63,8 +62,7 @@ static void model_clear(dd_slot *slots, std::size_t bytes)
 #define pthread_key_create(key, farewell) 0
 #define pthread_key_delete(key)           (void)(key)
 #define pthread_setspecific(key, value)   0
-#define sched_getscheduler(process)       SCHED_FIFO // so the worker's policy stays as it is
-#define destructor                                   // no destructor of a shared object
+#define destructor                        // no destructor of a shared object
 #define farewell_works                    (*model_farewell_works) // made anew for each execution
 
 #include "core/budget.c"
@@ -93,7 +91,7 @@ static void model_clear(dd_slot *slots, std::size_t bytes)
 #else
 #include "core/grace_none.c"
 #endif
-#define malloc(bytes) new dd_waiter()
+#define malloc(bytes) new position_waiter()
 #include "core/wait.c"
 #undef free
 #undef malloc

@@ -56,9 +56,11 @@ static inline void model_destroy(model_mutex *lock)
 #define DD_DEADLINE_H
 #define DD_MS UINT64_C(1000000)
 
+static uint64_t model_tick_ns; // from one look at the clock to the next
+
 static inline uint64_t dd_now_ns()
 {
-	return model_now_ns += DD_MS;
+	return model_now_ns += model_tick_ns;
 }
 
 // A deadline that has not come yet.
@@ -97,6 +99,25 @@ static inline uint64_t dd_least(uint64_t a, uint64_t b)
 
 #include "core/queue.h"
 
+// In place of core/scheduling.h: a thread of a model is not scheduled by the system.
+#define DD_SCHEDULING_H
+
+static inline int dd_scheduling_start_worker(defer_drop_queue *queue, bool, void *(*run)(void *))
+{
+	return -dd_thread_create(&queue->thread, NULL, run, queue);
+}
+
+static inline int dd_scheduling_start_helper(
+	const defer_drop_config *, pthread_t *thread, void *(*run)(void *), void *argument)
+{
+	return -dd_thread_create(thread, NULL, run, argument);
+}
+
+static inline int dd_scheduling_settle(const defer_drop_config *)
+{
+	return 0;
+}
+
 struct dd_lane *model_unattached;
 static dd_thread model_selves[MODEL_THREADS];
 
@@ -117,6 +138,7 @@ struct queue_model {
 		model_forget_sleepers();
 		model_has_membarrier = !is_fenced;
 		model_now_ns = 0;
+		model_tick_ns = DD_MS;
 		model_unattached = &unattached;
 		std::fill_n(model_selves, +MODEL_THREADS, dd_thread{&unattached});
 		queue.park.attention.store(is_fenced ? DD_FENCED : 0, rl::mo_relaxed, $);

@@ -136,28 +136,33 @@ struct waited_for : rl::test_suite<waited_for, 3> {
 	}
 };
 
-// Two threads drain, one destructor at a time: each goes on with a drop that the other has left in the middle, and
-// the eventfd says that something is left.
+// Two threads drain, two destructors at a time, a plain drop before the one in slices: each goes on with what the other
+// has left in the middle, and is told that something is left. The lane had a turn before, which left it empty.
 struct drained : rl::test_suite<drained, 2> {
 	using parameter = shape;
 	inline static parameter given;
 
 	sliced_model sliced{given.is_shared, given.is_fenced};
+	object plain;
 
 	void before()
 	{
 		sliced.queue.config.values.runner = DEFER_DROP_RUNNER_CALLER;
 		sliced.queue.config.values.pending_eventfd = 1;
 		sliced.queue.has_thread.store(false, rl::mo_relaxed, $);
+		sliced.model.attach();
+		sliced.push_last();
+		RL_ASSERT(sliced.take_turn() == 1);
+		RL_ASSERT(!model_push(&sliced.queue, &plain, 1));
 		sliced.push();
 	}
 
 	void thread(unsigned)
 	{
 		uint64_t ran;
-		int result = defer_drop_queue_drain(&sliced.queue, 1, DEFER_DROP_FOREVER, &ran);
+		int result = defer_drop_queue_drain(&sliced.queue, 2, DEFER_DROP_FOREVER, &ran);
 
-		RL_ASSERT(result == -EBUSY || (!result && ran == 1));
+		RL_ASSERT(result == -EBUSY || (!result && ran == 2));
 	}
 
 	void after()

@@ -45,7 +45,7 @@ struct lane_model : library_model {
 
 	void check_end()
 	{
-		RL_ASSERT(!queue.shared.first_waiter && !queue.shared.last_waiter);
+		RL_ASSERT(!queue.shared.waiters.first && !queue.shared.waiters.last);
 	}
 };
 

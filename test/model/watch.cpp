@@ -40,7 +40,7 @@ struct pending {
 
 	void check_end()
 	{
-		RL_ASSERT(!model.queue.watch.first);
+		RL_ASSERT(!model.queue.watch.list.first);
 		RL_ASSERT(!dd_read_32(&model.queue.watchers));
 	}
 };

@@ -84,7 +84,9 @@ static void check_process(struct stress *stress)
 	uint64_t until_ns = now_ns() + PATIENCE_NS;
 	uint64_t kib;
 
+#ifdef __GLIBC__
 	malloc_trim(0);
+#endif
 	kib = resident_kib();
 	if (soak.rounds == 1)
 		soak.files = open_files();

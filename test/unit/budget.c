@@ -33,16 +33,12 @@ static uint64_t pending(struct defer_drop_queue *queue)
 }
 
 /* Returns how many threads stand in line for bytes. */
-struct in_line {
-	struct in_line *next; /* begins as struct dd_budget_waiter does */
-};
-
 static unsigned waiters(struct defer_drop_queue *queue)
 {
 	unsigned count = 0;
 
 	pthread_mutex_lock(&queue->waiters_lock);
-	for (struct in_line *at = (struct in_line *)queue->budget.first; at; at = at->next)
+	for (struct dd_waiter *at = queue->budget.line.first; at; at = at->next)
 		count++;
 	pthread_mutex_unlock(&queue->waiters_lock);
 	return count;

@@ -207,7 +207,8 @@ Test(config, choices_end_with_the_last_one)
 	accepts(at_fork, DEFER_DROP_AT_FORK_KEEP);
 	refuses(at_fork, DEFER_DROP_AT_FORK_KEEP + 1);
 	accepts(scheduling, DEFER_DROP_SCHEDULING_IDLE);
-	refuses(scheduling, DEFER_DROP_SCHEDULING_RR + 1);
+	accepts(scheduling, DEFER_DROP_SCHEDULING_INHERITED);
+	refuses(scheduling, DEFER_DROP_SCHEDULING_INHERITED + 1);
 	refuses(scheduling, UINT32_MAX);
 }
 
@@ -332,8 +333,9 @@ static int make_with_priority(uint32_t scheduling, uint32_t priority)
 
 Test(config, a_priority_goes_with_fifo_and_rr_only)
 {
-	for (uint32_t scheduling = 0; scheduling <= DEFER_DROP_SCHEDULING_RR; scheduling++) {
-		bool is_realtime = scheduling >= DEFER_DROP_SCHEDULING_FIFO;
+	for (uint32_t scheduling = 0; scheduling <= DEFER_DROP_SCHEDULING_INHERITED; scheduling++) {
+		bool is_realtime = scheduling == DEFER_DROP_SCHEDULING_FIFO ||
+				   scheduling == DEFER_DROP_SCHEDULING_RR;
 
 		answers(is_realtime ? 0 : -EINVAL, make_with_priority(scheduling, 1));
 		answers(is_realtime ? 0 : -EINVAL, make_with_priority(scheduling, 99));
@@ -506,7 +508,8 @@ Test(config, what_is_wrong_with_a_field_is_said)
 	says(name, NULL, "name=NULL: want 1 to 15 bytes");
 	says(name, "one\nline\x7f and 16", "name=one?line? and 16: want 1 to 15 bytes");
 	says(cpus, "1-0", "cpus=1-0: want CPUs of this machine, as 0-3,6 or inherited");
-	says(scheduling, 6, "scheduling=6: want default, other, batch, idle, fifo or rr");
+	says(scheduling, 7,
+		"scheduling=7: want default, other, batch, idle, fifo, rr or inherited");
 	says(scheduling_priority, 100, "scheduling_priority=100: want 0..99");
 	says(niceness, -21, "niceness=-21: want -20..19 or inherited");
 	says(runner, 4, "runner=4: want default, worker, caller or drainer");

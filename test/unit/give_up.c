@@ -285,7 +285,7 @@ static bool all_waiters_wait(struct awaited *awaited)
 	bool has_bytes_waiter;
 
 	pthread_mutex_lock(&queue->waiters_lock);
-	has_bytes_waiter = queue->budget.first != NULL;
+	has_bytes_waiter = queue->budget.line.first != NULL;
 	pthread_mutex_unlock(&queue->waiters_lock);
 	return has_bytes_waiter && all_wait(awaited);
 }

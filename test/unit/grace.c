@@ -364,6 +364,199 @@ Test(grace, a_reader_that_waits_for_room_is_asked_again_when_others_were_faster)
 	}
 }
 
+/* The room that a reader is about to claim, in a shared lane of two places. */
+static struct defer_drop_queue *contested;
+
+static void fill_up(void)
+{
+	for (unsigned i = 0; i < 2; i++)
+		cr_assert_null(join_thread(spawn(push_after_in_thread, contested)));
+}
+
+Test(grace, a_reader_claims_no_room_that_others_fill_just_before)
+{
+	struct defer_drop_config config = paced_config(WORKER);
+	struct gate gate;
+
+	config.queue_size = 4;
+	config.max_lanes = 0;
+	contested = make_with(&config);
+	hold_up(contested, &gate);
+	answers(0, defer_drop_queue_push(contested, NULL, note, FOREVER));
+	reading = 1;
+	when_asked = fill_up;
+	answers(-EDEADLK, defer_drop_queue_push(contested, NULL, forbidden, FOREVER));
+	cr_assert_null(when_asked);
+	reading = 0;
+	let_go(&gate);
+	end_paced(contested);
+	cr_assert_eq(atomic_load(&forbidden_count), 0);
+}
+
+/* A call that a reader makes while no drop has asked for a grace period yet: it may wait. */
+struct reader_call {
+	struct defer_drop_queue *queue;
+	int (*call)(struct defer_drop_queue *queue);
+	atomic_int result;
+};
+
+static void *call_as_reader(void *argument)
+{
+	struct reader_call *made = argument;
+
+	reading = 1;
+	atomic_store(&made->result, made->call(made->queue));
+	reading = 0;
+	return NULL;
+}
+
+static int push_50_bytes(struct defer_drop_queue *queue)
+{
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+
+	options.bytes = 50;
+	return defer_drop_queue_push_with(queue, NULL, note, FOREVER, &options);
+}
+
+static int wait_until_empty(struct defer_drop_queue *queue)
+{
+	return defer_drop_queue_wait_backlog(queue, 0, UINT64_MAX, FOREVER);
+}
+
+static int flush_forever(struct defer_drop_queue *queue)
+{
+	return defer_drop_queue_flush(queue, FOREVER);
+}
+
+static struct defer_drop_completion awaited = DEFER_DROP_COMPLETION_INIT;
+
+static int wait_for_completion(struct defer_drop_queue *queue)
+{
+	(void)queue;
+	return defer_drop_completion_wait(&awaited, FOREVER, NULL);
+}
+
+static bool is_in_line(struct defer_drop_queue *queue)
+{
+	bool is;
+
+	pthread_mutex_lock(&queue->waiters_lock);
+	is = queue->budget.line.first;
+	pthread_mutex_unlock(&queue->waiters_lock);
+	return is;
+}
+
+/* Its bytes are taken before a reader stands in line, and it comes behind what waits for readers. */
+static void *push_last_bytes(void *queue)
+{
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+
+	options.bytes = 60;
+	options.flags = DEFER_DROP_EXCEED_BUDGET;
+	return number((uintptr_t)-defer_drop_queue_push_with(queue, NULL, note, FOREVER, &options));
+}
+
+Test(grace, a_reader_in_line_for_bytes_is_asked_again_when_drops_begin_to_wait_for_readers)
+{
+	struct defer_drop_config config = paced_config(WORKER);
+	struct reader_call push = {.call = push_50_bytes};
+	struct gate gate;
+	pthread_t reader;
+
+	config.max_bytes = 100;
+	config.max_lanes = 0;
+	push.queue = make_with(&config);
+	hold_up(push.queue, &gate);
+	cr_assert_null(push_last_bytes(push.queue));
+	reader = spawn(call_as_reader, &push);
+	await(is_in_line(push.queue));
+	answers(0, push_after(push.queue, NULL, note));
+	cr_assert_null(push_last_bytes(push.queue));
+	join_thread(reader);
+	answers(-EDEADLK, atomic_load(&push.result));
+	cr_assert(!is_in_line(push.queue));
+	let_go(&gate);
+	end_paced(push.queue);
+}
+
+Test(grace, a_reader_that_waits_for_the_backlog_is_asked_again_when_drops_begin_to_wait_for_readers)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct defer_drop_config config = paced_config(runners[i]);
+		struct reader_call wait = {.call = wait_until_empty};
+		pthread_t reader;
+		struct gate gate;
+
+		wait.queue = make_with(&config);
+		gate_init(&gate);
+		answers(0, defer_drop_queue_push(wait.queue, &gate, pass_gate, FOREVER));
+		reader = spawn(call_as_reader, &wait);
+		await_held(&gate);
+		answers(0, push_after(wait.queue, NULL, note));
+		let_go(&gate);
+		join_thread(reader);
+		answers(-EDEADLK, atomic_load(&wait.result));
+		end_paced(wait.queue);
+	}
+}
+
+/* The first drop after a grace period is one that a destructor makes. */
+static struct gate nesting_gate;
+
+static void pass_gate_and_nest(void *queue)
+{
+	pass_gate(&nesting_gate);
+	if (push_after(queue, NULL, note))
+		atomic_fetch_add(&nest_errors, 1);
+}
+
+Test(grace, a_reader_that_waits_is_asked_again_when_a_destructor_drops_for_readers)
+{
+	static int (*const calls[])(struct defer_drop_queue *) = {
+		flush_forever, wait_for_completion, wait_until_empty};
+
+	for (unsigned i = 0; i < 6; i++) {
+		struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+		struct reader_call wait = {.call = calls[i / 2]};
+		pthread_t reader;
+
+		wait.queue = make_paced(runners[i % 2]);
+		gate_init(&nesting_gate);
+		options.completion = &awaited;
+		answers(0, defer_drop_queue_push_with(
+				   wait.queue, wait.queue, pass_gate_and_nest, FOREVER, &options));
+		reader = spawn(call_as_reader, &wait);
+		await_held(&nesting_gate);
+		let_go(&nesting_gate);
+		join_thread(reader);
+		answers(-EDEADLK, atomic_load(&wait.result));
+		let_all_pass();
+		answers(0, defer_drop_completion_wait(&awaited, FOREVER, NULL));
+		end_paced(wait.queue);
+	}
+	cr_assert_eq(atomic_load(&nest_errors), 0);
+}
+
+Test(grace, a_reader_that_waits_is_not_refused_while_no_drop_waits_for_readers)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct reader_call wait = {.call = flush_forever};
+		pthread_t reader;
+		struct gate gate;
+
+		wait.queue = make_paced(runners[i]);
+		gate_init(&gate);
+		answers(0, defer_drop_queue_push(wait.queue, &gate, pass_gate, FOREVER));
+		reader = spawn(call_as_reader, &wait);
+		await_held(&gate);
+		usleep(30000); /* several times as long as between two looks */
+		let_go(&gate);
+		join_thread(reader);
+		answers(0, atomic_load(&wait.result));
+		end_paced(wait.queue);
+	}
+}
+
 Test(grace, a_push_for_bytes_inside_a_section_answers_edeadlk_and_takes_none)
 {
 	struct defer_drop_config config = paced_config(CALLER);
@@ -641,7 +834,7 @@ static void shut_down_without_threads(void)
 	await(stats_of(queue).grace_periods_total > 3);
 	if (atomic_load(&begun) || atomic_load(&seen_count))
 		_exit(2);
-	unlimit_memory();
+	allow_threads();
 	let_all_pass();
 	if (join_thread(thread))
 		_exit(3);

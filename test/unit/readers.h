@@ -18,9 +18,16 @@ static atomic_uint begun;      /* grace periods */
 static atomic_uint registered; /* threads, less those that were unregistered */
 static atomic_uint online;     /* times that a thread came back, less those that it left */
 static _Thread_local int reading;
+/* Called, by a thread that has one, when the library first asks whether it reads; or NULL. */
+static _Thread_local void (*when_asked)(void);
 
 static inline int is_reading(void)
 {
+	void (*call)(void) = when_asked;
+
+	when_asked = NULL;
+	if (call)
+		call();
 	return reading > 0;
 }
 

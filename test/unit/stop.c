@@ -1139,7 +1139,7 @@ static void start_without_threads(void)
 	if (defer_drop_queue_flush(queue, MS) != -ETIMEDOUT ||
 		defer_drop_queue_push(queue, number(1), note, FOREVER))
 		_exit(3);
-	unlimit_memory();
+	allow_threads();
 	if (defer_drop_queue_start(queue) || defer_drop_queue_flush(queue, LONG_NS))
 		_exit(4);
 	_exit(atomic_load(&seen_count) != 2);

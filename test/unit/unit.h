@@ -9,16 +9,15 @@
 #ifndef UNIT_H
 #define UNIT_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <criterion/criterion.h>
 #include <defer_drop.h>
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +28,13 @@
 #include <unistd.h>
 
 #include "core/queue.h"
+
+/* Sanitizers map terabytes and cannot live with limits. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HAS_SANITIZER 1
+#else
+#define HAS_SANITIZER 0
+#endif
 
 /* Claims of the headers in common. */
 #define CHECK(claim)        cr_assert(claim)
@@ -267,7 +273,7 @@ static inline bool has_waiter(struct defer_drop_queue *queue)
 
 	pthread_mutex_lock(&queue->waiters_lock);
 	for (uint32_t i = 0; i < count; i++)
-		has |= queue->lanes[i]->first_waiter != NULL;
+		has |= queue->lanes[i]->waiters.first != NULL;
 	pthread_mutex_unlock(&queue->waiters_lock);
 	return has;
 }
@@ -391,18 +397,34 @@ static inline void unlimit_memory(void)
 	setrlimit(RLIMIT_AS, &limit);
 }
 
-/* From now on no thread can be started: there is no memory for its stack, of 4 GiB. */
+static atomic_bool has_no_threads;
+
+/* From now on no thread can be started; and then it can again. */
 static inline void forbid_threads(void)
 {
-	pthread_attr_t attributes;
-
-	pthread_attr_init(&attributes);
-	if (pthread_attr_setstacksize(&attributes, UINT64_C(1) << 32) ||
-		pthread_setattr_default_np(&attributes))
-		abort();
-	pthread_attr_destroy(&attributes);
-	limit_memory(UINT64_C(1) << 30);
+	atomic_store(&has_no_threads, true);
 }
+
+static inline void allow_threads(void)
+{
+	atomic_store(&has_no_threads, false);
+}
+
+#if !HAS_SANITIZER
+
+/* Stands before the C library's, for the library inside this program too. */
+int pthread_create(
+	pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument)
+{
+	int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+	if (atomic_load(&has_no_threads))
+		return EAGAIN;
+	*(void **)&real = dlsym(RTLD_NEXT, "pthread_create");
+	return real(thread, attributes, run, argument);
+}
+
+#endif
 
 struct block {
 	struct block *next;
@@ -435,12 +457,5 @@ static inline void give_memory(struct block *first)
 	}
 	unlimit_memory();
 }
-
-/* Sanitizers map terabytes and cannot live with limits. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define HAS_SANITIZER 1
-#else
-#define HAS_SANITIZER 0
-#endif
 
 #endif

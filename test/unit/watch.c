@@ -407,6 +407,30 @@ Test(watch, each_waiter_is_woken_when_little_enough_is_pending)
 	end_queue(queue);
 }
 
+/* The lane had a turn before, which left it empty. */
+Test(watch, a_look_counts_the_lane_that_has_its_turn)
+{
+	struct defer_drop_queue *queue = make_queue(WORKER, 32, LANES);
+	struct wait wait = {queue, 0, UINT64_MAX, 1};
+	struct gate gates[2];
+	pthread_t thread;
+
+	answers(0, defer_drop_queue_push(queue, NULL, note, FOREVER));
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	hold_up(queue, &gates[0]);
+	gate_init(&gates[1]);
+	answers(0, defer_drop_queue_push(queue, &gates[1], pass_gate, FOREVER));
+	thread = spawn(wait_in_thread, &wait);
+	await(has_watcher(queue, 1));
+	let_go(&gates[0]);
+	await_held(&gates[1]); /* the worker has looked after the first */
+	cr_assert(has_watcher(queue, 1));
+	let_go(&gates[1]);
+	join_thread(thread);
+	answers(0, atomic_load(&wait.result));
+	end_queue(queue);
+}
+
 Test(watch, who_waits_is_woken_by_a_worker_that_sleeps)
 {
 	struct defer_drop_config config = marks(WORKER, 0, 0);

@@ -10,6 +10,8 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include "base/policy.h"
+
 TestSuite(worker, .timeout = 60);
 
 /* What a destructor sees of the thread that runs it. */
@@ -31,7 +33,7 @@ static void look(void *object)
 	pthread_getname_np(pthread_self(), sight->name, sizeof sight->name);
 	pthread_sigmask(SIG_SETMASK, NULL, &sight->blocked);
 	sched_getaffinity(0, sizeof sight->cpus, &sight->cpus);
-	sight->policy = sched_getscheduler(0);
+	sight->policy = dd_policy(0);
 	sight->niceness = getpriority(PRIO_PROCESS, 0);
 	sight->thread = pthread_self();
 	pthread_getattr_np(pthread_self(), &attributes);
@@ -49,7 +51,13 @@ static struct sight look_at(const struct defer_drop_config *config)
 	return sight;
 }
 
-Test(worker, is_a_thread_of_its_own_with_a_name_and_all_signals_blocked)
+static bool is_of_a_fault(int signal)
+{
+	return signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGILL ||
+	       signal == SIGTRAP || signal == SIGSYS || signal == SIGABRT || signal == SIGPROF;
+}
+
+Test(worker, is_a_thread_of_its_own_with_a_name_and_all_signals_but_faults_blocked)
 {
 	struct sight sight = look_at(NULL);
 	sigset_t own;
@@ -58,7 +66,8 @@ Test(worker, is_a_thread_of_its_own_with_a_name_and_all_signals_blocked)
 	cr_assert_not(pthread_equal(sight.thread, pthread_self()));
 	for (int signal = 1; signal < SIGRTMAX; signal++)
 		if (signal != SIGKILL && signal != SIGSTOP && (signal < 32 || signal >= SIGRTMIN))
-			cr_assert(sigismember(&sight.blocked, signal), "signal %d", signal);
+			cr_assert_eq(sigismember(&sight.blocked, signal), !is_of_a_fault(signal),
+				"signal %d", signal);
 	/* The thread that started the worker keeps its own settings. */
 	pthread_sigmask(SIG_SETMASK, NULL, &own);
 	cr_assert_not(sigismember(&own, SIGUSR1));
@@ -98,9 +107,11 @@ static int policy_of(uint32_t scheduling)
 
 Test(worker, is_scheduled_as_it_was_asked_for)
 {
-	int own = sched_getscheduler(0);
+	int own = dd_policy(0);
 
-	answers(own == SCHED_OTHER ? SCHED_BATCH : own, policy_of(DEFER_DROP_SCHEDULING_DEFAULT));
+	answers(own == SCHED_IDLE ? SCHED_IDLE : SCHED_BATCH,
+		policy_of(DEFER_DROP_SCHEDULING_DEFAULT));
+	answers(own, policy_of(DEFER_DROP_SCHEDULING_INHERITED));
 	answers(SCHED_OTHER, policy_of(DEFER_DROP_SCHEDULING_OTHER));
 	answers(SCHED_BATCH, policy_of(DEFER_DROP_SCHEDULING_BATCH));
 	answers(SCHED_IDLE, policy_of(DEFER_DROP_SCHEDULING_IDLE));
@@ -112,6 +123,34 @@ Test(worker, lives_on_the_smallest_stack)
 
 	config.stack_size_bytes = (uint64_t)sysconf(_SC_THREAD_STACK_MIN);
 	cr_assert_str_eq(look_at(&config).name, "defer_drop");
+}
+
+enum { USUAL_STACK = 64 << 20, MEMORY = 32 << 20 };
+
+/* As where all memory is locked, or there is little of it. */
+static void start_in_little_memory(void)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	struct defer_drop_queue *queue;
+	pthread_attr_t attributes;
+
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, USUAL_STACK);
+	pthread_setattr_default_np(&attributes);
+	pthread_attr_destroy(&attributes);
+	limit_memory(MEMORY);
+	if (look_at(&config).stack_bytes > MEMORY)
+		_exit(1);
+	/* A size that the program chose is not made smaller. */
+	config.stack_size_bytes = USUAL_STACK;
+	_exit(defer_drop_queue_create(&queue, &config) == -ESRCH ? 0 : 2);
+}
+
+Test(worker, has_a_smaller_stack_if_there_is_no_memory_for_the_usual_one, .disabled = HAS_SANITIZER)
+{
+	answers(0, run_child(start_in_little_memory));
+	cr_assert_eq(times_said("no memory for a stack of 67108864 bytes, it has 16777216"), 1,
+		"%s", said);
 }
 
 /* ---- Order ----------------------------------------------------------------------------------- */
@@ -662,8 +701,10 @@ static atomic_uint accepted, refused;
 
 static void *push_in_crowd(void *argument)
 {
-	int result = defer_drop_queue_push(crowded, argument, note, FOREVER);
+	int result;
 
+	await(atomic_load(&has_no_threads));
+	result = defer_drop_queue_push(crowded, argument, note, FOREVER);
 	if (!result)
 		atomic_fetch_add(&accepted, 1);
 	else if (result == -ESRCH)
@@ -675,14 +716,11 @@ static void *push_in_crowd(void *argument)
 static void crowd_without_worker(void)
 {
 	pthread_t threads[CROWD];
-	pthread_attr_t small;
 
-	forbid_threads();
-	pthread_attr_init(&small);
-	pthread_attr_setstacksize(&small, 1 << 17);
 	for (unsigned i = 0; i < CROWD; i++)
-		if (pthread_create(&threads[i], &small, push_in_crowd, NULL))
+		if (pthread_create(&threads[i], NULL, push_in_crowd, NULL))
 			_exit(2);
+	forbid_threads();
 	for (unsigned i = 0; i < CROWD; i++)
 		pthread_join(threads[i], NULL);
 	_exit(atomic_load(&accepted) != PLACES || atomic_load(&refused) != CROWD - PLACES);
