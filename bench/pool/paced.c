@@ -17,6 +17,7 @@
 #include "pool.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "bench.h"
 #include "timer.h"
@@ -157,11 +158,15 @@ static void measure_case(struct paced_figures *to, const struct pool_settings *s
 	free(ticks);
 }
 
-void paced_measure(struct pool_figures *figures, const struct pool_settings *settings)
+bool paced_is_wanted(const struct pool_settings *settings, const struct pool_case *of)
+{
+	return !settings->only_case || !strcmp(settings->only_case, of->name);
+}
+
+void paced_measure(struct paced_figures *to, const struct pool_settings *settings, uint64_t bytes,
+	uint64_t pace_ns)
 {
 	for (unsigned i = 0; i < CASES; i++)
-		measure_case(&figures->paced[i], settings, &cases[i], settings->working_mib << 20,
-			settings->pace_ns);
-	for (unsigned i = 0; i < CASES; i++)
-		measure_case(&figures->cached[i], settings, &cases[i], 0, settings->cached_pace_ns);
+		if (paced_is_wanted(settings, &cases[i]))
+			measure_case(&to[i], settings, &cases[i], bytes, pace_ns);
 }

@@ -45,6 +45,34 @@ static const char *allocator_name(unsigned nth)
 
 static const char *only; /* NULL: all of them */
 
+/* What is measured. */
+enum part { SINGLE, PACED, CACHED, CROWD, RESIDENT, PARTS };
+
+static const char *const parts[PARTS] = {
+	[SINGLE] = "single",
+	[PACED] = "paced",
+	[CACHED] = "cached",
+	[CROWD] = "crowd",
+	[RESIDENT] = "resident",
+};
+
+static const char *part_name(unsigned nth)
+{
+	return nth < PARTS ? parts[nth] : NULL;
+}
+
+static const char *only_part; /* NULL: all of them */
+
+static bool is_wanted(enum part part)
+{
+	return !only_part || !strcmp(only_part, parts[part]);
+}
+
+static const char *case_name(unsigned nth)
+{
+	return nth < CASES ? cases[nth].name : NULL;
+}
+
 static const struct options_entry table[] = {
 	OPTIONS_NUMBER("rounds", &settings.rounds, 1, MAX_ROUNDS, .quick = 3,
 		.what = "how often each way is measured, in turn"),
@@ -74,6 +102,14 @@ static const struct options_entry table[] = {
 		.what = "measures with this one alone: libc, libjemalloc.so.2, ...",
 		.text = &only,
 		.choice = allocator_name},
+	{.name = "part",
+		.what = "measures this alone: single, paced, cached, crowd or resident",
+		.text = &only_part,
+		.choice = part_name},
+	{.name = "case",
+		.what = "what one paced thread makes, alone: \"list of 64 bytes\", ...",
+		.text = &settings.only_case,
+		.choice = case_name},
 	{.name = NULL},
 };
 
@@ -100,9 +136,15 @@ static void measure(struct pool_figures *figures)
 
 	start(figures);
 	if (task == TIMES) {
-		single_measure(figures, &settings);
-		paced_measure(figures, &settings);
-		crowd_measure(figures, &settings);
+		if (is_wanted(SINGLE))
+			single_measure(figures, &settings);
+		if (is_wanted(PACED))
+			paced_measure(figures->paced, &settings, settings.working_mib << 20,
+				settings.pace_ns);
+		if (is_wanted(CACHED))
+			paced_measure(figures->cached, &settings, 0, settings.cached_pace_ns);
+		if (is_wanted(CROWD))
+			crowd_measure(figures, &settings);
 	} else {
 		resident_measure(
 			figures, &settings, (task - MEMORY) % WAYS, (task - MEMORY) / WAYS);
@@ -179,6 +221,8 @@ static void show_paced(struct results *results, const struct pool_figures *figur
 	for (unsigned i = 0; i < CASES; i++) {
 		char at[24];
 
+		if (!paced_is_wanted(&settings, &cases[i]))
+			continue;
 		snprintf(at, sizeof at, "%" PRIu64, cases[i].nodes);
 		show_ways(results, cases[i].name, at, "ns", from[i].ns[IN_PLACE], from[i].ns[FREED],
 			from[i].ns[HOME]);
@@ -231,19 +275,25 @@ static void show_resident(struct results *results, const struct pool_figures *fi
 
 static void run_with(struct results *results, struct pool_figures *figures, const char *preload)
 {
+	const unsigned tasks = MEMORY + WAYS * (unsigned)settings.rounds;
 	char what[64];
 
 	memset(figures, 0, sizeof *figures);
-	for (unsigned task = TIMES; task < MEMORY + WAYS * settings.rounds; task++) {
+	for (unsigned task = TIMES; task < (is_wanted(RESIDENT) ? tasks : MEMORY); task++) {
 		figures->task = task;
 		child_run(results->options->arguments, preload);
 	}
-	show_single(results, figures);
 	snprintf(what, sizeof what, "%" PRIu64 " MiB in use", settings.working_mib);
-	show_paced(results, figures, figures->paced, what);
-	show_paced(results, figures, figures->cached, "all in the cache");
-	show_crowd(results, figures);
-	show_resident(results, figures);
+	if (is_wanted(SINGLE))
+		show_single(results, figures);
+	if (is_wanted(PACED))
+		show_paced(results, figures, figures->paced, what);
+	if (is_wanted(CACHED))
+		show_paced(results, figures, figures->cached, "all in the cache");
+	if (is_wanted(CROWD))
+		show_crowd(results, figures);
+	if (is_wanted(RESIDENT))
+		show_resident(results, figures);
 }
 
 static void run_with_all(struct results *results, struct pool_figures *figures)

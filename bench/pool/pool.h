@@ -47,6 +47,7 @@ struct pool_settings {
 	uint64_t crowd_queue;   /* objects that may wait */
 	uint64_t resident_mib;
 	uint64_t resident_seconds;
+	const char *only_case; /* of one paced thread; NULL: all of them */
 };
 
 /* ---- Subjects (subject.c) -------------------------------------------------------------------- */
@@ -131,7 +132,10 @@ struct pool_figures {
 /* ---- Measuring ------------------------------------------------------------------------------- */
 
 void single_measure(struct pool_figures *figures, const struct pool_settings *settings);
-void paced_measure(struct pool_figures *figures, const struct pool_settings *settings);
+/* bytes: of the table of objects, or 0 if each is destroyed at once. to: for each case. */
+void paced_measure(struct paced_figures *to, const struct pool_settings *settings, uint64_t bytes,
+	uint64_t pace_ns);
+bool paced_is_wanted(const struct pool_settings *settings, const struct pool_case *of);
 void crowd_measure(struct pool_figures *figures, const struct pool_settings *settings);
 /* Needs a process of its own. */
 void resident_measure(struct pool_figures *figures, const struct pool_settings *settings,
