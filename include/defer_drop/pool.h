@@ -92,7 +92,7 @@ struct defer_drop_pool_config {
 	 * block at rest takes 8 bytes more, in its magazine. Of size classes, each. A program that
 	 * destroys much at once, to make as much anew, may want more [16777216, 16 MiB]. */
 	uint64_t max_bytes;
-	/* Blocks that have been in the depot for this time, or for up to twice as long, go back to
+	/* Blocks that the depot has not needed for this time, or for up to twice as long, go back to
 	 * the backing: 1000000..DEFER_DROP_TIMEOUT_MAX, or DEFER_DROP_NEVER [500000000, 500 ms]. */
 	uint64_t idle_ns;
 
