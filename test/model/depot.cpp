@@ -108,7 +108,8 @@ struct exchange : rl::test_suite<exchange, 4> {
 			return;
 		}
 		use(index - 2, model.take());
-		use(index - 2, index == 2 ? model.take() : model.have(dd_depot_take_last(&model.depot)));
+		use(index - 2,
+			index == 2 ? model.take() : model.have(dd_depot_take_last(&model.depot)));
 	}
 
 	void after()
