@@ -17,7 +17,6 @@
 #include "pool.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "bench.h"
 #include "timer.h"
@@ -128,7 +127,7 @@ static void empty(struct table *table, const struct pool_case *of, enum way way)
 	free(table->objects);
 }
 
-static void measure_case(struct paced_figures *to, const struct pool_settings *settings,
+void paced_measure(struct paced_figures *to, const struct pool_settings *settings,
 	const struct pool_case *of, uint64_t bytes, uint64_t pace_ns)
 {
 	double *ticks = malloc(settings->objects * sizeof *ticks);
@@ -156,17 +155,4 @@ static void measure_case(struct paced_figures *to, const struct pool_settings *s
 		empty(&tables[way], of, way);
 	subject_end();
 	free(ticks);
-}
-
-bool paced_is_wanted(const struct pool_settings *settings, const struct pool_case *of)
-{
-	return !settings->only_case || !strcmp(settings->only_case, of->name);
-}
-
-void paced_measure(struct paced_figures *to, const struct pool_settings *settings, uint64_t bytes,
-	uint64_t pace_ns)
-{
-	for (unsigned i = 0; i < CASES; i++)
-		if (paced_is_wanted(settings, &cases[i]))
-			measure_case(&to[i], settings, &cases[i], bytes, pace_ns);
 }

@@ -46,12 +46,13 @@ static const char *allocator_name(unsigned nth)
 static const char *only; /* NULL: all of them */
 
 /* What is measured. */
-enum part { SINGLE, PACED, CACHED, CROWD, RESIDENT, PARTS };
+enum part { SINGLE, PACED, CACHED, TAKERS, CROWD, RESIDENT, PARTS };
 
 static const char *const parts[PARTS] = {
 	[SINGLE] = "single",
 	[PACED] = "paced",
 	[CACHED] = "cached",
+	[TAKERS] = "takers",
 	[CROWD] = "crowd",
 	[RESIDENT] = "resident",
 };
@@ -66,6 +67,13 @@ static const char *only_part; /* NULL: all of them */
 static bool is_wanted(enum part part)
 {
 	return !only_part || !strcmp(only_part, parts[part]);
+}
+
+static const char *only_case; /* NULL: all of them */
+
+static bool is_wanted_case(unsigned nth)
+{
+	return !only_case || !strcmp(only_case, cases[nth].name);
 }
 
 static const char *case_name(unsigned nth)
@@ -89,11 +97,11 @@ static const struct options_entry table[] = {
 	OPTIONS_NUMBER("single-pairs", &settings.single_pairs, 2000, 1000000000, .quick = 500000,
 		.what = "blocks taken and given on one thread"),
 	OPTIONS_LIST("producers", &settings.producers, 1, 256, .quick = 4,
-		.what = "producers that go as fast as they can"),
+		.what = "threads that share a pool: with rests, and as fast as they can"),
 	OPTIONS_NUMBER("crowd-objects", &settings.crowd_objects, 100, 100000000, .quick = 5000,
-		.what = "objects that these producers make, all together"),
+		.what = "objects that threads as fast as they can make, all together"),
 	OPTIONS_NUMBER("crowd-queue", &settings.crowd_queue, 2, 16777216, .is_power_of_two = true,
-		.what = "objects of each of these producers that may wait"),
+		.what = "objects of each of these threads that may wait"),
 	OPTIONS_NUMBER("resident-mib", &settings.resident_mib, 1, 65536, .quick = 16,
 		.what = "objects whose memory is measured"),
 	OPTIONS_NUMBER("resident-seconds", &settings.resident_seconds, 0, 60,
@@ -103,51 +111,69 @@ static const struct options_entry table[] = {
 		.text = &only,
 		.choice = allocator_name},
 	{.name = "part",
-		.what = "measures this alone: single, paced, cached, crowd or resident",
+		.what = "measures this alone: single, paced, cached, takers, crowd or resident",
 		.text = &only_part,
 		.choice = part_name},
 	{.name = "case",
 		.what = "what one paced thread makes, alone: \"list of 64 bytes\", ...",
-		.text = &settings.only_case,
+		.text = &only_case,
 		.choice = case_name},
 	{.name = NULL},
 };
 
 /* ---- The child ------------------------------------------------------------------------------- */
 
-/* A child measures all times; or the memory of one way in one round, one task for each. */
-enum { TIMES, MEMORY };
+/* Returns the drops that may wait: what they hold has room in a pool when it comes home. */
+static uint32_t queue_size(const struct pool_case *of)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	struct defer_drop_pool_config pool = DEFER_DROP_POOL_CONFIG_INIT;
+
+	while (config.queue_size * of->nodes * of->node_bytes > pool.max_bytes)
+		config.queue_size /= 2;
+	return config.queue_size;
+}
 
 static void start(struct pool_figures *figures)
 {
+	bool is_of_case = figures->part == PACED || figures->part == CACHED;
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
 	struct machine_facts facts;
 
 	machine_facts(&facts);
 	memcpy(figures->allocator, facts.allocator, sizeof figures->allocator);
 	timer_begin();
 	bench_pin_consumer();
-	bench_check(defer_drop_start(NULL));
+	config.queue_size = queue_size(&cases[is_of_case ? figures->index : USUAL_CASE]);
+	bench_check(defer_drop_start(&config));
 	bench_pin_producer(0);
 }
 
 static void measure(struct pool_figures *figures)
 {
-	unsigned task = figures->task;
+	unsigned index = figures->index;
 
 	start(figures);
-	if (task == TIMES) {
-		if (is_wanted(SINGLE))
-			single_measure(figures, &settings);
-		if (is_wanted(PACED))
-			paced_measure(figures->paced, &settings, settings.working_mib << 20,
-				settings.pace_ns);
-		if (is_wanted(CACHED))
-			paced_measure(figures->cached, &settings, 0, settings.cached_pace_ns);
-		if (is_wanted(CROWD))
-			crowd_measure(figures, &settings);
-	} else {
-		resident_measure(
-			figures, &settings, (task - MEMORY) % WAYS, (task - MEMORY) / WAYS);
+	switch (figures->part) {
+	case SINGLE:
+		single_measure(figures, &settings);
+		break;
+	case PACED:
+		paced_measure(&figures->paced[index], &settings, &cases[index],
+			settings.working_mib << 20, settings.pace_ns);
+		break;
+	case CACHED:
+		paced_measure(&figures->cached[index], &settings, &cases[index], 0,
+			settings.cached_pace_ns);
+		break;
+	case TAKERS:
+		takers_measure(figures, &settings);
+		break;
+	case CROWD:
+		crowd_measure(figures, &settings);
+		break;
+	default:
+		resident_measure(figures, &settings, index % WAYS, index / WAYS);
 	}
 }
 
@@ -221,13 +247,32 @@ static void show_paced(struct results *results, const struct pool_figures *figur
 	for (unsigned i = 0; i < CASES; i++) {
 		char at[24];
 
-		if (!paced_is_wanted(&settings, &cases[i]))
+		if (!is_wanted_case(i))
 			continue;
 		snprintf(at, sizeof at, "%" PRIu64, cases[i].nodes);
 		show_ways(results, cases[i].name, at, "ns", from[i].ns[IN_PLACE], from[i].ns[FREED],
 			from[i].ns[HOME]);
 		results_note(results, "%s, %s, malloc of %s: %.1f %% of the blocks came home",
 			cases[i].name, what, figures->allocator, from[i].home_percent);
+	}
+}
+
+static void show_takers(struct results *results, const struct pool_figures *figures)
+{
+	char title[256];
+	struct results_table shown = {title, "threads", "to in place"};
+
+	snprintf(title, sizeof title,
+		"CPU time for a node, of several threads that rest in between, malloc of %s",
+		figures->allocator);
+	results_table(results, &shown);
+	for (unsigned i = 0; i < settings.producers.count; i++) {
+		char at[24];
+
+		snprintf(at, sizeof at, "%" PRIu64, settings.producers.values[i]);
+		show_ways(results, cases[USUAL_CASE].name, at, "ns",
+			figures->takers_ns[IN_PLACE][i], figures->takers_ns[FREED][i],
+			figures->takers_ns[HOME][i]);
 	}
 }
 
@@ -273,27 +318,57 @@ static void show_resident(struct results *results, const struct pool_figures *fi
 
 /* ---- Allocators ------------------------------------------------------------------------------ */
 
-static void run_with(struct results *results, struct pool_figures *figures, const char *preload)
+/* Has children measure a part. */
+static void run_part(const struct results *results, struct pool_figures *figures, enum part part,
+	const char *preload)
 {
-	const unsigned tasks = MEMORY + WAYS * (unsigned)settings.rounds;
+	unsigned count = 1;
+
+	if (part == PACED || part == CACHED)
+		count = CASES;
+	else if (part == RESIDENT)
+		count = WAYS * (unsigned)settings.rounds;
+	figures->part = part;
+	for (figures->index = 0; figures->index < count; figures->index++)
+		if (part == RESIDENT || count == 1 || is_wanted_case(figures->index))
+			child_run(results->options->arguments, preload);
+}
+
+static void show(struct results *results, const struct pool_figures *figures, enum part part)
+{
 	char what[64];
 
-	memset(figures, 0, sizeof *figures);
-	for (unsigned task = TIMES; task < (is_wanted(RESIDENT) ? tasks : MEMORY); task++) {
-		figures->task = task;
-		child_run(results->options->arguments, preload);
-	}
 	snprintf(what, sizeof what, "%" PRIu64 " MiB in use", settings.working_mib);
-	if (is_wanted(SINGLE))
+	switch (part) {
+	case SINGLE:
 		show_single(results, figures);
-	if (is_wanted(PACED))
+		break;
+	case PACED:
 		show_paced(results, figures, figures->paced, what);
-	if (is_wanted(CACHED))
+		break;
+	case CACHED:
 		show_paced(results, figures, figures->cached, "all in the cache");
-	if (is_wanted(CROWD))
+		break;
+	case TAKERS:
+		show_takers(results, figures);
+		break;
+	case CROWD:
 		show_crowd(results, figures);
-	if (is_wanted(RESIDENT))
+		break;
+	default:
 		show_resident(results, figures);
+	}
+}
+
+static void run_with(struct results *results, struct pool_figures *figures, const char *preload)
+{
+	memset(figures, 0, sizeof *figures);
+	for (enum part part = 0; part < PARTS; part++) {
+		if (!is_wanted(part))
+			continue;
+		run_part(results, figures, part, preload);
+		show(results, figures, part);
+	}
 }
 
 static void run_with_all(struct results *results, struct pool_figures *figures)

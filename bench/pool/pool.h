@@ -8,6 +8,7 @@
  *     subject.c    what is made and destroyed: lists, trees, hash tables, nodes of mixed sizes
  *     paced.c      one thread, with other work in between
  *     single.c     take and give, malloc and free, on one thread
+ *     takers.c     1 to 16 threads that share a pool, with rests in between
  *     crowd.c      1 to 16 threads, as fast as they can
  *     resident.c   memory, at its peak and afterwards
  */
@@ -47,7 +48,6 @@ struct pool_settings {
 	uint64_t crowd_queue;   /* objects that may wait */
 	uint64_t resident_mib;
 	uint64_t resident_seconds;
-	const char *only_case; /* of one paced thread; NULL: all of them */
 };
 
 /* ---- Subjects (subject.c) -------------------------------------------------------------------- */
@@ -120,11 +120,15 @@ struct resident_figures {
 enum { CROWD_FREED_OR_IN_PLACE = WAYS, CROWD_HOME_OR_IN_PLACE, CROWD_WAYS };
 
 struct pool_figures {
-	unsigned task; /* written by the parent; all else by the child */
+	/* Written by the parent; all else by the child. */
+	unsigned part;
+	unsigned index; /* of the case; or of the round and the way */
+
 	char allocator[128];
 	struct single_figures single[SIZES];
 	struct paced_figures paced[CASES];
 	struct paced_figures cached[CASES];
+	double takers_ns[WAYS][OPTIONS_LIST_MAX][MAX_ROUNDS];
 	double crowd_ns[CROWD_WAYS][OPTIONS_LIST_MAX][MAX_ROUNDS];
 	struct resident_figures resident[WAYS];
 };
@@ -132,10 +136,10 @@ struct pool_figures {
 /* ---- Measuring ------------------------------------------------------------------------------- */
 
 void single_measure(struct pool_figures *figures, const struct pool_settings *settings);
-/* bytes: of the table of objects, or 0 if each is destroyed at once. to: for each case. */
-void paced_measure(struct paced_figures *to, const struct pool_settings *settings, uint64_t bytes,
-	uint64_t pace_ns);
-bool paced_is_wanted(const struct pool_settings *settings, const struct pool_case *of);
+/* bytes: of the table of objects, or 0 if each is destroyed at once. */
+void paced_measure(struct paced_figures *to, const struct pool_settings *settings,
+	const struct pool_case *of, uint64_t bytes, uint64_t pace_ns);
+void takers_measure(struct pool_figures *figures, const struct pool_settings *settings);
 void crowd_measure(struct pool_figures *figures, const struct pool_settings *settings);
 /* Needs a process of its own. */
 void resident_measure(struct pool_figures *figures, const struct pool_settings *settings,
