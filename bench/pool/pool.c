@@ -235,6 +235,21 @@ static void show_single(struct results *results, const struct pool_figures *figu
 	}
 }
 
+static void show_floors(
+	struct results *results, const char *name, const char *at, const struct paced_figures *from)
+{
+	static const char *const names[FLOORS] = {
+		[IN_ORDER] = "floor, in order (to freed)",
+		[MIXED_UP] = "floor, mixed up (to freed)",
+	};
+	char text[96];
+
+	for (unsigned i = 0; i < FLOORS; i++) {
+		snprintf(text, sizeof text, "%s %s", name, names[i]);
+		show_row(results, text, at, "ns", from->floor_ns[i], from->ns[FREED]);
+	}
+}
+
 static void show_paced(struct results *results, const struct pool_figures *figures,
 	const struct paced_figures *from, const char *what)
 {
@@ -252,6 +267,8 @@ static void show_paced(struct results *results, const struct pool_figures *figur
 		snprintf(at, sizeof at, "%" PRIu64, cases[i].nodes);
 		show_ways(results, cases[i].name, at, "ns", from[i].ns[IN_PLACE], from[i].ns[FREED],
 			from[i].ns[HOME]);
+		if (from[i].floor_ns[IN_ORDER][0] > 0)
+			show_floors(results, cases[i].name, at, &from[i]);
 		results_note(results, "%s, %s, malloc of %s: %.1f %% of the blocks came home",
 			cases[i].name, what, figures->allocator, from[i].home_percent);
 	}

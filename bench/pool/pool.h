@@ -87,6 +87,21 @@ void subject_build_mixed_up(const struct pool_case *of, enum way way, void **obj
 	uint64_t count, uint64_t mixed, void (*shuffle)(void **pointers, uint64_t count));
 
 /*
+ * The floor of lists: blocks that go round in an array. Only what any way to bring them home has to
+ * do is left: the caller writes to lines that the worker has read. In the order of their addresses,
+ * or mixed up.
+ */
+struct subject_floor {
+	void *(*build)(void);
+	defer_drop_fn destroy;
+};
+extern const struct subject_floor subject_floor;
+bool subject_has_floor(const struct pool_case *of);
+void subject_floor_begin(const struct pool_case *of);
+void subject_floor_mix_up(void (*shuffle)(void **pointers, uint64_t count));
+void subject_floor_end(void);
+
+/*
  * Returns the percentage of the nodes taken from the pools of the case that had come home, since the
  * last call.
  */
@@ -103,8 +118,11 @@ struct single_figures {
 	double classes_ns[MAX_ROUNDS];
 };
 
+enum floor { IN_ORDER, MIXED_UP, FLOORS };
+
 struct paced_figures {
 	double ns[WAYS][MAX_ROUNDS]; /* the caller's time, for a node */
+	double floor_ns[FLOORS][MAX_ROUNDS];
 	double home_percent;
 };
 
