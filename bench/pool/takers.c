@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * Measures several threads that make objects and have them destroyed, with rests in between: the
- * CPU time that each spends, for a node. All take from one pool. A thread makes a batch of objects
- * and sleeps; all together make as much as one paced thread. (With CPU time it does not matter that
- * threads share CPUs.)
+ * CPU time that each spends, for a node. All take from one pool.
+ *
+ * A thread makes a batch of objects and sleeps; all together make as much as one paced thread. CPU
+ * time is measured, so that it does not matter that threads share CPUs.
  */
 #define _GNU_SOURCE
 #include "pool.h"
