@@ -30,7 +30,9 @@ struct table {
 
 struct run {
 	const struct pool_case *of;
-	enum way way;
+	void *(*build)(void);
+	defer_drop_fn destroy;
+	bool is_dropped; /* or destroyed in place */
 	struct table *table;
 	uint64_t pause; /* ticks */
 	uint64_t count; /* objects */
@@ -52,7 +54,7 @@ static void *put_into_table(struct table *table, void *object)
 	void **place;
 	void *before;
 
-	if (!table->count)
+	if (!table || !table->count)
 		return object;
 	place = &table->objects[next_random() % table->count];
 	before = *place;
@@ -62,13 +64,15 @@ static void *put_into_table(struct table *table, void *object)
 
 static void cycle(const struct run *run, uint64_t count)
 {
-	void *(*build)(void) = subject_build(run->of, run->way);
-
 	for (uint64_t i = 0; i < count; i++) {
 		uint64_t begin = timer_now();
+		void *before = put_into_table(run->table, run->build());
 		uint64_t end;
 
-		subject_dispose(run->of, run->way, put_into_table(run->table, build()));
+		if (run->is_dropped)
+			bench_check(defer_drop(before, run->destroy));
+		else
+			run->destroy(before);
 		end = timer_now();
 		run->ticks[i] = (double)(end - begin);
 		while (timer_now() - end < run->pause)
@@ -127,41 +131,55 @@ static void empty(struct table *table, const struct pool_case *of, enum way way)
 	free(table->objects);
 }
 
-static void measure_case(struct paced_figures *to, const struct pool_settings *settings,
+static void measure_ways(
+	struct paced_figures *to, unsigned round, struct run run, struct table tables[WAYS])
+{
+	for (unsigned way = 0; way < WAYS; way++) {
+		run.build = subject_build(run.of, way);
+		run.destroy = subject_destroy(run.of, way);
+		run.is_dropped = way != IN_PLACE;
+		run.table = &tables[way];
+		to->ns[way][round] = measure(&run);
+	}
+}
+
+static void measure_floors(struct paced_figures *to, unsigned round, struct run run)
+{
+	run.build = subject_floor.build;
+	run.destroy = subject_floor.destroy;
+	run.is_dropped = true;
+	subject_floor_begin(run.of);
+	to->floor_ns[IN_ORDER][round] = measure(&run);
+	subject_floor_mix_up(shuffle);
+	to->floor_ns[MIXED_UP][round] = measure(&run);
+	subject_floor_end();
+}
+
+void paced_measure(struct paced_figures *to, const struct pool_settings *settings,
 	const struct pool_case *of, uint64_t bytes, uint64_t pace_ns)
 {
-	double *ticks = malloc(settings->objects * sizeof *ticks);
 	struct table tables[WAYS];
+	const struct run run = {
+		.of = of,
+		.pause = timer_from_ns(pace_ns * of->nodes),
+		.count = settings->objects,
+		.ticks = malloc(settings->objects * sizeof(double)),
+	};
 
-	if (!ticks)
+	if (!run.ticks)
 		abort();
 	subject_begin(of);
 	for (unsigned way = 0; way < WAYS; way++)
 		fill(&tables[way], of, way, bytes, settings->mixed);
 	subject_home_percent(); /* not of the tables */
-	for (unsigned round = 0; round < settings->rounds; round++)
-		for (unsigned way = 0; way < WAYS; way++) {
-			const struct run run = {.of = of,
-				.way = way,
-				.table = &tables[way],
-				.pause = timer_from_ns(pace_ns * of->nodes),
-				.count = settings->objects,
-				.ticks = ticks};
-
-			to->ns[way][round] = measure(&run);
-		}
+	for (unsigned round = 0; round < settings->rounds; round++) {
+		measure_ways(to, round, run, tables);
+		if (!bytes && subject_has_floor(of))
+			measure_floors(to, round, run);
+	}
 	to->home_percent = subject_home_percent();
 	for (unsigned way = 0; way < WAYS; way++)
 		empty(&tables[way], of, way);
 	subject_end();
-	free(ticks);
-}
-
-void paced_measure(struct pool_figures *figures, const struct pool_settings *settings)
-{
-	for (unsigned i = 0; i < CASES; i++)
-		measure_case(&figures->paced[i], settings, &cases[i], settings->working_mib << 20,
-			settings->pace_ns);
-	for (unsigned i = 0; i < CASES; i++)
-		measure_case(&figures->cached[i], settings, &cases[i], 0, settings->cached_pace_ns);
+	free(run.ticks);
 }

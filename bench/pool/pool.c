@@ -44,6 +44,42 @@ static const char *allocator_name(unsigned nth)
 
 static const char *only; /* NULL: all of them */
 
+/* What is measured. */
+enum part { SINGLE, PACED, CACHED, TAKERS, CROWD, RESIDENT, PARTS };
+
+static const char *const parts[PARTS] = {
+	[SINGLE] = "single",
+	[PACED] = "paced",
+	[CACHED] = "cached",
+	[TAKERS] = "takers",
+	[CROWD] = "crowd",
+	[RESIDENT] = "resident",
+};
+
+static const char *part_name(unsigned nth)
+{
+	return nth < PARTS ? parts[nth] : NULL;
+}
+
+static const char *only_part; /* NULL: all of them */
+
+static bool is_wanted(enum part part)
+{
+	return !only_part || !strcmp(only_part, parts[part]);
+}
+
+static const char *only_case; /* NULL: all of them */
+
+static bool is_wanted_case(unsigned nth)
+{
+	return !only_case || !strcmp(only_case, cases[nth].name);
+}
+
+static const char *case_name(unsigned nth)
+{
+	return nth < CASES ? cases[nth].name : NULL;
+}
+
 static const struct options_entry table[] = {
 	OPTIONS_NUMBER("rounds", &settings.rounds, 1, MAX_ROUNDS, .quick = 3,
 		.what = "how often each way is measured, in turn"),
@@ -60,11 +96,11 @@ static const struct options_entry table[] = {
 	OPTIONS_NUMBER("single-pairs", &settings.single_pairs, 2000, 1000000000, .quick = 500000,
 		.what = "blocks taken and given on one thread"),
 	OPTIONS_LIST("producers", &settings.producers, 1, 256, .quick = 4,
-		.what = "producers that go as fast as they can"),
+		.what = "threads that share a pool: with rests, and as fast as they can"),
 	OPTIONS_NUMBER("crowd-objects", &settings.crowd_objects, 100, 100000000, .quick = 5000,
-		.what = "objects that these producers make, all together"),
+		.what = "objects that threads as fast as they can make, all together"),
 	OPTIONS_NUMBER("crowd-queue", &settings.crowd_queue, 2, 16777216, .is_power_of_two = true,
-		.what = "objects of each of these producers that may wait"),
+		.what = "objects of each of these threads that may wait"),
 	OPTIONS_NUMBER("resident-mib", &settings.resident_mib, 1, 65536, .quick = 16,
 		.what = "objects whose memory is measured"),
 	OPTIONS_NUMBER("resident-seconds", &settings.resident_seconds, 0, 60,
@@ -73,38 +109,70 @@ static const struct options_entry table[] = {
 		.what = "measures with this one alone: libc, libjemalloc.so.2, ...",
 		.text = &only,
 		.choice = allocator_name},
+	{.name = "part",
+		.what = "measures this alone: single, paced, cached, takers, crowd or resident",
+		.text = &only_part,
+		.choice = part_name},
+	{.name = "case",
+		.what = "what one paced thread makes, alone: \"list of 64 bytes\", ...",
+		.text = &only_case,
+		.choice = case_name},
 	{.name = NULL},
 };
 
 /* ---- The child ------------------------------------------------------------------------------- */
 
-/* A child measures all times; or the memory of one way in one round, one task for each. */
-enum { TIMES, MEMORY };
+/* Returns the drops that may wait: what they hold has room in a pool when it comes home. */
+static uint32_t queue_size(const struct pool_case *of)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	struct defer_drop_pool_config pool = DEFER_DROP_POOL_CONFIG_INIT;
+
+	while (config.queue_size * of->nodes * of->node_bytes > pool.max_bytes)
+		config.queue_size /= 2;
+	return config.queue_size;
+}
 
 static void start(struct pool_figures *figures)
 {
+	bool is_of_case = figures->part == PACED || figures->part == CACHED;
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
 	struct machine_facts facts;
 
 	machine_facts(&facts);
 	memcpy(figures->allocator, facts.allocator, sizeof figures->allocator);
 	timer_begin();
 	bench_pin_consumer();
-	bench_check(defer_drop_start(NULL));
+	config.queue_size = queue_size(&cases[is_of_case ? figures->index : USUAL_CASE]);
+	bench_check(defer_drop_start(&config));
 	bench_pin_producer(0);
 }
 
 static void measure(struct pool_figures *figures)
 {
-	unsigned task = figures->task;
+	unsigned index = figures->index;
 
 	start(figures);
-	if (task == TIMES) {
+	switch (figures->part) {
+	case SINGLE:
 		single_measure(figures, &settings);
-		paced_measure(figures, &settings);
+		break;
+	case PACED:
+		paced_measure(&figures->paced[index], &settings, &cases[index],
+			settings.working_mib << 20, settings.pace_ns);
+		break;
+	case CACHED:
+		paced_measure(&figures->cached[index], &settings, &cases[index], 0,
+			settings.cached_pace_ns);
+		break;
+	case TAKERS:
+		takers_measure(figures, &settings);
+		break;
+	case CROWD:
 		crowd_measure(figures, &settings);
-	} else {
-		resident_measure(
-			figures, &settings, (task - MEMORY) % WAYS, (task - MEMORY) / WAYS);
+		break;
+	default:
+		resident_measure(figures, &settings, index % WAYS, index / WAYS);
 	}
 }
 
@@ -166,6 +234,21 @@ static void show_single(struct results *results, const struct pool_figures *figu
 	}
 }
 
+static void show_floors(
+	struct results *results, const char *name, const char *at, const struct paced_figures *from)
+{
+	static const char *const names[FLOORS] = {
+		[IN_ORDER] = "floor, in order (to freed)",
+		[MIXED_UP] = "floor, mixed up (to freed)",
+	};
+	char text[96];
+
+	for (unsigned i = 0; i < FLOORS; i++) {
+		snprintf(text, sizeof text, "%s %s", name, names[i]);
+		show_row(results, text, at, "ns", from->floor_ns[i], from->ns[FREED]);
+	}
+}
+
 static void show_paced(struct results *results, const struct pool_figures *figures,
 	const struct paced_figures *from, const char *what)
 {
@@ -178,11 +261,34 @@ static void show_paced(struct results *results, const struct pool_figures *figur
 	for (unsigned i = 0; i < CASES; i++) {
 		char at[24];
 
+		if (!is_wanted_case(i))
+			continue;
 		snprintf(at, sizeof at, "%" PRIu64, cases[i].nodes);
 		show_ways(results, cases[i].name, at, "ns", from[i].ns[IN_PLACE], from[i].ns[FREED],
 			from[i].ns[HOME]);
+		if (from[i].floor_ns[IN_ORDER][0] > 0)
+			show_floors(results, cases[i].name, at, &from[i]);
 		results_note(results, "%s, %s, malloc of %s: %.1f %% of the blocks came home",
 			cases[i].name, what, figures->allocator, from[i].home_percent);
+	}
+}
+
+static void show_takers(struct results *results, const struct pool_figures *figures)
+{
+	char title[256];
+	struct results_table shown = {title, "threads", "to in place"};
+
+	snprintf(title, sizeof title,
+		"CPU time for a node, of several threads that rest in between, malloc of %s",
+		figures->allocator);
+	results_table(results, &shown);
+	for (unsigned i = 0; i < settings.producers.count; i++) {
+		char at[24];
+
+		snprintf(at, sizeof at, "%" PRIu64, settings.producers.values[i]);
+		show_ways(results, cases[USUAL_CASE].name, at, "ns",
+			figures->takers_ns[IN_PLACE][i], figures->takers_ns[FREED][i],
+			figures->takers_ns[HOME][i]);
 	}
 }
 
@@ -228,21 +334,57 @@ static void show_resident(struct results *results, const struct pool_figures *fi
 
 /* ---- Allocators ------------------------------------------------------------------------------ */
 
-static void run_with(struct results *results, struct pool_figures *figures, const char *preload)
+/* Has children measure a part. */
+static void run_part(const struct results *results, struct pool_figures *figures, enum part part,
+	const char *preload)
+{
+	unsigned count = 1;
+
+	if (part == PACED || part == CACHED)
+		count = CASES;
+	else if (part == RESIDENT)
+		count = WAYS * (unsigned)settings.rounds;
+	figures->part = part;
+	for (figures->index = 0; figures->index < count; figures->index++)
+		if (part == RESIDENT || count == 1 || is_wanted_case(figures->index))
+			child_run(results->options->arguments, preload);
+}
+
+static void show(struct results *results, const struct pool_figures *figures, enum part part)
 {
 	char what[64];
 
-	memset(figures, 0, sizeof *figures);
-	for (unsigned task = TIMES; task < MEMORY + WAYS * settings.rounds; task++) {
-		figures->task = task;
-		child_run(results->options->arguments, preload);
-	}
-	show_single(results, figures);
 	snprintf(what, sizeof what, "%" PRIu64 " MiB in use", settings.working_mib);
-	show_paced(results, figures, figures->paced, what);
-	show_paced(results, figures, figures->cached, "all in the cache");
-	show_crowd(results, figures);
-	show_resident(results, figures);
+	switch (part) {
+	case SINGLE:
+		show_single(results, figures);
+		break;
+	case PACED:
+		show_paced(results, figures, figures->paced, what);
+		break;
+	case CACHED:
+		show_paced(results, figures, figures->cached, "all in the cache");
+		break;
+	case TAKERS:
+		show_takers(results, figures);
+		break;
+	case CROWD:
+		show_crowd(results, figures);
+		break;
+	default:
+		show_resident(results, figures);
+	}
+}
+
+static void run_with(struct results *results, struct pool_figures *figures, const char *preload)
+{
+	memset(figures, 0, sizeof *figures);
+	for (enum part part = 0; part < PARTS; part++) {
+		if (!is_wanted(part))
+			continue;
+		run_part(results, figures, part, preload);
+		show(results, figures, part);
+	}
 }
 
 static void run_with_all(struct results *results, struct pool_figures *figures)

@@ -8,6 +8,7 @@
  *     subject.c    what is made and destroyed: lists, trees, hash tables, nodes of mixed sizes
  *     paced.c      one thread, with other work in between
  *     single.c     take and give, malloc and free, on one thread
+ *     takers.c     1 to 16 threads that share a pool, with rests in between
  *     crowd.c      1 to 16 threads, as fast as they can
  *     resident.c   memory, at its peak and afterwards
  */
@@ -86,6 +87,21 @@ void subject_build_mixed_up(const struct pool_case *of, enum way way, void **obj
 	uint64_t count, uint64_t mixed, void (*shuffle)(void **pointers, uint64_t count));
 
 /*
+ * The floor of lists: blocks that go round in an array. Only what any way to bring them home has to
+ * do is left: the caller writes to lines that the worker has read. In the order of their addresses,
+ * or mixed up.
+ */
+struct subject_floor {
+	void *(*build)(void);
+	defer_drop_fn destroy;
+};
+extern const struct subject_floor subject_floor;
+bool subject_has_floor(const struct pool_case *of);
+void subject_floor_begin(const struct pool_case *of);
+void subject_floor_mix_up(void (*shuffle)(void **pointers, uint64_t count));
+void subject_floor_end(void);
+
+/*
  * Returns the percentage of the nodes taken from the pools of the case that had come home, since the
  * last call.
  */
@@ -102,8 +118,11 @@ struct single_figures {
 	double classes_ns[MAX_ROUNDS];
 };
 
+enum floor { IN_ORDER, MIXED_UP, FLOORS };
+
 struct paced_figures {
 	double ns[WAYS][MAX_ROUNDS]; /* the caller's time, for a node */
+	double floor_ns[FLOORS][MAX_ROUNDS];
 	double home_percent;
 };
 
@@ -119,11 +138,15 @@ struct resident_figures {
 enum { CROWD_FREED_OR_IN_PLACE = WAYS, CROWD_HOME_OR_IN_PLACE, CROWD_WAYS };
 
 struct pool_figures {
-	unsigned task; /* written by the parent; all else by the child */
+	/* Written by the parent; all else by the child. */
+	unsigned part;
+	unsigned index; /* of the case; or of the round and the way */
+
 	char allocator[128];
 	struct single_figures single[SIZES];
 	struct paced_figures paced[CASES];
 	struct paced_figures cached[CASES];
+	double takers_ns[WAYS][OPTIONS_LIST_MAX][MAX_ROUNDS];
 	double crowd_ns[CROWD_WAYS][OPTIONS_LIST_MAX][MAX_ROUNDS];
 	struct resident_figures resident[WAYS];
 };
@@ -131,7 +154,10 @@ struct pool_figures {
 /* ---- Measuring ------------------------------------------------------------------------------- */
 
 void single_measure(struct pool_figures *figures, const struct pool_settings *settings);
-void paced_measure(struct pool_figures *figures, const struct pool_settings *settings);
+/* bytes: of the table of objects, or 0 if each is destroyed at once. */
+void paced_measure(struct paced_figures *to, const struct pool_settings *settings,
+	const struct pool_case *of, uint64_t bytes, uint64_t pace_ns);
+void takers_measure(struct pool_figures *figures, const struct pool_settings *settings);
 void crowd_measure(struct pool_figures *figures, const struct pool_settings *settings);
 /* Needs a process of its own. */
 void resident_measure(struct pool_figures *figures, const struct pool_settings *settings,

@@ -90,6 +90,32 @@ INLINE void *take_stashed(size_t bytes)
 	return *stash++;
 }
 
+/*
+ * Blocks that go round: taking one is a load, giving one a store, and nobody makes sure that a
+ * block is free. It is always in the same place of the same list, so that a list is whole even
+ * while the caller writes it again.
+ */
+#define AROUND_BYTES (UINT64_C(4) << 20) /* as much as waits for the worker when it naps */
+#define AHEAD        32                  /* as in lib/pool/cache.h */
+static char *around_memory;
+static void **around;
+static uint64_t around_count; /* a power of two */
+static uint64_t around_at;
+static void *volatile around_given;
+
+INLINE void *take_around(size_t bytes)
+{
+	(void)bytes;
+	__builtin_prefetch(around[(around_at + AHEAD) & (around_count - 1)], 1);
+	return around[around_at++ & (around_count - 1)];
+}
+
+INLINE void give_around(void *block, size_t bytes)
+{
+	(void)bytes;
+	around_given = block;
+}
+
 /* ---- Lists ----------------------------------------------------------------------------------- */
 
 INLINE void *build_list(take_fn take)
@@ -222,6 +248,7 @@ INLINE void destroy_mixed(struct node *node, give_fn give)
 BUILDS(list_malloc, build_list(take_malloc))
 BUILDS(list_pool, build_list(take_pool))
 BUILDS(list_stashed, build_list(take_stashed))
+BUILDS(list_around, build_list(take_around))
 BUILDS(tree_malloc, build_tree(take_malloc))
 BUILDS(tree_pool, build_tree(take_pool))
 BUILDS(tree_stashed, build_tree(take_stashed))
@@ -233,6 +260,7 @@ BUILDS(mixed_malloc, build_mixed(take_malloc))
 BUILDS(mixed_pool, build_mixed(take_classes))
 DESTROYS(list_malloc, destroy_list(object, give_malloc))
 DESTROYS(list_pool, destroy_list(object, give_pool))
+DESTROYS(list_around, destroy_list(object, give_around))
 DESTROYS(tree_malloc, destroy_tree(object, give_malloc))
 DESTROYS(tree_pool, destroy_tree(object, give_pool))
 DESTROYS(table_malloc, destroy_table(object, give_malloc, give_malloc))
@@ -277,6 +305,34 @@ void subject_dispose(const struct pool_case *of, enum way way, void *object)
 		subject_destroy(of, way)(object);
 	else
 		bench_check(defer_drop(object, subject_destroy(of, way)));
+}
+
+bool subject_has_floor(const struct pool_case *of)
+{
+	return of->subject == LIST;
+}
+
+const struct subject_floor subject_floor = {build_list_around, destroy_list_around};
+
+void subject_floor_begin(const struct pool_case *of)
+{
+	around_count = AROUND_BYTES / of->node_bytes;
+	around_memory = checked(aligned_alloc(4096, AROUND_BYTES));
+	around = checked(malloc(around_count * sizeof *around));
+	memset(around_memory, 0, AROUND_BYTES);
+	for (uint64_t i = 0; i < around_count; i++)
+		around[i] = around_memory + i * of->node_bytes;
+}
+
+void subject_floor_mix_up(void (*shuffle)(void **pointers, uint64_t count))
+{
+	shuffle(around, around_count);
+}
+
+void subject_floor_end(void)
+{
+	free(around);
+	free(around_memory);
 }
 
 void subject_begin(const struct pool_case *of)

@@ -51,6 +51,7 @@ class Comparison:
     def choose(self, server, built):
         self.ours = [Ours(name, server, way) for way, name in WAYS.items() if way in built]
         self.pooled = Ours("defer_drop, pools", server, "drop", "--pools")
+        self.refused = Ours("nothing is made", server, "place", is_refused=True)
         self.targets = [*self.ours, self.pooled, Ours("none is deleted", server, "place", delete="EXISTS")]
         if "call_rcu" in built:
             self.targets += [Ours(f"{WAYS[way]}, with readers", server, way, "--read-port", "0",
@@ -115,7 +116,7 @@ class Comparison:
         tell("note", f"{self.options.rate} small commands per second for {self.options.ms} ms, "
              f"median of {self.options.rounds}; {measure.ELEMENTS_PER_S} elements per second are "
              f"made and deleted, in at most {measure.MOST_VALUES_PER_S} values; \"none is "
-             "deleted\": they are made")
+             "deleted\": they are made; \"nothing is made\": elements are read and refused")
         tell("note", f"with readers: a second thread answers {measure.READS_PER_S} GETs per "
              "second; what falls out of the data set, of any size, waits for a grace period")
 
@@ -138,7 +139,7 @@ class Comparison:
         self.print_overload()
 
     def print_steady(self):
-        targets = [*self.ours, self.pooled]
+        targets = [*self.ours, self.pooled, self.refused]
         found = {size: self.rounds(targets, lambda target: self.measure.steady(target, size))
                  for size in STEADY_SIZES}
         self.print_by_size("the loop's CPU time for an element made and deleted", "ns", targets,

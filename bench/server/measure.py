@@ -119,7 +119,8 @@ class Measure:
         one after the other, with pauses."""
         pause_s = size / STEADY_ELEMENTS_PER_S
         with target.running():
-            with Churn(target.port, target.kind, size, target.delete, pause_s) as churn:
+            with Churn(target.port, target.kind, size, target.delete, pause_s,
+                       target.is_refused) as churn:
                 time.sleep(self.options.ms / 5000)
                 before = target.loop_ns(), churn.deleted
                 time.sleep(self.options.ms / 1000)

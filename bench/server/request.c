@@ -10,8 +10,8 @@
 
 #include "memory.h"
 
-/* Digits and a sign of the longest number, and some more. */
-#define MAX_LENGTH_LINE 32
+/* Of a length: more than the longest valid one has, and few enough for 64 bits. */
+#define MAX_DIGITS 18
 
 /* Room for arguments that is kept between requests. */
 #define KEPT_ARGUMENTS 64
@@ -63,28 +63,41 @@ static bool add_argument(struct request *request, size_t begin, size_t length)
 /* ---- Arrays of bulk strings ------------------------------------------------------------------ */
 
 /*
+ * Reads a number as long as no longer one could be valid. Returns the place behind its digits, or
+ * NULL if there is another character instead of the first one. (Not strtoll(3), which took a fifth
+ * of the loop's instructions.)
+ */
+static const char *read_number(const char *from, const char *end, int64_t *number)
+{
+	bool is_negative = from < end && *from == '-';
+	const char *first = from + is_negative;
+	const char *at = first;
+	int64_t value = 0;
+
+	for (; at < end && at - first < MAX_DIGITS && *at >= '0' && *at <= '9'; at++)
+		value = value * 10 + (*at - '0');
+	*number = is_negative ? -value : value;
+	return at > first || at == end ? at : NULL;
+}
+
+/*
  * Reads "<mark><number>\r\n" at the place of the request. Returns 1; 0 if not all of it is there;
  * -1 if it is not such a line.
  */
 static int parse_length(struct request *request, const char *bytes, size_t count, int64_t *number)
 {
-	const char *line = bytes + request->at + 1;
-	size_t left = count - request->at - 1;
-	const char *end = memchr(line, '\r', left);
-	char digits[MAX_LENGTH_LINE];
-	char *stop;
+	const char *end = bytes + count;
+	int64_t read;
+	const char *at = read_number(bytes + request->at + 1, end, &read);
 
-	if (!end || end + 1 == bytes + count)
-		return left < MAX_LENGTH_LINE ? 0 : -1;
-	if (end - line >= MAX_LENGTH_LINE || end == line || end[1] != '\n' ||
-		isspace((unsigned char)*line))
+	if (!at || (at < end && *at != '\r'))
 		return -1;
-	memcpy(digits, line, (size_t)(end - line));
-	digits[end - line] = 0;
-	*number = strtoll(digits, &stop, 10);
-	if (*stop)
+	if (end - at < 2)
+		return 0;
+	if (at[1] != '\n')
 		return -1;
-	request->at = (size_t)(end + 2 - bytes);
+	*number = read;
+	request->at = (size_t)(at + 2 - bytes);
 	return 1;
 }
 

@@ -53,10 +53,12 @@ def free_port():
 
 class Target:
     """A server. kind: a type of value in which each element is a node. delete: the command for each
-    value that was made. read_port: where a second thread of it reads, or None."""
+    value that was made. is_refused: values are not made. read_port: where a second thread of it
+    reads, or None."""
 
     kind = "list"
     delete = "DEL"
+    is_refused = False
     read_port = None
 
     @contextlib.contextmanager
@@ -93,9 +95,9 @@ class Target:
 
 
 class Ours(Target):
-    def __init__(self, name, program, way, *options, delete="DEL"):
+    def __init__(self, name, program, way, *options, delete="DEL", is_refused=False):
         self.name, self.program, self.way = name, program, way
-        self.options, self.delete = options, delete
+        self.options, self.delete, self.is_refused = options, delete, is_refused
 
     def start(self, *options):
         command = [self.program, "--port", "0", "--pin", "--max-memory", "0", "--reclaim", self.way]

@@ -89,10 +89,12 @@ struct defer_drop_pool_config {
 	uint32_t flags; /* enum defer_drop_pool_flags, added up [0] */
 
 	/* What may be at rest in the depot: 0..2^62. Beside it each thread has two magazines; and a
-	 * block at rest takes 8 bytes more, in its magazine. Of size classes, each. A program that
-	 * destroys much at once, to make as much anew, may want more [16777216, 16 MiB]. */
+	 * block at rest takes 8 bytes more, in its magazine. Of size classes, each. The blocks of
+	 * all drops that wait come home in one burst. If they are more than this, the others go to
+	 * the backing, and have to be got from there again: choose this, or the queue_size of the
+	 * queue, so that they fit [16777216, 16 MiB]. */
 	uint64_t max_bytes;
-	/* Blocks that have been in the depot for this time, or for up to twice as long, go back to
+	/* Blocks that the depot has not needed for this time, or for up to twice as long, go back to
 	 * the backing: 1000000..DEFER_DROP_TIMEOUT_MAX, or DEFER_DROP_NEVER [500000000, 500 ms]. */
 	uint64_t idle_ns;
 

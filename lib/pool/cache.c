@@ -204,7 +204,7 @@ void dd_cache_send(struct defer_drop_pool *pool)
 /* True if a pool's magazines should go home. Under the lock, which keeps the pools in place. */
 static bool wants_to_be_sent(struct defer_drop_pool *pool, bool is_in_any_case)
 {
-	return is_in_any_case ? !dd_pool_is_full(pool) : dd_stack_is_empty(&pool->depot.home);
+	return is_in_any_case ? !dd_pool_is_full(pool) : dd_depot_is_empty(&pool->depot);
 }
 
 void dd_caches_send(bool is_in_any_case)
@@ -266,7 +266,7 @@ static uint64_t blocks_in(const struct dd_cache *cache)
 static void survive(struct defer_drop_pool *pool)
 {
 	const struct dd_depot_held *held = &pool->held;
-	uint64_t at_rest = blocks_of(held->home) + blocks_of(held->old) + blocks_of(held->leaving);
+	uint64_t at_rest = blocks_of(held->home) + blocks_of(held->ready);
 	const struct dd_cache *cache = dd_cache_look(pool);
 	uint64_t counts[DD_POOL_COUNTS];
 	uint64_t lost;

@@ -3,8 +3,8 @@
  * What a consumer does for pools before it sleeps: it sends its own magazines home, and gives idle
  * blocks back to the backing.
  *
- * A pool's depot makes a turn each idle_ns. What is old by then has not been taken for a whole
- * turn. It leaves in pieces, so that drops pushed meanwhile do not wait for all of it.
+ * A pool's depot makes a turn each idle_ns. Blocks that were not needed between two turns leave, in
+ * pieces, so that drops pushed meanwhile do not wait for all of them.
  */
 #include "pool/pools.h"
 
@@ -18,19 +18,23 @@
  * to sleep. */
 static uint64_t due_ns;
 
-/* Gives a piece of what is leaving back to the backing. True if nothing is left of it. */
+/* Gives a piece of what is idle back to the backing. True if nothing is left of it. */
 static bool release_some(struct defer_drop_pool *pool)
 {
+	struct dd_depot *depot = &pool->depot;
 	uint64_t released = 0;
 	struct dd_magazine *magazine;
 
-	while (released < DD_PIECE &&
-		(magazine = dd_depot_take_from(&pool->depot, &pool->depot.leaving))) {
+	while (released < DD_PIECE) {
+		magazine = dd_depot_take_idle(depot);
+		magazine = magazine ? magazine : dd_stack_take(&depot->spare);
+		if (!magazine)
+			return true;
 		released += dd_plain_load(&magazine->count) + 1;
 		dd_pool_release(pool, magazine);
 		dd_magazine_free(magazine);
 	}
-	return dd_stack_is_empty(&pool->depot.leaving);
+	return false;
 }
 
 /* Makes the turn that is due. False if another consumer makes it. */
@@ -50,13 +54,12 @@ static uint64_t look_after(struct defer_drop_pool *pool, uint64_t now_ns)
 
 	if (!release_some(pool))
 		return 0;
-	if (dd_depot_is_empty(&pool->depot) || pool->config.idle_ns == DEFER_DROP_NEVER)
+	if ((dd_depot_is_empty(&pool->depot) && dd_stack_is_empty(&pool->depot.empty)) ||
+		pool->config.idle_ns == DEFER_DROP_NEVER)
 		return DEFER_DROP_FOREVER;
 	if (now_ns - last_ns < pool->config.idle_ns)
 		return last_ns + pool->config.idle_ns;
-	if (!turn(pool, last_ns, now_ns) || dd_stack_is_empty(&pool->depot.leaving))
-		return now_ns + pool->config.idle_ns;
-	return 0;
+	return turn(pool, last_ns, now_ns) ? 0 : now_ns + pool->config.idle_ns;
 }
 
 uint64_t dd_pools_rest(uint64_t now_ns, bool is_deep)
@@ -77,26 +80,25 @@ uint64_t dd_pools_rest(uint64_t now_ns, bool is_deep)
 	return next_ns;
 }
 
+static void free_all(struct dd_magazine *chain)
+{
+	while (chain) {
+		struct dd_magazine *next = dd_plain_load(&chain->next);
+
+		dd_magazine_free(chain);
+		chain = next;
+	}
+}
+
 void dd_pool_shrink(struct defer_drop_pool *pool, uint64_t blocks)
 {
 	struct dd_depot *depot = &pool->depot;
-	struct dd_magazine *magazine = NULL;
+	struct dd_magazine *magazine;
 
-	do {
-		if (magazine) {
-			dd_pool_release(pool, magazine);
-			dd_magazine_free(magazine);
-		}
-		if (dd_depot_blocks(depot) <= blocks)
-			break;
-		magazine = dd_depot_take_from(depot, &depot->leaving);
-		magazine = magazine ? magazine : dd_depot_take_from(depot, &depot->old);
-		magazine = magazine ? magazine : dd_depot_take_from(depot, &depot->home);
-	} while (magazine);
-	for (magazine = dd_stack_take_all(&depot->empty); magazine;) {
-		struct dd_magazine *next = dd_plain_load(&magazine->next);
-
+	while (dd_depot_blocks(depot) > blocks && (magazine = dd_depot_take(depot))) {
+		dd_pool_release(pool, magazine);
 		dd_magazine_free(magazine);
-		magazine = next;
 	}
+	free_all(dd_stack_take_all(&depot->empty));
+	free_all(dd_stack_take_all(&depot->spare));
 }

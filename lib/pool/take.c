@@ -88,7 +88,8 @@ static void *take_without_cache(struct defer_drop_pool *pool)
 
 static bool give_without_cache(struct defer_drop_pool *pool, void *block)
 {
-	struct dd_magazine *magazine = dd_depot_take(&pool->depot);
+	/* The last one, to fill those up that this function makes. */
+	struct dd_magazine *magazine = dd_depot_take_last(&pool->depot);
 	uint64_t count;
 
 	if (magazine && dd_plain_load(&magazine->count) == pool->magazine_blocks) {

@@ -181,6 +181,8 @@ struct pool_model {
 		pool.config.backing_give = take_back;
 		dd_pools_add(&pool);
 		pool.fast_index = pool.index;
+		// As if so many had been at rest for a turn: a thread that rests takes some, and puts back others.
+		pool.depot.idle.store(3, rl::mo_relaxed, $);
 	}
 
 	// As in lib/pool/pool.c.
@@ -279,17 +281,16 @@ struct freeing : rl::test_suite<freeing, THREADS> {
 
 	void thread(unsigned index)
 	{
-		if (index == 2) {
-			dd_pools_rest(dd_now_ns(), true);
-			return;
-		}
 		model.use(2);
-		if (index == 1) {
-			used.store(1, rl::mo_release, $);
-			farewell(&dd_own);
+		if (index) {
+			used.fetch_add(1, rl::mo_acq_rel, $);
+			if (index == 1)
+				farewell(&dd_own);
+			else
+				dd_pools_rest(dd_now_ns(), true);
 			return;
 		}
-		while (!used.load(rl::mo_acquire, $))
+		while (used.load(rl::mo_acquire, $) < 2)
 			model_yield();
 		model.end();
 		// A thread that still uses the pool races with this.
@@ -298,7 +299,7 @@ struct freeing : rl::test_suite<freeing, THREADS> {
 
 	void after()
 	{
-		model.check(4);
+		model.check(6);
 	}
 };
 

@@ -610,6 +610,28 @@ Test(pool, what_is_taken_now_and_then_is_not_idle)
 	answers(0, defer_drop_pool_free(pool));
 }
 
+Test(pool, what_came_home_first_is_taken_first)
+{
+	struct defer_drop_pool_config config = config_of(64, NULL);
+	struct defer_drop_pool *pool;
+	void *last[10];
+
+	config.magazine_blocks = 10;
+	pool = make_pool(&config);
+	take_many(pool, 60);
+	give_many(pool, 60);
+	dd_caches_send(true);
+	take_many(pool, 10);
+	memcpy(last, blocks, sizeof last);
+	give_many(pool, 10);
+	dd_caches_send(true);
+	take_many(pool, 50);
+	for (unsigned i = 0; i < 500; i++)
+		cr_assert_neq(last[i % 10], blocks[i / 10]);
+	give_many(pool, 50);
+	answers(0, defer_drop_pool_free(pool));
+}
+
 /* ---- fork ------------------------------------------------------------------------------------ */
 
 static void use_in_child(void)
