@@ -167,6 +167,14 @@
  *   holds up all drops of its queue. Let it return DEFER_DROP_AGAIN now and then, or call
  *   defer_drop_again; or give it a queue of its own. watchdog_ns of the configuration finds it.
  * - Exit, by exit(3) or by returning from main, deals with what is pending: see exit_timeout_ns.
+ *   Handlers of atexit(3) that were set after the first push, and with them the destructors of
+ *   static objects of C++ that were made after it, run before that. So when main returns, or the
+ *   main thread calls exit, the library first of all waits until what is pending is destroyed: a
+ *   destructor may use such objects. It does not wait for queues that callers drain, for longer
+ *   than exit_timeout_ns, or for a destructor that runs for more than a second; and it cannot if
+ *   another thread calls exit, if the C library has no __cxa_thread_atexit_impl (musl), or if the
+ *   static library is inside a shared object. For these call defer_drop_shutdown at the end of
+ *   main; deferdrop::session does so in C++.
  *   _exit(2), quick_exit(3) and a fatal signal run no destructor. pthread_exit(3) in main does not
  *   end the process, since the worker is a thread too: the last thread of the program calls exit(3)
  *   or shuts the queues down.

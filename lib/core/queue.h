@@ -117,6 +117,7 @@ struct defer_drop_queue {
 	bool is_closed_by_callers; /* no worker closes it */
 	bool has_stopper;          /* a caller of stop or start is at work */
 	bool has_reported;         /* that the worker cannot be started */
+	bool is_out_of_time;       /* the time of exit; only the thread that exits uses it */
 	pthread_t thread;
 	struct dd_latch has_booted;
 	DD_PLAIN(int) boot_result; /* of the worker: 0 or a negative errno */
@@ -134,6 +135,8 @@ struct defer_drop_queue {
 	 * was given back, UINT32_MAX if one can be made, or 0. */
 	_Atomic(uint32_t) vacancy;
 	bool has_seen_exit;
+	bool has_seen_main_end;
+	bool is_in_main_end; /* the main thread flushes it */
 
 	struct dd_lane shared;
 	struct dd_lane *lanes[1 + DD_MAX_LANES]; /* lanes[0] is the shared one */

@@ -65,7 +65,7 @@ bool dd_registry_remove(struct defer_drop_queue *queue)
 	bool is_ours;
 
 	dd_registry_lock();
-	is_ours = !queue->has_seen_exit;
+	is_ours = !queue->has_seen_exit && !queue->is_in_main_end;
 	dd_directory_strike(&directory, queue->id);
 	for (struct defer_drop_queue **at = &queues; *at; at = &(*at)->next) {
 		if (*at != queue)

@@ -171,7 +171,7 @@ uint64_t dd_queue_exit(struct defer_drop_queue *queue)
 	uint64_t until_ns = dd_deadline_after(queue->config.values.exit_timeout_ns);
 	bool is_suspended = dd_grace_suspend(&queue->grace);
 
-	if (dd_queue_state(queue) == DD_GIVEN_UP)
+	if (dd_queue_state(queue) == DD_GIVEN_UP || queue->is_out_of_time)
 		until_ns = 0; /* the program has stopped waiting for it */
 	if (until_ns && dd_grace_is_reading(&queue->grace)) {
 		dd_report(queue->config.values.name,
