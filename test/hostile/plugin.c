@@ -29,7 +29,8 @@ static void destroy_slowly(void *object)
 	destroy_piece(object);
 }
 
-static int push_pieces(unsigned count, atomic_uint *destroyed, int is_slow)
+static int push_pieces_to(
+	struct defer_drop_queue *queue, unsigned count, atomic_uint *destroyed, int is_slow)
 {
 	for (unsigned i = 0; i < count; i++) {
 		struct piece *piece = malloc(sizeof *piece);
@@ -38,11 +39,34 @@ static int push_pieces(unsigned count, atomic_uint *destroyed, int is_slow)
 		if (!piece)
 			return -1;
 		piece->destroyed = destroyed;
-		result = defer_drop(piece, is_slow ? destroy_slowly : destroy_piece);
+		result = defer_drop_queue_push(
+			queue, piece, is_slow ? destroy_slowly : destroy_piece, DEFER_DROP_FOREVER);
 		if (result)
 			return result;
 	}
 	return 0;
 }
 
-const struct plugin plugin = {push_pieces, defer_drop_flush, defer_drop_queue_default};
+static int push_pieces(unsigned count, atomic_uint *destroyed, int is_slow)
+{
+	return push_pieces_to(defer_drop_queue_default(), count, destroyed, is_slow);
+}
+
+static struct defer_drop_queue *own;
+
+static int push_own_pieces(unsigned count, atomic_uint *destroyed)
+{
+	int result = own ? 0 : defer_drop_queue_create(&own, NULL);
+
+	return result ? result : push_pieces_to(own, count, destroyed, 1);
+}
+
+static int end_own(void)
+{
+	int result = defer_drop_queue_shutdown(own, DEFER_DROP_FOREVER);
+
+	return result ? result : defer_drop_queue_free(own);
+}
+
+const struct plugin plugin = {
+	push_pieces, defer_drop_flush, defer_drop_queue_default, push_own_pieces, end_own};
