@@ -42,7 +42,7 @@ static bool begin_waiting(struct defer_drop_queue *queue, struct dd_completion_w
 {
 	bool is_hoped_for;
 
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	is_hoped_for = dd_queue_state(queue) != DD_GIVEN_UP;
 	if (is_hoped_for) {
 		if (!is_waited_for(queue, waiter->completion))
@@ -50,7 +50,7 @@ static bool begin_waiting(struct defer_drop_queue *queue, struct dd_completion_w
 		waiter->next = queue->completion_waiters;
 		queue->completion_waiters = waiter;
 	}
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 	return is_hoped_for;
 }
 
@@ -58,11 +58,11 @@ static void end_waiting(struct defer_drop_queue *queue, struct dd_completion_wai
 {
 	struct dd_completion_waiter **at = &queue->completion_waiters;
 
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	while (*at != waiter)
 		at = &(*at)->next;
 	*at = waiter->next;
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 }
 
 static void sleep_while_pending(struct dd_completion *completion, uint64_t deadline_ns)

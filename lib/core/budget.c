@@ -48,7 +48,7 @@ static bool stand_in_line(struct defer_drop_queue *queue, struct dd_budget_waite
 	struct dd_budget_waiter **end = &queue->budget.first;
 	bool is_open;
 
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	is_open = dd_queue_state(queue) < DD_GIVEN_UP;
 	if (is_open) {
 		while (*end)
@@ -58,7 +58,7 @@ static bool stand_in_line(struct defer_drop_queue *queue, struct dd_budget_waite
 			&queue->budget.pending_bytes, DD_BUDGET_WAITED, memory_order_relaxed);
 		serve(&queue->budget); /* bytes given back before WAITED was set */
 	}
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 	return is_open;
 }
 
@@ -68,7 +68,7 @@ static bool has_left(struct defer_drop_queue *queue, struct dd_budget_waiter *wa
 	struct dd_budget_waiter **at = &queue->budget.first;
 	bool has_left;
 
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	while (*at && *at != waiter)
 		at = &(*at)->next;
 	has_left = *at;
@@ -76,7 +76,7 @@ static bool has_left(struct defer_drop_queue *queue, struct dd_budget_waiter *wa
 		*at = waiter->next;
 		serve(&queue->budget); /* those behind it may ask for less */
 	}
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 	return has_left;
 }
 
@@ -97,9 +97,9 @@ int dd_budget_wait(struct defer_drop_queue *queue, uint64_t bytes, uint64_t dead
 
 void dd_budget_serve(struct defer_drop_queue *queue)
 {
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	serve(&queue->budget);
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 }
 
 void dd_budget_give_back(struct defer_drop_queue *queue, uint64_t bytes)

@@ -26,6 +26,7 @@
 
 #include "base/counter.h"
 #include "base/latch.h"
+#include "base/mutex.h"
 #include "base/thread.h"
 #include "config/config.h"
 #include "core/budget.h"
@@ -101,7 +102,7 @@ struct defer_drop_queue {
 	uint32_t generation;          /* forks that it went through; a child adds one */
 
 	alignas(DD_LINE) _Atomic(uint64_t) wakes_total; /* any thread */
-	pthread_mutex_t waiters_lock;
+	struct dd_mutex waiters_lock;
 	struct dd_completion_waiter *completion_waiters; /* under it */
 	struct dd_budget budget;
 
@@ -111,7 +112,7 @@ struct defer_drop_queue {
 	_Atomic(uint32_t) consumer_seat; /* see seat.h */
 
 	/* Under control. */
-	pthread_mutex_t control;
+	struct dd_mutex control;
 	_Atomic(bool) has_thread;
 	bool has_joiner;
 	bool is_closed_by_callers; /* no worker closes it */

@@ -83,13 +83,13 @@ static bool enlist_and_ring(struct dd_waiter *waiter)
 	struct defer_drop_queue *queue = waiter->lane->queue;
 	bool is_open;
 
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	is_open = dd_queue_state(queue) < DD_GIVEN_UP;
 	if (is_open) {
 		link_waiter(waiter);
 		raise_alarm(waiter->lane);
 	}
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 	if (!is_open)
 		return false;
 	dd_queue_ring(queue);
@@ -146,16 +146,16 @@ static bool has_slept_enough(struct dd_waiter *self, uint64_t *until_ns, uint64_
 /* Sleeps until the position has passed, the waiter is woken, or the deadline comes. */
 static void sleep_in_list(struct dd_waiter *self, uint64_t deadline_ns)
 {
-	pthread_mutex_t *lock = &self->lane->queue->waiters_lock;
+	struct dd_mutex *lock = &self->lane->queue->waiters_lock;
 	uint64_t settled_ns = dd_now_ns() + DD_STORES_SETTLE_NS;
 	uint64_t until_ns = dd_least(settled_ns, deadline_ns);
 
 	while (!dd_latch_is_open(&self->is_woken)) {
 		if (!has_slept_enough(self, &until_ns, deadline_ns))
 			continue;
-		pthread_mutex_lock(lock);
+		dd_mutex_lock(lock);
 		unlink_waiter(self);
-		pthread_mutex_unlock(lock);
+		dd_mutex_unlock(lock);
 		break;
 	}
 }
@@ -186,9 +186,9 @@ bool dd_wait_for_seat(struct dd_lane *lane, uint64_t position, uint64_t deadline
 		sleep_in_list(&self, deadline_ns);
 		return false;
 	}
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	unlink_waiter(&self);
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 	return true;
 }
 
@@ -210,9 +210,9 @@ int dd_wait_notify(struct dd_lane *lane, uint64_t position, int eventfd)
 
 void dd_wait_wake(struct dd_lane *lane)
 {
-	pthread_mutex_t *lock = &lane->queue->waiters_lock;
+	struct dd_mutex *lock = &lane->queue->waiters_lock;
 
-	pthread_mutex_lock(lock);
+	dd_mutex_lock(lock);
 	while (lane->first_waiter && dd_ring_is_past(&lane->ring, lane->first_waiter->position)) {
 		struct dd_waiter *waiter = lane->first_waiter;
 
@@ -220,7 +220,7 @@ void dd_wait_wake(struct dd_lane *lane)
 		dismiss(waiter);
 	}
 	raise_alarm(lane);
-	pthread_mutex_unlock(lock);
+	dd_mutex_unlock(lock);
 }
 
 static void release_lane(struct dd_lane *lane)
@@ -251,25 +251,25 @@ void dd_wait_call(struct defer_drop_queue *queue)
 {
 	uint32_t count = dd_queue_lanes(queue);
 
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	for (uint32_t i = 0; i < count; i++)
 		if (queue->lanes[i]->first_waiter)
 			call_lane(queue->lanes[i]);
 	dd_completion_call(queue->completion_waiters);
 	dd_watch_release(queue);
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 }
 
 void dd_wait_release(struct defer_drop_queue *queue)
 {
 	uint32_t count = dd_queue_lanes(queue);
 
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	for (uint32_t i = 0; i < count; i++)
 		release_lane(queue->lanes[i]);
 	dd_budget_release(&queue->budget);
 	dd_watch_release(queue);
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 }
 
 void dd_wait_forget(struct dd_lane *lane)

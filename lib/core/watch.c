@@ -94,7 +94,7 @@ static struct defer_drop_level wake_watchers(struct defer_drop_queue *queue)
 	struct dd_watcher **at = &queue->watch.first;
 	struct defer_drop_level level;
 
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	level = dd_watch_level(queue);
 	while (*at) {
 		(*at)->has_been_enough = dd_watch_is_enough(*at, &level);
@@ -103,7 +103,7 @@ static struct defer_drop_level wake_watchers(struct defer_drop_queue *queue)
 		else
 			at = &(*at)->next;
 	}
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 	return level;
 }
 
@@ -142,7 +142,7 @@ bool dd_watch_enlist(struct defer_drop_queue *queue, struct dd_watcher *watcher)
 {
 	bool is_open;
 
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	is_open = dd_queue_state(queue) < DD_GIVEN_UP;
 	if (is_open) {
 		watcher->has_been_enough = false;
@@ -151,7 +151,7 @@ bool dd_watch_enlist(struct defer_drop_queue *queue, struct dd_watcher *watcher)
 		queue->watch.first = watcher;
 		atomic_fetch_add_explicit(&queue->watchers, 1, memory_order_relaxed);
 	}
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 	return is_open;
 }
 
@@ -159,12 +159,12 @@ void dd_watch_unlist(struct defer_drop_queue *queue, struct dd_watcher *watcher)
 {
 	struct dd_watcher **at = &queue->watch.first;
 
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	while (*at && *at != watcher)
 		at = &(*at)->next;
 	if (*at)
 		dismiss(queue, at);
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 }
 
 /* ---- The end --------------------------------------------------------------------------------- */

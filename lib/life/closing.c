@@ -37,14 +37,14 @@ static bool begin_closing(struct defer_drop_queue *queue, uint64_t drain_until_n
 	bool is_consumer;
 
 	make_earlier(&queue->drain_until_ns, drain_until_ns);
-	pthread_mutex_lock(&queue->control);
+	dd_mutex_lock(&queue->control);
 	if (dd_queue_state(queue) < DD_CLOSING) {
 		queue->is_closed_by_callers = !has_worker(queue);
 		dd_set_stop(queue, DD_STOP_OVERTAKEN);
 		dd_queue_set_state(queue, DD_CLOSING);
 	}
 	is_consumer = queue->is_closed_by_callers;
-	pthread_mutex_unlock(&queue->control);
+	dd_mutex_unlock(&queue->control);
 	dd_bell_ring(&queue->park.bell);
 	return is_consumer;
 }
@@ -83,9 +83,9 @@ static void give_up(struct defer_drop_queue *queue)
 {
 	if (!dd_queue_move_state(queue, DD_CLOSING, DD_GIVEN_UP))
 		return;
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	dd_completion_call(queue->completion_waiters);
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 	dd_wait_release(queue);
 }
 
@@ -111,9 +111,9 @@ static void await_stopper(struct defer_drop_queue *queue)
 	bool has_stopper = true;
 
 	while (has_stopper && !dd_deadline_has_come(until_ns)) {
-		pthread_mutex_lock(&queue->control);
+		dd_mutex_lock(&queue->control);
 		has_stopper = queue->has_stopper;
-		pthread_mutex_unlock(&queue->control);
+		dd_mutex_unlock(&queue->control);
 		if (has_stopper)
 			dd_futex_wait(&queue->state, DD_FINISHED, dd_now_ns() + DD_MS);
 	}
@@ -124,10 +124,10 @@ static void join(struct defer_drop_queue *queue)
 {
 	bool is_joiner;
 
-	pthread_mutex_lock(&queue->control);
+	dd_mutex_lock(&queue->control);
 	is_joiner = !queue->has_joiner;
 	queue->has_joiner = true;
-	pthread_mutex_unlock(&queue->control);
+	dd_mutex_unlock(&queue->control);
 	if (is_joiner) {
 		await_stopper(queue);
 		if (atomic_load_explicit(&queue->has_thread, memory_order_relaxed))

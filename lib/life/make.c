@@ -44,8 +44,8 @@ int dd_queue_init(
 	atomic_store_explicit(&queue->drain_until_ns, DEFER_DROP_FOREVER, memory_order_relaxed);
 	atomic_store_explicit(&queue->budget.max_bytes, values->max_bytes, memory_order_relaxed);
 	atomic_store_explicit(&queue->watchers, dd_watch_has_marks(queue), memory_order_relaxed);
-	pthread_mutex_init(&queue->waiters_lock, NULL);
-	pthread_mutex_init(&queue->control, NULL);
+	dd_mutex_init(&queue->waiters_lock);
+	dd_mutex_init(&queue->control);
 	dd_lane_init(&queue->shared, queue, slots, true);
 	queue->lanes[0] = &queue->shared;
 	atomic_store_explicit(&queue->lane_count, 1, memory_order_relaxed);

@@ -41,10 +41,10 @@ static unsigned waiters(struct defer_drop_queue *queue)
 {
 	unsigned count = 0;
 
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	for (struct in_line *at = (struct in_line *)queue->budget.first; at; at = at->next)
 		count++;
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 	return count;
 }
 
