@@ -37,8 +37,8 @@ static inline void dd_mutex_lock(struct dd_mutex *mutex)
 	uint32_t word = DD_FREE;
 
 	/* ->MUTEX: without acquire what the last holder did could be missed. */
-	if (atomic_compare_exchange_strong_explicit(&mutex->word, &word, DD_HELD,
-		    memory_order_acquire, memory_order_relaxed))
+	if (atomic_compare_exchange_strong_explicit(
+		    &mutex->word, &word, DD_HELD, memory_order_acquire, memory_order_relaxed))
 		return;
 	/* ->MUTEX: without acquire what the last holder did could be missed. */
 	while (atomic_exchange_explicit(&mutex->word, DD_CONTENDED, memory_order_acquire))

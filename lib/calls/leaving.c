@@ -7,7 +7,7 @@
  * handler of exit runs. But when the main thread leaves main or calls exit, its thread-local objects
  * are destroyed first of all ([basic.start.term]). So the library flushes when those of the main
  * thread are, if it is there from the start. Queues stay open: what comes later still is for the
- * handler of exit. pthread_exit(3) in main does the same, and does no harm.
+ * handler of exit, and no harm is done where pthread_exit(3) in main destroys these objects too.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -116,8 +116,18 @@ static bool is_permanent(void)
 	return !dynamic_section;
 }
 
+/* LeakSanitizer's, if it is there. */
+extern void __lsan_disable(void) __attribute__((weak));
+extern void __lsan_enable(void) __attribute__((weak));
+
 __attribute__((constructor)) static void hear_of_main_end(void)
 {
-	if (__cxa_thread_atexit_impl && gettid() == getpid() && is_permanent())
-		__cxa_thread_atexit_impl(at_main_end, NULL, (void *)(uintptr_t)dynamic_section);
+	if (!__cxa_thread_atexit_impl || gettid() != getpid() || !is_permanent())
+		return;
+	/* glibc allocates memory, and leaves it behind when the main thread ends by pthread_exit. */
+	if (__lsan_disable)
+		__lsan_disable();
+	__cxa_thread_atexit_impl(at_main_end, NULL, (void *)(uintptr_t)dynamic_section);
+	if (__lsan_enable)
+		__lsan_enable();
 }

@@ -26,11 +26,6 @@ void dd_registry_unlock(void)
 	pthread_mutex_unlock(&lock);
 }
 
-void dd_registry_survive(void)
-{
-	pthread_mutex_init(&lock, NULL);
-}
-
 uint64_t dd_registry_new_id(void)
 {
 	uint64_t id;

@@ -118,7 +118,7 @@ static void before_fork(void)
 	signals = before;
 }
 
-static void after_fork_in_parent(void)
+static void after_fork(void)
 {
 	sigset_t before = signals;
 
@@ -126,15 +126,9 @@ static void after_fork_in_parent(void)
 	dd_fork_let_signals(&before);
 }
 
-static void after_fork_in_child(void)
-{
-	pthread_mutex_init(&lock, NULL);
-	dd_fork_let_signals(&signals);
-}
-
 DD_AT_LOAD static void hear_of_fork(void)
 {
-	hears_of_fork = dd_fork_hear(before_fork, after_fork_in_parent, after_fork_in_child);
+	hears_of_fork = dd_fork_hear(before_fork, after_fork, after_fork);
 }
 
 static void link_first(struct defer_drop_forgotten *forgotten)

@@ -76,7 +76,7 @@ void dd_queue_survive(struct defer_drop_queue *queue, bool is_exiting)
 {
 	bool is_kept = queue->config.values.at_fork == DEFER_DROP_AT_FORK_KEEP;
 
-	/* Locked by this thread, which has another id here: initialized again, not unlocked. */
+	/* This thread holds them, and no thread of the child waits for them. */
 	dd_mutex_init(&queue->control);
 	dd_mutex_init(&queue->waiters_lock);
 	if (!dd_is_running(queue))

@@ -52,13 +52,13 @@ static void after_fork_in_parent(void)
 
 static void after_fork_in_child(void)
 {
-	dd_report_fork();
+	dd_report_unlock();
 	/* The child of a process in exit: its own exit would not know of a new push. */
 	is_over = is_exiting;
 	dd_grace_fork();
 	for (struct defer_drop_queue *at = dd_registry_first(); at; at = at->next)
 		dd_queue_survive(at, is_exiting);
-	dd_registry_survive();
+	dd_registry_unlock();
 	dd_fork_let_signals(&signals);
 }
 

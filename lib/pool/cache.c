@@ -302,7 +302,7 @@ static void after_fork_in_child(void)
 	for (uint32_t i = 1; i < dd_pools.places; i++)
 		if (dd_pools.at[i])
 			survive(dd_pools.at[i]);
-	dd_pools_survive();
+	dd_pools_unlock();
 	dd_fork_let_signals(&signals);
 }
 

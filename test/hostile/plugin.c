@@ -29,8 +29,9 @@ static void destroy_slowly(void *object)
 	destroy_piece(object);
 }
 
-static int push_pieces_to(
-	struct defer_drop_queue *queue, unsigned count, atomic_uint *destroyed, int is_slow)
+/* queue: NULL means the default one, by the short call. */
+static int push_pieces_to(struct defer_drop_queue *queue, unsigned count, atomic_uint *destroyed,
+	defer_drop_fn destroy)
 {
 	for (unsigned i = 0; i < count; i++) {
 		struct piece *piece = malloc(sizeof *piece);
@@ -39,8 +40,8 @@ static int push_pieces_to(
 		if (!piece)
 			return -1;
 		piece->destroyed = destroyed;
-		result = defer_drop_queue_push(
-			queue, piece, is_slow ? destroy_slowly : destroy_piece, DEFER_DROP_FOREVER);
+		result = queue ? defer_drop_queue_push(queue, piece, destroy, DEFER_DROP_FOREVER)
+			       : defer_drop(piece, destroy);
 		if (result)
 			return result;
 	}
@@ -49,7 +50,7 @@ static int push_pieces_to(
 
 static int push_pieces(unsigned count, atomic_uint *destroyed, int is_slow)
 {
-	return push_pieces_to(defer_drop_queue_default(), count, destroyed, is_slow);
+	return push_pieces_to(NULL, count, destroyed, is_slow ? destroy_slowly : destroy_piece);
 }
 
 static struct defer_drop_queue *own;
@@ -58,7 +59,7 @@ static int push_own_pieces(unsigned count, atomic_uint *destroyed)
 {
 	int result = own ? 0 : defer_drop_queue_create(&own, NULL);
 
-	return result ? result : push_pieces_to(own, count, destroyed, 1);
+	return result ? result : push_pieces_to(own, count, destroyed, destroy_slowly);
 }
 
 static int end_own(void)
