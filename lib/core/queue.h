@@ -96,7 +96,7 @@ struct defer_drop_queue {
 	_Atomic(uint32_t) lane_count;             /* the shared one included; only grows */
 	_Atomic(uint32_t) watchers; /* of the backlog: waiters, and 1 for watermarks; any thread */
 	bool has_watchdog;          /* set once, like id and shared_slots */
-	uint64_t id;                /* never used again; the default queue's is 1 */
+	_Atomic(uint64_t) id;       /* never used again; the default queue's is 1 */
 	struct dd_slot *shared_slots; /* to be unmapped, or NULL */
 	struct dd_config config;      /* set once, except that a child has no pending_eventfd */
 	uint32_t generation;          /* forks that it went through; a child adds one */
@@ -204,7 +204,7 @@ static inline bool dd_queue_waits_drain(const struct defer_drop_queue *queue)
 /* True for the default queue. Before it is opened its id is 0. */
 static inline bool dd_queue_is_default(const struct defer_drop_queue *queue)
 {
-	return queue->id <= DD_DEFAULT_ID;
+	return atomic_load_explicit(&queue->id, memory_order_relaxed) <= DD_DEFAULT_ID;
 }
 
 static inline uint32_t dd_queue_lanes(struct defer_drop_queue *queue)

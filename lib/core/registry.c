@@ -61,7 +61,7 @@ bool dd_registry_remove(struct defer_drop_queue *queue)
 
 	dd_registry_lock();
 	is_ours = !queue->has_seen_exit && !queue->is_in_main_end;
-	dd_directory_strike(&directory, queue->id);
+	dd_directory_strike(&directory, dd_read(&queue->id));
 	for (struct defer_drop_queue **at = &queues; *at; at = &(*at)->next) {
 		if (*at != queue)
 			continue;
@@ -76,7 +76,7 @@ bool dd_registry_remove(struct defer_drop_queue *queue)
 struct defer_drop_queue *dd_registry_find(uint64_t id)
 {
 	for (struct defer_drop_queue *at = queues; at; at = at->next)
-		if (at->id == id)
+		if (dd_read(&at->id) == id)
 			return at;
 	return NULL;
 }

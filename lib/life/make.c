@@ -85,7 +85,7 @@ int defer_drop_queue_create(struct defer_drop_queue **queue, const struct defer_
 	made = mmap(NULL, sizeof *made, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (made == MAP_FAILED)
 		return -ENOMEM;
-	made->id = dd_registry_new_id();
+	atomic_store_explicit(&made->id, dd_registry_new_id(), memory_order_relaxed);
 	result = dd_queue_init(made, &config, NULL);
 	if (!result)
 		result = begin_queue(made);

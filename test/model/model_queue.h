@@ -146,7 +146,7 @@ struct queue_model {
 		std::fill_n(model_selves, +MODEL_THREADS, dd_thread{&unattached});
 		queue.park.attention.store(is_fenced ? DD_FENCED : 0, rl::mo_relaxed, $);
 		queue.drain_until_ns.store(DEFER_DROP_FOREVER, rl::mo_relaxed, $);
-		queue.id = MODEL_QUEUE_ID;
+		queue.id.store(MODEL_QUEUE_ID, rl::mo_relaxed, $);
 		queue.config.values.runner = DEFER_DROP_RUNNER_WORKER;
 		queue.config.values.pending_eventfd = -1;
 	}
