@@ -27,7 +27,7 @@ struct defer_drop_forgotten {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static bool hears_of_fork; /* set once */
+static bool is_deaf; /* to fork; set once, if at all: an unused library writes to few pages */
 /* Under the lock, like all variables below: of the thread that forks, until it has forked. */
 static sigset_t signals;
 static struct defer_drop_forgotten *first;
@@ -128,7 +128,8 @@ static void after_fork(void)
 
 DD_AT_LOAD static void hear_of_fork(void)
 {
-	hears_of_fork = dd_fork_hear(before_fork, after_fork, after_fork);
+	if (!dd_fork_hear(before_fork, after_fork, after_fork))
+		is_deaf = true;
 }
 
 static void link_first(struct defer_drop_forgotten *forgotten)
@@ -144,7 +145,7 @@ int dd_trouble_note(struct defer_drop_guard *guard)
 {
 	struct defer_drop_forgotten *forgotten = malloc(sizeof *forgotten);
 
-	if (!forgotten || !hears_of_fork) {
+	if (!forgotten || is_deaf) {
 		free(forgotten);
 		return -ENOMEM;
 	}

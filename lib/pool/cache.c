@@ -12,7 +12,7 @@
 
 #include "base/fork.h"
 
-static bool hears_of_fork; /* set once */
+static bool is_deaf; /* to fork; set once, if at all: an unused library writes to few pages */
 
 /* Under the lock of pools. */
 static struct dd_caches *threads;
@@ -308,7 +308,8 @@ static void after_fork_in_child(void)
 
 DD_AT_LOAD static void hear_of_fork(void)
 {
-	hears_of_fork = dd_fork_hear(before_fork, after_fork_in_parent, after_fork_in_child);
+	if (!dd_fork_hear(before_fork, after_fork_in_parent, after_fork_in_child))
+		is_deaf = true;
 }
 
 /* ---- Pools come and go ----------------------------------------------------------------------- */
@@ -316,7 +317,7 @@ DD_AT_LOAD static void hear_of_fork(void)
 int dd_pools_add(struct defer_drop_pool *pool)
 {
 	dd_pools_lock();
-	pool->index = hears_of_fork ? dd_pools_place(pool) : 0;
+	pool->index = is_deaf ? 0 : dd_pools_place(pool);
 	dd_pools_unlock();
 	return pool->index ? 0 : -ENOMEM;
 }
