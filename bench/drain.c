@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Measures how fast drops are destroyed while nobody pushes. The worker empties rings that were
+ * Measures how fast drops are destroyed while no thread pushes. The worker empties rings that were
  * filled while a destructor held it up; a caller drains with a budget for each call. The
  * destructors do next to nothing, so this is the cost of the consumer itself.
  */
-#define _GNU_SOURCE
 #include <inttypes.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -282,7 +281,7 @@ static void show_caller(struct results *results)
 int main(int count, char **arguments)
 {
 	struct options options = options_read(table,
-		"Measures how fast drops are destroyed while nobody pushes.", count, arguments);
+		"Measures how fast drops are destroyed while no thread pushes.", count, arguments);
 	struct results results;
 
 	bench_check(sem_init(&is_held, 0, 0));

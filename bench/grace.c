@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * Measures reclamation after a grace period, against liburcu's own ways. An updater replaces a
- * pointer that readers follow, and hands the old object over. Paced updates, where nobody waits for
+ * pointer that readers follow, and hands the old object over. Paced updates, in which no push waits for
  * room, show what that costs the updater. Updates as fast as possible show the time until all
  * objects are destroyed, and how many wait at worst.
  */
-#define _GNU_SOURCE
 #include <defer_drop.h>
 #include <pthread.h>
 #include <stdlib.h>

@@ -4,7 +4,6 @@
  * threads, before the first push and after a quiet spell; what the worker spends until it falls
  * asleep; and memory by the number of lanes.
  */
-#define _GNU_SOURCE
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdbool.h>

@@ -2,9 +2,8 @@
  *
  * Counts the instructions of a push, with its loop and its call, by running bench/push under
  * callgrind. What the producer does between two readings of the clock is counted. There are so few
- * pushes that no ring fills up: nobody waits, and the figure can be repeated on any machine.
+ * pushes that no ring fills up: no push waits, and the figure can be repeated on any machine.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

@@ -4,7 +4,6 @@
  * late push makes the next ones late too, and each is counted from when it was due. The same loop
  * with an empty call shows what the timer and the machine add; the part of the timer is subtracted.
  */
-#define _GNU_SOURCE
 #include "latency.h"
 
 #include <inttypes.h>

@@ -3,7 +3,6 @@
  * Times a vector of strings, each allocated by itself, that is destroyed in place or handed over
  * with one push: while the worker is awake, while it naps, and while it sleeps until it is woken.
  */
-#define _GNU_SOURCE
 #include "latency.h"
 
 #include <defer_drop.h>

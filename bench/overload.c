@@ -4,7 +4,6 @@
  * producer, the time spent waiting, how many pushes are refused, and the growth of memory. A
  * producer that is refused destroys in place.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>

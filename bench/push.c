@@ -2,9 +2,8 @@
  *
  * Measures what a push costs its caller, against other ways to hand destruction over. All ways are
  * measured in one run, in turn, with an empty destructor: by one producer and by many, as fast as
- * they can, and paced so that nobody waits for room.
+ * they can, and paced so that no push waits for room.
  */
-#define _GNU_SOURCE
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,6 @@
  * variable: how often it wakes up, its CPU time, the time from a push to its destructor, and the
  * time of a push.
  */
-#define _GNU_SOURCE
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>

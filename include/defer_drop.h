@@ -197,7 +197,7 @@
  * - Inside a read-side critical section of liburcu (with its QSBR flavor: in a thread that is
  *   online) nothing may wait for a queue that destroys after grace periods: neither a flush, nor a
  *   wait, nor a push for room. From the first drop after a grace period on, such a call returns
- *   -EDEADLK instead of waiting.
+ *   -EDEADLK instead of waiting; a call that waits already does so within some 10 ms.
  * - The shared library is never unloaded. A plugin may be closed when nothing is pending whose
  *   destructor is the plugin's code: the worker would call what is gone. So let the plugin make a
  *   queue of its own for its drops (defer_drop_queue_create), and end that before it is closed
@@ -209,7 +209,8 @@
  *   those of another copy. A process has room for some six copies, and as many loads of one that is
  *   loaded again before the old one is closed (glibc: "cannot allocate memory in static TLS
  *   block"), unless the library is built with the Meson option tls=dynamic (a push took 11.9 ns
- *   then, instead of 10.2, on x86-64 with 100,000 pushes in a row). A plugin that is loaded again and again is better built with the shared library.
+ *   then, instead of 10.2, on x86-64 with 100,000 pushes in a row). A plugin that is loaded again
+ *   and again is better built with the shared library.
  * - Every call accepts a NULL queue, guard, reference, pool or struct. It then returns -EINVAL, or
  *   NULL, or 0 if its result is a number or a claim; a call without a result does nothing.
  *
@@ -360,8 +361,8 @@ DEFER_DROP_API int defer_drop_rcu(void *object, defer_drop_fn destroy);
 
 /*
  * Pushes as defer_drop, and says how many bytes the object holds. A push beyond max_bytes of the
- * configuration waits for that budget as it waits for room in the ring. The drop takes two places
- * in the ring.
+ * configuration waits for that budget as it waits for room in the ring. The drop takes two slots
+ * of the ring.
  *
  * bytes: 0..DEFER_DROP_BYTES_END-1; with 0 it is defer_drop.
  * Threads: as defer_drop.
@@ -638,7 +639,7 @@ struct defer_drop_config {
 	 * max_lanes]. A thread owns lanes of at most 8 queues; in more queues it pushes to the
 	 * shared lane. It gets a lane of its own when another thread ends, or one of its queues is
 	 * freed, and what it has pushed to the shared lane is destroyed. The memory of most lanes
-	 * that nobody owns goes back to the system. */
+	 * that no thread owns goes back to the system. */
 	uint32_t max_lanes;
 
 	/* The name of the queue, in reports and in DEFER_DROP_OPTIONS, and of its worker
@@ -1177,7 +1178,7 @@ struct defer_drop_completion {
 
 /*
  * What a drop asks for. Begin with DEFER_DROP_OPTIONS_INIT, which asks for nothing. A drop that
- * counts bytes, has a status, a context or a completion takes two places in its ring; a grace
+ * counts bytes, has a status, a context or a completion takes two slots of its ring; a grace
  * period alone takes none beside its own.
  */
 struct defer_drop_options {
@@ -1270,9 +1271,9 @@ DEFER_DROP_API int defer_drop_completion_wait(
 
 /*
  * Counters since the queue began (in a forked child: since the fork). Taken without locks while the
- * queue runs, each is exact and they are read one after the other; once nobody pushes and a flush
+ * queue runs, each is exact and they are read one after the other; once no thread pushes and a flush
  * has returned they agree: pushed = destroyed + abandoned + backlog. A push that waits for ever for
- * room in the shared lane may count as pushed, if it has its place in it.
+ * room in the shared lane may count as pushed, if it has its position there.
  */
 struct defer_drop_stats {
 	size_t size; /* sizeof(struct defer_drop_stats), set by the caller; then what was filled in */
@@ -1284,8 +1285,8 @@ struct defer_drop_stats {
 	uint64_t abandoned_total; /* accepted, never to be destroyed; their objects leak */
 	uint64_t nested_total;    /* pushed by destructors; of a queue, 0 for a lane */
 
-	uint64_t waits_total;   /* times that a push found its ring full and waited */
-	uint64_t wait_ns_total; /* time spent so; for the byte budget too */
+	uint64_t waits_total;   /* waits of pushes for room in a ring or for bytes */
+	uint64_t wait_ns_total; /* time spent in them */
 
 	/* Of a queue, 0 for a lane: */
 	uint64_t wakes_total;       /* calls that woke the worker, by pushes and waits */

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""changed.py BUILD [COMMIT]: prints the tests of the quick suite that concern what differs from a commit (HEAD),
-one a line as NAME, tab, reason; and as "clang-tidy", tab, FILE what clang-tidy is to look at.
+"""changed.py BUILD [COMMIT]: prints the tests of the quick suite that concern the files which differ from a commit
+(HEAD), a line for each: NAME, tab, reason. Files for clang-tidy are lines too: "clang-tidy", tab, FILE.
 
 A file of test or bench concerns the tests whose programs were compiled from it. A file of lib or include is in
 nearly all programs: it concerns the models that mutate.py and the compiler name, the stress scenarios that do for
 real what these models do (the table in test/meson.build), and the tests of its name. A file that is in a test's
-command, or in a folder that is, concerns that test. What begins with "later: " is left to the quick suite.
+command, or in a folder that is, concerns that test. A test that begins with "later: " is left to the quick suite.
 """
 import collections
 import json
@@ -51,7 +51,7 @@ def relative(path, base):
 
 
 def objects_by_file():
-    """Which objects the compiler read a file for."""
+    """Returns {file: objects that the compiler read it for}."""
     found = collections.defaultdict(set)
     for line in run("ninja", "-C", build, "-t", "deps").splitlines():
         if line.startswith(" "):
@@ -85,7 +85,7 @@ class Tests:
                        for program in set().union(*self.programs.values())}
 
     def compiled_from(self, objects, own):
-        """Those with one of these objects in their programs; own: not by way of a library of ours."""
+        """Yields the tests whose programs have one of these objects; own: not by way of one of the libraries."""
         for name, programs in self.programs.items():
             for program in programs:
                 inside = {item for item in objects if own and item.startswith(f"{program}.p/")}
@@ -99,7 +99,7 @@ class Tests:
             item.startswith(folder) for item in self.inputs[program] for folder in private)
 
     def naming(self, name):
-        """Those with this file, or a folder of it, or a script that imports it, in their command."""
+        """Yields the tests whose command has this file, a folder of it, or a script that imports it."""
         path = root / name
         imports = re.compile(rf"^(?:import|from) {path.stem}\b", re.M)
         for test, command in self.commands.items():
@@ -111,7 +111,7 @@ class Tests:
 
 
 def table_of_models():
-    """The stress scenarios that do for real what a model does."""
+    """Returns {model: stress scenarios that do for real what it does}."""
     lines = re.findall(r"^#   (\w+) {2,}.*? {2,}(?:\S.* {2,})?(\S.*)$", (root / "test/meson.build").read_text(), re.M)
     return {model: [f"{word} 8" for word in re.findall(r"\w+", where)] for model, where in lines}
 
@@ -123,7 +123,7 @@ def models_by_file():
 
 
 def of_library(name, objects, tests):
-    """(test, reason) for a file of lib or include."""
+    """Yields (test, reason) for a file of lib or include."""
     path = pathlib.Path(name)
     models = models_by_file().get(name)
     if models is None:

@@ -16,8 +16,8 @@ say() {
 	echo "$1"
 }
 
-# Copies to the log; on a terminal it shows meanwhile the last part of a line that matters: of Ninja's
-# [1/10], of Meson's 1/10.
+# Copies its input to the log; on a terminal it shows the progress meanwhile: [1/10] of Ninja, or
+# 1/10 of Meson.
 follow() {
 	if [ -t 2 ]; then
 		tee "$log" | awk '
@@ -30,7 +30,7 @@ follow() {
 	fi
 }
 
-# Is what a Debian package gives us there, from wherever it came?
+# True if the contents of a Debian package are installed, from wherever they came.
 has_package() {
 	case $1 in
 	abigail-tools) command -v abidw ;;
@@ -64,7 +64,7 @@ pkg_config_name() {
 	esac
 }
 
-# How to run apt-get here; fails where we may not.
+# Runs apt-get as root; fails if that is not permitted.
 apt_get() {
 	if [ "$(id -u)" = 0 ]; then
 		DEBIAN_FRONTEND=noninteractive apt-get "$@"

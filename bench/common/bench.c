@@ -2,7 +2,6 @@
  *
  * A clock, pinning to CPUs, and medians.
  */
-#define _GNU_SOURCE
 #include "bench.h"
 
 #include <errno.h>

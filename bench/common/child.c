@@ -2,7 +2,6 @@
  *
  * Children by posix_spawn(3) of /proc/self/exe, with the file of the figures left open for them.
  */
-#define _GNU_SOURCE
 #include "child.h"
 
 #include <dlfcn.h>

@@ -2,7 +2,6 @@
  *
  * Finds out where a program runs: the CPU, the kernel, the compiler, the C library and malloc.
  */
-#define _GNU_SOURCE
 #include "machine.h"
 
 #include <dlfcn.h>

@@ -2,7 +2,6 @@
  *
  * Reads command lines by getopt_long(3) and a table.
  */
-#define _GNU_SOURCE
 #include "options.h"
 
 #include <errno.h>

@@ -2,7 +2,6 @@
  *
  * Reads what the kernel says of this process and its threads.
  */
-#define _GNU_SOURCE
 #include "process.h"
 
 #include <dirent.h>

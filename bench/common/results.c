@@ -2,7 +2,6 @@
  *
  * Writes what a benchmark found: tables as text, and the same rows as JSON.
  */
-#define _GNU_SOURCE
 #include "results.h"
 
 #include <defer_drop.h>

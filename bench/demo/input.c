@@ -2,7 +2,6 @@
  *
  * Reads the lines that the demo makes an index from: out of files, folders or package lists.
  */
-#define _GNU_SOURCE
 #include "demo.h"
 
 #include <errno.h>

@@ -2,7 +2,6 @@
  *
  * Reads the options of the demo, and runs its measurements one after the other.
  */
-#define _GNU_SOURCE
 #include "demo.h"
 
 #include <errno.h>

@@ -2,7 +2,6 @@
  *
  * Prints the figures of the demo, as text or as JSON.
  */
-#define _GNU_SOURCE
 #include "demo.h"
 
 #include <inttypes.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The floors that no peer can beat: the destructor called in place; two plain stores into a ring
- * that nobody empties; one locked add; and the library's ring between a producer and a consumer
+ * that is never emptied; one locked add; and the library's ring between a producer and a consumer
  * that never sleep, close or wait.
  */
 #include "peer.h"

@@ -59,7 +59,7 @@ struct contender_times {
 int contender_time(
 	const struct contender *contender, uint64_t strings, struct contender_times *times);
 
-/* True if nobody destroys its objects. Then gone_ns means nothing. */
+/* True if its objects are never destroyed. Then gone_ns means nothing. */
 static inline bool contender_leaks(const struct contender *contender)
 {
 	return contender->strategy == &defer_drop_strategy_leak;

@@ -2,7 +2,6 @@
  *
  * Strategies with libuv: its thread pool, and its loop.
  */
-#define _GNU_SOURCE
 #include <defer_drop/uv.h>
 
 #include "contender.h"

@@ -2,7 +2,7 @@
  *
  * liburcu's own ways to defer: defer_rcu (a ring per thread, drained after a grace period, by a
  * worker or by the caller when full) and call_rcu (a list and a worker, one for all or one for each
- * thread). Both wait for a grace period, which nobody needs here, as there are no readers. Their
+ * thread). Both wait for a grace period, which is not needed here, as there are no readers. Their
  * workers inherit the CPU of their starter, which is on the consumer's CPU for that moment.
  */
 #include "peer.h"

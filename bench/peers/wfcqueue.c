@@ -74,7 +74,7 @@ static void push(uint64_t count)
 		enqueue(next_node++, NULL, peer_destroy);
 }
 
-/* Called when nobody else pushes. The consumer has finished with the node before the next call. */
+/* Called when no other thread pushes. The consumer has finished with the node before the next call. */
 static void push_one(void *object, void (*destroy)(void *))
 {
 	static struct node node;

@@ -3,7 +3,6 @@
  * Measures memory that comes home against nodes that are freed in place and nodes that the worker
  * frees, with each allocator on the machine.
  */
-#define _GNU_SOURCE
 #include "pool.h"
 
 #include <inttypes.h>

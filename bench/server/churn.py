@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 
-# Elements in a command: few, so that making a value holds up nobody by itself.
+# Elements in a command: few, so that making a value holds up no client by itself.
 CHUNK = 100
 
 # Commands that may be unanswered at a time.

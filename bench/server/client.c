@@ -2,7 +2,6 @@
  *
  * One connection of the client that measures.
  */
-#define _GNU_SOURCE
 #include "client.h"
 
 #include <errno.h>

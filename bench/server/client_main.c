@@ -4,7 +4,6 @@
  * The commands are sent at times fixed beforehand and their time counts from then, so that a server
  * that stands still is charged for all commands that would have come meanwhile.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>

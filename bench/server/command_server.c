@@ -2,7 +2,6 @@
  *
  * Commands for the server itself.
  */
-#define _GNU_SOURCE
 #include <defer_drop.h>
 #include <fnmatch.h>
 #include <inttypes.h>

@@ -11,7 +11,6 @@
  *     table    title, variable, ratio
  *     row      name, at, unit, samples, and the samples that the ratio is of, or nothing
  */
-#define _GNU_SOURCE
 #include <fcntl.h>
 #include <inttypes.h>
 #include <spawn.h>

@@ -2,7 +2,6 @@
  *
  * A connection, from accepting it to closing it.
  */
-#define _GNU_SOURCE
 #include "connection.h"
 
 #include <errno.h>

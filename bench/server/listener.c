@@ -2,7 +2,6 @@
  *
  * Opens the port of the server, and accepts clients.
  */
-#define _GNU_SOURCE
 #include "listener.h"
 
 #include <errno.h>

@@ -2,7 +2,6 @@
  *
  * The event loop: waits for descriptors, and calls what watches them.
  */
-#define _GNU_SOURCE
 #include "loop.h"
 
 #include <errno.h>

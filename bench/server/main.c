@@ -5,7 +5,6 @@
  *     a request -> connection.c: read, parse, -> command_*.c -> keyspace.c: unlink -> reclaim.c:
  *     who destroys -> the answer
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <inttypes.h>
 #include <malloc.h>

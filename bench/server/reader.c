@@ -2,7 +2,6 @@
  *
  * The thread that answers what only reads.
  */
-#define _GNU_SOURCE
 #include "reader.h"
 
 #include <errno.h>

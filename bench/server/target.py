@@ -82,7 +82,7 @@ class Target:
             return int(schedstat.read().split()[0])
 
     def starve_helpers(self):
-        """Lets the threads beside the loop run only when nobody else wants their CPU."""
+        """Lets the threads beside the loop run only when no other thread wants their CPU."""
         for thread in map(int, os.listdir(f"/proc/{self.process.pid}/task")):
             if thread != self.process.pid:
                 os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))

@@ -6,7 +6,6 @@
  * the same time whether it drops or not: twice what a cycle in place takes, so that the worker can
  * keep up.
  */
-#define _GNU_SOURCE
 #include "teardown.h"
 
 #include "library.h"

@@ -4,7 +4,6 @@
  * allocator on the machine: the caller's time, the time until the object is gone, and the size from
  * which on dropping costs the caller less.
  */
-#define _GNU_SOURCE
 #include "teardown.h"
 
 #include <inttypes.h>

@@ -3,7 +3,6 @@
  * Measures one object of each size: the caller's time when it is destroyed in place and when it is
  * dropped, and the time until it is gone. Small objects are measured many times, one by one.
  */
-#define _GNU_SOURCE
 #include "teardown.h"
 
 #include "timer.h"

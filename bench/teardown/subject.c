@@ -2,7 +2,6 @@
  *
  * The objects that are destroyed: lists, trees, tables, buffers, mappings and deleted files.
  */
-#define _GNU_SOURCE
 #include "teardown.h"
 
 #include <errno.h>

@@ -7,8 +7,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <linux/futex.h>
-#include <linux/membarrier.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <sys/syscall.h>
@@ -16,6 +14,16 @@
 
 #include "base/atomic.h"
 #include "base/deadline.h"
+
+/* The kernel's, as in <linux/futex.h> and <linux/membarrier.h>, which musl does not bring along. */
+enum {
+	DD_FUTEX_WAKE_PRIVATE = 1 | 128,
+	DD_FUTEX_WAIT_BITSET_PRIVATE = 9 | 128,
+	DD_MEMBARRIER_QUERY = 0,
+	DD_MEMBARRIER_EXPEDITED = 1 << 3,
+	DD_MEMBARRIER_REGISTER = 1 << 4,
+};
+#define DD_FUTEX_ANY 0xffffffff
 
 /*
  * Sleeps while *word is expected, until woken or the deadline comes. May return early for no
@@ -26,8 +34,8 @@ static inline int dd_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, uint
 	struct timespec at = dd_deadline_timespec(deadline_ns);
 	int before = errno;
 	/* FUTEX_WAIT_BITSET takes an absolute CLOCK_MONOTONIC, FUTEX_WAIT a relative time. */
-	long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected,
-		deadline_ns == DEFER_DROP_FOREVER ? NULL : &at, NULL, FUTEX_BITSET_MATCH_ANY);
+	long result = syscall(SYS_futex, word, DD_FUTEX_WAIT_BITSET_PRIVATE, expected,
+		deadline_ns == DEFER_DROP_FOREVER ? NULL : &at, NULL, DD_FUTEX_ANY);
 	bool is_late = result < 0 && errno == ETIMEDOUT;
 
 	errno = before;
@@ -39,7 +47,7 @@ static inline void dd_futex_wake(_Atomic(uint32_t) *word, int sleepers)
 	int before = errno;
 
 	/* Fails only if the sleeper has gone, with its memory. */
-	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, sleepers, NULL, NULL, 0);
+	syscall(SYS_futex, word, DD_FUTEX_WAKE_PRIVATE, sleepers, NULL, NULL, 0);
 	errno = before;
 }
 
@@ -47,9 +55,9 @@ static inline void dd_futex_wake(_Atomic(uint32_t) *word, int sleepers)
 static inline bool dd_membarrier_register(void)
 {
 	int before = errno;
-	long commands = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
-	bool may = commands > 0 && (commands & MEMBARRIER_CMD_PRIVATE_EXPEDITED) &&
-		   !syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+	long commands = syscall(SYS_membarrier, DD_MEMBARRIER_QUERY, 0, 0);
+	bool may = commands > 0 && (commands & DD_MEMBARRIER_EXPEDITED) &&
+		   !syscall(SYS_membarrier, DD_MEMBARRIER_REGISTER, 0, 0);
 
 	errno = before;
 	return may;
@@ -87,8 +95,7 @@ static inline void dd_membarrier(void)
 	int before = errno;
 	long result;
 
-	while ((result = syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0)) &&
-		errno == ENOMEM)
+	while ((result = syscall(SYS_membarrier, DD_MEMBARRIER_EXPEDITED, 0, 0)) && errno == ENOMEM)
 		sched_yield();
 	if (result)
 		dd_let_stores_settle();

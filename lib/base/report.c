@@ -2,7 +2,6 @@
  *
  * The lines that the library writes, to stderr or to the program's handler.
  */
-#define _GNU_SOURCE
 #include "base/report.h"
 
 #include <errno.h>

@@ -2,7 +2,6 @@
  *
  * Names of functions, for people.
  */
-#define _GNU_SOURCE
 #include "base/symbol.h"
 
 #include <dlfcn.h>

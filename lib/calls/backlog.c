@@ -2,7 +2,6 @@
  *
  * Waiting for the backlog to shrink.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 
 #include "calls/drain.h"
@@ -26,15 +25,16 @@ static bool wait_for_look(struct defer_drop_queue *queue, struct dd_watcher *sel
 	}
 	/* The bell carries the watcher: the consumer looks before it sleeps again. */
 	dd_queue_ring(queue);
-	while (!dd_latch_is_open(&self->is_woken))
-		if (dd_latch_wait(&self->is_woken, deadline_ns) == -ETIMEDOUT)
-			dd_watch_unlist(queue, self);
+	while (!dd_latch_is_open(&self->waiter.is_woken))
+		if (dd_latch_wait(&self->waiter.is_woken, deadline_ns) == -ETIMEDOUT &&
+			dd_watch_unlist(queue, self))
+			break;
 	return false;
 }
 
 static bool is_enough(struct defer_drop_queue *queue, const void *wanted)
 {
-	struct defer_drop_level level = dd_watch_level(queue);
+	struct defer_drop_level level = dd_watch_level(queue, false);
 
 	return dd_watch_is_enough(wanted, &level);
 }
@@ -57,19 +57,19 @@ static int look(
 static int wait_for_backlog(
 	struct defer_drop_queue *queue, struct dd_watcher *wanted, uint64_t deadline_ns)
 {
-	int result = look(queue, wanted, deadline_ns);
+	int result;
 
-	if (result != -EINPROGRESS)
-		return result;
-	if (dd_grace_is_reading(&queue->grace))
-		return -EDEADLK;
-	result = dd_worker_ensure(queue);
-	while (!result && (result = look(queue, wanted, deadline_ns)) == -EINPROGRESS) {
+	while ((result = look(queue, wanted, deadline_ns)) == -EINPROGRESS) {
 		bool may_drain = dd_queue_waits_drain(queue) && dd_queue_state(queue) < DD_CLOSING;
+		uint64_t until_ns = dd_grace_ask_again_ns(&queue->grace, deadline_ns);
 
-		if (wait_for_look(queue, wanted, may_drain, deadline_ns))
-			dd_drain_until(queue, NULL, is_enough, wanted, deadline_ns);
-		result = 0;
+		if (dd_grace_is_reading(&queue->grace))
+			return -EDEADLK;
+		result = dd_worker_ensure(queue);
+		if (result)
+			return result;
+		if (wait_for_look(queue, wanted, may_drain, until_ns))
+			dd_drain_until(queue, NULL, is_enough, wanted, until_ns);
 	}
 	return result;
 }

@@ -2,7 +2,6 @@
  *
  * Waiting for a completion.
  */
-#define _GNU_SOURCE
 #include "core/completion.h"
 
 #include <errno.h>
@@ -31,8 +30,8 @@ static int give(struct dd_completion *completion, int *status)
 static bool is_waited_for(
 	const struct defer_drop_queue *queue, const struct dd_completion *completion)
 {
-	for (const struct dd_completion_waiter *at = queue->completion_waiters; at; at = at->next)
-		if (at->completion == completion)
+	for (const struct dd_waiter *at = queue->completion_waiters.first; at; at = at->next)
+		if (((const struct dd_completion_waiter *)at)->completion == completion)
 			return true;
 	return false;
 }
@@ -47,8 +46,7 @@ static bool begin_waiting(struct defer_drop_queue *queue, struct dd_completion_w
 	if (is_hoped_for) {
 		if (!is_waited_for(queue, waiter->completion))
 			dd_completion_listen(waiter->completion);
-		waiter->next = queue->completion_waiters;
-		queue->completion_waiters = waiter;
+		dd_waiters_insert(&queue->completion_waiters, &waiter->waiter, NULL);
 	}
 	dd_mutex_unlock(&queue->waiters_lock);
 	return is_hoped_for;
@@ -56,12 +54,8 @@ static bool begin_waiting(struct defer_drop_queue *queue, struct dd_completion_w
 
 static void end_waiting(struct defer_drop_queue *queue, struct dd_completion_waiter *waiter)
 {
-	struct dd_completion_waiter **at = &queue->completion_waiters;
-
 	dd_mutex_lock(&queue->waiters_lock);
-	while (*at != waiter)
-		at = &(*at)->next;
-	*at = waiter->next;
+	dd_waiters_remove(&queue->completion_waiters, &waiter->waiter);
 	dd_mutex_unlock(&queue->waiters_lock);
 }
 
@@ -141,11 +135,22 @@ static void wait_until_over(struct dd_completion *completion, uint64_t deadline_
 	do {
 		/* On a queue that closes, the thread that closes it ends the completion. */
 		bool may_drain = dd_queue_waits_drain(queue) && dd_queue_state(queue) < DD_CLOSING;
+		uint64_t until_ns = dd_grace_ask_again_ns(&queue->grace, deadline_ns);
 
-		if (sleep_until_over(completion, may_drain, deadline_ns))
-			dd_drain_until(queue, completion->lane, is_over, completion, deadline_ns);
+		if (sleep_until_over(completion, may_drain, until_ns))
+			dd_drain_until(queue, completion->lane, is_over, completion, until_ns);
 	} while (is_pending(completion) && dd_queue_state(queue) != DD_GIVEN_UP &&
-		 !dd_deadline_has_come(deadline_ns));
+		 !dd_grace_is_reading(&queue->grace) && !dd_deadline_has_come(deadline_ns));
+}
+
+/* Returns why a thread that could wait waits no longer, though the completion is pending. */
+static int reason(struct defer_drop_queue *queue, uint64_t deadline_ns)
+{
+	if (dd_queue_state(queue) == DD_GIVEN_UP)
+		return -ECANCELED;
+	if (deadline_ns && dd_grace_is_reading(&queue->grace))
+		return -EDEADLK;
+	return dd_deadline_error(deadline_ns);
 }
 
 int defer_drop_completion_wait(
@@ -168,6 +173,5 @@ int defer_drop_completion_wait(
 		if (result != -EINPROGRESS)
 			return result;
 	}
-	return dd_queue_state(completion->queue) == DD_GIVEN_UP ? -ECANCELED
-								: dd_deadline_error(deadline_ns);
+	return reason(completion->queue, deadline_ns);
 }

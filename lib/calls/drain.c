@@ -2,7 +2,6 @@
  *
  * Waiting until drops are destroyed; and callers that drain, which destroy them.
  */
-#define _GNU_SOURCE
 #include "calls/drain.h"
 
 #include <errno.h>
@@ -55,17 +54,22 @@ static bool is_past(struct defer_drop_queue *queue, const void *context)
 static int wait_or_drain(const struct wanted *wanted, uint64_t deadline_ns)
 {
 	struct dd_lane *lane = wanted->lane;
+	struct dd_grace *grace = &lane->queue->grace;
 	uint64_t position = wanted->position;
+	uint64_t until_ns;
 	int result;
 
 	while ((result = dd_wait_poll(lane, position)) == -EINPROGRESS) {
 		if (dd_deadline_has_come(deadline_ns))
 			return -ETIMEDOUT;
+		if (dd_grace_is_reading(grace))
+			return -EDEADLK;
 		if (dd_queue_state(lane->queue) >= DD_CLOSING)
 			return dd_wait(lane, position, deadline_ns);
-		if (!dd_wait_for_seat(lane, position, deadline_ns))
+		until_ns = dd_grace_ask_again_ns(grace, deadline_ns);
+		if (!dd_wait_for_seat(lane, position, until_ns))
 			continue;
-		dd_drain_until(lane->queue, lane, is_past, wanted, deadline_ns);
+		dd_drain_until(lane->queue, lane, is_past, wanted, until_ns);
 		if (is_stale(wanted))
 			return -ESTALE;
 	}

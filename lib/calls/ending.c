@@ -2,7 +2,6 @@
  *
  * The calls that end a queue, or stop and start it.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 
 #include "core/stats.h"

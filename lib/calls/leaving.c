@@ -9,7 +9,6 @@
  * thread are, if it is there from the start. Queues stay open: what comes later still is for the
  * handler of exit, and no harm is done where pthread_exit(3) in main destroys these objects too.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <link.h>
 #include <unistd.h>

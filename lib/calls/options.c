@@ -2,16 +2,15 @@
  *
  * Drops with options: which are accepted, and what a push acquires for them beforehand.
  */
-#define _GNU_SOURCE
 #include "calls/options.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "calls/push.h"
+#include "calls/room.h"
 #include "config/versioned.h"
 #include "core/completion.h"
-#include "core/worker.h"
 #include "life/default.h"
 
 _Static_assert(sizeof(struct dd_completion) == sizeof(struct defer_drop_completion) &&
@@ -22,7 +21,7 @@ _Static_assert(sizeof(struct dd_completion) == sizeof(struct defer_drop_completi
 /* Size of the first version of the struct; later versions add to it. */
 #define DD_OPTIONS_SIZE_0 64
 
-_Static_assert(sizeof(struct defer_drop_options) == DD_OPTIONS_SIZE_0, "defer_drop_options");
+DD_FIRST_VERSION(struct defer_drop_options, ticket, DD_OPTIONS_SIZE_0);
 
 #define FLAGS ((uint32_t)(DEFER_DROP_AFTER_GRACE_PERIOD | DEFER_DROP_EXCEED_BUDGET))
 
@@ -100,15 +99,11 @@ static int make_request(struct defer_drop_queue *queue, defer_drop_fn destroy,
 
 /* ---- The byte budget ------------------------------------------------------------------------- */
 
-static int wait_for_bytes(struct defer_drop_queue *queue, uint64_t bytes, uint64_t deadline_ns)
+static int wait_for_bytes(struct dd_lane *lane, uint64_t bytes, uint64_t deadline_ns)
 {
-	struct dd_lane *lane = dd_lane_of(queue);
 	uint64_t since_ns = dd_now_ns();
-	int result = dd_worker_ensure(queue);
+	int result = dd_budget_wait(lane->queue, bytes, deadline_ns);
 
-	if (result)
-		return result;
-	result = dd_budget_wait(queue, bytes, deadline_ns);
 	dd_add_shared(&lane->waits_total, 1);
 	dd_add_shared(&lane->wait_ns_total, dd_now_ns() - since_ns);
 	return result;
@@ -121,22 +116,19 @@ static int wait_for_bytes(struct defer_drop_queue *queue, uint64_t bytes, uint64
 static int take_bytes(
 	struct defer_drop_queue *queue, uint64_t bytes, bool may_exceed, uint64_t deadline_ns)
 {
-	int result = 0;
+	struct dd_lane *lane;
+	int result;
 
 	if (may_exceed || dd_is_running(queue))
 		return dd_budget_exceed(&queue->budget, bytes) ? 0 : -EOVERFLOW;
 	if (dd_budget_take(&queue->budget, bytes))
 		return 0;
-	if (dd_is_closed(queue))
-		result = -ESHUTDOWN;
-	else if (dd_deadline_has_come(deadline_ns))
-		result = dd_deadline_error(deadline_ns);
-	else if (dd_grace_is_reading(&queue->grace))
-		result = -EDEADLK;
-	else
-		result = wait_for_bytes(queue, bytes, deadline_ns);
+	lane = dd_lane_of(queue);
+	result = dd_may_wait(lane, deadline_ns);
+	if (!result)
+		result = wait_for_bytes(lane, bytes, deadline_ns);
 	if (result)
-		dd_add_shared(&dd_lane_of(queue)->refused_total, 1);
+		dd_add_shared(&lane->refused_total, 1);
 	return result;
 }
 

@@ -2,7 +2,6 @@
  *
  * A push off the fast path: to the shared lane, to a full ring, by a destructor, on a closed queue.
  */
-#define _GNU_SOURCE
 #include "calls/push.h"
 
 #include <errno.h>
@@ -120,14 +119,16 @@ static int claim_slowly(struct dd_lane *lane, uint64_t width, uint64_t deadline_
 
 /*
  * True if a push without a timeout may claim a position and then wait for room there; the claim
- * cannot be taken back. It may if there is a consumer, or will be, and the thread is no reader.
+ * cannot be taken back. It may if there is a consumer, or will be, and the thread is no reader. A
+ * reader may not even before the queue's first drop after a grace period: others may fill the room
+ * with such drops just before the claim.
  */
 static inline bool may_claim(struct defer_drop_queue *queue)
 {
 	/* Relaxed is enough: if the worker ends later, by a stop, it is started again. */
 	return (!dd_queue_has_worker(queue) ||
 		       atomic_load_explicit(&queue->has_thread, memory_order_relaxed)) &&
-	       !dd_grace_is_reading(&queue->grace);
+	       !dd_grace_is_inside(&queue->grace);
 }
 
 /* Claims positions in the shared lane. */

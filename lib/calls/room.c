@@ -2,7 +2,6 @@
  *
  * A push that finds its ring full: looking for room, and waiting for it.
  */
-#define _GNU_SOURCE
 #include "calls/room.h"
 
 #include <errno.h>

@@ -30,7 +30,7 @@ static inline void dd_nudge_shared(struct dd_lane *lane, uint64_t at)
 /* Owned: true if there is room for a drop at the tail, up to this position. */
 bool dd_has_room(struct dd_lane *lane, uint64_t last);
 
-/* Returns 0 if a push that found its ring full may wait for room. */
+/* Returns 0 if a push that found no room, in its ring or in the byte budget, may wait for it. */
 int dd_may_wait(struct dd_lane *lane, uint64_t deadline_ns);
 
 /*

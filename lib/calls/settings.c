@@ -2,7 +2,6 @@
  *
  * The calls that read and change the configuration of a queue.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 
 #include "life/default.h"

@@ -8,10 +8,10 @@
 #include "core/stats.h"
 #include "life/default.h"
 
-/* Of the first version of the struct, to which later ones add. */
+/* Size of the first version of the struct; later versions add to it. */
 #define DD_STATS_SIZE_0 144
 
-_Static_assert(sizeof(struct defer_drop_stats) == DD_STATS_SIZE_0, "defer_drop_stats");
+DD_FIRST_VERSION(struct defer_drop_stats, slow_total, DD_STATS_SIZE_0);
 
 static int give(const struct defer_drop_stats *stats, struct defer_drop_stats *to)
 {
@@ -20,7 +20,7 @@ static int give(const struct defer_drop_stats *stats, struct defer_drop_stats *t
 
 uint64_t defer_drop_queue_backlog(struct defer_drop_queue *queue)
 {
-	return queue && dd_queue_has_opened(queue) ? dd_stats_backlog(queue) : 0;
+	return queue && dd_queue_has_opened(queue) ? dd_stats_backlog(queue, false) : 0;
 }
 
 int defer_drop_queue_stats(struct defer_drop_queue *queue, struct defer_drop_stats *to)

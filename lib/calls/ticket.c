@@ -2,7 +2,6 @@
  *
  * Tickets: a lane and a position, and whether it has passed.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 

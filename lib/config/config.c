@@ -24,7 +24,7 @@ _Static_assert(DD_QUEUE_SIZE >= 2 && DD_QUEUE_SIZE <= DD_MAX_QUEUE_SIZE &&
 /* Size of the first version of the struct; later versions add to it. */
 #define DD_CONFIG_SIZE_0 200
 
-_Static_assert(sizeof(struct defer_drop_config) == DD_CONFIG_SIZE_0, "defer_drop_config");
+DD_FIRST_VERSION(struct defer_drop_config, reserved, DD_CONFIG_SIZE_0);
 
 /* ---- The table ------------------------------------------------------------------------------- */
 

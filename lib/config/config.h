@@ -7,9 +7,6 @@
 #ifndef DD_CONFIG_H
 #define DD_CONFIG_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>

@@ -9,6 +9,11 @@
 #include <stddef.h>
 #include <string.h>
 
+/* Checks the size of the first version of a struct, given its last field: new fields come last. */
+#define DD_FIRST_VERSION(type, last, size)                                         \
+	_Static_assert(offsetof(type, last) + sizeof(((type *)0)->last) == (size), \
+		"the first version of " #type)
+
 /*
  * Copies a struct of another version: fields that it lacks become 0, fields beyond ours must be 0.
  * least: the size of its first version. Returns 0, -EINVAL or -E2BIG.

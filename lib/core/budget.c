@@ -6,35 +6,35 @@
 
 #include <errno.h>
 
-#include "base/latch.h"
 #include "core/queue.h"
 
 struct dd_budget_waiter {
-	struct dd_budget_waiter *next;
+	struct dd_waiter waiter;
 	uint64_t bytes;
 	bool has_been_sent_away; /* without its bytes; under the lock, until it is woken */
-	struct dd_latch is_woken;
 };
 
 /* ---- The line, under the lock ---------------------------------------------------------------- */
 
+static struct dd_budget_waiter *first_of(const struct dd_budget *budget)
+{
+	return (struct dd_budget_waiter *)budget->line.first;
+}
+
 static void dismiss_first(struct dd_budget *budget, bool is_served)
 {
-	struct dd_budget_waiter *first = budget->first;
-
-	budget->first = first->next;
-	first->has_been_sent_away = !is_served;
-	dd_latch_open(&first->is_woken);
+	first_of(budget)->has_been_sent_away = !is_served;
+	dd_waiters_wake(&budget->line, budget->line.first);
 }
 
 static void serve(struct dd_budget *budget)
 {
-	while (budget->first &&
-		dd_budget_admits(budget, dd_budget_pending(budget), budget->first->bytes)) {
-		dd_budget_add(budget, budget->first->bytes);
+	while (first_of(budget) &&
+		dd_budget_admits(budget, dd_budget_pending(budget), first_of(budget)->bytes)) {
+		dd_budget_add(budget, first_of(budget)->bytes);
 		dismiss_first(budget, true);
 	}
-	if (!budget->first)
+	if (!first_of(budget))
 		atomic_fetch_and_explicit(
 			&budget->pending_bytes, ~DD_BUDGET_WAITED, memory_order_relaxed);
 }
@@ -45,37 +45,25 @@ static void serve(struct dd_budget *budget)
  */
 static bool stand_in_line(struct defer_drop_queue *queue, struct dd_budget_waiter *waiter)
 {
-	struct dd_budget_waiter **end = &queue->budget.first;
-	bool is_open;
-
-	dd_mutex_lock(&queue->waiters_lock);
-	is_open = dd_queue_state(queue) < DD_GIVEN_UP;
-	if (is_open) {
-		while (*end)
-			end = &(*end)->next;
-		*end = waiter;
-		atomic_fetch_or_explicit(
-			&queue->budget.pending_bytes, DD_BUDGET_WAITED, memory_order_relaxed);
-		serve(&queue->budget); /* bytes given back before WAITED was set */
-	}
+	if (!dd_queue_lock_waiters(queue))
+		return false;
+	dd_waiters_insert(&queue->budget.line, &waiter->waiter, NULL);
+	atomic_fetch_or_explicit(
+		&queue->budget.pending_bytes, DD_BUDGET_WAITED, memory_order_relaxed);
+	serve(&queue->budget); /* bytes given back before WAITED was set */
 	dd_mutex_unlock(&queue->waiters_lock);
-	return is_open;
+	return true;
 }
 
 /* Leaves the line. False if it was dismissed meanwhile: then it is woken, or about to be. */
 static bool has_left(struct defer_drop_queue *queue, struct dd_budget_waiter *waiter)
 {
-	struct dd_budget_waiter **at = &queue->budget.first;
 	bool has_left;
 
 	dd_mutex_lock(&queue->waiters_lock);
-	while (*at && *at != waiter)
-		at = &(*at)->next;
-	has_left = *at;
-	if (has_left) {
-		*at = waiter->next;
+	has_left = dd_waiters_leave(&queue->budget.line, &waiter->waiter);
+	if (has_left)
 		serve(&queue->budget); /* those behind it may ask for less */
-	}
 	dd_mutex_unlock(&queue->waiters_lock);
 	return has_left;
 }
@@ -88,10 +76,17 @@ int dd_budget_wait(struct defer_drop_queue *queue, uint64_t bytes, uint64_t dead
 		return -ESHUTDOWN;
 	/* A napping consumer gives no bytes back. */
 	dd_queue_ring(queue);
-	while (!dd_latch_is_open(&self.is_woken))
-		if (dd_latch_wait(&self.is_woken, deadline_ns) == -ETIMEDOUT &&
-			has_left(queue, &self))
-			return -ETIMEDOUT;
+	while (!dd_latch_is_open(&self.waiter.is_woken)) {
+		uint64_t until_ns = dd_grace_ask_again_ns(&queue->grace, deadline_ns);
+		int result = dd_latch_wait(&self.waiter.is_woken, until_ns);
+
+		if (dd_grace_is_reading(&queue->grace))
+			result = -EDEADLK;
+		else if (until_ns != deadline_ns)
+			result = 0; /* it stays in line */
+		if (result && has_left(queue, &self))
+			return result;
+	}
 	return self.has_been_sent_away ? -ESHUTDOWN : 0;
 }
 
@@ -110,12 +105,12 @@ void dd_budget_give_back(struct defer_drop_queue *queue, uint64_t bytes)
 
 void dd_budget_release(struct dd_budget *budget)
 {
-	while (budget->first)
+	while (first_of(budget))
 		dismiss_first(budget, false);
 }
 
 void dd_budget_forget(struct dd_budget *budget, uint64_t pending_bytes)
 {
-	budget->first = NULL;
+	budget->line = (struct dd_waiters){0};
 	atomic_store_explicit(&budget->pending_bytes, pending_bytes, memory_order_relaxed);
 }

@@ -12,22 +12,23 @@
 #define DD_BUDGET_H
 
 #include "core/ring.h"
+#include "core/waiters.h"
 
 #define DD_BUDGET_WAITED (UINT64_C(1) << 63)
 #define DD_BUDGET_MOST   (UINT64_C(1) << 62) /* as max_bytes of the configuration */
 
-struct dd_budget_waiter;
 struct defer_drop_queue;
 
 struct dd_budget {
 	alignas(DD_LINE) _Atomic(uint64_t) pending_bytes; /* and WAITED */
 	_Atomic(uint64_t) max_bytes;                      /* any caller; producers read */
-	struct dd_budget_waiter *first;                   /* under the lock of waiters */
+	struct dd_waiters line; /* in the order in which they came; under the lock of waiters */
 };
 
 /*
- * Waits until that many bytes can be taken, and takes them. Returns 0, -ETIMEDOUT, or -ESHUTDOWN if
- * the consumer has finished.
+ * Waits until that many bytes can be taken, and takes them. Returns 0, -ETIMEDOUT, -ESHUTDOWN if
+ * the consumer has finished, or -EDEADLK if a grace period would wait for the calling thread by
+ * now.
  */
 int dd_budget_wait(struct defer_drop_queue *queue, uint64_t bytes, uint64_t deadline_ns);
 

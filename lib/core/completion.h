@@ -24,6 +24,7 @@
 #include "base/eventfd.h"
 #include "base/futex.h"
 #include "core/ring.h"
+#include "core/waiters.h"
 
 enum dd_completion_state {
 	DD_COMPLETION_UNUSED,
@@ -52,7 +53,7 @@ struct dd_completion {
 
 /* A thread that waits for one, in a list of the queue, so that it is woken if that is given up. */
 struct dd_completion_waiter {
-	struct dd_completion_waiter *next;
+	struct dd_waiter waiter; /* sleeps on the completion, not on its latch */
 	struct dd_completion *completion;
 };
 
@@ -175,10 +176,10 @@ static inline void dd_completion_listen(struct dd_completion *completion)
 }
 
 /* Wakes the threads in a queue's list, to look at the queue again. Under the lock of waiters. */
-static inline void dd_completion_call(struct dd_completion_waiter *first)
+static inline void dd_completion_call(const struct dd_waiters *list)
 {
-	for (struct dd_completion_waiter *at = first; at; at = at->next)
-		dd_completion_wake(at->completion);
+	for (const struct dd_waiter *at = list->first; at; at = at->next)
+		dd_completion_wake(((const struct dd_completion_waiter *)at)->completion);
 }
 
 /*

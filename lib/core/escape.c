@@ -2,7 +2,6 @@
  *
  * Reporting destructors that do not return.
  */
-#define _GNU_SOURCE
 #include "core/escape.h"
 
 #include <stdlib.h>

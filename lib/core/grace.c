@@ -2,7 +2,6 @@
  *
  * Grace periods by liburcu: which drops they cover, when they begin, and what a fork does to them.
  */
-#define _GNU_SOURCE
 #include "core/grace.h"
 
 #include <errno.h>
@@ -114,7 +113,19 @@ int dd_grace_use(struct dd_grace *grace)
 bool dd_grace_is_reading(struct dd_grace *grace)
 {
 	return atomic_load_explicit(&grace->is_used, memory_order_relaxed) &&
-	       grace->flavor->read_ongoing();
+	       dd_grace_is_inside(grace);
+}
+
+bool dd_grace_is_inside(struct dd_grace *grace)
+{
+	return grace->flavor->read_ongoing();
+}
+
+uint64_t dd_grace_ask_again_ns(struct dd_grace *grace, uint64_t deadline_ns)
+{
+	if (!dd_grace_is_inside(grace))
+		return deadline_ns;
+	return dd_least(dd_now_ns() + DD_LOOK_NS, deadline_ns);
 }
 
 /* ---- By the consumer ------------------------------------------------------------------------- */
@@ -337,6 +348,8 @@ int dd_grace_stop(struct defer_drop_queue *queue, uint64_t deadline_ns)
 	while (!dd_grace_thread_has_passed(shared)) {
 		if (dd_queue_state(queue) != DD_STOPPED)
 			return -ESHUTDOWN;
+		if (dd_grace_is_reading(grace))
+			return -EDEADLK;
 		if (dd_deadline_has_come(deadline_ns))
 			return -ETIMEDOUT;
 		dd_bell_rest(&queue->park.bell, deadline_ns);

@@ -57,8 +57,21 @@ static inline bool dd_grace_is_ready(struct dd_grace *grace)
 	return atomic_load_explicit(&grace->is_used, memory_order_relaxed);
 }
 
-/* True if the calling thread is a reader that a grace period of this queue would wait for. */
+/*
+ * True if the calling thread is a reader that a grace period of this queue would wait for, and the
+ * queue has had a drop after a grace period: then the thread may not wait for the queue.
+ */
 bool dd_grace_is_reading(struct dd_grace *grace);
+
+/* True if it is such a reader, also before the first of these drops. */
+bool dd_grace_is_inside(struct dd_grace *grace);
+
+/*
+ * By a thread that may wait until the deadline: returns until when it may before it asks
+ * dd_grace_is_reading again. For a reader that is soon: no thread wakes it when the first drop
+ * after a grace period comes, and what it waits for may lie behind that drop.
+ */
+uint64_t dd_grace_ask_again_ns(struct dd_grace *grace, uint64_t deadline_ns);
 
 /* ---- By the consumer ------------------------------------------------------------------------- */
 
@@ -102,7 +115,8 @@ int dd_grace_init(struct dd_grace *grace, const struct rcu_flavor_struct *flavor
 
 /*
  * Ends the thread, by a caller in place of the consumer, after the grace period that the thread
- * waits for has passed. Returns 0, -ETIMEDOUT, or -ESHUTDOWN if the queue is not stopped any more.
+ * waits for has passed. Returns 0, -ETIMEDOUT, -EDEADLK if that would wait for the caller, or
+ * -ESHUTDOWN if the queue is not stopped any more.
  */
 int dd_grace_stop(struct defer_drop_queue *queue, uint64_t deadline_ns);
 

@@ -2,7 +2,6 @@
  *
  * Making lanes, and handing them from thread to thread.
  */
-#define _GNU_SOURCE
 #include "core/lane.h"
 
 #include <errno.h>

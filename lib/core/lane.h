@@ -18,6 +18,7 @@
 #include "core/nested.h"
 #include "core/park.h"
 #include "core/record.h"
+#include "core/waiters.h"
 
 /* Queues in which a thread can have its own lane at a time; in others it uses the shared one. */
 #define DD_TENANCIES 8
@@ -74,8 +75,7 @@ struct dd_lane {
 
 	/* Written by waiters, read by the consumer after each drop: see wait.h. */
 	alignas(DD_LINE) _Atomic(uint64_t) alarm;
-	struct dd_waiter *first_waiter; /* under the waiters' lock, like the next */
-	struct dd_waiter *last_waiter;
+	struct dd_waiters waiters; /* by position; under the waiters' lock */
 	/* Counters off the fast path; any producer writes. */
 	_Atomic(uint64_t) refused_total;
 	_Atomic(uint64_t) retracted_total; /* positions that were claimed in a shared ring */
@@ -135,7 +135,7 @@ struct dd_tenancy *dd_tenancy_of(const struct defer_drop_queue *queue);
  */
 bool dd_lanes_trim(struct defer_drop_queue *queue);
 
-/* Unmaps the lanes of a queue that nobody uses. */
+/* Unmaps the lanes of a queue that no thread uses any more. */
 void dd_lanes_unmap(struct defer_drop_queue *queue);
 
 /*

@@ -41,6 +41,13 @@
 /* The longest that a consumer outside of destructors may take to see that it must stop or end. */
 #define DD_PATIENCE_NS (100 * DD_MS)
 
+/* Returns when to stop waiting for a consumer that must see a timeout to be over. */
+static inline uint64_t dd_patient_deadline(uint64_t timeout_ns)
+{
+	return timeout_ns == DEFER_DROP_FOREVER ? DEFER_DROP_FOREVER
+						: dd_now_ns() + timeout_ns + DD_PATIENCE_NS;
+}
+
 /* How often callers check for a shutdown that does not wake them. */
 #define DD_LOOK_NS (10 * DD_MS)
 
@@ -89,6 +96,11 @@ struct defer_drop_queue {
 	uint32_t next_lane;
 	/* Drops of the fullest lane, summed over the rounds since the worker last rested. */
 	uint64_t fullest_ran;
+	/* For each lane, where the word of its next slot lies; NULL while the lane has its turn, if
+	 * its drop is left in the middle, and before its first turn. So a round reads one cache
+	 * line of a lane that is empty. (An empty drain with 1,000 such lanes: 4 us; 47 us when each
+	 * had a turn.) */
+	_Atomic(defer_drop_fn) *next_words[1 + DD_MAX_LANES];
 
 	/* Read by the consumer after each drop; written when the queue closes. */
 	alignas(DD_LINE) _Atomic(uint32_t) state; /* enum dd_state, and a futex word */
@@ -103,7 +115,7 @@ struct defer_drop_queue {
 
 	alignas(DD_LINE) _Atomic(uint64_t) wakes_total; /* any thread */
 	struct dd_mutex waiters_lock;
-	struct dd_completion_waiter *completion_waiters; /* under it */
+	struct dd_waiters completion_waiters; /* under it */
 	struct dd_budget budget;
 
 	/* Written by the consumer with each drop, if the queue has a watchdog. */
@@ -124,7 +136,7 @@ struct defer_drop_queue {
 	DD_PLAIN(int) boot_result; /* of the worker: 0 or a negative errno */
 	bool is_boot_strict;
 	_Atomic(uint32_t) stop; /* enum dd_stop, and a futex word */
-	pid_t thread_id;        /* the worker's, as gettid(2); set before its boot is reported */
+	pid_t thread_id;        /* the worker's, as gettid(2); set before its start is reported */
 
 	/* Under the registry's lock. */
 	struct defer_drop_queue *next;
@@ -132,7 +144,7 @@ struct defer_drop_queue {
 	struct dd_lane *cold_lanes; /* given back and empty, without memory for their slots */
 	/* Of the first list; the consumer reads it without the lock. */
 	_Atomic(uint32_t) free_count;
-	/* For threads in the shared lane, who read it without the lock: the index of a lane that
+	/* Threads in the shared lane read this without the lock: the index of a lane that
 	 * was given back, UINT32_MAX if one can be made, or 0. */
 	_Atomic(uint32_t) vacancy;
 	bool has_seen_exit;
@@ -211,6 +223,36 @@ static inline uint32_t dd_queue_lanes(struct defer_drop_queue *queue)
 {
 	/* ->LANES: without acquire the newest lane could be read before it was stored. */
 	return atomic_load_explicit(&queue->lane_count, memory_order_acquire);
+}
+
+/*
+ * Takes the lock of waiters. False, and takes nothing, if the consumer has finished or was given
+ * up: then nobody would wake a thread that waits.
+ */
+static inline bool dd_queue_lock_waiters(struct defer_drop_queue *queue)
+{
+	dd_mutex_lock(&queue->waiters_lock);
+	if (dd_queue_state(queue) < DD_GIVEN_UP)
+		return true;
+	dd_mutex_unlock(&queue->waiters_lock);
+	return false;
+}
+
+/* False if the lane with this index has nothing to run. By the consumer. */
+static inline bool dd_queue_has_next(const struct defer_drop_queue *queue, uint32_t index)
+{
+	_Atomic(defer_drop_fn) *word = queue->next_words[index];
+
+	return !word || atomic_load_explicit(word, memory_order_relaxed);
+}
+
+/*
+ * False if no drop of the lane with this index is pending. By the consumer. In the shared lane drops
+ * may lie behind a position that was claimed and is not published.
+ */
+static inline bool dd_queue_may_have_backlog(const struct defer_drop_queue *queue, uint32_t index)
+{
+	return !index || dd_queue_has_next(queue, index);
 }
 
 /* Ends the consumer's nap or sleep, and counts it if that took a system call. */

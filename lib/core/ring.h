@@ -122,7 +122,7 @@ struct dd_ring {
 	struct dd_slot *slots;                   /* set once, like mask */
 	uint64_t mask;
 	_Atomic(uint64_t) pairs_total; /* drops with options that were pushed: not part of the ring,
-					* but written by those who write this line */
+					* but written by the writers of this line */
 
 	/* The consumer's line: it writes; producers read head when they reach the limit. */
 	alignas(DD_LINE) _Atomic(uint64_t) head; /* drops before it have been destroyed */
@@ -397,13 +397,16 @@ static inline bool dd_ring_retract(struct dd_ring *ring, uint64_t at, defer_drop
 
 /* ---- The consumer ---------------------------------------------------------------------------- */
 
+/* Returns where the word of the slot at the cursor lies. */
+static inline _Atomic(defer_drop_fn) *dd_ring_next_word(struct dd_ring *ring)
+{
+	return &ring->taken_from[dd_plain_load(&ring->cursor) & ring->taken_mask].destroy;
+}
+
 /* True if there is a published drop at the cursor. Takes nothing. */
 static inline bool dd_ring_is_published(struct dd_ring *ring)
 {
-	uint64_t at = dd_plain_load(&ring->cursor);
-
-	return atomic_load_explicit(
-		&ring->taken_from[at & ring->taken_mask].destroy, memory_order_relaxed);
+	return atomic_load_explicit(dd_ring_next_word(ring), memory_order_relaxed);
 }
 
 /* Reads the next drop, whose word may be tagged, or the options of one. False if there is none. */

@@ -2,7 +2,6 @@
  *
  * Destroying drops, by the consumer.
  */
-#define _GNU_SOURCE
 #include "core/run.h"
 
 #include <errno.h>
@@ -400,7 +399,7 @@ static bool run_on(struct dd_lane *lane, struct turn *turn)
 			return false;
 		if (current->options.word && dd_nested_is_empty(&lane->nested))
 			settle(lane->queue, current, 0);
-		/* A program that is told of a failure may push. */
+		/* The error function may push. */
 	} while (!dd_nested_is_empty(&lane->nested));
 	finish(lane);
 	return true;
@@ -523,7 +522,10 @@ uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
 	turn.last_state = dd_queue_has_worker(queue) ? DD_OPEN : DD_STOPPED;
 	turn.is_last = false;
 	queue->running_lane = lane;
+	queue->next_words[lane->index] = NULL;
 	run_all(lane, queue, &turn);
+	if (!lane->is_unfinished)
+		queue->next_words[lane->index] = dd_ring_next_word(&lane->ring);
 	/* Otherwise the lane is empty, or has to be set aside. */
 	if (lane->is_unfinished ? !lane->is_set_aside : !turn.left)
 		queue->has_more = true;

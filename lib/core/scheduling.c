@@ -7,7 +7,6 @@
  * So policy and CPUs are set from outside, before the new thread runs. "The process" is its main
  * thread.
  */
-#define _GNU_SOURCE
 #include "core/scheduling.h"
 
 #include <errno.h>
@@ -15,6 +14,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/policy.h"
 #include "base/report.h"
 
 /* The smallest stack that is tried if there is no memory for one of the system's size. */
@@ -31,6 +31,27 @@ enum wish {
 static bool is_inherited(const struct defer_drop_config *config)
 {
 	return config->scheduling == DEFER_DROP_SCHEDULING_INHERITED;
+}
+
+/* musl cannot: the thread sets its CPUs itself, see settle_cpus. */
+static int set_cpus(pthread_attr_t *attributes, const cpu_set_t *cpus)
+{
+#ifdef __GLIBC__
+	return pthread_attr_setaffinity_np(attributes, sizeof *cpus, cpus);
+#else
+	(void)attributes;
+	(void)cpus;
+	return 0;
+#endif
+}
+
+/* True if the calling thread may run on other CPUs than the process, whose CPUs it stores. */
+static bool has_own_cpus(cpu_set_t *cpus)
+{
+	cpu_set_t own;
+
+	return !sched_getaffinity(0, sizeof own, &own) &&
+	       !sched_getaffinity(getpid(), sizeof *cpus, cpus) && !CPU_EQUAL(&own, cpus);
 }
 
 static int set_policy(pthread_attr_t *attributes, int policy, uint32_t priority)
@@ -51,7 +72,7 @@ static int set_configured(pthread_attr_t *attributes, const struct defer_drop_co
 
 	if (config->cpus) {
 		dd_cpus_parse(config->cpus, &cpus);
-		error = pthread_attr_setaffinity_np(attributes, sizeof cpus, &cpus);
+		error = set_cpus(attributes, &cpus);
 	}
 	if (error || !config->scheduling || is_inherited(config))
 		return error;
@@ -69,14 +90,12 @@ static bool is_ordinary(int policy)
 /* Undoes what the starting thread has of its own. What cannot be asked for stays as it is. */
 static int set_as_process(pthread_attr_t *attributes)
 {
-	cpu_set_t own;
 	cpu_set_t cpus;
 	int error = 0;
 
-	if (!sched_getaffinity(0, sizeof own, &own) &&
-		!sched_getaffinity(getpid(), sizeof cpus, &cpus) && !CPU_EQUAL(&own, &cpus))
-		error = pthread_attr_setaffinity_np(attributes, sizeof cpus, &cpus);
-	if (!error && !is_ordinary(sched_getscheduler(0)))
+	if (has_own_cpus(&cpus))
+		error = set_cpus(attributes, &cpus);
+	if (!error && !is_ordinary(dd_policy(0)))
 		error = set_policy(attributes, SCHED_OTHER, 0);
 	return error;
 }
@@ -158,17 +177,16 @@ int dd_scheduling_start_helper(const struct defer_drop_config *config, pthread_t
  */
 static int settle_policy(const struct defer_drop_config *config)
 {
-	struct sched_param param = {0};
 	int policy = SCHED_BATCH;
 
 	if (config->scheduling)
 		policy = dd_config_policy(config);
-	else if (sched_getscheduler(getpid()) == SCHED_IDLE)
+	else if (dd_policy(getpid()) == SCHED_IDLE)
 		policy = SCHED_IDLE;
 	if (policy != SCHED_BATCH && policy != SCHED_IDLE)
 		return 0;
-	/* Linux: 0 is the calling thread, here and below. The default is no more than an attempt. */
-	return sched_setscheduler(0, policy, &param) && config->scheduling ? -errno : 0;
+	/* The default is no more than an attempt. */
+	return dd_policy_set(0, policy, 0) && config->scheduling ? -errno : 0;
 }
 
 /* Sets the niceness of the process, if the system lets the worker have it. */
@@ -197,9 +215,28 @@ static int settle_niceness(const struct defer_drop_config *config)
 	return errno == EACCES ? -EPERM : -errno;
 }
 
+static int settle_cpus(const struct defer_drop_config *config)
+{
+#ifndef __GLIBC__
+	cpu_set_t cpus;
+
+	if (config->cpus) {
+		dd_cpus_parse(config->cpus, &cpus);
+		return sched_setaffinity(0, sizeof cpus, &cpus) ? -errno : 0;
+	}
+	if (!is_inherited(config) && has_own_cpus(&cpus))
+		sched_setaffinity(0, sizeof cpus, &cpus);
+#else
+	(void)config; /* its CPUs were set from outside */
+#endif
+	return 0;
+}
+
 int dd_scheduling_settle(const struct defer_drop_config *config)
 {
-	int result = is_inherited(config) ? 0 : settle_policy(config);
+	int result = settle_cpus(config);
 
+	if (!result && !is_inherited(config))
+		result = settle_policy(config);
 	return result ? result : settle_niceness(config);
 }

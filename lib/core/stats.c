@@ -86,12 +86,12 @@ static uint64_t lane_backlog(struct dd_lane *lane)
 {
 	uint64_t done = done_position(lane);
 	uint64_t pairs_done = dd_read(&lane->pairs_done_total);
-	uint64_t places = difference(dd_ring_tail(&lane->ring), done);
+	uint64_t slots = difference(dd_ring_tail(&lane->ring), done);
 
-	return difference(places, dd_read(&lane->ring.pairs_total) - pairs_done);
+	return difference(slots, dd_read(&lane->ring.pairs_total) - pairs_done);
 }
 
-uint64_t dd_stats_backlog(struct defer_drop_queue *queue)
+uint64_t dd_stats_backlog(struct defer_drop_queue *queue, bool is_consumer)
 {
 	struct defer_drop_stats stats = {.size = sizeof stats};
 	uint32_t count = dd_queue_lanes(queue);
@@ -102,7 +102,8 @@ uint64_t dd_stats_backlog(struct defer_drop_queue *queue)
 		return stats.backlog;
 	}
 	for (uint32_t i = 0; i < count; i++)
-		backlog += lane_backlog(queue->lanes[i]);
+		if (!is_consumer || dd_queue_may_have_backlog(queue, i))
+			backlog += lane_backlog(queue->lanes[i]);
 	add_nested(queue, &stats);
 	return backlog +
 	       difference(stats.pushed_total, stats.destroyed_total + stats.abandoned_total);

@@ -10,7 +10,8 @@
 void dd_stats_get(struct defer_drop_queue *queue, struct defer_drop_stats *stats);
 void dd_stats_get_lane(struct dd_lane *lane, struct defer_drop_stats *stats);
 
-/* Returns how many drops are pending: member backlog alone, at less cost. */
-uint64_t dd_stats_backlog(struct defer_drop_queue *queue);
+/* Returns how many drops are pending: member backlog alone, at less cost. The consumer passes over
+ * lanes that are empty. */
+uint64_t dd_stats_backlog(struct defer_drop_queue *queue, bool is_consumer);
 
 #endif

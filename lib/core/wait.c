@@ -7,28 +7,31 @@
 #include <stdlib.h>
 
 #include "base/eventfd.h"
-#include "base/latch.h"
 #include "core/budget.h"
 #include "core/completion.h"
 #include "core/queue.h"
 #include "core/seat.h"
 #include "core/watch.h"
 
-struct dd_waiter {
-	struct dd_waiter *next;
+struct position_waiter {
+	struct dd_waiter waiter; /* woken if a thread waits */
 	struct dd_lane *lane;
 	uint64_t position;
-	struct dd_latch is_woken; /* if a thread waits */
-	int eventfd;              /* or -1 */
-	bool may_drain;           /* it becomes the consumer if there is none */
+	int eventfd;    /* or -1 */
+	bool may_drain; /* it becomes the consumer if there is none */
 };
 
 /* ---- The lists, under the lock --------------------------------------------------------------- */
 
+static struct position_waiter *first_of(const struct dd_lane *lane)
+{
+	return (struct position_waiter *)lane->waiters.first;
+}
+
 /* Sets a lane's alarm to the first position that a waiter stands for. */
 static void raise_alarm(struct dd_lane *lane)
 {
-	const struct dd_waiter *first = lane->first_waiter;
+	const struct position_waiter *first = first_of(lane);
 	uint64_t alarm = first ? first->position : lane->first + DD_NO_ALARM;
 
 	/* ->ALARM: without acquire the waiter could read its position too early, and sleep. */
@@ -36,75 +39,58 @@ static void raise_alarm(struct dd_lane *lane)
 }
 
 /* Links by position, behind waiters for an equal one. Nearly always that is the end of the list. */
-static void link_waiter(struct dd_waiter *waiter)
+static void link_waiter(struct position_waiter *self)
 {
-	struct dd_lane *lane = waiter->lane;
-	struct dd_waiter **at = &lane->first_waiter;
+	struct dd_waiters *list = &self->lane->waiters;
+	struct dd_waiter *previous = list->last;
 
-	if (lane->last_waiter && !dd_is_before(waiter->position, lane->last_waiter->position))
-		at = &lane->last_waiter->next;
-	while (*at && !dd_is_before(waiter->position, (*at)->position))
-		at = &(*at)->next;
-	waiter->next = *at;
-	*at = waiter;
-	if (!waiter->next)
-		lane->last_waiter = waiter;
-}
-
-static void unlink_first(struct dd_lane *lane)
-{
-	lane->first_waiter = lane->first_waiter->next;
-	if (!lane->first_waiter)
-		lane->last_waiter = NULL;
-}
-
-/* Unlinks a waiter unless it was woken, and so is no longer in the list. */
-static void unlink_waiter(struct dd_waiter *waiter)
-{
-	struct dd_lane *lane = waiter->lane;
-	struct dd_waiter *before = NULL;
-
-	for (struct dd_waiter *at = lane->first_waiter; at; before = at, at = at->next) {
-		if (at != waiter)
-			continue;
-		if (before)
-			before->next = at->next;
-		else
-			lane->first_waiter = at->next;
-		if (!at->next)
-			lane->last_waiter = before;
-		return;
-	}
+	while (previous &&
+		dd_is_before(self->position, ((struct position_waiter *)previous)->position))
+		previous = previous->previous;
+	dd_waiters_insert(list, &self->waiter, previous ? previous->next : list->first);
 }
 
 /* Adds a waiter and rings. False, and does nothing, if the consumer finished or was given up. */
-static bool enlist_and_ring(struct dd_waiter *waiter)
+static bool enlist_and_ring(struct position_waiter *self)
 {
-	struct defer_drop_queue *queue = waiter->lane->queue;
-	bool is_open;
+	struct defer_drop_queue *queue = self->lane->queue;
 
-	dd_mutex_lock(&queue->waiters_lock);
-	is_open = dd_queue_state(queue) < DD_GIVEN_UP;
-	if (is_open) {
-		link_waiter(waiter);
-		raise_alarm(waiter->lane);
-	}
-	dd_mutex_unlock(&queue->waiters_lock);
-	if (!is_open)
+	if (!dd_queue_lock_waiters(queue))
 		return false;
+	link_waiter(self);
+	raise_alarm(self->lane);
+	dd_mutex_unlock(&queue->waiters_lock);
 	dd_queue_ring(queue);
 	return true;
 }
 
-static void dismiss(struct dd_waiter *waiter)
+static void unlist(struct position_waiter *self)
 {
-	if (waiter->eventfd >= 0) {
-		dd_eventfd_signal(waiter->eventfd); /* a failure cannot be reported to anyone */
-		dd_eventfd_close(waiter->eventfd);
-		free(waiter);
+	struct dd_mutex *lock = &self->lane->queue->waiters_lock;
+
+	dd_mutex_lock(lock);
+	dd_waiters_leave(&self->lane->waiters, &self->waiter);
+	dd_mutex_unlock(lock);
+}
+
+/* Signals an eventfd that is in no list, and is the library's. */
+static void signal_and_free(struct position_waiter *self)
+{
+	dd_eventfd_signal(self->eventfd); /* a failure cannot be reported to anyone */
+	dd_eventfd_close(self->eventfd);
+	free(self);
+}
+
+static void dismiss(struct position_waiter *self)
+{
+	struct dd_waiters *list = &self->lane->waiters;
+
+	if (self->eventfd < 0) {
+		dd_waiters_wake(list, &self->waiter);
 		return;
 	}
-	dd_latch_open(&waiter->is_woken);
+	dd_waiters_remove(list, &self->waiter);
+	signal_and_free(self);
 }
 
 /* ---- By waiters ------------------------------------------------------------------------------ */
@@ -129,11 +115,11 @@ static int outcome(struct dd_lane *lane, uint64_t position)
 }
 
 /* Sleeps for a while. True if the position has passed, or the deadline has come. */
-static bool has_slept_enough(struct dd_waiter *self, uint64_t *until_ns, uint64_t deadline_ns)
+static bool has_slept_enough(struct position_waiter *self, uint64_t *until_ns, uint64_t deadline_ns)
 {
 	if (dd_ring_is_past(&self->lane->ring, self->position))
 		return true;
-	if (dd_latch_wait(&self->is_woken, *until_ns) != -ETIMEDOUT)
+	if (dd_latch_wait(&self->waiter.is_woken, *until_ns) != -ETIMEDOUT)
 		return false;
 	if (*until_ns == deadline_ns)
 		return true;
@@ -144,35 +130,48 @@ static bool has_slept_enough(struct dd_waiter *self, uint64_t *until_ns, uint64_
 }
 
 /* Sleeps until the position has passed, the waiter is woken, or the deadline comes. */
-static void sleep_in_list(struct dd_waiter *self, uint64_t deadline_ns)
+static void sleep_in_list(struct position_waiter *self, uint64_t deadline_ns)
 {
-	struct dd_mutex *lock = &self->lane->queue->waiters_lock;
 	uint64_t settled_ns = dd_now_ns() + DD_STORES_SETTLE_NS;
 	uint64_t until_ns = dd_least(settled_ns, deadline_ns);
 
-	while (!dd_latch_is_open(&self->is_woken)) {
+	while (!dd_latch_is_open(&self->waiter.is_woken)) {
 		if (!has_slept_enough(self, &until_ns, deadline_ns))
 			continue;
-		dd_mutex_lock(lock);
-		unlink_waiter(self);
-		dd_mutex_unlock(lock);
+		unlist(self);
 		break;
 	}
 }
 
-int dd_wait(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns)
+/* Waits for a while, or until woken. */
+static int wait_a_while(struct dd_lane *lane, uint64_t position, uint64_t until_ns)
 {
-	struct dd_waiter self = {.lane = lane, .position = position, .eventfd = -1};
+	struct position_waiter self = {.lane = lane, .position = position, .eventfd = -1};
 
 	if (enlist_and_ring(&self))
-		sleep_in_list(&self, deadline_ns);
+		sleep_in_list(&self, until_ns);
 	return outcome(lane, position);
+}
+
+int dd_wait(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns)
+{
+	struct dd_grace *grace = &lane->queue->grace;
+	uint64_t until_ns;
+	int result;
+
+	do {
+		until_ns = dd_grace_ask_again_ns(grace, deadline_ns);
+		result = wait_a_while(lane, position, until_ns);
+		if (result == -ETIMEDOUT && dd_grace_is_reading(grace))
+			result = -EDEADLK;
+	} while (result == -ETIMEDOUT && until_ns != deadline_ns);
+	return result;
 }
 
 bool dd_wait_for_seat(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns)
 {
 	struct defer_drop_queue *queue = lane->queue;
-	struct dd_waiter self = {
+	struct position_waiter self = {
 		.lane = lane,
 		.position = position,
 		.eventfd = -1,
@@ -186,21 +185,19 @@ bool dd_wait_for_seat(struct dd_lane *lane, uint64_t position, uint64_t deadline
 		sleep_in_list(&self, deadline_ns);
 		return false;
 	}
-	dd_mutex_lock(&queue->waiters_lock);
-	unlink_waiter(&self);
-	dd_mutex_unlock(&queue->waiters_lock);
+	unlist(&self);
 	return true;
 }
 
 int dd_wait_notify(struct dd_lane *lane, uint64_t position, int eventfd)
 {
-	struct dd_waiter *waiter = malloc(sizeof *waiter);
+	struct position_waiter *waiter = malloc(sizeof *waiter);
 
 	if (!waiter)
 		return -ENOMEM;
-	*waiter = (struct dd_waiter){.lane = lane, .position = position, .eventfd = eventfd};
+	*waiter = (struct position_waiter){.lane = lane, .position = position, .eventfd = eventfd};
 	if (!enlist_and_ring(waiter))
-		dismiss(waiter);
+		signal_and_free(waiter);
 	else if (dd_ring_is_past(&lane->ring, position))
 		dd_wait_wake(lane); /* it passed before the consumer could see the alarm */
 	return 0;
@@ -213,36 +210,26 @@ void dd_wait_wake(struct dd_lane *lane)
 	struct dd_mutex *lock = &lane->queue->waiters_lock;
 
 	dd_mutex_lock(lock);
-	while (lane->first_waiter && dd_ring_is_past(&lane->ring, lane->first_waiter->position)) {
-		struct dd_waiter *waiter = lane->first_waiter;
-
-		unlink_first(lane);
-		dismiss(waiter);
-	}
+	while (first_of(lane) && dd_ring_is_past(&lane->ring, first_of(lane)->position))
+		dismiss(first_of(lane));
 	raise_alarm(lane);
 	dd_mutex_unlock(lock);
 }
 
 static void release_lane(struct dd_lane *lane)
 {
-	while (lane->first_waiter) {
-		struct dd_waiter *waiter = lane->first_waiter;
-
-		unlink_first(lane);
-		dismiss(waiter);
-	}
+	while (first_of(lane))
+		dismiss(first_of(lane));
 }
 
 static void call_lane(struct dd_lane *lane)
 {
 	struct dd_waiter *next;
 
-	for (struct dd_waiter *at = lane->first_waiter; at; at = next) {
+	for (struct dd_waiter *at = lane->waiters.first; at; at = next) {
 		next = at->next;
-		if (!at->may_drain)
-			continue;
-		unlink_waiter(at);
-		dismiss(at);
+		if (((struct position_waiter *)at)->may_drain)
+			dismiss((struct position_waiter *)at);
 	}
 	raise_alarm(lane);
 }
@@ -253,9 +240,9 @@ void dd_wait_call(struct defer_drop_queue *queue)
 
 	dd_mutex_lock(&queue->waiters_lock);
 	for (uint32_t i = 0; i < count; i++)
-		if (queue->lanes[i]->first_waiter)
+		if (queue->lanes[i]->waiters.first)
 			call_lane(queue->lanes[i]);
-	dd_completion_call(queue->completion_waiters);
+	dd_completion_call(&queue->completion_waiters);
 	dd_watch_release(queue);
 	dd_mutex_unlock(&queue->waiters_lock);
 }
@@ -274,10 +261,10 @@ void dd_wait_release(struct defer_drop_queue *queue)
 
 void dd_wait_forget(struct dd_lane *lane)
 {
-	while (lane->first_waiter) {
-		struct dd_waiter *waiter = lane->first_waiter;
+	while (first_of(lane)) {
+		struct position_waiter *waiter = first_of(lane);
 
-		unlink_first(lane);
+		dd_waiters_remove(&lane->waiters, &waiter->waiter);
 		if (waiter->eventfd >= 0) { /* the others lie on stacks of the parent's threads */
 			dd_eventfd_close(waiter->eventfd);
 			free(waiter);

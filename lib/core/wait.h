@@ -43,7 +43,11 @@
  */
 int dd_wait_poll(struct dd_lane *lane, uint64_t position);
 
-/* Waits for position. There must be a consumer. Returns 0, -ETIMEDOUT, -ESHUTDOWN or -ECANCELED. */
+/*
+ * Waits for position. There must be a consumer. Returns 0, -ETIMEDOUT, -ESHUTDOWN, -ECANCELED, or
+ * -EDEADLK if a grace period would wait for the calling thread by now: a destructor may make a drop
+ * after one.
+ */
 int dd_wait(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns);
 
 /*

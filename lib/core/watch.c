@@ -2,7 +2,6 @@
  *
  * Watermarks, and the looks that wake threads which wait for the backlog.
  */
-#define _GNU_SOURCE
 #include "core/watch.h"
 
 #include <errno.h>
@@ -13,15 +12,12 @@
 /* Between two looks of a busy consumer: short compared to the time that a thread takes to wake. */
 #define LOOK_NS UINT64_C(20000)
 
-struct defer_drop_level dd_watch_level(struct defer_drop_queue *queue)
+struct defer_drop_level dd_watch_level(struct defer_drop_queue *queue, bool is_consumer)
 {
-	struct defer_drop_stats stats;
-
-	dd_stats_get(queue, &stats);
 	return (struct defer_drop_level){
 		.size = sizeof(struct defer_drop_level),
-		.backlog = stats.backlog,
-		.backlog_bytes = stats.backlog_bytes,
+		.backlog = dd_stats_backlog(queue, is_consumer),
+		.backlog_bytes = dd_budget_pending(&queue->budget),
 	};
 }
 
@@ -79,29 +75,27 @@ bool dd_watch_is_awaited(struct defer_drop_queue *queue)
 }
 
 /* Takes a watcher out of the list and wakes it. Under the lock. */
-static void dismiss(struct defer_drop_queue *queue, struct dd_watcher **at)
+static void dismiss(struct defer_drop_queue *queue, struct dd_waiter *waiter)
 {
-	struct dd_watcher *watcher = *at;
-
-	*at = watcher->next;
 	atomic_fetch_sub_explicit(&queue->watchers, 1, memory_order_relaxed);
-	dd_latch_open(&watcher->is_woken);
+	dd_waiters_wake(&queue->watch.list, waiter);
 }
 
 /* Looks under the lock, so that everything a watcher pushed before it came is counted. */
 static struct defer_drop_level wake_watchers(struct defer_drop_queue *queue)
 {
-	struct dd_watcher **at = &queue->watch.first;
 	struct defer_drop_level level;
+	struct dd_waiter *next;
 
 	dd_mutex_lock(&queue->waiters_lock);
-	level = dd_watch_level(queue);
-	while (*at) {
-		(*at)->has_been_enough = dd_watch_is_enough(*at, &level);
-		if ((*at)->has_been_enough)
+	level = dd_watch_level(queue, true);
+	for (struct dd_waiter *at = queue->watch.list.first; at; at = next) {
+		struct dd_watcher *watcher = (struct dd_watcher *)at;
+
+		next = at->next;
+		watcher->has_been_enough = dd_watch_is_enough(watcher, &level);
+		if (watcher->has_been_enough)
 			dismiss(queue, at);
-		else
-			at = &(*at)->next;
 	}
 	dd_mutex_unlock(&queue->waiters_lock);
 	return level;
@@ -140,44 +134,38 @@ void dd_watch_leave(struct defer_drop_queue *queue)
 
 bool dd_watch_enlist(struct defer_drop_queue *queue, struct dd_watcher *watcher)
 {
-	bool is_open;
-
-	dd_mutex_lock(&queue->waiters_lock);
-	is_open = dd_queue_state(queue) < DD_GIVEN_UP;
-	if (is_open) {
-		watcher->has_been_enough = false;
-		dd_latch_close(&watcher->is_woken);
-		watcher->next = queue->watch.first;
-		queue->watch.first = watcher;
-		atomic_fetch_add_explicit(&queue->watchers, 1, memory_order_relaxed);
-	}
+	if (!dd_queue_lock_waiters(queue))
+		return false;
+	watcher->has_been_enough = false;
+	dd_waiters_insert(&queue->watch.list, &watcher->waiter, NULL);
+	atomic_fetch_add_explicit(&queue->watchers, 1, memory_order_relaxed);
 	dd_mutex_unlock(&queue->waiters_lock);
-	return is_open;
+	return true;
 }
 
-void dd_watch_unlist(struct defer_drop_queue *queue, struct dd_watcher *watcher)
+bool dd_watch_unlist(struct defer_drop_queue *queue, struct dd_watcher *watcher)
 {
-	struct dd_watcher **at = &queue->watch.first;
+	bool has_left;
 
 	dd_mutex_lock(&queue->waiters_lock);
-	while (*at && *at != watcher)
-		at = &(*at)->next;
-	if (*at)
-		dismiss(queue, at);
+	has_left = dd_waiters_leave(&queue->watch.list, &watcher->waiter);
+	if (has_left)
+		atomic_fetch_sub_explicit(&queue->watchers, 1, memory_order_relaxed);
 	dd_mutex_unlock(&queue->waiters_lock);
+	return has_left;
 }
 
 /* ---- The end --------------------------------------------------------------------------------- */
 
 void dd_watch_release(struct defer_drop_queue *queue)
 {
-	while (queue->watch.first)
-		dismiss(queue, &queue->watch.first);
+	while (queue->watch.list.first)
+		dismiss(queue, queue->watch.list.first);
 }
 
 void dd_watch_forget(struct defer_drop_queue *queue)
 {
-	queue->watch.first = NULL;
+	queue->watch.list = (struct dd_waiters){0};
 	if (!dd_is_running(queue))
 		queue->watch.is_telling = false;
 	atomic_store_explicit(&queue->watchers, dd_watch_has_marks(queue), memory_order_relaxed);

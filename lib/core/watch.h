@@ -10,21 +10,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/latch.h"
+#include "core/waiters.h"
 
 struct defer_drop_queue;
 
 /* A thread that waits for the backlog to shrink. */
 struct dd_watcher {
-	struct dd_watcher *next;
+	struct dd_waiter waiter;
 	uint64_t max_drops;
 	uint64_t max_bytes;
 	bool has_been_enough; /* the backlog was small enough; under the lock, until it is woken */
-	struct dd_latch is_woken;
 };
 
 struct dd_watch {
-	struct dd_watcher *first; /* threads that wait, under the lock of waiters */
+	struct dd_waiters list; /* threads that wait, under the lock of waiters */
 
 	/* The consumer's. */
 	uint64_t next_look_ns;
@@ -49,15 +48,17 @@ void dd_watch_look(struct defer_drop_queue *queue, bool is_last);
 void dd_watch_leave(struct defer_drop_queue *queue);
 
 /* Returns the backlog now. True if it is as small as this watcher wants it. */
-struct defer_drop_level dd_watch_level(struct defer_drop_queue *queue);
+struct defer_drop_level dd_watch_level(struct defer_drop_queue *queue, bool is_consumer);
 bool dd_watch_is_enough(const struct dd_watcher *watcher, const struct defer_drop_level *level);
 
 /*
- * Puts a watcher into the list; takes it out if it is still there. enlist: false, and does nothing,
- * if the consumer has finished or the queue was given up.
+ * Puts a watcher into the list. False, and does nothing, if the consumer has finished or the queue
+ * was given up.
  */
 bool dd_watch_enlist(struct defer_drop_queue *queue, struct dd_watcher *watcher);
-void dd_watch_unlist(struct defer_drop_queue *queue, struct dd_watcher *watcher);
+
+/* Takes a watcher out of the list. False if it was woken meanwhile, or is about to be. */
+bool dd_watch_unlist(struct defer_drop_queue *queue, struct dd_watcher *watcher);
 
 /* Wakes all watchers; forgets them, in a forked child. Under the lock of waiters. */
 void dd_watch_release(struct defer_drop_queue *queue);

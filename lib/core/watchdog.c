@@ -2,7 +2,6 @@
  *
  * The thread that reports destructors which take too long.
  */
-#define _GNU_SOURCE
 #include "core/watchdog.h"
 
 #include <errno.h>
@@ -76,7 +75,7 @@ static bool look_at(
 /*
  * Looks at the destructor that runs. Unless that is still the one of the last look, looks also at
  * the drops left in the middle: a drop without end may consist of short destructors. False if
- * nothing has happened since. The function that is told may fork, and this may be the child.
+ * nothing has happened since. The watchdog function may fork, and this may be the child.
  */
 static bool look(struct defer_drop_queue *queue, struct dd_sight *sight)
 {

@@ -19,7 +19,6 @@
  *          with an eventfd, or if a producer is half of its ring ahead.
  *   sleep  After the quiet spell, until woken: announced, then one more round, then the futex.
  */
-#define _GNU_SOURCE
 #include "core/worker.h"
 
 #include <errno.h>
@@ -115,10 +114,10 @@ static uint64_t look_at_backlog(struct dd_lane *lane)
 	uint64_t cursor = dd_plain_load(&lane->ring.cursor);
 
 	uint64_t pairs = dd_read(&lane->ring.pairs_total) - dd_read(&lane->pairs_done_total);
-	uint64_t places = tail - cursor;
+	uint64_t slots = tail - cursor;
 
 	/* An owner publishes before it moves the tail, and counts pairs after that. */
-	uint64_t backlog = dd_is_before(tail, cursor) || pairs > places ? 0 : places - pairs;
+	uint64_t backlog = dd_is_before(tail, cursor) || pairs > slots ? 0 : slots - pairs;
 
 	if (backlog > dd_read(&lane->highest_backlog))
 		atomic_store_explicit(&lane->highest_backlog, backlog, memory_order_relaxed);
@@ -132,7 +131,8 @@ void dd_worker_look(struct defer_drop_queue *queue)
 			   dd_read(&queue->nested_abandoned_total);
 
 	for (uint32_t i = 0; i < count; i++)
-		backlog += look_at_backlog(queue->lanes[i]);
+		if (dd_queue_may_have_backlog(queue, i))
+			backlog += look_at_backlog(queue->lanes[i]);
 	if (backlog > dd_read(&queue->highest_backlog))
 		atomic_store_explicit(&queue->highest_backlog, backlog, memory_order_relaxed);
 }
@@ -151,7 +151,9 @@ uint64_t dd_worker_round(struct defer_drop_queue *queue, uint64_t most, uint64_t
 		uint64_t ran_here;
 
 		at = at < count ? at : 0;
-		ran_here = dd_run_turn(queue->lanes[at++], most - ran, deadline_ns);
+		if (!dd_queue_has_next(queue, at++))
+			continue;
+		ran_here = dd_run_turn(queue->lanes[at - 1], most - ran, deadline_ns);
 		ran += ran_here;
 		fullest_ran = ran_here > fullest_ran ? ran_here : fullest_ran;
 	}
@@ -191,7 +193,7 @@ static bool has_any_published(struct defer_drop_queue *queue)
 		struct dd_lane *lane = queue->lanes[i];
 
 		/* The next look at a lane that was set aside is after the bell has rung. */
-		if (!lane->is_set_aside &&
+		if (dd_queue_has_next(queue, i) && !lane->is_set_aside &&
 			(lane->is_unfinished || dd_ring_is_published(&lane->ring)))
 			return true;
 	}

@@ -21,7 +21,6 @@
  *   STATUS  run: state, release -> is_over: state, acquire
  *           carries the status, and what the destructor did
  */
-#define _GNU_SOURCE
 #include "defer_drop/guard.h"
 
 #include <assert.h>

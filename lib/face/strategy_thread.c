@@ -2,7 +2,6 @@
  *
  * The strategy that makes a thread for each object.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <stdlib.h>
 

@@ -2,7 +2,6 @@
  *
  * The end of a queue, by a call or by exit.
  */
-#define _GNU_SOURCE
 #include "life/closing.h"
 
 #include <errno.h>
@@ -84,7 +83,7 @@ static void give_up(struct defer_drop_queue *queue)
 	if (!dd_queue_move_state(queue, DD_CLOSING, DD_GIVEN_UP))
 		return;
 	dd_mutex_lock(&queue->waiters_lock);
-	dd_completion_call(queue->completion_waiters);
+	dd_completion_call(&queue->completion_waiters);
 	dd_mutex_unlock(&queue->waiters_lock);
 	dd_wait_release(queue);
 }
@@ -139,17 +138,10 @@ static void join(struct defer_drop_queue *queue)
 	wait_for_state(queue, DD_JOINED, DEFER_DROP_FOREVER);
 }
 
-/* Returns when to give up, if destructors may start until the timeout. */
-static uint64_t give_up_after(uint64_t timeout_ns)
-{
-	return timeout_ns == DEFER_DROP_FOREVER ? DEFER_DROP_FOREVER
-						: dd_now_ns() + timeout_ns + DD_PATIENCE_NS;
-}
-
 int dd_queue_close(struct defer_drop_queue *queue, uint64_t timeout_ns)
 {
-	int result =
-		close_queue(queue, dd_deadline_after(timeout_ns), give_up_after(timeout_ns), false);
+	int result = close_queue(
+		queue, dd_deadline_after(timeout_ns), dd_patient_deadline(timeout_ns), false);
 
 	if (!result)
 		join(queue);

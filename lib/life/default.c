@@ -3,7 +3,6 @@
  * The default queue: it exists without being made, sets itself up at its first use, and is never
  * freed.
  */
-#define _GNU_SOURCE
 #include "life/default.h"
 
 #include <errno.h>

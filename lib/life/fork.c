@@ -2,7 +2,6 @@
  *
  * Queues in a forked child.
  */
-#define _GNU_SOURCE
 #include "life/fork.h"
 
 #include "core/queue.h"
@@ -87,7 +86,7 @@ void dd_queue_survive(struct defer_drop_queue *queue, bool is_exiting)
 	is_kept = is_kept && dd_queue_state(queue) <= DD_STOPPED;
 	survive_nested_counts(queue, is_kept);
 	dd_lanes_survive(queue, is_kept);
-	queue->completion_waiters = NULL;
+	queue->completion_waiters = (struct dd_waiters){0};
 	dd_watch_forget(queue);
 	dd_watchdog_survive(queue);
 	atomic_store_explicit(&queue->wakes_total, 0, memory_order_relaxed);

@@ -2,7 +2,6 @@
  *
  * What becomes of lanes, and of the drops in them, in a forked child.
  */
-#define _GNU_SOURCE
 #include "core/completion.h"
 #include "core/queue.h"
 #include "life/fork.h"
@@ -143,6 +142,8 @@ static uint64_t survive(struct dd_lane *lane, bool is_kept)
 		lane->cover.nested = lane->nested.pushed_total;
 		lane->cover.position = dd_ring_tail(&lane->ring);
 	}
+	/* The consumer may have begun a turn, of which this process need not have seen all. */
+	lane->queue->next_words[lane->index] = NULL;
 	dd_wait_forget(lane);
 	atomic_store_explicit(&lane->alarm, lane->first + DD_NO_ALARM, memory_order_relaxed);
 	zero(&lane->refused_total);

@@ -2,7 +2,6 @@
  *
  * Making and freeing queues.
  */
-#define _GNU_SOURCE
 #include "life/make.h"
 
 #include <errno.h>

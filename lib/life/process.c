@@ -2,7 +2,6 @@
  *
  * The handlers for fork and exit of the process.
  */
-#define _GNU_SOURCE
 #include "life/process.h"
 
 #include <errno.h>

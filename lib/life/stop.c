@@ -6,7 +6,6 @@
  * under control decides which of three comes first: the worker that leaves, the caller whose time
  * is over, or a shutdown. Afterwards the caller replaces the consumer: it holds the seat.
  */
-#define _GNU_SOURCE
 #include "life/stop.h"
 
 #include <errno.h>
@@ -156,16 +155,15 @@ static int end_threads(struct defer_drop_queue *queue, uint64_t deadline_ns)
 
 int dd_queue_stop(struct defer_drop_queue *queue, uint64_t timeout_ns)
 {
-	uint64_t deadline_ns = DEFER_DROP_FOREVER;
 	int result = check_caller(queue);
 
 	if (!result)
 		result = begin_turn(queue);
 	if (result)
 		return result;
-	if (timeout_ns != DEFER_DROP_FOREVER)
-		deadline_ns = dd_now_ns() + timeout_ns + DD_PATIENCE_NS;
 	if (dd_queue_state(queue) != DD_STOPPED) {
+		uint64_t deadline_ns = dd_patient_deadline(timeout_ns);
+
 		result = announce(queue);
 		if (!result)
 			result = end_threads(queue, deadline_ns);

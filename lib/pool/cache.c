@@ -2,7 +2,6 @@
  *
  * What a thread has of pools: how it is made, the end of the thread, and fork.
  */
-#define _GNU_SOURCE
 #include "pool/pools.h"
 
 #include <errno.h>

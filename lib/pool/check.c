@@ -6,7 +6,6 @@
  * AddressSanitizer belongs to the program, not to the library: its functions exist in a process
  * that was built with it, and are NULL otherwise.
  */
-#define _GNU_SOURCE
 #include "pool/pools.h"
 
 #include <stdlib.h>

@@ -2,7 +2,6 @@
  *
  * Making and freeing pools, trimming, statistics.
  */
-#define _GNU_SOURCE
 #include "pool/pools.h"
 
 #include <errno.h>

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What every adapter must do, with whichever pool or loop it is for.
+ * What every adapter must do, whichever pool or loop it is for.
  */
-#define _GNU_SOURCE
 #include "adapter.h"
 
 #include <defer_drop/guard.h>
@@ -154,7 +153,7 @@ static void test_others_drops(const struct loop *loop)
 	check_all_destroyed_here();
 }
 
-/* A drop that finds no room answers at once, and the object is still the caller's. */
+/* A drop that finds no room returns at once, and the object is still the caller's. */
 static void test_full(const struct loop *loop)
 {
 	int accepted = 0;
@@ -370,7 +369,7 @@ static uint64_t own_cpu_ns(void)
 	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 }
 
-/* The wait of the loop's own thread sleeps too; a reader is told that it would wait for itself. */
+/* The wait of the loop's own thread sleeps too; a reader gets -EDEADLK. */
 static void test_wait_beside_reader(const struct loop *loop)
 {
 	uint64_t cpu_ns = own_cpu_ns();

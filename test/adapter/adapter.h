@@ -12,7 +12,7 @@
 /* Turns the loop once, waiting for something to happen. */
 typedef void (*turn_fn)(void *loop);
 
-/* Tests a strategy that destroys in other threads, also while nobody turns the loop. */
+/* Tests a strategy that destroys in other threads, also while no thread turns the loop. */
 void test_pool(const struct defer_drop_strategy *by, turn_fn turn, void *loop);
 
 /* A loop, and a strategy that destroys in this thread as it turns the loop. */

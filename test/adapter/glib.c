@@ -2,7 +2,6 @@
  *
  * The strategies for GLib.
  */
-#define _GNU_SOURCE
 #include "adapter.h"
 
 #include <defer_drop/glib.h>

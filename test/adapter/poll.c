@@ -2,7 +2,6 @@
  *
  * The strategy for event loops of one's own: here one that polls the eventfd and nothing else.
  */
-#define _GNU_SOURCE
 #include "adapter.h"
 
 #include <defer_drop/loop.h>

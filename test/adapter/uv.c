@@ -2,7 +2,6 @@
  *
  * The strategies for libuv.
  */
-#define _GNU_SOURCE
 #include "adapter.h"
 
 #include <defer_drop/uv.h>

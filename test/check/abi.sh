@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 #
 # abi.sh SHARED INCLUDE_FOLDER RECORD_FOLDER: programs that were compiled against the recorded ABI
-# run with this library. Of functions, structs and variables libabigail tells; of constants, which
-# no function mentions by type, the headers.
-# abi.sh --renew SHARED INCLUDE_FOLDER RECORD_FOLDER: records it.
+# run with this library. libabigail compares functions, structs and variables; constants, which no
+# function mentions by type, are read from the headers.
+# abi.sh --renew SHARED INCLUDE_FOLDER RECORD_FOLDER: records the ABI.
 set -u
 call=$0
 renew=false
@@ -21,7 +21,7 @@ skip() {
 	exit 77
 }
 
-# Without what another compiler, machine or folder, or lib behind its headers, would change.
+# Leaves out what depends on the compiler, the machine, the folder, or lib behind its headers.
 dump() {
 	abidw --headers-dir "$headers" --drop-private-types --exported-interfaces-only \
 		--type-id-style hash --no-architecture --no-elf-needed --no-corpus-path \

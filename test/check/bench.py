@@ -1,7 +1,7 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: MIT
 """bench.py PROGRAM: a benchmark starts, measures the least it can, writes the same rows as text and
-as JSON, and refuses bad options (refusal.py). How long anything took is not looked at."""
+as JSON, and refuses bad options (refusal.py). No time is checked."""
 import json
 import re
 import subprocess

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * In builds that count what is run: who leaves by _exit(2) or abort(3) writes its counters, too.
+ * For builds with coverage: a process that ends by _exit(2) or abort(3) writes its counters, too.
  */
 #include <gcov.h>
 #include <stdlib.h>

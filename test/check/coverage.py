@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""coverage.py REPORT REASONS LIB: of lib, as gcovr tells in JSON, enough was run, and for each line that was
-not REASONS says why.
+"""coverage.py REPORT REASONS LIB: the suite ran enough of lib, by gcovr's report in JSON, and REASONS says why for
+each line that was not run.
 
-REASONS is text; below each reason stand, after a tab, the lines that it is for, as FILE FUNCTION: LINE. What is
-there may be run all the same, now and then; but the line must exist.
+REASONS is text: below each reason come, after a tab, its lines, as FILE FUNCTION: LINE. Such a line must exist; that
+it is run now and then is no fault.
 """
 import json
 import pathlib

@@ -4,7 +4,7 @@
 
 Every edge in a table has its release end marked NAME->: and its acquire end ->NAME: somewhere in the
 folders (or both as NAME<->:, where one operation is both), every mark belongs to a table, and no name
-is in two. A mark is of the next operation that is not relaxed, and no such operation is without one.
+is in two. A mark belongs to the next operation that is not relaxed, and each such operation has a mark.
 """
 import pathlib
 import re

@@ -7,7 +7,7 @@ set -u
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
-# Of kind A is the version's own name.
+# The name of a version is of kind A, which is left out.
 exported() {
 	nm --defined-only --extern-only "$@" |
 		awk 'NF == 3 && $2 != "A" { sub(/@.*/, "", $3); print $3 }' | sort

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# format.sh ROOT: all C and C++ is as clang-format leaves it. Only version 14 is asked, because others
-# decide otherwise in places.
+# format.sh ROOT: clang-format would change no C and C++ file. Only version 14 is used, because others
+# format some places differently.
 set -u
 cd "$1" || exit 2
 command -v clang-format >/dev/null || {

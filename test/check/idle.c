@@ -3,7 +3,6 @@
  * An idle process costs nothing: before the first push no thread runs and hardly a page is used;
  * after a quiet spell the worker does not wake up again, nor does its watchdog (argument: watched).
  */
-#define _GNU_SOURCE
 #include <defer_drop.h>
 #include <dirent.h>
 #include <link.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Waits in every way for a worker that is awake, for interrupt.sh to watch: producers whose rings are
- * full, flushes, tickets, a completion. The worker never sleeps for good here.
+ * full, flushes, tickets, a completion. The worker never goes to deep sleep here.
  */
 #include <defer_drop.h>
 #include <pthread.h>

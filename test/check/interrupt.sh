@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# interrupt.sh WAITS: while the worker is awake nobody interrupts other CPUs by membarrier(2), whether
-# rings are full or threads wait for drops. One is for closing the queue at exit.
+# interrupt.sh WAITS: while the worker is awake no thread interrupts other CPUs by membarrier(2), whether
+# rings are full or threads wait for drops. The one call that remains closes the queue at exit.
 set -u
 command -v strace >/dev/null || exit 77
 folder=$(mktemp -d)

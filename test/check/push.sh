@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # push.sh LIBRARY: the fast path of defer_drop has at most 25 instructions, no locked one and no call.
-# From the function's entry to its first return: what is rare was moved behind that.
+# Counted from the function's entry to its first return: rare code lies behind that.
 set -u
 [ "$(uname -m)" = x86_64 ] || exit 77
 path=$(objdump -d --no-show-raw-insn "$1" |

@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """readme.py README EXAMPLE OPTIONS FORERUNNERS CONFIG: the README is short, begins with the two tools, names the
-packages, the version and the Meson options that there are, shows the example as it is compiled and run, and its
-other fragments compile; what it names of the library exists; each link of a README leads somewhere. Beside
-FORERUNNERS, forerunners.md has a test for each thing that a forerunner can, and no such test is left out. The
-README of bench names every benchmark, that of its server every way to destroy and every option, that of test every
-folder."""
+packages, the version and the Meson options, and shows the example that is compiled and run; its other fragments
+compile, and all names of the library that it has exist. Each link of a README leads somewhere. forerunners.md,
+beside FORERUNNERS, names a test for each thing that a forerunner can do, and no such test is left out. The README of
+bench names every benchmark, that of its server every way to destroy and every option, that of test every folder."""
 import os
 import pathlib
 import re

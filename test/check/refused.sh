@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # refused.sh INCLUDE_FOLDER FOLDER: with each C++ compiler that is here, no file of FOLDER compiles, and
-# the compiler's message has the words of the file's first line. Except for control.cpp, which does the
-# same things right, and compiles without a warning.
+# the compiler's message has the words of the file's first line. The exception is control.cpp, which does
+# these things right and compiles without a warning.
 set -u
 include=$1
 folder=$2

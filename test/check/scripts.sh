@@ -8,5 +8,5 @@ command -v shellcheck >/dev/null || {
 	echo "not checked: there is no shellcheck"
 	exit 77
 }
-# Those that are run begin with #!; common.sh is read by them (-x).
+# Scripts that are run begin with #!; shellcheck reads common.sh with them (-x).
 grep -rlE '^#!.*sh$' .ci bench test tools | xargs shellcheck -x

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """storeys.py LIB ARCHIVE: lib is built in storeys, each of which knows only itself and those below it, and no
-files of lib need each other in a circle. LIB: the folder. ARCHIVE: the library's objects, whose symbols tell which
+files of lib need each other in a circle. LIB: the folder. ARCHIVE: the library's objects, whose symbols show which
 file needs which. LIB's README names every storey, from the lowest to the highest, and every file."""
 import collections
 import os

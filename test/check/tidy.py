@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""tidy.py BUILD ROOT [FILE]...: clang-tidy finds none of the faults of .clang-tidy in what this build compiles,
-or only in these files. Without the models: relacy, which they include, is not written for it."""
+"""tidy.py BUILD ROOT [FILE]...: clang-tidy finds none of the faults of .clang-tidy in the files that this build
+compiles, or in these files alone. The models are left out: they include relacy, which is full of such faults."""
 import concurrent.futures
 import json
 import os
@@ -16,7 +16,7 @@ build, root, *chosen = map(pathlib.Path, sys.argv[1:])
 if not shutil.which("clang-tidy"):
     print("not checked: there is no clang-tidy")
     sys.exit(77)
-# The checks differ from version to version, and so would what is found.
+# Other versions have other checks, and would find other faults.
 if not re.search(r"version 14\.", subprocess.run(["clang-tidy", "--version"], capture_output=True, text=True).stdout):
     print("not checked: want clang-tidy 14")
     sys.exit(77)

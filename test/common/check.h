@@ -30,7 +30,7 @@ __attribute__((noreturn)) void fail(const char *file, int line, const char *clai
 			fail(__FILE__, __LINE__, #claim); \
 	} while (0)
 
-/* The call answers exactly this. */
+/* Checks that the call returns exactly this. */
 #define ANSWERS(want, call)                                          \
 	do {                                                         \
 		int got = (call);                                    \

@@ -126,7 +126,7 @@ def check_flush(server):
 
 
 def check_deaf(server):
-    """A client that does not read its answers holds up nobody, and its answers do not pile up."""
+    """A client that does not read its answers holds up no other, and its answers do not pile up."""
     deaf, other = server.connect(), server.connect()
     other.ask("SET", "value", b"x" * 100000)
     deaf.socket.setblocking(False)
@@ -183,7 +183,7 @@ check_deaf(server)
 deferred = int(server.info("reclaim")["deferred_total"])
 expect(deferred > 0 or way == "place", "big values are deferred")
 while server.info("clients")["connected_clients"] != "1":
-    pass  # those who closed are forgotten
+    pass  # clients that have closed are forgotten
 server.end()
 check_limit()
 check_options()

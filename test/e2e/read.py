@@ -77,7 +77,7 @@ def check_commands(reader):
 
 
 def check_flush(writer, reader):
-    """Found whole, or not at all."""
+    """Checks that a value is found complete, or not at all."""
     for number in range(1, 100):
         requests = [request("SET", "k", value(1, number)), request("FLUSHALL")] * 5
         writer.send(b"".join(requests))

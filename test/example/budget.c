@@ -1,4 +1,4 @@
-/* Bounds what waits to be freed, in bytes, and hears when it becomes much. */
+/* Bounds the bytes that wait to be freed, and learns when they become many. */
 #include <defer_drop.h>
 #include <stdio.h>
 #include <stdlib.h>

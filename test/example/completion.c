@@ -1,4 +1,4 @@
-/* Closes a file in the background; an epoll loop hears of it, and how it went. */
+/* Closes a file in the background; an epoll loop learns that, and the status of close(2). */
 #include <defer_drop.h>
 #include <errno.h>
 #include <stdint.h>
@@ -19,7 +19,7 @@ int main(void)
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 	struct epoll_event event = {.events = EPOLLIN};
 	int loop = epoll_create1(EPOLL_CLOEXEC);
-	int file = -1; /* a bad one, so that there is something to hear of */
+	int file = -1; /* a bad one, so that closing it fails */
 	int status = 0;
 
 	closed.eventfd = eventfd(0, EFD_CLOEXEC);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A guard around a buffered file: it is complete, although the function that writes it returns in
- * the middle, and the caller hears whether closing it went well.
+ * A guard around a buffered file: the file is complete, although the function that writes it
+ * returns in the middle, and the caller learns whether closing it succeeded.
  */
 #include <defer_drop/guard.h>
 #include <errno.h>

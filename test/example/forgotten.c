@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A connection that must be closed in so many words, since closing it can fail: where that is
- * forgotten the program hears of it, with the line where the guard was made.
+ * A connection that the program must close explicitly, since closing it can fail: if the program
+ * forgets that, a handler gets the line where the guard was made.
  */
 #include <defer_drop/guard.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fuzzed: struct defer_drop_config and DEFER_DROP_OPTIONS. What is accepted is in range and can be
- * asked for again; what is refused changes nothing and is told in one line; a number that is
- * accepted is the one written; what the program decides stays.
+ * Fuzzed: struct defer_drop_config and DEFER_DROP_OPTIONS. An accepted configuration is in range
+ * and can be asked for again; a refused one changes nothing and is reported in one line; an
+ * accepted number is the one that was written; options of the program stay.
  */
 #include "config/config.h"
 
@@ -82,7 +82,7 @@ static void check_range(const struct defer_drop_config *shown)
 	check_mark(shown, shown->high_bytes, shown->low_bytes);
 }
 
-/* What is said of a value is read as that value. */
+/* Checks that the text which is shown of a value is read as that value. */
 static void check_text(const struct defer_drop_config *shown)
 {
 	for (unsigned i = 0; i < dd_options_count; i++) {
@@ -102,7 +102,7 @@ static void check_text(const struct defer_drop_config *shown)
 	}
 }
 
-/* In range, and what is shown of it makes the same. */
+/* Checks that the configuration is in range, and that what is shown of it makes an equal one. */
 static struct defer_drop_config check_accepted(const struct dd_config *config)
 {
 	struct defer_drop_config shown = DEFER_DROP_CONFIG_INIT;
@@ -118,7 +118,7 @@ static struct defer_drop_config check_accepted(const struct dd_config *config)
 
 /* ---- The struct ------------------------------------------------------------------------------ */
 
-/* What is built in, near what is special, or anything. */
+/* A value that is built in, near a special one, or any. */
 static uint64_t take_value(struct input *input, uint64_t built_in)
 {
 	static const uint64_t special[] = {0, 1, 2, 99, 1000, 4096, 16384, 1000000, 16777216,
@@ -177,7 +177,7 @@ static void take_config(
 #define KEPT(field)               CHECK(shown->field == asked->field)
 #define KEPT_UNLESS(field, unset) CHECK(asked->field == (unset) || shown->field == asked->field)
 
-/* What was asked for is what is in force. */
+/* Checks that the values that were asked for are in force. */
 static void check_kept(const struct defer_drop_config *asked, const struct defer_drop_config *shown)
 {
 	KEPT(queue_size);
@@ -241,8 +241,7 @@ static void count_line(const char *line)
 	told++;
 }
 
-/* A whole number as people read it, in decimal; false if it is none, or none that could be in
- * force. */
+/* Reads a whole number in decimal; false if there is none, or none that could be in force. */
 static int read_digits(const char **text, uint64_t *value)
 {
 	const char *begin = *text;
@@ -317,7 +316,7 @@ static void check_applied(const char *text, const struct defer_drop_config *show
 	}
 }
 
-/* What the program has decided is in force. */
+/* The options that the program has decided are in force. */
 static void check_program(const struct defer_drop_config *asked, const struct dd_config *before,
 	const struct defer_drop_config *shown)
 {

@@ -74,7 +74,7 @@ static void nest(const struct drop *outer)
 	model.nested_total++;
 }
 
-/* Its destruction, or that it will not be, is told. */
+/* Reports the end of a drop, destroyed or not. */
 static void tell(const struct drop *drop, bool is_abandoned)
 {
 	struct told *told;
@@ -89,7 +89,7 @@ static void tell(const struct drop *drop, bool is_abandoned)
 		told->status = drop->status;
 }
 
-/* It is done with, and is no more pending. */
+/* Finishes a drop, which is no longer pending. */
 static void end(struct drop *drop, enum drop_state state)
 {
 	drop->state = state;
@@ -102,7 +102,7 @@ static void end(struct drop *drop, enum drop_state state)
 	tell(drop, state == DROP_ABANDONED);
 }
 
-/* It is the next of its lane: of what another one made, or else of the ring. */
+/* Takes off a drop, the next of its lane: its next nested one, or else the next of the ring. */
 static void take_off(struct drop *drop)
 {
 	if (drop->is_nested) {
@@ -113,7 +113,7 @@ static void take_off(struct drop *drop)
 	remove_first(&model.lanes[drop->lane], drop);
 }
 
-/* Nothing is left of what the lane's drop made. */
+/* Ends the lane's drop that is in the middle, if no nested drop of it is left. */
 static void end_middle(int lane)
 {
 	struct drop *drop = &model.drops[model.middle[lane]];
@@ -125,7 +125,7 @@ static void end_middle(int lane)
 	end(drop, DROP_DESTROYED);
 }
 
-/* What a destructor may ask of its own queue, and how it is answered. */
+/* A call of a destructor on its own queue, and its result. */
 static void ask_from_inside(struct drop *drop)
 {
 	struct told *told = drop->completion == NOWHERE ? NULL : &model.told[drop->completion];

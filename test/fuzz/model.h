@@ -99,21 +99,21 @@ defer_drop_context_fn model_destroy_context(const struct drop *drop);
 /* Of the configuration. */
 void model_hear_of_failure(void *context, const struct defer_drop_failure *failure);
 
-/* What a push that does not wait must answer, in this lane; no_room where there is none. */
+/* Returns the result of a push that does not wait, to this lane; no_room if the lane has none. */
 int model_expected(const struct drop *drop, int lane, int no_room);
-/* It answered so. */
+/* Says that the push returned this. */
 void model_pushed(struct drop *drop, int lane, int result);
 
-/* Everything pending will never be destroyed. */
+/* Abandons everything that is pending. */
 void model_abandon(void);
 
 /* In a forked child: what a caller of the parent left in the middle is not in it. */
 void model_lose_middles(void);
 
-/* In a forked child: none of the parent's is pending. */
+/* In a forked child: none of the parent's drops is pending. */
 void model_forget(void);
 
-/* The library's statistics are the model's. */
+/* Checks that the library's statistics are the model's. */
 void model_check(void);
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fuzzed: a queue. The input is a program of calls on queues, one after the other; what each
- * answers, and which destructors run in which order, is the model's.
+ * Fuzzed: a queue. The input is a program of calls on queues, one after the other; their results,
+ * and the order of the destructors, are those of the model.
  *
  * A worker is held up in its destructors, by a gate, except during calls that wait for all of them:
- * so what it does is as certain as what a caller does that drains.
+ * so the order of its work is as certain as that of a caller that drains.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -199,7 +199,7 @@ static int lane_of_thread(void)
 	return (int)ticket.lane;
 }
 
-/* So many lanes are for threads that have one of their own. */
+/* This number of lanes can be owned by threads. */
 static void check_lane(int lane, unsigned taken)
 {
 	CHECK((taken < model.config.max_lanes) == (lane != 0));

@@ -39,7 +39,7 @@ static void run_file(const char *folder, const char *name)
 	LLVMFuzzerTestOneInput(bytes, size);
 }
 
-/* Returns how many. */
+/* Returns how many inputs there were. */
 static unsigned run_corpus(const char *folder)
 {
 	DIR *directory = opendir(folder);

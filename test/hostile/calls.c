@@ -3,7 +3,6 @@
  * A system that allows only the system calls that the manual lists: the build reads them from there
  * (check/calls.py). Any other ends the process.
  */
-#define _GNU_SOURCE
 #include "hostile.h"
 
 #include <linux/filter.h>

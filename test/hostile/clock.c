@@ -6,7 +6,6 @@
  * go by other clocks are wrapped too (test/meson.build) and stand nowhere: a library that makes one
  * does not link.
  */
-#define _GNU_SOURCE
 #include <defer_drop/guard.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -67,7 +66,7 @@ long __wrap_syscall(long number, ...)
 	if (number == SYS_futex)
 		check_futex(at[1], at[3]);
 	else if (number == SYS_tgkill)
-		CHECK(!at[2]); /* only looks whether the thread is there */
+		CHECK(!at[2]); /* only asks whether the thread exists */
 	else
 		CHECK(number == SYS_membarrier);
 	return __real_syscall(number, at[0], at[1], at[2], at[3], at[4], at[5]);
@@ -144,7 +143,7 @@ static void open_gate(void)
 	atomic_load (&held_run)(&held_guard);
 }
 
-/* By the one that shut it, once nobody waits any more. */
+/* By the thread that shut it, when no thread waits any more. */
 static void settle(void)
 {
 	struct defer_drop_guard *const guards = &held_guard;
@@ -276,7 +275,7 @@ static const struct timed {
 
 #define TIMED (sizeof all_timed / sizeof all_timed[0])
 
-/* The call answers so, and not before its time. */
+/* Checks that the call returns this, and not before its deadline. */
 static void expect(const struct timed *timed, uint64_t timeout_ns, int want)
 {
 	uint64_t since_ns = now_ns();
@@ -308,7 +307,7 @@ static void expect_patience(const struct timed *timed, uint64_t timeout_ns)
 	settle();
 }
 
-/* What need not be waited for takes any time that there is. */
+/* Checks that a call that need not wait takes any timeout. */
 static void expect_at_once(const struct timed *timed, uint64_t timeout_ns)
 {
 	expect(timed, timeout_ns, 0);
@@ -345,8 +344,8 @@ static int stop(uint64_t timeout_ns)
 
 static const struct timed stopping = {"defer_drop_queue_stop", stop};
 
-/* The queue stops once the gate is open. Stopped, it has no thread to wait for, and nothing of it
- * is destroyed. */
+/* The queue stops once the gate is open. A queue that is stopped has no thread to wait for, and
+ * destroys nothing. */
 static void expect_patience_of_stop(uint64_t timeout_ns)
 {
 	pthread_t opener;
@@ -432,10 +431,10 @@ static void try_shutdown(uint64_t timeout_ns, bool is_destroyed)
 	ANSWERS(0, defer_drop_queue_free(queue));
 }
 
-/* So long a destructor has to return once the time is over. */
+/* The time that a destructor has to return once the deadline has come. */
 #define PATIENCE_NS UINT64_C(100000000)
 
-/* A destructor stands in the gate: the queue is given up, not before its time. */
+/* A destructor stands in the gate: the queue is given up, not before its deadline. */
 static void try_to_give_up(uint64_t timeout_ns)
 {
 	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
@@ -559,7 +558,6 @@ const struct hostile_case hostile_cases[] = {
 	{"shutdowns", "The same for a shutdown.", try_shutdowns},
 	{"signals", "Waits that signals interrupt again and again end at their deadline.",
 		wait_beside_signals},
-	{"late", "The longest timeout is one also where the clock has run for 146 years.",
-		live_late},
+	{"late", "The longest timeout works even if the clock has run for 146 years.", live_late},
 	{NULL, NULL, NULL},
 };

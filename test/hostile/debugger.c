@@ -2,7 +2,6 @@
  *
  * Runs one thread by ptrace(2), instruction by instruction.
  */
-#define _GNU_SOURCE
 #include "debugger.h"
 
 #include <errno.h>

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Becomes the debugger of this thread; the process ends with its debugger. Where that is not
+/* Becomes the debugger of this thread; the process ends with its debugger. If that is not
  * permitted, the case is skipped. */
 void debugger_attach(pid_t thread);
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Destructors that do what nobody expects of them.
+ * Destructors that do unexpected things.
  */
-#define _GNU_SOURCE
 #include "hostile.h"
 
 #include <errno.h>
@@ -29,7 +28,7 @@ struct chain {
 static void drop_next(void *object)
 {
 	struct chain *chain = object;
-	char *here = __builtin_frame_address(0); /* a variable may lie elsewhere, for a sanitizer */
+	char *here = __builtin_frame_address(0); /* a sanitizer may move a variable */
 
 	if (!chain->lowest || here < chain->lowest)
 		chain->lowest = here;
@@ -158,7 +157,7 @@ static void check_own(struct defer_drop_queue *queue)
 	options.completion = &self.completion;
 	options.ticket = &self.ticket;
 	if (queue == defer_drop_queue_default())
-		ANSWERS(0, defer_drop(&gate, pass_gate)); /* until both are there */
+		ANSWERS(0, defer_drop(&gate, pass_gate)); /* until both have come */
 	ANSWERS(0, defer_drop_queue_push(queue, &self, wait_for_own_queue, DEFER_DROP_FOREVER));
 	ANSWERS(0, defer_drop_queue_push_with(queue, NULL, ignore, DEFER_DROP_FOREVER, &options));
 	gate.is_open = true;
@@ -176,7 +175,7 @@ static void run_own(void)
 	end_queue(queue);
 }
 
-/* Everything that another queue can be asked for; also to drain it, where that is its kind. */
+/* All calls on another queue; also draining it, if callers drain that one. */
 static void use_other_queue(struct ledger *ledger, uint32_t runner)
 {
 	struct defer_drop_queue *other = make_queue(runner, 64);
@@ -475,18 +474,19 @@ const struct hostile_case hostile_cases[] = {
 		run_chain},
 	{"fan", "A tree of drops is destroyed once each, in the order in which they were dropped.",
 		run_fan},
-	{"own", "A destructor that waits for its own queue is told so, by every call that waits.",
+	{"own", "A destructor that waits for its own queue gets -EDEADLK from every call.",
 		run_own},
 	{"other", "A destructor may make, use, wait for, drain, shut down and free other queues.",
 		run_other},
 	{"slow", "Behind a destructor that blocks deadlines hold, and the rest goes on after it.",
 		run_slow},
 	{"starters", "Destructors may start threads that push.", run_starters},
-	{"errno", "What destructors do to errno, no call that drains lets through.", run_errno},
+	{"errno", "No call that drains changes errno, whatever its destructors do to it.",
+		run_errno},
 	{"changed",
 		"A worker whose mask, name, scheduling, locale and rounding were changed works on.",
 		run_changed},
-	{"cancelled", "To cancel the worker loses no drop and holds nobody up.", run_cancelled},
+	{"cancelled", "To cancel the worker loses no drop and holds up no thread.", run_cancelled},
 	{"cancelled_drain",
 		"A thread that is cancelled while it drains ends after that, not in it.",
 		run_cancelled_drain},

@@ -29,7 +29,8 @@ bool reports(const struct policy *policy)
 	return policy->exit_timeout_ns && policy->exit_timeout_ns != FOREVER;
 }
 
-/* If this text is the one report of the queue of that name, what follows its line. Else NULL. */
+/* If this text is the one report of the queue of that name, returns what follows its line. Else
+ * NULL. */
 static const char *read_line(const char *text, const char *name, unsigned *left)
 {
 	char line[96];
@@ -40,7 +41,7 @@ static const char *read_line(const char *text, const char *name, unsigned *left)
 		sscanf(text + strlen(name), ABANDONS, &count) != 1)
 		return NULL;
 	length = snprintf(line, sizeof line, "%s" ABANDONS "\n", name, count);
-	if (!count || strncmp(text, line, (size_t)length)) /* of nothing there is no report */
+	if (!count || strncmp(text, line, (size_t)length)) /* nothing left: no report */
 		return NULL;
 	*left = count;
 	return text + length;

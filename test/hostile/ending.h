@@ -27,8 +27,8 @@ struct policy {
 	const char *options;
 	uint64_t exit_timeout_ns; /* the same, for queues that the environment does not set up */
 	bool drains;
-	/* A destructor of the worker's does not return, and the rings are full: the report is of
-	 * one moment, and threads that still push change nothing. */
+	/* A destructor of the worker does not return, and the rings are full: the report is of one
+	 * moment, and threads that still push change nothing. */
 	bool is_held;
 };
 
@@ -38,7 +38,7 @@ extern const struct policy exit_policies[POLICIES];
 /* True if exit reports how many drops it leaves: with a time, and not forever. */
 bool reports(const struct policy *policy);
 
-/* The default one, and one that the process drains, whose drops are still there at exit. */
+/* The default queue, and one that the process drains, whose drops are still pending at exit. */
 #define QUEUES 2
 
 /* Reads how many drops each queue reports that it left, and that nothing else is reported. */
@@ -50,7 +50,7 @@ extern struct ledger *ledger;
 
 void spawn_detached(void *(*run)(void *), void *argument);
 
-/* Has the worker of the default queue stand in the gate. */
+/* Makes the worker of the default queue stand in the gate. */
 void hold_up_default(void);
 
 /* The start of a thread: opens the gate when the default queue closes. */

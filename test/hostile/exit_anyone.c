@@ -3,7 +3,6 @@
  * Processes that any thread ends, beside producers: each drop is destroyed in its order, or is
  * counted as left.
  */
-#define _GNU_SOURCE
 #include "ending.h"
 
 #include <errno.h>
@@ -69,7 +68,7 @@ static bool is_busy(void)
 	return true;
 }
 
-/* Whose ring is full waits, and pushes no more while the gate is closed. */
+/* A producer whose ring is full waits, and pushes no more while the gate is closed. */
 static bool are_full(void)
 {
 	for (unsigned i = 1; i < PRODUCERS; i++)
@@ -142,7 +141,7 @@ static void count_second(void *object)
 	atomic_fetch_add(&second_destroyed, 1);
 }
 
-/* What stands behind the one that ends the process has its turn too, or not. */
+/* The drops behind the one that ends the process have their turn too, or not. */
 static void nest_exit(void *object)
 {
 	(void)object;
@@ -151,7 +150,7 @@ static void nest_exit(void *object)
 	ANSWERS(0, defer_drop(NULL, count_nested));
 }
 
-/* What the default queue may have said, when nobody pushes any more. */
+/* What the default queue may report once no thread pushes any more. */
 static void bound_default(uint64_t accepted, uint64_t destroyed)
 {
 	struct bounds *left = &exiting.left[0];
@@ -232,7 +231,7 @@ static void exit_beside_producers(void *argument)
 		spawn_detached(push_until_refused, (void *)i);
 	AWAIT(is_busy());
 	if (exiting.policy->is_held) {
-		AWAIT(atomic_load(&producers[0].answer)); /* it must not be held up itself */
+		AWAIT(atomic_load(&producers[0].answer)); /* the child itself must not be held up */
 		hold_up_default();
 	}
 	if (exiting.who == BY_RETURN)

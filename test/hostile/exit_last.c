@@ -2,7 +2,6 @@
  *
  * Processes whose first push is made while they end, and those whose main thread ends first.
  */
-#define _GNU_SOURCE
 #include "ending.h"
 
 #include <errno.h>
@@ -51,7 +50,7 @@ static void push_last(void *object)
 
 #define LAST_DROPS 10 /* there is room for them behind the gate */
 
-/* Whose time is over leaves the worker in the gate. */
+/* An exit whose time is over leaves the worker in the gate. */
 static void settle_last(void)
 {
 	struct defer_drop_stats stats;
@@ -60,13 +59,13 @@ static void settle_last(void)
 	AWAIT(!stats_of(defer_drop_queue_default()).backlog);
 	ANSWERS(-ESHUTDOWN, defer_drop_try(ledger, ledger_count));
 	stats = stats_of(defer_drop_queue_default());
-	/* The gate is one. */
+	/* The gate is one of them. */
 	CHECK(stats.pushed_total == atomic_load(&ledger->accepted) + 1);
 	CHECK(stats.destroyed_total == atomic_load(&ledger->destroyed) + 1);
 	CHECK(stats.abandoned_total == stats.pushed_total - stats.destroyed_total);
 }
 
-/* The main thread has ended; the worker would keep the process. */
+/* The main thread has ended; the worker keeps the process alive. */
 static void *be_last(void *policy)
 {
 	for (unsigned i = 0; i < 1000; i++)
@@ -106,8 +105,8 @@ static void end_main_thread(void *argument)
 	pthread_exit(NULL);
 }
 
-/* What was pushed before the gate was destroyed; what stands behind it is left, and the gate too
- * where it does not open. */
+/* Drops before the gate were destroyed; drops behind it are left, and so is the gate if it does not
+ * open. */
 static void check_last(struct policy *policy)
 {
 	bool is_reported = policy->is_held && reports(policy);
@@ -132,7 +131,7 @@ static void run_main_thread(void)
 
 	for (unsigned i = 0; i < POLICIES; i++) {
 		policy = exit_policies[i];
-		/* Whose time is over is always held here: the number is known. */
+		/* An exit whose time is over always stands here: the number is known. */
 		if (policy.drains || policy.is_held || !policy.exit_timeout_ns)
 			check_last(&policy);
 	}
@@ -197,7 +196,8 @@ static void run_handlers(void)
 }
 
 const struct hostile_case hostile_cases[] = {
-	{"first_use", "Threads whose first push is the process's lose nothing.", run_first_use},
+	{"first_use", "Threads that make the first push of the process lose nothing.",
+		run_first_use},
 	{"main_thread",
 		"Without its main thread the process ends as the last one and the policy say.",
 		run_main_thread},

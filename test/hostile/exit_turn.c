@@ -2,7 +2,6 @@
  *
  * The order in which exit deals with queues, from inside destructors too, and what it waits for.
  */
-#define _GNU_SOURCE
 #include "ending.h"
 
 #include <errno.h>

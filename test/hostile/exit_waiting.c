@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Processes that end while a thread waits, while a destructor does not return, and in ways that
- * the library does not hear of.
+ * Processes that end while a thread waits, while a destructor does not return, and in ways that the
+ * library cannot notice.
  */
-#define _GNU_SOURCE
 #include "ending.h"
 
 #include <errno.h>
@@ -88,10 +87,11 @@ static void begin_wait(void)
 	atomic_fetch_add(&waiting.ledger->accepted, 1);
 	spawn_detached(wait_in_thread, NULL);
 	AWAIT(atomic_load(&waiting.is_set));
-	usleep(3000); /* most probably it waits by then; all must hold in any case */
+	usleep(3000); /* most probably it waits by then; the claims hold in any case */
 }
 
-/* What may be answered where exit leaves at once, beside a destructor that runs on or not. */
+/* True if a call may return this when exit leaves at once, beside a destructor that goes on or does
+ * not. */
 static bool is_told_of_leaving(int answer)
 {
 	if (waiting.wait == IN_SHUTDOWN)
@@ -101,7 +101,7 @@ static bool is_told_of_leaving(int answer)
 	return answer == -ESHUTDOWN || answer == -ECANCELED;
 }
 
-/* What the thread was told is the truth. */
+/* Checks that the thread got the right result. */
 static void settle_wait(void)
 {
 	bool drains = strcmp(waiting.policy, AT_ONCE);
@@ -153,7 +153,7 @@ static void run_waits(void)
 
 /* ---- A destructor that does not return ------------------------------------------------------- */
 
-/* Nothing of this may wait: the time is over. */
+/* None of these calls may wait: the time is over. */
 static void use_in_vain(void)
 {
 	struct defer_drop_queue *queue = defer_drop_queue_default();
@@ -178,7 +178,7 @@ static void use_in_vain(void)
 		ANSWERS(pushes() ? -ESHUTDOWN : -ECANCELED,
 			1 - (int)atomic_load(&waiting.ledger->mark));
 	}
-	/* If it does return, the worker still has the last word. */
+	/* If the destructor does return, the worker still has the last word. */
 	atomic_store(&gate.is_open, true);
 	AWAIT(waiting.wait != IN_SHUTDOWN || atomic_load(&waiting.ledger->mark) == 1);
 	AWAIT(!stats_of(queue).backlog);
@@ -195,7 +195,7 @@ static void exit_before_gate(void *argument)
 	exit(GOOD);
 }
 
-/* A thread of ours drains, and stands in the gate. */
+/* A thread of the program drains, and stands in the gate. */
 static void *drain_in_thread(void *argument)
 {
 	defer_drop_queue_drain(argument, UINT64_MAX, FOREVER, NULL);
@@ -313,7 +313,6 @@ const struct hostile_case hostile_cases[] = {
 		"A timed exit waits for nothing that takes longer, and counts what it leaves; one "
 		"at once waits for nothing.",
 		run_stuck},
-	{"abruptly", "Where no handlers run, nothing is destroyed and nothing waits.",
-		run_abruptly},
+	{"abruptly", "If no handlers run, nothing is destroyed and nothing waits.", run_abruptly},
 	{NULL, NULL, NULL},
 };

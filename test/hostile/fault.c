@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The system calls and allocations of the library, which fail when they are told to.
+ * The system calls and allocations of the library, which fail on request.
  */
-#define _GNU_SOURCE
 #include "fault.h"
 
 #include <errno.h>
@@ -67,6 +66,17 @@ static bool fails(enum fault kind, int error)
 	type __wrap_##name(__VA_ARGS__); \
 	type __wrap_##name(__VA_ARGS__)
 
+/* Functions of file offsets, of which glibc has two. */
+#ifdef __GLIBC__
+#define OF_64_BITS(name) name##64
+#else
+#define OF_64_BITS(name) name
+#endif
+#define WRAP_OFFSET(type, name, ...)                 \
+	type OF_64_BITS(__real_##name)(__VA_ARGS__); \
+	type OF_64_BITS(__wrap_##name)(__VA_ARGS__); \
+	type OF_64_BITS(__wrap_##name)(__VA_ARGS__)
+
 /* ---- Memory ---------------------------------------------------------------------------------- */
 
 WRAP(void *, malloc, size_t bytes)
@@ -89,12 +99,12 @@ WRAP(void *, realloc, void *memory, size_t bytes)
 	return fails(FAULT_MEMORY, ENOMEM) ? NULL : __real_realloc(memory, bytes);
 }
 
-WRAP(void *, mmap64, void *at, size_t bytes, int protection, int flags, int file, off_t from)
+WRAP_OFFSET(void *, mmap, void *at, size_t bytes, int protection, int flags, int file, off_t from)
 {
 	if (fails(FAULT_MAPPING, ENOMEM))
 		return MAP_FAILED;
 	atomic_fetch_add(&mappings_total, 1);
-	return __real_mmap64(at, bytes, protection, flags, file, from);
+	return OF_64_BITS(__real_mmap)(at, bytes, protection, flags, file, from);
 }
 
 WRAP(int, munmap, void *at, size_t bytes)
@@ -156,6 +166,7 @@ unsigned fault_threads(void)
 	return atomic_load(&threads_total);
 }
 
+#ifdef __GLIBC__
 WRAP(int, pthread_attr_setaffinity_np, pthread_attr_t *attributes, size_t bytes,
 	const cpu_set_t *cpus)
 {
@@ -163,6 +174,7 @@ WRAP(int, pthread_attr_setaffinity_np, pthread_attr_t *attributes, size_t bytes,
 		return ENOMEM;
 	return __real_pthread_attr_setaffinity_np(attributes, bytes, cpus);
 }
+#endif
 
 WRAP(int, pthread_key_create, pthread_key_t *key, void (*destroy)(void *))
 {
@@ -174,13 +186,6 @@ WRAP(int, pthread_setspecific, pthread_key_t key, const void *value)
 	return fails(FAULT_KEY, ENOMEM) ? ENOMEM : __real_pthread_setspecific(key, value);
 }
 
-WRAP(int, sched_setscheduler, pid_t thread, int policy, const struct sched_param *param)
-{
-	if (fails(FAULT_SCHEDULING, EPERM))
-		return -1;
-	return __real_sched_setscheduler(thread, policy, param);
-}
-
 WRAP(int, setpriority, int which, id_t who, int niceness)
 {
 	if (fails(FAULT_SCHEDULING, EACCES))
@@ -190,7 +195,7 @@ WRAP(int, setpriority, int which, id_t who, int niceness)
 
 /* ---- Files, hooks ---------------------------------------------------------------------------- */
 
-WRAP(int, fcntl64, int file, int command, ...)
+WRAP_OFFSET(int, fcntl, int file, int command, ...)
 {
 	va_list arguments;
 	long argument;
@@ -198,7 +203,8 @@ WRAP(int, fcntl64, int file, int command, ...)
 	va_start(arguments, command);
 	argument = va_arg(arguments, long);
 	va_end(arguments);
-	return fails(FAULT_DESCRIPTOR, EMFILE) ? -1 : __real_fcntl64(file, command, argument);
+	return fails(FAULT_DESCRIPTOR, EMFILE) ? -1
+					       : OF_64_BITS(__real_fcntl)(file, command, argument);
 }
 
 WRAP(int, poll, struct pollfd *files, nfds_t count, int timeout_ms)
@@ -248,6 +254,8 @@ WRAP(long, syscall, long number, ...)
 		return -1;
 	if (number == SYS_membarrier &&
 		fails(FAULT_BARRIER, atomic_load(&is_failing_for_good) ? ENOSYS : ENOMEM))
+		return -1;
+	if (number == SYS_sched_setscheduler && fails(FAULT_SCHEDULING, EPERM))
 		return -1;
 	return __real_syscall(number, at[0], at[1], at[2], at[3], at[4], at[5]);
 }

@@ -22,18 +22,18 @@ enum fault {
 	FAULT_DESCRIPTOR = 1 << 6, /* fcntl: EMFILE */
 	FAULT_SIGNAL = 1 << 7,     /* poll: ENOMEM; write: EIO */
 	FAULT_HOOK = 1 << 8,       /* atexit, pthread_atfork: ENOMEM */
-	FAULT_BARRIER = 1 << 9,    /* membarrier: once ENOMEM; for good ENOSYS */
+	FAULT_BARRIER = 1 << 9,    /* membarrier: ENOMEM once; ENOSYS from then on */
 	FAULT_KINDS = 10,
 	/* Together. What could not be signalled is lost, so that this kind stands alone. */
 	FAULT_ALL = ((1 << FAULT_KINDS) - 1) & ~FAULT_SIGNAL,
 };
 
-/* Of the calls of these kinds, counted from 1, fails that one; or that and all later ones. */
+/* Of the calls of these kinds, counted from 1, fails this one; or this one and all later ones. */
 void fault_begin(unsigned kinds, unsigned first, bool is_for_good);
-/* From now on all goes well. Returns whether any call was refused. */
+/* From now on every call succeeds. Returns whether any was refused. */
 bool fault_end(void);
 
-/* So many of each hundred waits for a futex are interrupted before they begin. */
+/* Interrupts this number of each hundred waits for a futex before they begin. */
 void fault_interrupt(unsigned percent);
 
 /* How many mappings were made and not given back, and threads neither joined nor detached. */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a child is told of its parent's drops, and which programs it may execute.
+ * What a child learns of its parent's drops, and which programs it may execute.
  */
-#define _GNU_SOURCE
 #include "forking.h"
 
 #include <errno.h>
@@ -24,7 +23,7 @@ static int fail_and_nest(void *queue)
 	return -EIO;
 }
 
-/* Of everything that is counted, the parent has some. */
+/* The parent has a count of everything that is counted. */
 static struct defer_drop_queue *make_history(bool is_closed, uint32_t at_fork)
 {
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;

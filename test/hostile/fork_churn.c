@@ -2,7 +2,6 @@
  *
  * Forks beside queues and threads that come and go: no lock stays held in the child.
  */
-#define _GNU_SOURCE
 #include "forking.h"
 
 #include <errno.h>

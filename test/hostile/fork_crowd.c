@@ -3,7 +3,6 @@
  * Forks from every thread beside the others; the number and the order of drops hold in every
  * process.
  */
-#define _GNU_SOURCE
 #include "forking.h"
 
 #include <pthread.h>
@@ -43,7 +42,7 @@ static int note_status(void *object)
 	return 0;
 }
 
-/* Every third one has options, and takes two places. */
+/* Every third one has options, and takes two slots. */
 static void push_numbered(struct defer_drop_queue *queue, unsigned producer)
 {
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
@@ -245,7 +244,7 @@ const struct hostile_case hostile_cases[] = {
 		run_crowds},
 	{"at_once", "A child that leaves at once destroys what it keeps, and by _exit nothing.",
 		run_at_once},
-	{"generations", "Each generation destroys its own copies of what was pending.",
+	{"generations", "Each generation destroys its own copies of the drops that were pending.",
 		run_generations},
 	{NULL, NULL, NULL},
 };

@@ -2,7 +2,6 @@
  *
  * Forks while the process exits.
  */
-#define _GNU_SOURCE
 #include "forking.h"
 
 #include <errno.h>
@@ -77,7 +76,7 @@ static void run_exiting(void)
 }
 
 const struct hostile_case hostile_cases[] = {
-	{"exiting", "What a child of an exiting process pushes is destroyed or refused.",
+	{"exiting", "A drop of a child of an exiting process is destroyed or refused.",
 		run_exiting},
 	{NULL, NULL, NULL},
 };

@@ -2,7 +2,6 @@
  *
  * Forks beside guards, and from the destructors of guards.
  */
-#define _GNU_SOURCE
 #include "forking.h"
 
 #include <defer_drop/guard.h>
@@ -219,7 +218,7 @@ static void run_guards(void)
 }
 
 const struct hostile_case hostile_cases[] = {
-	{"guards", "No guard is the child's but one whose destructor forked in its own thread.",
+	{"guards", "The child has no guard except one whose destructor forked in its own thread.",
 		run_guards},
 	{NULL, NULL, NULL},
 };

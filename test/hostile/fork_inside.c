@@ -2,7 +2,6 @@
  *
  * Forks from a destructor, a callback and a thread that ends.
  */
-#define _GNU_SOURCE
 #include "forking.h"
 #include "core/queue.h"
 
@@ -148,7 +147,7 @@ static void fork_at_rest(void *context, const struct defer_drop_level *level)
 		await_good(child);
 }
 
-/* In the child the worker is the only thread, and its end is that of the process. */
+/* In the child the worker is the only thread, and its end is the end of the process. */
 static void run_at_rest(void)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
@@ -244,7 +243,7 @@ static void run_leaving(void)
 /* The queue that parent and child have. */
 static struct defer_drop_queue *both;
 
-/* In a child. This thread may well have the number that the parent's worker has. */
+/* In a child. The id of this thread may be the one of the parent's worker. */
 static void *fork_again(void *argument)
 {
 	struct ledger *ledger = argument;
@@ -255,7 +254,7 @@ static void *fork_again(void *argument)
 		return NULL;
 	}
 	ANSWERS(0, ledger_push(ledger, both));
-	AWAIT(atomic_load(&ledger->destroyed) == 2); /* and nobody flushes */
+	AWAIT(atomic_load(&ledger->destroyed) == 2); /* and no thread flushes */
 	exit(0);
 }
 
@@ -289,7 +288,7 @@ const struct hostile_case hostile_cases[] = {
 		"A worker that forks before it falls asleep ends in the child of a queue that "
 		"closes.",
 		run_at_rest},
-	{"draining", "In the child of a drain nobody else may drain.", run_draining},
+	{"draining", "In the child of a drain no other thread may drain.", run_draining},
 	{"leaving", "A thread may fork when its lane has been taken back.", run_leaving},
 	{"thread_of_child", "No thread of a child is taken for a worker of its parent's.",
 		run_thread_of_child},

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Forks while the parent's threads push, wait, close or stop: none of that is the child's.
+ * Forks while the parent's threads push, wait, close or stop: the child does none of that.
  */
-#define _GNU_SOURCE
 #include "forking.h"
 
 #include <errno.h>
@@ -53,7 +52,7 @@ static void *wait_in_thread(void *argument)
 	return argument;
 }
 
-/* In the child nobody waits, and there is room for as much as ever. */
+/* In the child no thread waits, and there is as much room as ever. */
 static _Noreturn void leave_waiting(unsigned kept)
 {
 	unsigned before = atomic_load(&waiting.ledger->destroyed);
@@ -89,7 +88,7 @@ static void fork_beside_waiting(enum wait wait, bool is_kept, uint32_t max_lanes
 	hold_up(waiting.queue, &gate);
 	thread = spawn(wait_in_thread, NULL);
 	AWAIT(atomic_load(&waiting.waits));
-	usleep(3000); /* most probably it waits by then; all must hold in any case */
+	usleep(3000); /* most probably it waits by then; the claims hold in any case */
 	pending = wait == WAIT_FOR_ROOM ? (max_lanes ? 4 : 3) : wait == WAIT_FOR_BYTES ? 1 : 0;
 	child = fork_bounded();
 	if (!child)
@@ -180,7 +179,7 @@ static _Noreturn void leave_stopped(
 	exit(0);
 }
 
-/* As a master does that forks its workers. */
+/* As a process does that forks its workers. */
 static void fork_while_stopped(void *at_fork)
 {
 	struct ledger *ledger = ledger_open();
@@ -217,7 +216,7 @@ static void nest_and_pass(void *object)
 	pass_gate(object);
 }
 
-/* What was begun is the parent's, with the nested drops that it has made. */
+/* A drop that was begun is the parent's, with the nested drops that it has made. */
 static void fork_beside_nested(uint32_t at_fork)
 {
 	struct gate gate = {0};

@@ -15,10 +15,10 @@
 #define POLICIES 2
 extern const uint32_t policies[POLICIES]; /* enum defer_drop_at_fork */
 
-/* A gate that holds up nobody. */
+/* A gate that is open. */
 extern struct gate open_one;
 
-/* fork(2) from anywhere, also from a destructor; a child that hangs ends by a signal. */
+/* Calls fork(2) from anywhere, also from a destructor; a child that hangs ends by a signal. */
 pid_t fork_bounded(void);
 /* Waits for a child that ends with exit status 0. */
 void await_good(pid_t child);

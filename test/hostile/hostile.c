@@ -2,7 +2,6 @@
  *
  * The main of every hostile program, and what its cases share.
  */
-#define _GNU_SOURCE
 #include "hostile.h"
 
 #include <errno.h>
@@ -15,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The exit status of what cannot run here, as Meson knows it. */
+/* The exit status of a test that cannot run here, for Meson. */
 #define SKIPPED 77
 
 void fail(const char *file, int line, const char *claim)
@@ -195,7 +194,7 @@ static int run_case(const struct hostile_case *it)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
-/* Each in a child. Fails where one does; is skipped where some are, and the others hold. */
+/* Runs each case in a child. Fails if one does; is skipped if some are, and the others hold. */
 static int run_all(void)
 {
 	int result = 0;

@@ -54,7 +54,7 @@ struct ledger {
 struct ledger *ledger_open(void);
 /* A destructor: its object is a ledger. */
 void ledger_count(void *ledger);
-/* Pushes one drop that counts itself destroyed, and counts it accepted where it was. */
+/* Pushes one drop that counts itself destroyed, and counts it accepted if it was. */
 int ledger_push(struct ledger *ledger, struct defer_drop_queue *queue);
 
 /* Holds up the thread that destroys it until it is opened. */
@@ -65,7 +65,7 @@ struct gate {
 
 /* A destructor: its object is a gate. */
 void pass_gate(void *gate);
-/* Shuts a gate, and has the thread that destroys for this queue stand in it. */
+/* Shuts a gate, and makes the thread that destroys for this queue stand in it. */
 void hold_up(struct defer_drop_queue *queue, struct gate *gate);
 
 /* How a child ended. */
@@ -75,8 +75,8 @@ struct outcome {
 	char words[8192]; /* what it wrote to stderr, ended by 0 */
 };
 
-/* Runs body(argument) in a child, then _exit(0) there, and waits for its end; one that hangs is a
- * failure. */
+/* Runs body(argument) in a child, then _exit(0) there, and waits for its end; a child that hangs is
+ * a failure. */
 void run_child(struct outcome *outcome, void (*body)(void *argument), void *argument);
 /* Runs a child that must end by exit status 0; passes its words on. */
 void run_good_child(void (*body)(void *argument), void *argument);
@@ -86,7 +86,7 @@ void run_good_child(void (*body)(void *argument), void *argument);
  * it: ": TEXT" of the default queue, " NAME: TEXT" of a queue of that name. Else NULL.
  */
 const char *report_of(const struct outcome *outcome, const char *line);
-/* True if the child's library has reported a line that goes on so. */
+/* True if the child's library has reported a line that continues with this text. */
 bool has_report(const struct outcome *outcome, const char *text);
 
 #endif

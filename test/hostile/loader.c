@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * loader LIBRARY: a process that has nothing of the library but what it loads, uses and closes,
- * again and again; at last with drops pending.
+ * loader LIBRARY: a process that knows nothing of the library except what it loads, uses and
+ * closes, again and again; at last with drops pending.
  */
 #include <dlfcn.h>
 #include <stdatomic.h>

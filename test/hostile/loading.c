@@ -2,7 +2,6 @@
  *
  * A library that is loaded and unloaded, and more than one copy of it in a process.
  */
-#define _GNU_SOURCE
 #include "hostile.h"
 
 #include <dlfcn.h>
@@ -15,7 +14,7 @@
 
 #include "plugin.h"
 
-/* Given by the build: a plugin that uses the shared library, and one with the static one inside. */
+/* Set by the build: a plugin that uses the shared library, and one that contains the static one. */
 #define SHARED SHARED_PLUGIN
 #define INSIDE INSIDE_PLUGIN
 
@@ -160,7 +159,7 @@ static void run_copies(void)
 	CHECK(own->destroyed == 1);
 	ANSWERS(0, defer_drop_queue_stats(defer_drop_queue_default(), &stats));
 	CHECK(stats.pushed_total == 1 && stats.destroyed_total == 1);
-	/* The one that is shut down is not the other. */
+	/* A shutdown of one copy does not close the other. */
 	ANSWERS(0, defer_drop_shutdown());
 	ANSWERS(0, loaded.plugin->push(DROPS, &theirs->destroyed, 0));
 	ANSWERS(0, loaded.plugin->flush());

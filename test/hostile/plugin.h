@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a plugin has to offer: one symbol, `plugin`.
+ * What a plugin exports: one symbol, `plugin`.
  */
 #ifndef PLUGIN_H
 #define PLUGIN_H
@@ -9,7 +9,8 @@
 #include <stdatomic.h>
 
 struct plugin {
-	/* Pushes this number of drops, each of which counts itself. Returns 0, or the push's answer. */
+	/* Pushes this number of drops, each of which counts itself. Returns 0, or the result of the
+	 * push. */
 	int (*push)(unsigned count, atomic_uint *destroyed, int is_slow);
 	int (*flush)(void);
 	/* Of the copy of the library that the plugin uses. */

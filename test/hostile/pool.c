@@ -2,7 +2,6 @@
  *
  * Pools in processes that fork, exit, and have threads that come and go.
  */
-#define _GNU_SOURCE
 #include "hostile.h"
 
 #include <defer_drop/pool.h>
@@ -171,7 +170,7 @@ static void run_fork(void)
 	ANSWERS(0, defer_drop_pool_free(pool));
 }
 
-/* A destructor forks on the worker, which goes on in the child with what it has. */
+/* A destructor forks on the worker, which goes on in the child with the blocks that it has. */
 static void fork_and_give(void *block)
 {
 	struct outcome outcome;
@@ -295,10 +294,10 @@ const struct hostile_case hostile_cases[] = {
 		"no lock held.",
 		run_fork},
 	{"fork_by_worker", "A destructor may fork that gives to a pool.", run_fork_by_worker},
-	{"exit", "What destructors give while the process ends is taken.", run_exit},
+	{"exit", "Blocks that destructors give while the process ends are accepted.", run_exit},
 	{"exit_in_the_middle", "A process may end beside threads that take and give.",
 		run_exit_in_the_middle},
-	{"churn", "Threads that come and go leave what they had to those that come.", run_churn},
+	{"churn", "Threads that end leave their blocks to threads that come.", run_churn},
 	{"free", "A pool may be freed while threads end that have used it.", run_free},
 	{NULL, NULL, NULL},
 };

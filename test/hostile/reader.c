@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Real readers of liburcu's, who stay inside while the process forks, ends, or shuts queues down.
+ * Real readers of liburcu that stay inside while the process forks, ends, or shuts queues down.
  */
 #include "hostile.h"
 
@@ -82,8 +82,9 @@ static void tell_and_synchronize(void)
 }
 
 /*
- * This flavor, which tells besides when its readers are waited for: only then does somebody wait
- * who cannot be dismissed. Not for cases that fork with bp: nobody would take this for bp there.
+ * The flavor of this build, which also notes when its readers are waited for: only then does a
+ * thread wait that cannot be dismissed. Not for cases that fork with bp, which is recognised by its
+ * address.
  */
 static flavor_t tell_of(flavor_t flavor)
 {
@@ -222,7 +223,7 @@ static void run_orphan_inside(void)
 	urcu_memb_unregister_thread();
 }
 
-/* The default queue has had to do with no reader; another one has. */
+/* The default queue has nothing to do with a reader; another queue has. */
 static void run_orphan_beside(void)
 {
 	struct ledger *ledger = ledger_open();
@@ -456,7 +457,7 @@ static void count_online(void *ledger)
 	ledger_count(ledger);
 }
 
-/* The worker, online, ends the process, and destroys what waits behind it. */
+/* The worker, online, ends the process, and destroys the drops behind it. */
 static void exit_worker_online(void *ledger)
 {
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
@@ -472,7 +473,7 @@ static void exit_worker_online(void *ledger)
 		pause();
 }
 
-/* Nobody drained: this thread does, and its destructors read as it may. */
+/* No thread drained: this thread does, and its destructors read as it may. */
 static void exit_drains_online(void *ledger)
 {
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
@@ -579,7 +580,7 @@ static void run_flavors(void)
 		end_queue(queues[i]);
 }
 
-/* A thread that waits for readers need not wait for a worker that sleeps for good. */
+/* A thread that waits for readers need not wait for a worker in deep sleep. */
 static void run_asleep(void)
 {
 	for (unsigned i = 0; i < FLAVORS; i++) {
@@ -592,15 +593,16 @@ static void run_asleep(void)
 }
 
 const struct hostile_case hostile_cases[] = {
-	{"orphan", "A child of who waited for readers has no grace periods, and all else.",
+	{"orphan", "A child of a process that waited for readers has all except grace periods.",
 		run_orphan},
-	{"orphan_inside", "Its exit and its flushes work also where it forked inside a section.",
+	{"orphan_inside", "Its exit and its flushes work even if it forked inside a section.",
 		run_orphan_inside},
 	{"orphan_beside", "It has none in queues either of which its parent asked for none.",
 		run_orphan_beside},
 	{"orphan_stopped", "It has none in a queue that its parent had stopped either.",
 		run_orphan_stopped},
-	{"orphan_later", "It has none where what waits for a reader has outlived its queue.",
+	{"orphan_later",
+		"It has none either if a thread that waits for a reader has outlived its queue.",
 		run_orphan_later},
 	{"bp", "With bp, children and their children have grace periods of their own readers.",
 		run_bp},
@@ -610,7 +612,7 @@ const struct hostile_case hostile_cases[] = {
 		"A thread that is online with QSBR, the worker too, may end the process, and "
 		"destructors that it runs then may read.",
 		run_online},
-	{"shutdown", "What waits for a reader who stays outlives its queue, and no longer.",
+	{"shutdown", "A thread that waits for a reader outlives its queue, but not the reader.",
 		run_shutdown},
 	{"flavors", "Readers of one flavor hold up its queues alone.", run_flavors},
 	{"asleep", "A worker that sleeps holds up no grace period.", run_asleep},

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A system that refuses: each thing that the library asks it for, in turn. Each time in a process
- * of its own, since the default queue is there once.
+ * A system that refuses: each resource that the library asks it for, in turn. Each case has a
+ * process of its own, because a process has one default queue.
  */
-#define _GNU_SOURCE
 #include <defer_drop/pool.h>
 #include <errno.h>
 #include <stdio.h>
@@ -88,7 +87,7 @@ static void refuse_a_kind(void)
 
 #define BLOCKS 600
 
-/* What was taken, with NULL where there was no memory. */
+/* The memory that was taken, NULL if there was none. */
 static void *blocks[BLOCKS];
 
 static void take_and_give(struct defer_drop_pool *pool)
@@ -186,8 +185,8 @@ static void refuse_pools(void)
 const struct hostile_case hostile_cases[] = {
 	{"once", "Whichever call for a resource fails, the answer is documented and nothing lost.",
 		refuse_once},
-	{"all", "The same where all calls fail from one on.", refuse_all},
-	{"kind", "The same where all calls of one kind fail from one on.", refuse_a_kind},
+	{"all", "So it is if all calls fail from one on.", refuse_all},
+	{"kind", "So it is if all calls of one kind fail from one on.", refuse_a_kind},
 	{"pools", "Whichever call for memory fails, a pool answers so, and loses no block.",
 		refuse_pools},
 	{NULL, NULL, NULL},

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A system that has little to give: threads, descriptors, CPUs, fences.
+ * A system with few resources: threads, descriptors, CPUs, fences.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -16,6 +15,7 @@
 
 #include "fault.h"
 #include "hostile.h"
+#include "base/policy.h"
 #include "core/queue.h"
 
 #define FOREVER DEFER_DROP_FOREVER
@@ -79,7 +79,8 @@ static void work_hard(const struct defer_drop_config *config, unsigned pushes)
 	ANSWERS(0, defer_drop_queue_free(work.queue));
 }
 
-/* The kernel lets the process register, and later on knows nothing of it (seccomp(2)). */
+/* The kernel lets the process register for membarrier(2), and later refuses the call
+ * (seccomp(2)). */
 static void lose_membarrier(void)
 {
 	struct defer_drop_config config = small_config();
@@ -137,7 +138,7 @@ static void destroy_spun(void *object)
 	++*(unsigned *)object;
 }
 
-/* What is refused is tried again at once: this thread never sleeps, and never gives its CPU up. */
+/* A refused push is tried again at once: this thread never sleeps, and never gives its CPU up. */
 static void spin_beside(struct defer_drop_config *config)
 {
 	struct defer_drop_queue *queue;
@@ -179,9 +180,7 @@ static void push_spinning(void)
 /* Takes a privilege. */
 static void become_urgent(void)
 {
-	const struct sched_param param = {.sched_priority = 1};
-
-	if (!sched_setscheduler(0, SCHED_FIFO, &param))
+	if (!dd_policy_set(0, SCHED_FIFO, 1))
 		return;
 	CHECK(errno == EPERM);
 	skip("no real-time priority here");
@@ -256,7 +255,7 @@ static void flush_urgently(void)
 
 /* ---- Limits ---------------------------------------------------------------------------------- */
 
-static void limit(__rlimit_resource_t resource, rlim_t most)
+static void limit(int resource, rlim_t most)
 {
 	struct rlimit now;
 
@@ -342,7 +341,7 @@ static void have_no_threads(void)
 	starve(ledger_open());
 }
 
-/* Nobody waits for them, so that it is a push that must start it. */
+/* No thread waits for them, so a push must start the worker. */
 static void start_later(void)
 {
 	struct ledger *ledger = ledger_open();
@@ -428,7 +427,7 @@ static void drain_without_threads(void)
 	CHECK(ledger->accepted == ledger->destroyed);
 }
 
-/* As a process that locks itself up: it keeps what is open, and opens nothing more. */
+/* As a process that locks itself up does: it keeps its open descriptors, and opens no more. */
 static void have_no_descriptors(void)
 {
 	struct defer_drop_queue *queue = defer_drop_queue_default();
@@ -457,19 +456,19 @@ static void have_no_descriptors(void)
 }
 
 const struct hostile_case hostile_cases[] = {
-	{"membarrier", "Where membarrier fails after it was registered, nothing is lost.",
+	{"membarrier", "If membarrier fails after it was registered, nothing is lost.",
 		lose_membarrier},
 	{"interrupted", "Waits that are interrupted more often than not change nothing.",
 		interrupt_waits},
-	{"one-cpu", "All goes its way where producers and worker share one CPU.", share_one_cpu},
+	{"one-cpu", "All goes well if producers and worker share one CPU.", share_one_cpu},
 	{"spinning-push",
 		"Pushes that never wait, on the CPU of a worker of least weight, get through.",
 		push_spinning},
 	{"urgent-push", "A real-time producer sleeps for room, so that the worker gets its CPU.",
 		push_urgently},
-	{"urgent-flush", "A real-time thread that drains sleeps for who has not yet published.",
+	{"urgent-flush", "A real-time thread that drains sleeps until a producer has published.",
 		flush_urgently},
-	{"no-threads", "Where no worker can be started all say so, and later on it is.",
+	{"no-threads", "If no worker can be started all calls say so, and later one is started.",
 		have_no_threads},
 	{"no-threads-push", "The next push starts the worker that could not be started.",
 		start_later},
@@ -477,7 +476,7 @@ const struct hostile_case hostile_cases[] = {
 	{"no-threads-again",
 		"A queue that was stopped and cannot be started is still stopped, and shuts down.",
 		fail_to_start_again},
-	{"no-threads-exit", "Where no thread can be started exit drains, grace periods included.",
+	{"no-threads-exit", "If no thread can be started exit drains, grace periods included.",
 		drain_without_threads},
 	{"no-descriptors", "Without descriptors notify says so, and eventfds are signalled.",
 		have_no_descriptors},

@@ -2,13 +2,14 @@
  *
  * A thread that is not like the process pushes first, and so starts the threads of the library.
  */
-#define _GNU_SOURCE
 #include "hostile.h"
 
 #include <pthread.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include "base/policy.h"
 
 /* How the system schedules a thread. */
 struct looks {
@@ -21,7 +22,7 @@ static struct looks worker;
 
 static void look(struct looks *looks)
 {
-	looks->policy = sched_getscheduler(0);
+	looks->policy = dd_policy(0);
 	looks->niceness = getpriority(PRIO_PROCESS, 0);
 	CHECK(!sched_getaffinity(0, sizeof looks->cpus, &looks->cpus));
 }
@@ -49,9 +50,7 @@ static void pin(void)
 
 static bool be_urgent(void)
 {
-	struct sched_param param = {.sched_priority = 10};
-
-	return !sched_setscheduler(0, SCHED_FIFO, &param);
+	return !dd_policy_set(0, SCHED_FIFO, 10);
 }
 
 static void in_thread(void *(*function)(void *))
@@ -120,7 +119,7 @@ static void run_poller(void)
 		skip("a poller that takes the only CPU leaves none to anybody");
 	if (!be_urgent())
 		skip("real-time scheduling takes CAP_SYS_NICE");
-	CHECK(!sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){0}));
+	CHECK(!dd_policy_set(0, SCHED_OTHER, 0));
 	CHECK(!pthread_create(&thread, NULL, poll_for_ever, NULL));
 	AWAIT(atomic_load(&has_pushed));
 	ANSWERS(0, defer_drop_flush()); /* while it polls */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Makes each call of the library once, and looks whether the manual lists the answer.
+ * Makes each call of the library once, and checks that the manual lists the result.
  */
-#define _GNU_SOURCE
 #include "script.h"
 
 #include <defer_drop/guard.h>
@@ -28,8 +27,8 @@ static struct ledger *ledger; /* mark: signals that must come */
 static int signalled;         /* the eventfd to which they come */
 static int first_free;        /* the first descriptor that was free before */
 
-/* What a push that does not wait may answer beside 0: -EAGAIN if the ring is so small that it may
- * be full. Pushes that wait get room: so small a ring has its worker. */
+/* The results of a push that does not wait, beside 0: -EAGAIN if the ring is so small that it may
+ * be full. Pushes that wait get room: a queue with such a ring has a worker. */
 static int full;
 
 /* A caller that drains and has no thread to wait for readers cannot do it itself and keep to a
@@ -47,7 +46,8 @@ static void set_patience(bool drains)
 
 #define UNTOUCHED 4711
 
-/* The call answers one of these, and leaves errno alone where that is 0. Returns the answer. */
+/* Checks that the call returns one of these, and leaves errno alone if it returns 0. Returns the
+ * result. */
 #define ONE_OF(call, ...) \
 	check(__FILE__, __LINE__, #call, (errno = UNTOUCHED, (call)), (const int[]){__VA_ARGS__, 1})
 
@@ -106,7 +106,7 @@ static int destroy_for(void *object, void *queue)
 	return destroy_status(object);
 }
 
-/* Accounts for what became of a thing: refused, it is as it was. */
+/* Notes what became of a thing: one that was refused is as it was. */
 static int settle(struct thing *thing, int got)
 {
 	if (got)
@@ -124,7 +124,7 @@ static int settle(struct thing *thing, int got)
 		settle(thing, ONE_OF(call, __VA_ARGS__)); \
 	} while (0)
 
-/* Makes many more: the first has options, so that it takes two places. */
+/* Makes many more: the first has options, so that it takes two slots. */
 static void nest(void *object)
 {
 	struct defer_drop_queue *queue = ((struct thing *)object)->ref.object;
@@ -181,7 +181,8 @@ static void await(struct defer_drop_completion *completion, unsigned pushed)
 		return;
 	}
 	ONE_OF(defer_drop_completion_wait(completion, 0, &status), 0, -EAGAIN);
-	/* It may not go away before it is over, so this goes on until a worker can be had. */
+	/* The completion may not be freed before it is over, so this goes on until a worker can be
+	 * started. */
 	while (ONE_OF(defer_drop_completion_wait(completion, FOREVER, &status), 0, -ESRCH))
 		fault_end();
 	CHECK(status == -ECOMM);
@@ -229,7 +230,7 @@ static void wait_for_all(struct defer_drop_queue *queue)
 	ONE_OF(defer_drop_queue_flush(queue, FOREVER), 0, -ESRCH);
 }
 
-/* Pushes would wait for ever for room in it, so this goes on until it is started. */
+/* Pushes would wait for ever for room in the queue, so this goes on until it is started. */
 static void stop_and_start(struct defer_drop_queue *queue)
 {
 	uint64_t backlog;
@@ -299,7 +300,7 @@ static void use(struct defer_drop_queue *queue)
 
 /* ---- The default queue ----------------------------------------------------------------------- */
 
-/* As much as can be asked for. */
+/* A configuration with as much as possible. */
 static struct defer_drop_config full_config(char *cpus, size_t size)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
@@ -340,7 +341,7 @@ static void start_default(enum script_start start)
 		config.scheduling = DEFER_DROP_SCHEDULING_IDLE;
 	if (ONE_OF(defer_drop_start(&config), 0, -ESRCH, -EPERM, -ENOMEM))
 		return;
-	/* It is as it was asked for, and has its worker. */
+	/* The queue has the configuration that was asked for, and its worker. */
 	ONE_OF(defer_drop_start(&config), 0);
 	full = start == SCRIPT_STRICT ? -EAGAIN : 0;
 }
@@ -420,7 +421,7 @@ static void use_guards(const struct defer_drop_strategy *strategy)
 	if (settle(thing, ONE_OF(defer_drop_guard_drop(&guard), 0, -ESRCH, -ENOMEM)))
 		CHECK(defer_drop_guard_disarm(&guard) == thing);
 	ONE_OF(defer_drop_guard_must_close(&other), 0, -ENOMEM);
-	/* It may not go away either. */
+	/* The queue may not be freed either. */
 	while (ONE_OF(defer_drop_guard_drop(&other), -ECOMM, -ESRCH, -ENOMEM) != -ECOMM)
 		fault_end();
 	atomic_fetch_add(&ledger->accepted, 1);
@@ -492,7 +493,7 @@ static unsigned read_signals(void)
 	return (unsigned)count;
 }
 
-/* All that was accepted was destroyed, and each thread that was to hear of it did, once. */
+/* Checks that all accepted drops were destroyed, and that each waiter was woken once. */
 static void balance(bool is_deaf)
 {
 	unsigned told = 0;

@@ -3,7 +3,6 @@
  * Signals: handlers that interrupt every call and every wait, a process that is stopped and goes
  * on, a thread that a handler holds.
  */
-#define _GNU_SOURCE
 #include "hostile.h"
 
 #include <dirent.h>
@@ -71,7 +70,7 @@ static void *keep_signalling(void *argument)
 	return NULL;
 }
 
-/* Until the targets have finished, which must not end before the storm. */
+/* Sends signals until the targets have finished, which must not happen before the storm ends. */
 static void storm_begin(struct storm *storm, int flags)
 {
 	handle(SIGUSR1, count_signal, flags);
@@ -173,7 +172,7 @@ static int push_and_wait_for_backlog(struct producer *producer)
 
 static atomic_uint inside;
 
-/* Who drains is interrupted, and is the only one. */
+/* The thread that drains is interrupted, and no other one. */
 static void destroy_alone(void *object)
 {
 	struct timespec pause = {.tv_nsec = 30000};
@@ -848,7 +847,7 @@ static void stay(int number)
 		pause();
 }
 
-/* As the manual has it: the worker is kept, and hears one signal. */
+/* As in the manual: the worker's thread is kept, and one signal is unblocked. */
 static void keep_worker(void *context)
 {
 	sigset_t one;
@@ -860,7 +859,7 @@ static void keep_worker(void *context)
 	CHECK(!pthread_sigmask(SIG_UNBLOCK, &one, NULL));
 }
 
-/* Sees to it that the worker is there, and does what it is to be stopped in. */
+/* Ensures that the worker runs, and does the work in which it is stopped. */
 static void come_upon(
 	struct defer_drop_queue *worked, struct ledger *ledger, struct gate *doorway, int way)
 {
@@ -868,7 +867,7 @@ static void come_upon(
 
 	ANSWERS(0, ledger_push(ledger, worked));
 	ANSWERS(0, defer_drop_queue_flush(worked, DEADLINE_NS));
-	/* Nobody waits for this drop, so the worker does not hold the lock of waiters then. */
+	/* No thread waits for this drop, so the worker does not hold the lock of waiters then. */
 	ANSWERS(0, ledger_push(ledger, worked));
 	AWAIT(ledger->destroyed == 2);
 	if (way == STOPPED_INSIDE) {
@@ -898,7 +897,7 @@ static void be_crashing(void *way)
 	come_upon(worked, ledger, &doorway, (int)(intptr_t)way);
 	CHECK(!pthread_kill(kept, SIGUSR2));
 	AWAIT(atomic_load(&has_been_stopped));
-	/* Nothing is destroyed any more, and nobody is held up. */
+	/* No drop is destroyed any more, and no thread is held up. */
 	destroyed = ledger->destroyed;
 	for (unsigned i = 0; i < 1000; i++)
 		ANSWERS(0, ledger_push(ledger, worked));
@@ -917,7 +916,7 @@ static void run_crash(void)
 const struct hostile_case hostile_cases[] = {
 	{"storm", "Signals interrupt every call, and none shows it: no EINTR, nothing lost.",
 		run_storm},
-	{"storm_restart", "Nor where the handlers ask for calls to be restarted.",
+	{"storm_restart", "Nor do they if their handlers ask for calls to be restarted.",
 		run_storm_restart},
 	{"deadlines", "A wait until a deadline ends at the deadline, however often a signal comes.",
 		run_deadlines},
@@ -930,7 +929,7 @@ const struct hostile_case hostile_cases[] = {
 	{"stop_thread",
 		"Whichever thread a stop is sent to, the process goes on and nothing is lost.",
 		run_stop_thread},
-	{"held", "A thread that a handler holds while it pushes holds up nobody.", run_held},
+	{"held", "A thread that a handler holds while it pushes holds up no other.", run_held},
 	{"crash", "A crash handler stops the worker: asleep, napping, busy, inside a destructor.",
 		run_crash},
 	{NULL, NULL, NULL},

@@ -3,7 +3,6 @@
  * A thread that is stopped for good at each instruction of a push or of a round holds up no thread
  * that does not need it (stopped.h).
  */
-#define _GNU_SOURCE
 #include "stopped.h"
 #include "debugger.h"
 
@@ -260,7 +259,7 @@ static void run_shutdown_shared(void)
 	shut_down_beside(&made);
 }
 
-/* Ends the process so far into the push. False where that took fewer instructions. */
+/* Ends the process this far into the push. False if that took fewer instructions. */
 static bool exit_beside(const struct course *of, unsigned count)
 {
 	bool has_stopped;
@@ -328,7 +327,7 @@ static void run_worker_awaited(void)
 	stop_worker(AWAITED);
 }
 
-/* Each time another thread, which has pushed nowhere. */
+/* Each turn has a new thread, which has pushed to no queue. */
 static void run_first(void)
 {
 	struct course made = make_course(64, 8);
@@ -347,7 +346,7 @@ static void run_first(void)
 	CHECK(instructions > 100);
 }
 
-/* Stops the worker so far into what it does when its queue is closed. True where that was all. */
+/* Stops the worker this far into what it does when its queue is closed. True if that was all. */
 static bool close_beside(const struct course *of, unsigned count)
 {
 	begin(of);
@@ -380,29 +379,32 @@ static void run_worker_closing(void)
 
 const struct hostile_case hostile_cases[] = {
 	{"defer_drop",
-		"A thread stopped at any instruction of a push to its own lane holds up nobody.",
+		"A thread stopped at any instruction of a push to its own lane holds up no other.",
 		run_defer_drop},
-	{"limit", "Nor where the push looks for room.", run_limit},
-	{"options", "Nor where the drop has options.", run_options},
-	{"waking", "Nor do those who wait wait for it where it was waking the worker.", run_waking},
+	{"limit", "Nor does one whose push looks for room.", run_limit},
+	{"options", "Nor does one whose drop has options.", run_options},
+	{"waking", "Nor does one that was waking the worker hold up a wait.", run_waking},
 	{"shared",
 		"In the shared lane it holds up those behind it, from claim to publish, and no "
 		"others.",
 		run_shared},
 	{"shared_options",
-		"So where the drop has options, and takes two places that are published one after "
+		"It does so if the drop has options, and takes two slots that are published one "
+		"after "
 		"the other.",
 		run_shared_options},
 	{"shared_waking",
-		"So where the worker sleeps: other threads wake it, or a thread that waits does if "
+		"It does so if the worker sleeps: other threads wake it, or a thread that waits "
+		"does if "
 		"the stopped one was about to.",
 		run_shared_waking},
-	{"overtaken", "Where others take the room that it has seen, it waits for other room.",
+	{"overtaken", "If others take the room that it has seen, it waits for other room.",
 		run_overtaken},
 	{"shutdown_owned", "A shutdown does not wait for it, and both agree on what was accepted.",
 		run_shutdown_owned},
-	{"shutdown_options", "Nor where the drop has options.", run_shutdown_options},
-	{"shutdown_waking", "Nor where it was waking the worker.", run_shutdown_waking},
+	{"shutdown_options", "Nor does it if the drop has options.", run_shutdown_options},
+	{"shutdown_waking", "Nor does it if the thread was waking the worker.",
+		run_shutdown_waking},
 	{"shutdown_shared", "Nor in the shared lane.", run_shutdown_shared},
 	{"shutdown_shared_options", "Nor with options there.", run_shutdown_shared_options},
 	{"exit", "Nor does the end of the process.", run_exit},
@@ -413,9 +415,9 @@ const struct hostile_case hostile_cases[] = {
 		run_worker},
 	{"worker_waited_on", "A thread that waits for it does so until the deadline.",
 		run_worker_waited_on},
-	{"worker_awaited", "Nor does it hold up a push where it was telling who waited.",
+	{"worker_awaited", "Nor does it hold up a push while it wakes a waiter.",
 		run_worker_awaited},
-	{"first", "A thread stopped in its first push holds up nobody who has pushed before.",
+	{"first", "A thread stopped in its first push holds up no thread that has pushed before.",
 		run_first},
 	{"worker_closing",
 		"A worker stopped while it closes its queue holds up no push, taken or refused.",

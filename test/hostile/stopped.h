@@ -27,7 +27,7 @@
 /* Large enough for a case, so that no push comes to a limit and each takes the same way. */
 #define SHARED_SIZE 65536
 
-/* What the mate is told to do. */
+/* The duties of the mate. */
 enum duty {
 	GO_ON = 1,     /* push, wait, flush, begin and end a thread */
 	GO_ON_AT_HOME, /* as GO_ON, for threads that have not pushed yet */
@@ -40,7 +40,7 @@ enum duty {
 	GIVE_WAY,      /* let the worker go on, and find nothing lost */
 	SETTLE,        /* find nothing lost, once the victim goes on; and make the next queue */
 	BEGIN_ROUND,   /* make the worker trap, with drops behind */
-	ROUSE,         /* push once more if the worker sleeps for good, until it stands still */
+	ROUSE,         /* push once more if the worker is in deep sleep, until it stands still */
 	LOOK_ON,       /* use the queue in the way that this turn has, and others */
 	END_ROUND,     /* find all destroyed, once the worker goes on */
 	CLOSE,         /* begin a shutdown */
@@ -52,9 +52,9 @@ enum duty {
 
 /* What a stopped worker finds when it goes on. */
 enum round {
-	PUSHED_TO, /* one more drop, and nobody waited */
+	PUSHED_TO, /* one more drop, and no waiter */
 	WAITED_ON, /* a full ring, and that others have waited in vain */
-	AWAITED,   /* somebody to tell, as it had before */
+	AWAITED,   /* a waiter to wake, as it had before */
 };
 
 /* The ways to shut a queue down: the values of mode. */

@@ -3,7 +3,6 @@
  * What the threads of the child do: the victim pushes, the mate has its duties, and the worker is
  * stopped in a round (stopped.h).
  */
-#define _GNU_SOURCE
 #include "stopped.h"
 #include "debugger.h"
 #include "core/queue.h"
@@ -82,7 +81,7 @@ static void *be_victim(void *ignored)
 {
 	(void)ignored;
 	atomic_store(&stage->victim, (unsigned)syscall(SYS_gettid));
-	AWAIT(stage->is_watched); /* a trap that nobody watches is the end */
+	AWAIT(stage->is_watched); /* without a debugger a trap ends the process */
 	for (;;) {
 		uint64_t before;
 
@@ -331,7 +330,7 @@ static void begin_round(void)
 		ANSWERS(0, defer_drop_ticket_notify(&tickets[0], is_done_fd));
 }
 
-/* Where it is made to execute one instruction after the other, it sleeps nowhere but there. */
+/* True if the worker sleeps. Executed one instruction at a time, it sleeps nowhere else. */
 static bool is_worker_asleep(void)
 {
 	char path[64];
@@ -412,7 +411,7 @@ static void end_round(void)
 {
 	uint64_t told;
 
-	AWAIT(stage->mate_destroyed == stage->mate_accepted); /* and nobody calls the worker */
+	AWAIT(stage->mate_destroyed == stage->mate_accepted); /* and no thread rings */
 	if (stage->mode != AWAITED)
 		return;
 	CHECK(read(is_done_fd, &told, sizeof told) == sizeof told);

@@ -3,7 +3,6 @@
  * How the debugger runs its child: it stops the victim at a given instruction, and has the mate do
  * its duties meanwhile (stopped.h).
  */
-#define _GNU_SOURCE
 #include "stopped.h"
 #include "debugger.h"
 #include <errno.h>

@@ -3,7 +3,6 @@
  * Threads that come and go: very many, many at once, cancelled, pushing while they end, made by
  * destructors.
  */
-#define _GNU_SOURCE
 #include "hostile.h"
 
 #include <errno.h>
@@ -169,7 +168,7 @@ static void run_crowd(void)
 #define FAREWELL_DROPS CROWD_DROPS
 #endif
 
-/* One is made before the library's own key, one after it, and either may come first. */
+/* One key is made before the library's, one after it, and either destructor may come first. */
 static pthread_key_t early_key;
 static pthread_key_t late_key;
 
@@ -394,7 +393,7 @@ static void *be_cancelled_anywhere(void *ignored)
 		;
 }
 
-/* So many wait, each in a thread that is cancelled; then all goes on. */
+/* Waits of all kinds, each in a thread that is cancelled; then all goes on. */
 #define CANCELLED 3
 
 static void cancel_in(void (*way)(void), uint32_t max_lanes, void *(*run)(void *ignored))
@@ -508,12 +507,14 @@ static void run_queues(void)
 const struct hostile_case hostile_cases[] = {
 	{"many", "Each of very many threads pushes once, joined or detached: all is destroyed.",
 		run_many},
-	{"crowd", "Of many threads at once each has its order, whatever lane it has.", run_crowd},
+	{"crowd", "Of many threads at once the drops of each keep their order, in any lane.",
+		run_crowd},
 	{"farewell", "A thread's order holds for what it pushes while it ends.", run_farewell},
 	{"full", "A thread may end while its lane is full; the next one finds it so.", run_full},
 	{"cancel", "A thread that is cancelled while it waits ends after the call, not inside.",
 		run_cancel},
-	{"cancel_anywhere", "Nor where it may be cancelled at any instruction but in calls.",
+	{"cancel_anywhere",
+		"So does one that may be cancelled at any instruction outside of calls.",
 		run_cancel_anywhere},
 	{"made", "Destructors may make threads that push.", run_made},
 	{"queues", "A process with very many queues may fork.", run_queues},

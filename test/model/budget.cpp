@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Pushes take bytes from a budget, wait for them in line, with a deadline and without, and the consumer
-// gives them back: no more than the budget is held, but by one alone; nobody waits for ever, also where
+// Pushes take bytes from the budget or wait for them in line, with a deadline and without; the consumer gives
+// bytes back. No more than the budget is held, except by one drop alone. No push waits for ever, not even if
 // the consumer finishes meanwhile.
 #include "model_lib.h"
 
@@ -13,7 +13,7 @@ enum { SMALL = 1, LARGE = 2, BUDGET = 2, HUGE = 3 };
 struct budgeted {
 	library_model model{2, true, true};
 	defer_drop_queue &queue = model.queue;
-	uint64_t held = 0; // no more than what is pending
+	uint64_t held = 0; // at most the bytes that are pending
 	unsigned holders = 0;
 
 	budgeted()
@@ -58,7 +58,7 @@ struct budgeted {
 	}
 };
 
-// Each gets what it asks for; the second may not want to wait so long.
+// Each push gets the bytes that it asks for; the second has a deadline, and may get none.
 struct contended : rl::test_suite<contended, 3> {
 	using parameter = std::array<uint64_t, 3>;
 	inline static parameter given; // bytes
@@ -73,11 +73,12 @@ struct contended : rl::test_suite<contended, 3> {
 	void after()
 	{
 		RL_ASSERT(!budget.queue.budget.pending_bytes.load(rl::mo_relaxed, $));
-		RL_ASSERT(!budget.queue.budget.first);
+		RL_ASSERT(!budget.queue.budget.line.first);
 	}
 };
 
-// Nothing is given back; who has no room for its bytes leaves, and those behind it need less.
+// No bytes are given back. A push that does not fit leaves the line, and the push behind it, which needs less,
+// gets its bytes.
 struct left : rl::test_suite<left, 2> {
 	budgeted budget;
 
@@ -95,7 +96,7 @@ struct left : rl::test_suite<left, 2> {
 	}
 };
 
-// The consumer finishes and gives nothing back; those who wait are sent away.
+// The consumer finishes and gives nothing back: pushes that wait are refused.
 struct finished : rl::test_suite<finished, 3> {
 	budgeted budget;
 

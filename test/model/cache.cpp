@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// A pool with tiny magazines, and threads that take and give: one ends, one rests, one frees the pool. Each
-// block is one thread's at a time, with what the threads that had it before did with it; in the end the backing
-// has all of them back, once.
+// Threads take blocks of a pool with tiny magazines, and give them; one thread ends, one rests, one frees the
+// pool. Each block belongs to one thread at a time, which sees what the threads that had it before did with
+// it. In the end the backing has got each block back once.
 #include "model_queue.h"
 
 #include <cstring>
@@ -13,7 +13,7 @@
 #undef free
 #undef realloc
 
-// What the library has once, made anew for each execution.
+// Variables that the library has once, made anew for each execution.
 #define pools_lock                            (*model_pools_lock)
 #define PTHREAD_MUTEX_INITIALIZER             nullptr
 #define dd_own                                (*model_own())
@@ -38,7 +38,7 @@ struct dd_caches **model_own()
 	return &model_owns[rl::thread_index()];
 }
 
-// A thread's caches, whose fields are the checker's: made, and unmade.
+// Make and free a thread's caches: fields of the checker's types must be constructed and destroyed.
 static void *model_make_caches(std::size_t bytes)
 {
 	std::size_t count = (bytes - sizeof(dd_caches)) / sizeof(dd_cache);
@@ -101,7 +101,7 @@ namespace
 
 enum { BLOCKS = 6, MAGAZINE = 2, THREADS = 3 };
 
-// Blocks in the depot, at most, and in a magazine.
+// The most blocks in the depot, and the blocks of a magazine.
 struct sizes {
 	uint64_t most;
 	uint32_t magazine;
@@ -109,7 +109,7 @@ struct sizes {
 
 struct block {
 	rl::var<int> uses;
-	bool is_out = false; // of the backing
+	bool is_out = false; // taken from the backing
 };
 
 struct model_magazine {
@@ -159,7 +159,7 @@ struct pool_model {
 		return backed;
 	}
 
-	// The thread that gives it back must see what was done with it.
+	// The thread that returns a block must see all its uses.
 	static void take_back(void *, void *memory, std::size_t, std::size_t)
 	{
 		block *returned = static_cast<block *>(memory);
@@ -205,7 +205,7 @@ struct pool_model {
 		}
 	}
 
-	// All that was taken was given back to the backing, with all uses.
+	// All blocks that were taken went back to the backing, with all their uses.
 	void check(int taken)
 	{
 		RL_ASSERT(returned == backed);
@@ -224,7 +224,8 @@ struct pool_model {
 
 pool_model *pool_model::the_one;
 
-// Two take and give, and one of them ends; one rests, and returns what is idle. Then the pool is freed.
+// Two threads take and give, and one of them ends; a third rests, and returns idle blocks. Then the pool is
+// freed.
 struct using_all : rl::test_suite<using_all, THREADS> {
 	using parameter = sizes;
 	inline static parameter given;
@@ -250,7 +251,7 @@ struct using_all : rl::test_suite<using_all, THREADS> {
 		}
 		model.use(2);
 		farewell(&dd_own);
-		model.use(1); // by a destructor of its data
+		model.use(1); // by a destructor of its thread-specific data
 	}
 
 	void after()
@@ -260,7 +261,7 @@ struct using_all : rl::test_suite<using_all, THREADS> {
 	}
 };
 
-// A pool is freed when those who used it have had their last call, while one of them ends and one rests.
+// A pool is freed after the last call of the threads that used it, while one of them ends and another rests.
 struct freeing : rl::test_suite<freeing, THREADS> {
 	using parameter = sizes;
 	inline static parameter given;

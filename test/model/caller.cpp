@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Callers drain a queue without a worker, each as long as it waits itself: for its position, its completion, or a
-// small backlog. What one leaves another takes up, and nobody waits for ever.
+// Callers drain a queue without a worker, each until its own wait is over: for its position, its completion, or
+// a small backlog. What one caller leaves, another destroys, and no caller waits for ever.
 #include "model_lib.h"
 
 namespace
@@ -53,7 +53,7 @@ struct draining : rl::test_suite<draining, CALLERS> {
 		RL_ASSERT(!defer_drop_queue_push_with(&model.queue, &objects[index], destroy_object,
 			DEFER_DROP_FOREVER, &options));
 		RL_ASSERT(!wait(index, ticket));
-		if (given[index] != BACKLOG) /* which orders nothing */
+		if (given[index] != BACKLOG) /* waiting for the backlog orders nothing */
 			RL_ASSERT(objects[index].destroyed($) == 1);
 	}
 
@@ -61,8 +61,8 @@ struct draining : rl::test_suite<draining, CALLERS> {
 	{
 		for (object &dropped : objects)
 			RL_ASSERT(dropped.destroyed($) == 1);
-		RL_ASSERT(!model.queue.completion_waiters && !model.queue.watch.first);
-		RL_ASSERT(!model.queue.shared.first_waiter);
+		RL_ASSERT(!model.queue.completion_waiters.first && !model.queue.watch.list.first);
+		RL_ASSERT(!model.queue.shared.waiters.first);
 	}
 };
 

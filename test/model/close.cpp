@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The worker closes the queue while producers push and wait for room, drops with options among them; whoever
-// is told that its drop was accepted finds it destroyed, whoever is told otherwise still has it, and nobody
-// waits for ever. With membarrier, and without.
+// The worker closes the queue while producers push and wait for room; some drops have options. A drop that was
+// accepted is destroyed; a drop that was refused still belongs to its producer; no producer waits for ever. With
+// membarrier, and without.
 #include "model_lib.h"
 
 namespace
@@ -12,7 +12,7 @@ enum { PRODUCERS = 2, DROPS = 2, CAPACITY = 2 };
 
 struct closing : rl::test_suite<closing, PRODUCERS + 1> {
 	struct parameter {
-		bool is_shared; // or else there is only one producer
+		bool is_shared; // if not, there is only one producer
 		bool is_fenced;
 		unsigned pairs;
 	};
@@ -37,7 +37,7 @@ struct closing : rl::test_suite<closing, PRODUCERS + 1> {
 		}
 	}
 
-	// What worker.c does: a turn, and then the end.
+	// Takes a turn and finishes, as worker.c does.
 	void consume()
 	{
 		dd_run_turn(&model.queue.shared, 1, DEFER_DROP_FOREVER);
@@ -56,7 +56,7 @@ struct closing : rl::test_suite<closing, PRODUCERS + 1> {
 	void after()
 	{
 		offers.check();
-		RL_ASSERT(!model.queue.shared.first_waiter);
+		RL_ASSERT(!model.queue.shared.waiters.first);
 	}
 };
 

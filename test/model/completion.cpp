@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The consumer counts drops of a completion, a push that failed counts what it did not push; exactly one
-// of them ends it; and whoever hears of that, by a look, asleep, or by its eventfd, sees what the
-// destructors did and the first status that was not 0, and may free the completion or use it again.
+// The consumer counts the drops of a completion that it has destroyed, and a push that fails counts the drops
+// that it did not push: exactly one of the two ends the completion. A thread that learns of the end, by looking,
+// sleeping or the eventfd, sees what the destructors did and the first status that was not 0, and may free the
+// completion or use it again.
 #include "model_lib.h"
 
 namespace
@@ -30,7 +31,7 @@ struct completing {
 			drop($) = 0;
 	}
 
-	// What options.c does in push_many: the last one asked for is refused.
+	// Pushes as push_many in options.c does; the last drop is refused.
 	void push()
 	{
 		RL_ASSERT(dd_completion_begin(completion, ASKED + 1));
@@ -74,7 +75,7 @@ struct completing {
 	}
 };
 
-// The thread that pushed looks until it is over.
+// The thread that pushed looks until the completion is over.
 struct looked_at : rl::test_suite<looked_at, 2> {
 	completing drops;
 
@@ -94,7 +95,7 @@ struct looked_at : rl::test_suite<looked_at, 2> {
 	}
 };
 
-// Another thread hears of the eventfd, and need not wait for long.
+// Another thread reads the eventfd; the wait that follows is short.
 struct heard_of : rl::test_suite<heard_of, 3> {
 	completing drops;
 
@@ -123,7 +124,7 @@ struct heard_of : rl::test_suite<heard_of, 3> {
 	}
 };
 
-// Two threads sleep until it is over, one of which pushed.
+// Two threads, one of which pushed, sleep until the completion is over.
 struct waited_for : rl::test_suite<waited_for, 3> {
 	completing drops;
 
@@ -150,7 +151,7 @@ struct waited_for : rl::test_suite<waited_for, 3> {
 	}
 };
 
-// A push begins to use it again without a look.
+// A push uses the completion again without looking first.
 struct used_again : rl::test_suite<used_again, 2> {
 	completing drops;
 
@@ -177,7 +178,7 @@ struct used_again : rl::test_suite<used_again, 2> {
 	}
 };
 
-// Two pushes that are refused want to use it.
+// Two pushes that are refused use the same completion.
 struct refused : rl::test_suite<refused, 2> {
 	completing drops;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The consumer closes a ring while two producers push, drops with options among them: of each drop one of the
-// two has the object in the end, also where its slot has another drop by then.
+// The consumer closes a ring while two producers push; some drops have options. In the end either the consumer
+// or the producer of a drop has its object, even if another drop lies in its slot by then.
 #include "model.h"
 
 namespace
@@ -11,7 +11,7 @@ enum { PRODUCERS = 2, DROPS = 2 };
 
 struct contested : rl::test_suite<contested, PRODUCERS + 1> {
 	struct parameter {
-		bool is_shared; // or else there is only one producer
+		bool is_shared; // if not, there is only one producer
 		unsigned pairs;
 	};
 	inline static parameter given;
@@ -25,7 +25,7 @@ struct contested : rl::test_suite<contested, PRODUCERS + 1> {
 		       DD_CLOSED;
 	}
 
-	// What push.c does in push_owned and push_shared. False: refused.
+	// Claims as push_owned and push_shared in push.c do. False if the push is refused.
 	bool claim(uint64_t width, uint64_t *at)
 	{
 		dd_ring *ring = &model.ring;
@@ -68,7 +68,7 @@ struct contested : rl::test_suite<contested, PRODUCERS + 1> {
 				width_of(given.pairs, int(producer) * DROPS + i));
 	}
 
-	// What worker.c and run.c do: a turn, and then the end.
+	// Takes a turn and finishes, as worker.c and run.c do.
 	void consume()
 	{
 		dd_ring *ring = &model.ring;

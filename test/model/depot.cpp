@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Magazines go through a depot: threads give, others take, one turns what is idle out meanwhile. Each magazine
-// is one thread's at a time, with what the threads that had its block before did with it; none is lost.
+// Threads send magazines to a depot, others take them, and one turns out idle ones meanwhile. Each magazine
+// belongs to one thread at a time, which sees what the threads that had its block before did with it. No
+// magazine is lost.
 #include "model.h"
 
 #include "pool/depot.h"
@@ -11,12 +12,12 @@ namespace
 
 enum { MAGAZINES = 4 };
 
-// With one block each, which counts what was done with it.
+// A magazine with one block, which counts its uses.
 struct model_magazine {
 	dd_magazine magazine;
 	dd_place place;
 	rl::var<int> uses;
-	rl::var<int> is_had; // by a thread
+	rl::var<int> is_had; // a thread has it
 
 	void begin()
 	{
@@ -38,7 +39,7 @@ struct depot_model {
 			made.begin();
 	}
 
-	// By a thread that has it: its block is given, after one more use.
+	// Uses the block of a magazine once more and sends the magazine, by the thread that has it.
 	void send(model_magazine *had)
 	{
 		had->uses($) = had->uses($) + 1;
@@ -48,7 +49,7 @@ struct depot_model {
 		dd_depot_send(&depot, &had->magazine);
 	}
 
-	// Its block is taken.
+	// Takes the block of a magazine.
 	model_magazine *have(dd_magazine *taken)
 	{
 		model_magazine *had = reinterpret_cast<model_magazine *>(taken);
@@ -67,11 +68,11 @@ struct depot_model {
 	{
 		model_magazine *had = have(dd_depot_take(&depot));
 
-		RL_ASSERT(dd_depot_blocks(&depot) <= MAGAZINES); // at no time less than none
+		RL_ASSERT(dd_depot_blocks(&depot) <= MAGAZINES); // never below 0
 		return had;
 	}
 
-	// What is in none of the stacks is lost.
+	// Finds all magazines in the stacks: one that is in none is lost.
 	void check(int uses)
 	{
 		int found = 0;
@@ -89,7 +90,7 @@ struct depot_model {
 	}
 };
 
-// Two give two magazines each, two take what there is and give it back.
+// Two threads send two magazines each; two others take what is there and send it back.
 struct exchange : rl::test_suite<exchange, 4> {
 	depot_model model;
 	int taken[2] = {};
@@ -114,7 +115,8 @@ struct exchange : rl::test_suite<exchange, 4> {
 	}
 };
 
-// All are at home. Two take and give them back; one makes turns, and gives back what leaves.
+// All magazines are at home. Two threads take some and send them back; a third turns the depot, and sends back
+// what leaves.
 struct turning : rl::test_suite<turning, 3> {
 	depot_model model;
 	int taken[3] = {};
@@ -153,7 +155,7 @@ struct turning : rl::test_suite<turning, 3> {
 
 } // namespace
 
-// In place of lib/pool/pool.c: there are as many as there are.
+// In place of lib/pool/magazine.c: no magazine is made or freed.
 dd_magazine *dd_magazine_new(uint32_t)
 {
 	return nullptr;

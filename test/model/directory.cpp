@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A thread sets a queue up and enters it; others that know its id find it whole, or not yet.
+// A thread sets a queue up and enters it in the directory. Threads that know its id find it complete, or not at
+// all yet.
 #include "model_queue.h"
 
 #include "core/directory.h"

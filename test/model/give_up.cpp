@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// A queue is given up while a destructor runs. The threads that wait for a drop behind it, for its position or its
-// completion, hear of it and wait no longer; when the destructor has returned after all, the drop is abandoned, and
-// both say so.
+// A queue is given up while a destructor runs. Threads that wait for a later drop, by its position or its
+// completion, return with -ECANCELED. When the destructor has returned after all, the later drop is abandoned,
+// and its position and its completion say so.
 #include "model_lib.h"
 
 namespace
@@ -12,12 +12,12 @@ enum { CLOSER, POSITION, COMPLETION, THREADS };
 
 struct given_up : rl::test_suite<given_up, THREADS> {
 	using parameter = bool;
-	inline static parameter given; // is it fenced?
+	inline static parameter given; // the queue is fenced
 
 	library_model model{2, false, given};
 	dd_completion completion{};
 	object dropped;
-	rl::atomic<int> heard; // by so many threads
+	rl::atomic<int> heard; // threads whose wait has returned
 
 	void before()
 	{
@@ -32,7 +32,7 @@ struct given_up : rl::test_suite<given_up, THREADS> {
 			&model.queue, &dropped, destroy_object, DEFER_DROP_FOREVER, &options));
 	}
 
-	// The destructor returns when all have heard.
+	// The destructor returns when both waits have returned.
 	void close()
 	{
 		RL_ASSERT(close_queue(&model.queue, 1, 1, false) == -ECANCELED);
@@ -61,7 +61,8 @@ struct given_up : rl::test_suite<given_up, THREADS> {
 
 	void after()
 	{
-		RL_ASSERT(!model.queue.completion_waiters && !model.queue.shared.first_waiter);
+		RL_ASSERT(!model.queue.completion_waiters.first);
+		RL_ASSERT(!model.queue.shared.waiters.first);
 		RL_ASSERT(dd_completion_look(&completion) == DD_COMPLETION_OVER);
 		RL_ASSERT(dd_plain_load(&completion.outcome) == -ESHUTDOWN);
 		RL_ASSERT(dd_queue_state(&model.queue) == DD_FINISHED);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// A thread takes an object out of the reach of a reader and drops it, the consumer asks another thread to
-// wait for a grace period, and is woken when it has passed: the reader is done with the object by then. Asked
-// again before that, the thread waits for another one. The one of the two that lets go last disposes of what
-// they share, be there a grace period left or not.
+// A producer makes an object unreachable for a reader and drops it; the consumer asks another thread to wait for
+// a grace period, and is woken when it has passed: the reader no longer uses the object then. If the thread is
+// asked again before that, it waits for a second grace period. Of the consumer and the thread, the one that lets
+// go last frees what they share, whether a grace period is still wanted or not. A queue that has finished while a
+// grace period is wanted, and not begun, begins none: its thread would outlive the queue.
 #define MODEL_RCU
-#define _URCU_MEMB_H // a flavor of the model's own is in place of urcu-memb
+#define _URCU_MEMB_H // the model has a flavor of its own in place of urcu-memb
 #include <urcu/flavor.h>
 extern "C" const rcu_flavor_struct urcu_memb_flavor;
 
@@ -20,8 +21,8 @@ enum { READER, PRODUCER, CONSUMER, WAITER, THREADS };
 
 enum { DROPS = 2, CAPACITY = 2 };
 
-// One reader of an RCU of the simplest kind, with the guarantees of liburcu's: a reader who was inside when
-// a grace period began has left when it ends, and one who came later sees what came before it began.
+// The one reader of the simplest RCU, with the guarantees of liburcu: a reader that was inside when a grace
+// period began has left when it ends, and a reader that enters later sees what happened before it began.
 struct reader {
 	rl::atomic<int> is_inside;
 
@@ -49,12 +50,12 @@ struct reader {
 
 reader *the_reader;
 
-// Objects that are taken out of the reach of a reader, who may have them, one after the other.
+// A reader may use two objects, which become unreachable one after the other.
 struct waited_for : rl::test_suite<waited_for, THREADS> {
 	struct parameter {
 		bool is_shared;
 		bool is_fenced;
-		bool is_late; // the second object: the first grace period may cover it or not
+		bool is_late; // of the second object: the first grace period may not cover it
 	};
 	inline static parameter given;
 
@@ -78,7 +79,7 @@ struct waited_for : rl::test_suite<waited_for, THREADS> {
 		}
 	}
 
-	// Looks at an object. False where it is out of reach.
+	// Reads an object. False if it is no longer reachable.
 	bool look(rl::atomic<object *> &place)
 	{
 		inside.enter();
@@ -106,7 +107,7 @@ struct waited_for : rl::test_suite<waited_for, THREADS> {
 		}
 	}
 
-	// What worker.c does, without its pauses.
+	// Drains as worker.c does, without its pauses.
 	void consume()
 	{
 		struct rest resting = {};
@@ -146,7 +147,78 @@ struct waited_for : rl::test_suite<waited_for, THREADS> {
 	}
 };
 
-// What the consumer and the thread share, in memory of its own.
+// A queue that callers drain is abandoned soon after a grace period was wanted, and called again later: by a second
+// shutdown, or by a drain that found it open.
+struct abandoned : rl::test_suite<abandoned, 3> {
+	using parameter = bool;
+	inline static parameter given; // does the second caller drain?
+
+	library_model model{CAPACITY, false, false};
+	model_atomic<uint32_t> readers_and_waiters;
+	model_thread waiter;
+	reader nobody;
+	object dropped;
+	rl::atomic<int> callers;
+
+	void before()
+	{
+		callers.store(2, rl::mo_relaxed, $);
+		nobody.make();
+		the_reader = &nobody;
+		model_tick_ns = 1;
+		model.attach();
+		model_mortals = &readers_and_waiters;
+		dd_grace_init(&model.queue.grace, nullptr);
+		model.queue.config.values.runner = DEFER_DROP_RUNNER_CALLER;
+		model.queue.has_thread.store(false, rl::mo_relaxed, $);
+		dropped.made($) = 1;
+		RL_ASSERT(!dd_queue_push_rcu(&model.queue, &dropped, destroy_object));
+		dd_worker_round(&model.queue, 1, DEFER_DROP_FOREVER);
+		RL_ASSERT(model.queue.grace.wanted_since_ns);
+	}
+
+	// It is given up if the other caller is slow.
+	void shut()
+	{
+		int result = defer_drop_queue_shutdown(&model.queue, 0);
+
+		RL_ASSERT(!result || result == -ECANCELED);
+		if (result)
+			RL_ASSERT(!defer_drop_queue_shutdown(&model.queue, DEFER_DROP_FOREVER));
+		model_now_ns += GATHER_NS;
+	}
+
+	void drain()
+	{
+		uint64_t ran;
+		int result = defer_drop_queue_drain(&model.queue, 1, DEFER_DROP_FOREVER, &ran);
+
+		RL_ASSERT(!result || result == -EBUSY || result == -ESHUTDOWN);
+	}
+
+	void thread(unsigned index)
+	{
+		if (index == 2)
+			return waiter.live();
+		if (index && given) {
+			drain();
+		} else {
+			shut();
+			shut();
+		}
+		if (callers.fetch_sub(1, rl::mo_acq_rel, $) == 1)
+			waiter.give_up();
+	}
+
+	void after()
+	{
+		RL_ASSERT(!model.queue.grace.thread);
+		RL_ASSERT(!readers_and_waiters.load(rl::mo_relaxed, $));
+		RL_ASSERT(given || !dropped.destroyed($));
+	}
+};
+
+// The memory that the consumer and the thread share.
 struct sharing {
 	ring_model ring{2, false};
 	dd_grace_thread *shared;
@@ -180,10 +252,10 @@ void synchronize()
 	waits->fetch_add(1, rl::mo_relaxed, $);
 }
 
-// Several grace periods; the consumer does not stay for the last one.
+// Several grace periods; the consumer does not wait for the last one.
 struct left : rl::test_suite<left, 2> {
 	using parameter = int;
-	inline static parameter given; // the last one
+	inline static parameter given; // the number of the last one
 
 	sharing grace;
 	rl::atomic<int> counted;
@@ -222,7 +294,7 @@ struct left : rl::test_suite<left, 2> {
 	}
 };
 
-rl::atomic<int> *begun_at; // what was asked for when the last grace period began
+rl::atomic<int> *begun_at; // the number asked for when the last grace period began
 rl::atomic<int> *last_asked;
 
 void begin()
@@ -231,7 +303,7 @@ void begin()
 	model_yield();
 }
 
-// The consumer does not wait for one before it asks for the next.
+// The consumer asks for a second grace period without waiting for the first.
 struct asked_again : rl::test_suite<asked_again, 2> {
 	sharing grace;
 	rl::atomic<int> begun;
@@ -277,7 +349,8 @@ struct asked_again : rl::test_suite<asked_again, 2> {
 int main(int count, char **arguments)
 {
 	model_arguments(count, arguments);
-	return !(explore_randomly<waited_for>({false, false, false}, 20000) &&
+	return !(explore<abandoned>(false, 1, 5000) && explore<abandoned>(true, 1, 5000) &&
+		 explore_randomly<waited_for>({false, false, false}, 20000) &&
 		 explore_randomly<waited_for>({false, false, true}, 20000) &&
 		 explore_randomly<waited_for>({false, true, false}, 20000) &&
 		 explore_randomly<waited_for>({true, false, false}, 20000) &&
@@ -286,7 +359,7 @@ int main(int count, char **arguments)
 		 explore<asked_again>(1, 20000));
 }
 
-// What grace.c asks of liburcu.
+// The functions of liburcu that grace.c calls.
 static int model_is_reading()
 {
 	return 0;

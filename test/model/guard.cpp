@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
-// A thread waits for two guards, whose objects two other threads destroy, at first not for long: it hears
-// of both, sees what their destructors did and their status, and the guards may go away then.
+// A thread waits for two guards, first with a timeout of 0; two other threads destroy the objects. When the wait
+// returns, the thread sees what both destructors did and their status, and may free the guards.
 #include "model.h"
 
 #include <unistd.h>
 
-// In place of defer_drop/guard.h: the state is the checker's, and so is the status.
+// In place of defer_drop/guard.h: state and status have the checker's types.
 #define DEFER_DROP_GUARD_H
 
 #include "defer_drop/strategy.h"
 
-// In place of lib/deadline.h: deadlines come at once.
+// In place of base/deadline.h: deadlines come at once.
 static inline uint64_t dd_now_ns()
 {
 	return 1;
@@ -103,7 +103,7 @@ int defer_drop_again(void *, defer_drop_fn)
 	return -ENOENT;
 }
 
-// What two strategies have been given.
+// The guards that the two strategies have been given.
 static rl::atomic<defer_drop_guard *> *model_given;
 
 int defer_drop_by(const defer_drop_strategy *strategy, void *object, defer_drop_fn destroy)

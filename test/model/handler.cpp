@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A thread reads the handler of reports while another sets one after the other: it gets the function and the
-// context of one and the same, and never an older one than before.
+// A thread reads the handler of reports while another thread sets several, one after the other. The reader gets
+// the function and the context of the same handler, and never an older handler than before.
 #include "model.h"
 
 #include "base/handler.h"

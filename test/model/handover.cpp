@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Threads come and go: each finds a lane, an empty one while there can be one more, taken over from one that
-// left or added, pushes, gives it back when it ends, and pushes twice more: to the same lane, or, if another
-// thread has that by now, to the shared lane once its drops in its own are destroyed. A thread that found no
-// lane has the shared one until there is one, and its drops in the shared are destroyed. The worker finds all
-// lanes that it knows of whole, and destroys all drops, those of each thread in its order; and it gives the
-// memory of empty lanes back.
+// Threads come and go. Each gets a lane: while there may be more lanes an empty one, which was added or which
+// another thread has left. It pushes, gives the lane back when it ends, and pushes twice more: to the same lane;
+// or, if another thread has taken that over, to the shared lane, once the drops in the old lane are destroyed. A
+// thread that gets no lane uses the shared one, until there is a lane and its drops in the shared one are
+// destroyed. The worker finds each lane complete, destroys all drops, those of each thread in its order, and
+// gives the memory of empty lanes back.
 #include "model_lib.h"
 
 namespace
@@ -21,16 +21,17 @@ void destroy_in_order(void *memory);
 struct handed_over : rl::test_suite<handed_over, OWNERS + 1> {
 	struct parameter {
 		bool is_fenced;
-		bool is_orderly; // the second owner comes when the first has ended, and the worker later
-		unsigned
-			lanes; // at most; with one, the second has the first's when that pushes late
-		// The second is in the shared lane when the first leaves the only one there is.
+		bool is_orderly; // the second owner begins after the first has ended, then the worker
+		// The most lanes. With one, the second owner has the lane of the first when that one
+		// pushes late.
+		unsigned lanes;
+		// The second owner uses the shared lane when the first leaves the only other one.
 		bool is_crossing;
 	};
 	inline static parameter given;
 
 	library_model model{CAPACITY, true, given.is_fenced};
-	rl::atomic<int> step; // of those that are orderly
+	rl::atomic<int> step; // of orderly owners
 	object objects[OWNERS][DROPS];
 	int seen[OWNERS] = {};
 
@@ -38,7 +39,7 @@ struct handed_over : rl::test_suite<handed_over, OWNERS + 1> {
 	{
 		step.store(0, rl::mo_relaxed, $);
 		model.queue.config.values.max_lanes = given.lanes;
-		model.queue.next_lane = given.is_crossing; // that which is left, not the shared one
+		model.queue.next_lane = given.is_crossing; // the lane that is left
 		the_one = this;
 	}
 
@@ -49,7 +50,7 @@ struct handed_over : rl::test_suite<handed_over, OWNERS + 1> {
 			&model.queue, dropped, destroy_in_order, DEFER_DROP_FOREVER));
 	}
 
-	// If all is orderly, the owners take turns: only one of them goes on from each step.
+	// Orderly owners alternate: at each step only one of them goes on.
 	void await(int wanted)
 	{
 		while (given.is_orderly && step.load(rl::mo_relaxed, $) < wanted)
@@ -103,7 +104,7 @@ struct handed_over : rl::test_suite<handed_over, OWNERS + 1> {
 		if (!owner)
 			reach(3);
 		push(&dropped[2]);
-		farewell(&dd_self); // as another destructor of its data sets the key again
+		farewell(&dd_self); // again: another destructor of thread-specific data set the key
 	}
 
 	void see(object *dropped)
@@ -119,7 +120,7 @@ struct handed_over : rl::test_suite<handed_over, OWNERS + 1> {
 	{
 		struct rest resting = {};
 
-		// Late enough for a late push to be seen that did not wait.
+		// So late that a push which should have waited, and did not, is noticed.
 		await(given.is_crossing ? 3 : 2);
 		for (int i = 0; given.is_orderly && i < 30; i++)
 			model_yield();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// What latches are for. Three threads want to use what is set up once: a thread that finds it closed sets it up
-// under a lock, and all see it whole. A thread notes something down and wakes another, which may have had enough
-// of sleeping: that one sees it, and may use its memory for something else. A thread starts a worker that cannot
-// be had as it is wanted, and then others: it hears of each how that one came up.
+// The three uses of a latch. Three threads use something that is set up once: a thread that finds the latch
+// closed sets it up under a lock, and all threads see it complete. A thread writes something and wakes another
+// one, whose sleep may have ended by itself: that one sees what was written, and may use the memory for something
+// else. A thread starts a worker, which fails, and then others: it learns how each of them started.
 #include "model_queue.h"
 
 #include "base/latch.h"
@@ -78,7 +78,7 @@ struct booting : rl::test_suite<booting, 2> {
 		started.store(NOT_YET, rl::mo_relaxed, $);
 	}
 
-	// What pthread_create orders, the thread and its start, is ordered here too.
+	// The release here and the acquire in report are the ordering that pthread_create gives.
 	void start(int result)
 	{
 		dd_latch_close(&latch);

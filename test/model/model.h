@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
-// What the model checker needs to run core/ring.h and core/park.h, and what is built on them, as they are: its
-// own atomics behind the names of C11's, its own race-checked variables behind DD_PLAIN, and its own futex and
-// membarrier.
+// Lets the model checker run core/ring.h, core/park.h and the files that are built on them unchanged: the
+// checker's atomics stand behind the names of C11's, its race-checked variables behind DD_PLAIN, and the
+// model has a futex and a membarrier of its own.
 //
-// membarrier(2) is modelled by what it guarantees to its caller: for each other thread, either what that
-// thread did before its compiler fence is visible afterwards, or the thread sees what was written before
-// the call. That is what a full fence in both places gives, so here the compiler fence is one, but where
-// there is no membarrier: then it is nothing. The model says nothing about the kernel's own code.
+// membarrier(2) is modelled by its guarantee to the caller: for each other thread, either what that thread
+// did before its compiler fence is visible afterwards, or that thread sees what was written before the
+// call. A full fence in both places gives this guarantee, so the compiler fence is a full fence here. In a
+// model without membarrier the compiler fence does nothing. The model says nothing about the kernel's code.
 //
-// A sleep on a futex may end early, as the real one may; where it does not, a wake-up that is lost shows
-// as a loop without end. Looking at the word and falling asleep are one step, as in the kernel. While a
-// thread sleeps any deadline comes at once.
+// A sleep on a futex may end early, as a real one may. If it does not, a lost wake-up shows as a loop
+// without end. Checking the word and falling asleep are one step, as in the kernel. A sleep with a deadline
+// ends at once, at its deadline.
 #ifndef MODEL_H
 #define MODEL_H
 
@@ -31,8 +31,8 @@ void operator delete(void *memory, std::size_t) noexcept
 	::operator delete(memory);
 }
 
-// Each way to search that relacy knows is compiled for each scenario, which is most of what a model takes to be
-// built. This one is not used here: by its name it gets another that is.
+// relacy compiles every scheduler that it has for every scenario, which takes most of the time to build a
+// model. The full search is not used here: its name stands for a scheduler that is compiled anyway.
 #include <relacy/base.hpp>
 // clang-format off: in this order
 #include <relacy/thread_local_ctx.hpp>
@@ -43,7 +43,7 @@ void operator delete(void *memory, std::size_t) noexcept
 #include <relacy/relacy.hpp>
 #undef full_search_scheduler
 
-// relacy has values of its own for these, which are those of others.
+// relacy defines these with the values of other errors.
 #undef EINVAL
 #undef ETIMEDOUT
 #undef EBUSY
@@ -59,8 +59,8 @@ void operator delete(void *memory, std::size_t) noexcept
 #define DD_ATOMIC_H // in place of base/atomic.h
 #define DD_FUTEX_H  // in place of base/futex.h
 
-// 0 until it is set, as what the library zeroes before use; it can be copied, as C's can. The store
-// is ours: relacy's own way to begin with 0 leaves part of the history uninitialised.
+// An atomic that begins as 0, like a field that the library zeroes before use, and that can be copied, as
+// C's can. It stores the 0 itself: relacy's own way to begin with 0 leaves part of the history uninitialised.
 template <typename type> struct model_atomic : rl::atomic<type> {
 	model_atomic()
 	{
@@ -75,7 +75,7 @@ template <typename type> struct model_atomic : rl::atomic<type> {
 };
 
 #define _Atomic(type) model_atomic<type>
-#define _Static_assert(claim, reason) // true of C, and not of the checker's types
+#define _Static_assert(claim, reason) // holds for C, but not for the checker's types
 #define _Noreturn [[noreturn]]
 
 #define memory_order_relaxed rl::mo_relaxed, $
@@ -137,7 +137,7 @@ static inline void dd_membarrier(void)
 
 #define DD_STORES_SETTLE_NS 1
 
-// Who has slept for as long as stores take to become visible knows what a membarrier would tell it.
+// A thread that has slept for as long as stores take to become visible knows what a membarrier tells it.
 static inline void dd_stores_settled(void)
 {
 	model_fence();
@@ -145,12 +145,12 @@ static inline void dd_stores_settled(void)
 
 enum { MODEL_THREADS = 4 };
 
-// What each thread sleeps on.
+// The word that each thread sleeps on, or null.
 static const void *model_sleeps_on[MODEL_THREADS];
 
 static uint64_t model_now_ns;
 
-// When an execution begins: one that failed left its sleepers behind.
+// Called when an execution begins: one that failed may have left sleepers behind.
 static inline void model_forget_sleepers()
 {
 	std::fill_n(model_sleeps_on, +MODEL_THREADS, nullptr);
@@ -165,10 +165,10 @@ static inline int dd_futex_wait(
 		model_yield();
 		if (deadline_ns == DEFER_DROP_FOREVER)
 			return 0;
-		model_now_ns = std::max(model_now_ns, deadline_ns); // so late it is now
+		model_now_ns = std::max(model_now_ns, deadline_ns); // the deadline has come
 		return -ETIMEDOUT;
 	}
-	// A read-modify-write, since the kernel sees what was written last.
+	// A read-modify-write, since the kernel sees the latest value.
 	if (word->fetch_add(0, rl::mo_relaxed, $) != expected)
 		return 0;
 	*slept_on = word;
@@ -202,7 +202,7 @@ struct ring_model {
 	}
 };
 
-// What is dropped: written by its producer before the push, read and written by the destructor.
+// An object that is dropped. Its producer writes it before the push; its destructor reads and writes it.
 struct object {
 	rl::var<int> made;
 	rl::var<int> destroyed;
@@ -228,7 +228,7 @@ static inline defer_drop_fn options_word()
 	return reinterpret_cast<defer_drop_fn>(DD_OPTIONS);
 }
 
-// What push.c does at a position that has room: a drop of two slots has options, which name the object.
+// Publishes as push.c does at a position that has room. A drop of two slots has options, which name the object.
 static inline void publish(dd_ring *ring, uint64_t at, object *dropped, uint64_t width)
 {
 	dd_drop drop = {dropped, destroy_object};
@@ -240,7 +240,7 @@ static inline void publish(dd_ring *ring, uint64_t at, object *dropped, uint64_t
 		dd_ring_publish_both(ring, at, &options, &drop);
 }
 
-// What run.c does with what it took, a drop or its options.
+// Runs what was taken from a slot, a drop or its options, as run.c does.
 static inline object *run(dd_ring *ring, const dd_drop &taken)
 {
 	dd_drop drop = taken;
@@ -257,13 +257,14 @@ static inline object *run(dd_ring *ring, const dd_drop &taken)
 	return static_cast<object *>(drop.object);
 }
 
-// Which drops of a producer have options: one bit for each.
+// Returns how many slots a drop takes. pairs: has a bit for each drop, which is set if it has options.
 static inline uint64_t width_of(unsigned pairs, int drop)
 {
 	return pairs & 1u << drop ? 2 : 1;
 }
 
-// What producers offer to who closes: it destroys what was accepted, and the rest stays as it was.
+// Objects that producers push to a queue that closes: those that were accepted are destroyed, the others stay
+// as they were.
 template <int PRODUCERS, int DROPS> struct model_offers {
 	object objects[PRODUCERS][DROPS];
 	bool is_accepted[PRODUCERS][DROPS] = {};
@@ -276,8 +277,8 @@ template <int PRODUCERS, int DROPS> struct model_offers {
 	}
 };
 
-// Two arguments, numbers, or none: so many preemptions are added to the exhaustive search of each scenario,
-// and so many times as many executions follow at random.
+// The arguments of a model: none, or two numbers. The first is added to the preemptions of each exhaustive
+// search; the second multiplies the number of random executions.
 static unsigned more_preemptions;
 static unsigned times_executions = 1;
 
@@ -289,7 +290,7 @@ static inline void model_arguments(int count, char **arguments)
 	times_executions = unsigned(std::atoi(arguments[2]));
 }
 
-// (What relacy tells is not to be kept in memory: it tells of failures where it has replaced new.)
+// relacy's progress goes nowhere: a stream that keeps it in memory would allocate where relacy has replaced new.
 template <typename scenario> bool model_simulate(rl::test_params params)
 {
 	std::ostream nowhere(nullptr);
@@ -299,7 +300,7 @@ template <typename scenario> bool model_simulate(rl::test_params params)
 	return rl::simulate<scenario>(params);
 }
 
-// Runs a scenario at random. True if all went well.
+// Runs random executions of a scenario. True if none failed.
 template <typename scenario> bool explore_randomly(unsigned executions)
 {
 	rl::test_params params;
@@ -309,7 +310,7 @@ template <typename scenario> bool explore_randomly(unsigned executions)
 	return model_simulate<scenario>(params);
 }
 
-// The same, but first exhaustively within so many preemptions.
+// Searches a scenario exhaustively within a bound of preemptions, and then at random. True if nothing failed.
 template <typename scenario> bool explore(unsigned preemptions, unsigned random_executions)
 {
 	rl::test_params params;
@@ -319,7 +320,7 @@ template <typename scenario> bool explore(unsigned preemptions, unsigned random_
 	return model_simulate<scenario>(params) && explore_randomly<scenario>(random_executions);
 }
 
-// A scenario of many: what differs is its parameter, of a type that it names so.
+// Searches a scenario that has a parameter, whose type is the scenario's `parameter`.
 template <typename scenario>
 bool explore(typename scenario::parameter given, unsigned preemptions, unsigned random_executions)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// For models of what the library does between its headers: those of its files in which threads meet, as they
-// are. What these need of the others, and is not at issue, does nothing.
+// For models of whole files of the library: includes the files in which threads meet, unchanged. Functions
+// that they call in other files, and that no model is about, do nothing here.
 #ifndef MODEL_LIB_H
 #define MODEL_LIB_H
 
@@ -14,7 +14,8 @@
 #undef malloc
 #undef free
 
-// A lane and the slots behind it: what is the checker's must be made, and unmade.
+// Maps and unmaps a lane and the slots behind it: fields of the checker's types must be constructed and
+// destroyed.
 static std::size_t model_slots(std::size_t bytes)
 {
 	return (bytes - sizeof(dd_lane)) / sizeof(dd_slot);
@@ -40,7 +41,7 @@ static void model_unmap(void *mapping, std::size_t bytes)
 	free(lane);
 }
 
-// Slots whose memory was given back read as cleared.
+// Clears slots whose memory was given back to the system, which reads as zeros.
 static void model_clear(dd_slot *slots, std::size_t bytes)
 {
 	for (std::size_t i = 0; i < bytes / sizeof *slots; i++) {
@@ -53,7 +54,7 @@ static void model_clear(dd_slot *slots, std::size_t bytes)
 #undef DD_LANE_COLOURS
 #define DD_WARM_LANES                     0
 #define DD_LANE_COLOURS                   1
-#define sysconf(name)                     16 // a page, and so slots begin at one
+#define sysconf(name)                     16 // the size of a page, so that slots begin at one
 #define madvise(memory, bytes, advice)    model_clear((dd_slot *)memory, bytes)
 #define mmap(address, bytes, ...)         model_map(bytes)
 #define munmap(memory, bytes)             model_unmap(memory, bytes)
@@ -61,7 +62,7 @@ static void model_clear(dd_slot *slots, std::size_t bytes)
 #define pthread_key_create(key, farewell) 0
 #define pthread_key_delete(key)           (void)(key)
 #define pthread_setspecific(key, value)   0
-#define destructor                        // of a shared object that is closed
+#define destructor                        // no destructor of a shared object
 #define farewell_works                    (*model_farewell_works) // made anew for each execution
 
 #include "core/budget.c"
@@ -82,7 +83,7 @@ static void model_clear(dd_slot *slots, std::size_t bytes)
 #include "calls/room.c"
 #include "calls/ticket.c"
 
-// These free what they have allocated themselves, whose fields are the checker's.
+// These files free what they have allocated themselves, whose fields have the checker's types.
 #define free(memory) delete memory
 #ifdef MODEL_RCU
 #define calloc(count, bytes) new dd_grace_thread()
@@ -90,17 +91,17 @@ static void model_clear(dd_slot *slots, std::size_t bytes)
 #else
 #include "core/grace_none.c"
 #endif
-#define malloc(bytes) new dd_waiter()
+#define malloc(bytes) new position_waiter()
 #include "core/wait.c"
 #undef free
 #undef malloc
 
-// What there is once beside the queue.
+// What a process has once, beside the queue.
 struct model_rest {
 	defer_drop_queue *the_queue;
 	model_mutex registry_lock;
 	model_atomic<bool> has_farewell;
-	rl::atomic<int> signalled; // the eventfd
+	rl::atomic<int> signalled; // the eventfd was
 
 	static model_rest *the_one;
 
@@ -114,7 +115,7 @@ struct model_rest {
 
 model_rest *model_rest::the_one;
 
-// The one queue, whose worker has been started, and its first lane, which may be anybody's or one thread's.
+// The one queue, whose worker counts as started, and its first lane, which is shared or owned.
 struct library_model : queue_model, model_rest {
 	dd_slot slots[MODEL_SLOTS];
 
@@ -161,7 +162,7 @@ defer_drop_queue *dd_registry_look_up(uint64_t)
 	return model_rest::the_one->the_queue;
 }
 
-// The thread that reads it sees what came before.
+// A thread that reads the eventfd sees what happened before the signal.
 int dd_eventfd_signal(int)
 {
 	model_rest::the_one->signalled.store(1, rl::mo_release, $);
@@ -246,7 +247,7 @@ void dd_watchdog_want(defer_drop_queue *)
 {
 }
 
-// A push that waits for room, of a drop that has options, or none.
+// Pushes a drop with options (width 2) or without (width 1), and waits for room.
 static inline int model_push(defer_drop_queue *queue, object *dropped, uint64_t width)
 {
 	dd_request request = {.drop = {dropped, destroy_object}};

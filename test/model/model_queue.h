@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// For models of what lib does under its locks: core/queue.h as it is, with a mutex of the model's own in
-// place of pthread's. Destroying a mutex writes what locking it reads, so that the model notices if
-// nothing orders the two.
+// For models of what lib does under its locks: core/queue.h unchanged, with the model's mutex in place of
+// pthread's. Destroying a mutex writes a field that locking it reads, so that the model notices if nothing
+// orders the two.
 #ifndef MODEL_QUEUE_H
 #define MODEL_QUEUE_H
 
@@ -12,7 +12,7 @@
 #include <sched.h>
 #include <time.h>
 
-// The checker's cannot be written.
+// The checker's errno cannot be written.
 #undef errno
 static int model_errno;
 #define errno model_errno
@@ -58,16 +58,19 @@ static inline void model_destroy(model_mutex *lock)
 #define dd_mutex_unlock(lock) model_unlock(lock)
 #define dd_mutex_init(lock)   (void)(lock)
 
-// In place of base/deadline.h: time flies, and while a thread sleeps any deadline comes.
+// In place of base/deadline.h: each look at the clock finds it a millisecond later, and a sleep with a deadline
+// ends at its deadline.
 #define DD_DEADLINE_H
 #define DD_MS UINT64_C(1000000)
 
+static uint64_t model_tick_ns; // from one look at the clock to the next
+
 static inline uint64_t dd_now_ns()
 {
-	return model_now_ns += DD_MS;
+	return model_now_ns += model_tick_ns;
 }
 
-// A deadline that lies ahead.
+// A deadline that has not come yet.
 const uint64_t NOT_LONG = UINT64_C(1) << 62;
 
 static inline int dd_timeout_check(uint64_t)
@@ -95,7 +98,7 @@ static inline uint64_t dd_least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-// Each thread of the model has its own of what is a thread's own, and each execution has them anew.
+// Thread-local variables: one for each thread of the model, made anew for each execution.
 #define _Thread_local
 #define tls_model(model)
 #define dd_self       (*model_self())
@@ -142,6 +145,7 @@ struct queue_model {
 		model_forget_sleepers();
 		model_has_membarrier = !is_fenced;
 		model_now_ns = 0;
+		model_tick_ns = DD_MS;
 		model_unattached = &unattached;
 		std::fill_n(model_selves, +MODEL_THREADS, dd_thread{&unattached});
 		queue.park.attention.store(is_fenced ? DD_FENCED : 0, rl::mo_relaxed, $);

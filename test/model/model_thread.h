@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A thread of the library's own is one of the model's, which waits until it is created, or never will be.
+// A thread that the library creates is a thread of the model, which waits until the library creates it, or until
+// it is certain that this will not happen.
 #ifndef MODEL_THREAD_H
 #define MODEL_THREAD_H
 
@@ -9,7 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 
-// For one scenario, made anew for each execution.
+// The thread that the library creates, for one scenario; made anew for each execution.
 struct model_thread {
 	enum { NOT_YET, CREATED, NEVER };
 
@@ -17,7 +18,7 @@ struct model_thread {
 	rl::atomic<int> has_ended;
 	void *(*function)(void *argument);
 	void *argument;
-	int refusals = 0; // still to come
+	int refusals = 0; // creations that are still to fail
 	int creations = 0;
 	int joins = 0;
 
@@ -30,7 +31,7 @@ struct model_thread {
 		the_one = this;
 	}
 
-	// By the thread of the model that is it.
+	// Called by the thread of the model that plays this thread.
 	void live()
 	{
 		while (life.load(rl::mo_acquire, $) == NOT_YET)
@@ -40,7 +41,7 @@ struct model_thread {
 		has_ended.store(1, rl::mo_release, $);
 	}
 
-	// Where it was not created, it never will be.
+	// Says that the thread will not be created, if it was not.
 	void give_up()
 	{
 		int not_yet = NOT_YET;
@@ -70,8 +71,8 @@ struct model_thread {
 
 model_thread *model_thread::the_one;
 
-#define gettid() 0    // nobody's: there is no thread whose end the kernel could be late with
-#undef pthread_attr_t // which the checker does not use
+#define gettid() 0    // no thread's: the kernel cannot be late with the end of this one
+#undef pthread_attr_t // the checker does not use it
 #define pthread_create(thread, attributes, run, argument) \
 	model_thread::the_one->create(run, argument)
 #define pthread_join(thread, result)       model_thread::the_one->join()

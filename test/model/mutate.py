@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""mutate.py COMPILER ROOT MODEL...: every ordering and every step that matters is checked.
+"""mutate.py COMPILER ROOT MODEL...: checks that the models notice every wrong ordering and missing step.
 
 Weakens, one at a time, each end of each ordering edge that is marked in the files that the models include
-unchanged, and leaves out steps of the protocols; each such mutant must make a model of that file fail, in time.
-Lists mutants and who caught them; exit status 1 where one survives. With ONLY=FILE,... in the environment,
-those of these files.
+unchanged, and leaves out steps of the protocols. Each such mutant must make a model of that file fail, within
+ten minutes. Lists the mutants and the models that caught them; the exit status is 1 if one survives. With
+ONLY=FILE,... in the environment, it tries only the mutants of these files.
 """
 import concurrent.futures
 import os
@@ -30,6 +30,7 @@ FILES = {
     "lib/core/seat.h": ["seat", "pending"],
     "lib/core/grace_thread.h": ["grace"],
     "lib/core/wait.h": ["wait"],
+    "lib/core/waiters.h": ["wait", "budget", "watch"],
     "lib/core/wait.c": ["wait"],
     "lib/core/queue.h": ["shutdown", "handover"],
     "lib/face/guard.c": ["guard"],
@@ -58,8 +59,8 @@ FILES = {
     "lib/pool/list.c": ["cache"],
 }
 
-# A step left out: file, name, what stands there, what stands there instead; and the models that are to catch it,
-# where they are not the file's.
+# Steps that are left out. Each has the file, a label, the lines in the file, and the lines that replace them; and
+# the models that must catch it, if they are not those of the file.
 STEPS = [
     ("lib/pool/list.c", "a thread that frees a pool waits for no visitor",
      "while ((visitors = atomic_load_explicit(&pool->visitors, memory_order_acquire)))",
@@ -173,7 +174,7 @@ STEPS = [
     ("lib/core/grace_thread.h", "a thread that is dismissed does not hear of it",
      "pthread_mutex_unlock(&shared->lock);\n\tdd_grace_thread_ask(shared);", "pthread_mutex_unlock(&shared->lock);"),
     ("lib/core/wait.c", "a thread that waits raises no alarm",
-     "link_waiter(waiter); raise_alarm(waiter->lane);", "link_waiter(waiter);"),
+     "link_waiter(self); raise_alarm(self->lane);", "link_waiter(self);"),
     ("lib/core/wait.c", "a thread that waits does not look again when stores have settled",
      "dd_least(settled_ns, deadline_ns)", "deadline_ns"),
     ("lib/core/wait.c", "a thread that waits looks again before stores have settled", "dd_stores_settled();", ""),
@@ -182,16 +183,18 @@ STEPS = [
     ("lib/core/wait.h", "the consumer passes no fence", "atomic_signal_fence(memory_order_seq_cst);", ""),
     ("lib/core/wait.c", "a thread that waits does not look once more",
      "if (dd_ring_is_past(&self->lane->ring, self->position)) return true; if (dd_latch_wait", "if (dd_latch_wait"),
-    ("lib/core/wait.c", "a thread that has waited stays in the list", "unlink_waiter(self);", ""),
-    ("lib/core/wait.c", "the last in the list is not known",
-     "if (!at->next) lane->last_waiter = before;", ""),
+    ("lib/core/wait.c", "a thread that has waited stays in the list", "unlist(self); break;", "break;"),
+    ("lib/core/waiters.h", "a waiter that is taken out stays in the list",
+     "*(waiter->previous ? &waiter->previous->next : &list->first) = waiter->next;", ""),
+    ("lib/core/waiters.h", "the last in the list is not known",
+     "*(waiter->next ? &waiter->next->previous : &list->last) = waiter->previous;", ""),
+    ("lib/core/waiters.h", "a waiter is taken out twice", "if (dd_latch_is_open(&waiter->is_woken)) return false;", ""),
     ("lib/core/wait.c", "a thread that waits goes to the end of the list",
-     "if (lane->last_waiter && !dd_is_before(waiter->position, lane->last_waiter->position))",
-     "if (lane->last_waiter)"),
+     "while (previous && dd_is_before(self->position, ((struct position_waiter *)previous)->position)) previous = previous->previous;", ""),
     ("lib/core/wait.c", "a thread that asks for an eventfd does not look once more",
      "else if (dd_ring_is_past(&lane->ring, position)) dd_wait_wake(lane);", ""),
-    ("lib/core/wait.c", "a thread that waits does not see that the consumer has finished",
-     "is_open = dd_queue_state(queue) < DD_GIVEN_UP;", "is_open = true;"),
+    ("lib/core/queue.h", "a thread that waits for a position does not see that the consumer has finished",
+     "if (dd_queue_state(queue) < DD_GIVEN_UP) return true;", "return true;", ["wait"]),
     ("lib/core/wait.c", "the consumer finishes and wakes nobody", "release_lane(queue->lanes[i]);", ""),
     ("lib/core/wait.c", "a thread that polls looks at the position before it looks whether that may still move",
      "uint32_t state = dd_queue_state(lane->queue);\n\n\tif (dd_ring_is_past(&lane->ring, position))\n\t\treturn 0;",
@@ -258,12 +261,11 @@ STEPS = [
     ("lib/core/budget.c", "a thread that leaves keeps those behind waiting",
      "serve(&queue->budget); /* those behind", "/* those behind"),
     ("lib/core/budget.c", "a thread that is served takes nothing",
-     "dd_budget_add(budget, budget->first->bytes);", ""),
-    ("lib/core/budget.c", "a thread that waits is not told that the consumer has finished",
-     "is_open = dd_queue_state(queue) < DD_GIVEN_UP;", "is_open = true;"),
+     "dd_budget_add(budget, first_of(budget)->bytes);", ""),
+    ("lib/core/queue.h", "a thread that waits for bytes does not see that the consumer has finished",
+     "if (dd_queue_state(queue) < DD_GIVEN_UP) return true;", "return true;", ["budget"]),
     ("lib/core/budget.c", "a thread that was served while late counts as late",
-     "dd_latch_wait(&self.is_woken, deadline_ns) == -ETIMEDOUT && has_left(queue, &self)",
-     "dd_latch_wait(&self.is_woken, deadline_ns) == -ETIMEDOUT && (has_left(queue, &self), true)"),
+     "if (result && has_left(queue, &self))", "if (result && (has_left(queue, &self), true))"),
     ("lib/core/completion.h", "an eventfd is written to before that is said",
      "dd_completion_tell(completion); result = dd_eventfd_signal(eventfd);",
      "result = dd_eventfd_signal(eventfd);\n\t\tdd_completion_tell(completion);"),
@@ -320,6 +322,13 @@ STEPS = [
      "if (current->options.word)\n\t\t\tsettle(lane->queue, current, 0);\n\t\tif (current->is_again && !run_slice(lane, turn))\n\t\t\treturn false;\n\t\tif (current->options.word", ["turns"]),
     ("lib/core/worker.c", "a thread that stops draining does not look for what is left in the middle",
      "(lane->is_unfinished || dd_ring_is_published(&lane->ring))", "dd_ring_is_published(&lane->ring)", ["turns"]),
+    ("lib/core/run.c", "what is left in the middle is taken for an empty lane",
+     "if (!lane->is_unfinished) queue->next_words", "queue->next_words", ["turns"]),
+    ("lib/core/run.c", "a lane is looked at where its last turn began",
+     "queue->next_words[lane->index] = NULL; run_all(lane, queue, &turn); if (!lane->is_unfinished)",
+     "queue->next_words[lane->index] = dd_ring_next_word(&lane->ring);\n\trun_all(lane, queue, &turn);\n\tif (false)", ["pending"]),
+    ("lib/core/run.c", "a lane that has its turn is looked at where the turn began",
+     "queue->next_words[lane->index] = NULL;", "", ["turns"]),
     ("lib/core/budget.c", "a thread that gives bytes back serves nobody",
      "if (bytes && dd_budget_give(&queue->budget, bytes)) dd_budget_serve(queue);",
      "dd_budget_give(&queue->budget, bytes);", ["budget"]),
@@ -335,7 +344,7 @@ STEPS = [
     ("lib/life/closing.c", "a thread that closes the queue does not see that its worker has left",
      "memory_order_relaxed) && !has_left;", "memory_order_relaxed);", ["stop"]),
     ("lib/life/closing.c", "a thread that closes the queue does not tell the thread that stops it", "dd_set_stop(queue, DD_STOP_OVERTAKEN);", "", ["stop"]),
-    ("lib/life/closing.c", "a thread that gives up tells no completion", "dd_completion_call(queue->completion_waiters);", "", ["give_up"]),
+    ("lib/life/closing.c", "a thread that gives up tells no completion", "dd_completion_call(&queue->completion_waiters);", "", ["give_up"]),
     ("lib/life/closing.c", "a thread that gives up wakes no thread that waits for a position", "dd_wait_release(queue);", "", ["give_up"]),
     ("lib/calls/completion.c", "a thread that waits for a completion does not see that the queue was given up",
      "is_hoped_for = dd_queue_state(queue) != DD_GIVEN_UP;", "is_hoped_for = true;", ["give_up"]),
@@ -345,9 +354,9 @@ STEPS = [
      "memory_order_relaxed, memory_order_relaxed)); dd_futex_wake(&completion->state, INT_MAX);",
      "memory_order_relaxed, memory_order_relaxed));", ["give_up"]),
     ("lib/core/worker.c", "a thread that leaves a seat that was wanted calls nobody", "dd_wait_call(queue);", ";", ["caller"]),
-    ("lib/core/wait.c", "a thread that leaves a seat does not call the threads that wait for a completion", "dd_completion_call(queue->completion_waiters);", "", ["caller"]),
-    ("lib/core/wait.c", "a thread that leaves a seat does not call the threads that wait for the backlog", "dd_completion_call(queue->completion_waiters); dd_watch_release(queue);", "dd_completion_call(queue->completion_waiters);", ["caller"]),
-    ("lib/core/wait.c", "a thread that leaves a seat does not call the threads that wait for a position", "unlink_waiter(at); dismiss(at);", "", ["caller"]),
+    ("lib/core/wait.c", "a thread that leaves a seat does not call the threads that wait for a completion", "dd_completion_call(&queue->completion_waiters);", "", ["caller"]),
+    ("lib/core/wait.c", "a thread that leaves a seat does not call the threads that wait for the backlog", "dd_completion_call(&queue->completion_waiters); dd_watch_release(queue);", "dd_completion_call(&queue->completion_waiters);", ["caller"]),
+    ("lib/core/wait.c", "a thread that leaves a seat does not call the threads that wait for a position", "if (((struct position_waiter *)at)->may_drain) dismiss((struct position_waiter *)at);", "", ["caller"]),
     ("lib/core/wait.c", "a thread that waits for the seat asks before it stands in the list",
      "if (!enlist_and_ring(&self)) return false; /* In the list first: a consumer that leaves a wanted seat wakes the threads in it. */ if (!dd_seat_ask(&queue->consumer_seat)) {",
      "if (dd_seat_ask(&queue->consumer_seat))\n\t\treturn true;\n\tif (!enlist_and_ring(&self))\n\t\treturn false;\n\t{", ["caller"]),
@@ -368,15 +377,23 @@ STEPS = [
     ("lib/life/closing.c", "all callers join the worker", "if (is_joiner)", "if (true)"),
     ("lib/calls/backlog.c", "a thread that waits for the backlog does not ring",
      "dd_queue_ring(queue); while", "while"),
-    ("lib/core/watch.c", "the worker sees that it is enough and wakes nobody", "if ((*at)->has_been_enough)", "if (false)"),
-    ("lib/calls/backlog.c", "a thread that has waited for the backlog stays in the list", "dd_watch_unlist(queue, self);", ";"),
-    ("lib/core/watch.c", "a thread that waits for the backlog does not see that the worker has finished",
-     "is_open = dd_queue_state(queue) < DD_GIVEN_UP;", "is_open = true;"),
+    ("lib/core/watch.c", "the worker sees that it is enough and wakes nobody", "if (watcher->has_been_enough)", "if (false)"),
+    ("lib/calls/backlog.c", "a thread that has waited for the backlog stays in the list",
+     "dd_latch_wait(&self->waiter.is_woken, deadline_ns) == -ETIMEDOUT && dd_watch_unlist(queue, self)",
+     "dd_latch_wait(&self->waiter.is_woken, deadline_ns) == -ETIMEDOUT"),
+    ("lib/calls/backlog.c", "a thread that got the seat stays in the list of those that wait for the backlog",
+     "dd_watch_unlist(queue, self); return true;", "return true;", ["caller"]),
+    ("lib/core/queue.h", "a thread that waits for the backlog does not see that the consumer has finished",
+     "if (dd_queue_state(queue) < DD_GIVEN_UP) return true;", "return true;", ["watch"]),
     ("lib/core/watch.c", "the worker finishes and does not tell who waits for the backlog",
-     "while (queue->watch.first) dismiss(queue, &queue->watch.first);", ""),
+     "while (queue->watch.list.first) dismiss(queue, queue->watch.list.first);", ""),
     ("lib/core/watch.c", "the consumer looks before it takes the lock",
-     "dd_mutex_lock(&queue->waiters_lock); level = dd_watch_level(queue); while",
-     "level = dd_watch_level(queue);\n\tdd_mutex_lock(&queue->waiters_lock);\n\twhile", ["caller"]),
+     "dd_mutex_lock(&queue->waiters_lock); level = dd_watch_level(queue, true); for",
+     "level = dd_watch_level(queue, true);\n\tdd_mutex_lock(&queue->waiters_lock);\n\tfor", ["caller"]),
+    ("lib/core/worker.c", "a second shutdown finishes a queue that has finished",
+     "if (dd_queue_state(queue) >= DD_FINISHED) return;", "", ["grace"]),
+    ("lib/calls/drain.c", "a drain that finds its queue closed takes a round",
+     "if (dd_queue_state(queue) >= DD_CLOSING) { dd_consumer_release(queue); return -ESHUTDOWN; }", "", ["grace"]),
     ("lib/core/worker.c", "a thread that falls asleep does not look once more", "if (!has_any_published(queue))", "if (true)"),
     ("lib/core/worker.c", "a thread that falls asleep looks before it says so",
      "dd_announce(&queue->park.attention, DD_ASLEEP); if (!has_any_published(queue)) {",
@@ -391,7 +408,7 @@ STEPS = [
 ]
 
 
-# How an ordering is written: with C11's atomics, or with builtins.
+# An ordering, as C11's atomics or builtins are given it.
 ORDER = re.compile(r"(?:memory_order_|__ATOMIC_)(acq_rel|acquire|release)", re.IGNORECASE)
 
 
@@ -402,8 +419,8 @@ def without_end(order, mark):
 
 
 def edge_mutants(name, text, number):
-    """One mutant for each mark: the next ordering after it loses this end. All in one text, in which the
-    environment chooses. Returns it, and the mutants' labels."""
+    """Makes a mutant for each mark: the next ordering after the mark loses that end. One text has all mutants;
+    the environment chooses one of them. Returns the text and the mutants' labels."""
     weakened = {}
     labels = []
     body = text.index("*/")
@@ -474,7 +491,7 @@ def run_all(pool, folder):
     for name in set(only) - FILES.keys():
         print(f"mutate: ONLY={name}: want files of {', '.join(FILES)}", file=sys.stderr)
         sys.exit(2)
-    only = [name for name in only if models.keys() >= set(FILES[name])] # without liburcu there is no grace
+    only = [name for name in only if models.keys() >= set(FILES[name])] # the model of grace.c needs liburcu
     texts = {name: (pathlib.Path(root) / name).read_text() for name in FILES}
     edges = [] # numbered from 1
     chosen = {}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// One producer pushes more than the ring holds, drops with options among them; the consumer destroys all
-// in order, putting options back once, as it does where they have to wait; the producer sees what the
-// destructors did once the position is past, and another thread sees it by the tail.
+// One producer pushes more drops than the ring holds; some have options. The consumer destroys all in order, and
+// puts options back once, as it does if the drop must wait. The producer sees what the destructors did once its
+// position has passed, and another thread sees it once the tail that it read has passed.
 #include "model.h"
 
 namespace
@@ -26,7 +26,7 @@ struct owned : rl::test_suite<owned, 3> {
 		model.ring.batch = given.batch;
 	}
 
-	// What push.c does in push_owned.
+	// Pushes as push_owned in push.c does.
 	void push(object *dropped, uint64_t width)
 	{
 		dd_ring *ring = &model.ring;
@@ -49,7 +49,7 @@ struct owned : rl::test_suite<owned, 3> {
 		RL_ASSERT(objects[DROPS - 1].destroyed($) == 1);
 	}
 
-	// What lies at the cursor, once there is something.
+	// Returns the drop at the cursor, once there is one.
 	dd_drop peek()
 	{
 		dd_drop seen;
@@ -76,7 +76,7 @@ struct owned : rl::test_suite<owned, 3> {
 		dd_ring_recycle(&model.ring);
 	}
 
-	// A flush: what lies before the tail that it sees.
+	// Flushes: waits for the drops before the tail that it reads.
 	void look()
 	{
 		uint64_t tail = dd_ring_tail(&model.ring);
@@ -89,7 +89,7 @@ struct owned : rl::test_suite<owned, 3> {
 			RL_ASSERT(objects[i].destroyed($) == 1);
 		}
 		RL_ASSERT(end == tail); // never between two slots of one drop
-		RL_ASSERT(dd_ring_is_past(&model.ring, tail)); // and past it stays
+		RL_ASSERT(dd_ring_is_past(&model.ring, tail)); // and stays past
 	}
 
 	void thread(unsigned index)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A thread drains a queue each time that its eventfd says so, and never else. Another drains once, when it likes, and
-// may be in the way: all drops are destroyed all the same.
+// A thread drains a queue whenever its eventfd is signalled, and at no other time. Another thread drains once, at
+// any time, and may hold the seat then. Still all drops are destroyed.
 #include "model_lib.h"
 
 namespace
@@ -20,7 +20,7 @@ struct told : rl::test_suite<told, THREADS> {
 
 	library_model model{CAPACITY, given.is_shared, given.is_fenced};
 	object objects[DROPS];
-	rl::atomic<int> all; // that were destroyed
+	rl::atomic<int> all; // drops that were destroyed
 
 	void before()
 	{

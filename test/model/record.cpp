@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A watchdog reads which drop is being destroyed while the consumer goes from one to the next: it gets one
-// that is whole, of its number alone, or none.
+// A watchdog reads which drop is being destroyed while the consumer goes from one to the next: it gets a complete
+// record, whose number no other drop has, or none.
 #include "model.h"
 
 #include "core/record.h"
@@ -19,7 +19,7 @@ struct recorded : rl::test_suite<recorded, 2> {
 	dd_record record{};
 	object dropped[DROPS];
 
-	// Drops 0 and 2 differ in their objects alone.
+	// Drops 0 and 2 differ only in their objects.
 	dd_drop drop_of(int i)
 	{
 		return {&dropped[i], i % 2 ? destroy_with_status : destroy_object};

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// Three threads use an object that they hold references to, and put them; one of them gets another first,
-// one takes the object back if nobody else has it, one changes what is nobody else's: it is dropped once,
-// or taken, and whoever has it then sees what all have done. One that is refused stays its last user's.
+// Three threads use an object to which each holds a reference, and put their references. The first gets another
+// reference before; the second takes the object back if its reference is the only one; the third changes the
+// object if its reference is the only one. The object is dropped or taken, once; the thread that has it then sees
+// all its uses. An object whose drop is refused still belongs to its last user.
 #include "model.h"
 
 #include "defer_drop/strategy.h"
 
-// ref.h is written in builtins, on plain fields, for the sake of C++: here the count is the checker's.
+// ref.h uses builtins on plain fields, so that C++ can include it: here the count has the checker's type.
 static model_atomic<uint64_t> *model_count;
 
 #define __ATOMIC_RELAXED rl::mo_relaxed, $
@@ -44,8 +45,8 @@ struct used {
 	defer_drop_ref ref;
 	model_atomic<uint64_t> count;
 	rl::var<int> uses[USERS];
-	int ends = 0;     // dropped, or taken
-	int refusals = 0; // that are to come
+	int ends = 0;     // times that it was dropped or taken
+	int refusals = 0; // drops that are still to be refused
 
 	void end()
 	{
@@ -134,7 +135,7 @@ struct sharing : rl::test_suite<sharing, USERS> {
 
 } // namespace
 
-// In place of lib/strategy.c: destroys in place, or refuses.
+// In place of face/strategy.c: destroys in place, or refuses.
 int defer_drop_by(const defer_drop_strategy *, void *object, defer_drop_fn destroy)
 {
 	used *refused = static_cast<used *>(object);

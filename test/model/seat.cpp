@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Three callers want the consumer's seat, one as long as it takes, one until a deadline, one only if it is
-// free: one at a time has it, sees what the last one did, and nobody waits for ever.
+// Three callers want the consumer's seat: the first waits for it without a deadline, the second until a deadline,
+// the third takes it only if it is free. One caller at a time has the seat and sees what the one before did; no
+// caller waits for ever.
 #include "model.h"
 
 #include "core/seat.h"
@@ -38,7 +39,7 @@ struct seated : rl::test_suite<seated, 3> {
 	}
 };
 
-// Each waits as long as it takes.
+// All three wait without a deadline.
 struct all_seated : rl::test_suite<all_seated, 3> {
 	seated seats;
 

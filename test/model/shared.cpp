@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Two or three producers push to one ring, drops with options among them, one claiming and then waiting for
-// room, the others claiming only where there is room; the consumer destroys all, those of each producer in
-// its order.
+// Two or three producers push to one ring; some drops have options. One producer claims and then waits for room,
+// the others claim only if there is room. The consumer destroys all drops, those of each producer in its order.
 #include "model.h"
 
 namespace
@@ -42,7 +41,7 @@ template <int PRODUCERS> struct shared : rl::test_suite<shared<PRODUCERS>, PRODU
 			uint64_t width = width_of(given.pairs, int(producer) * DROPS + i);
 			uint64_t at = claim(producer, width);
 
-			// What is filled lies before the limit, for a forked child to tell.
+			// Slots that are filled lie before the limit, so that a forked child knows them.
 			RL_ASSERT(dd_is_before(
 				at + width - 1, model.ring.limit.load(rl::mo_relaxed, $)));
 			objects[producer][i].made($) = 1;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Two callers shut a queue down in different ways, neither of which leaves any time. Its worker knows
-// the deadline when it is asked, and is joined once; if there is none, a caller finishes the queue. A caller may
-// give up, and asks again. Both get the final counters, and see what was destroyed.
+// Two callers shut a queue down, one at once and one with a deadline that has come. The worker knows the deadline
+// when it sees that the queue closes, and is joined once; without a worker, a caller finishes the queue. A caller
+// that has given the queue up asks again. Both get the final counters, and see what was destroyed.
 #include "model_lib.h"
 
 namespace
@@ -18,7 +18,7 @@ void destroy_in_time(void *dropped)
 
 struct ending : rl::test_suite<ending, CALLERS + 1> {
 	using parameter = bool;
-	inline static parameter given; // has it a worker?
+	inline static parameter given; // the queue has a worker
 
 	library_model model{2, false, false};
 	model_thread thread_of_worker;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The consumer goes to sleep for good while a producer pushes, with membarrier and without: the drop is
-// destroyed, however late. And while another thread has a wish and rings: the wish is seen, also where a
-// third one is stopped while it rings. And where the first pushes find no worker, and it cannot be started at
-// once: one of them starts it in the end, and all drops are destroyed.
+// The consumer goes to deep sleep while a producer pushes, with membarrier and without: the drop is destroyed,
+// however late. It sleeps while another thread makes a wish and rings: it sees the wish, even if a third thread
+// is stopped in the middle of ringing. The first pushes find no worker, and it cannot be started at once: one of
+// them starts it in the end, and all drops are destroyed.
 #include "model_lib.h"
 
 namespace
@@ -24,7 +24,7 @@ struct pushed_to : rl::test_suite<pushed_to, 2> {
 		model.attach();
 	}
 
-	// What worker.c does in drain_until_closed, but that it does not pause.
+	// Drains as drain_until_closed in worker.c does, without its pauses.
 	void consume()
 	{
 		struct rest resting = {};
@@ -67,7 +67,7 @@ template <int THREADS> struct rung_for : rl::test_suite<rung_for<THREADS>, THREA
 			take_rest(&model.queue, &resting, 0);
 	}
 
-	// Comes as far as dd_bell_ring does before its system call, and no further.
+	// Rings as dd_bell_ring does, up to its system call.
 	void stop()
 	{
 		model.queue.park.bell.fetch_or(DD_BELL_RUNG, rl::mo_acq_rel, $);
@@ -84,11 +84,11 @@ template <int THREADS> struct rung_for : rl::test_suite<rung_for<THREADS>, THREA
 	}
 };
 
-// Each pushes twice; where all their pushes together try to start it twice, the second time it can be had.
+// Two producers push twice each. The first try to start the worker fails, the second succeeds.
 struct started : rl::test_suite<started, 3> {
 	enum { PRODUCERS = 2, DROPS = 2, CAPACITY = 4 };
 	using parameter = bool;
-	inline static parameter given; // is it fenced?
+	inline static parameter given; // the queue is fenced
 
 	library_model model{CAPACITY, true, given};
 	model_thread worker;
@@ -99,10 +99,10 @@ struct started : rl::test_suite<started, 3> {
 		model.attach();
 		model.queue.has_thread.store(false, rl::mo_relaxed, $);
 		model.queue.park.attention.fetch_or(DD_ASLEEP, rl::mo_relaxed, $);
-		worker.refusals = 2; // of the first try: as configured, and as can be had
+		worker.refusals = 2; // a try is two calls: as configured, then without
 	}
 
-	// It waits without a word that could wake anyone.
+	// Polls its position: a wait would wake the worker.
 	void produce(unsigned producer)
 	{
 		for (object &dropped : objects[producer])

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// One caller stops a queue, and may lose patience with its worker; another shuts the queue down meanwhile, or only
-// pushes. The worker is joined once, and what was pushed is destroyed once, by the worker or a caller.
+// One caller stops a queue, and its timeout may be over before the worker has left; another caller shuts the queue
+// down meanwhile, or only pushes. The worker is joined once, and the drop is destroyed once, by the worker or a
+// caller.
 #include "model_lib.h"
 
 namespace
@@ -11,7 +12,7 @@ enum { STOPPER, OTHER, WORKER, THREADS };
 
 struct stopped : rl::test_suite<stopped, THREADS> {
 	struct parameter {
-		bool is_shut_down; // by the other caller, or else it pushes
+		bool is_shut_down; // by the other caller; if not, that one pushes
 		uint64_t timeout_ns;
 	};
 	inline static parameter given;

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// Two producers take something out of reach and then claim positions in a shared ring, by the one way and
-// by the other; a grace period that begins behind a tail begins after what came before all claims it counts.
+// Two producers make something unreachable and then claim positions in a shared ring, each by one of the two ways.
+// A grace period that begins after a look at the tail begins after what the producers did before the claims that
+// the tail counts.
 #include "model.h"
 
 namespace
 {
 
-// Each claims so many slots that the tail tells who has.
+// They claim one slot and two, so that the tail tells which of them has claimed.
 enum { PRODUCERS = 2, CAPACITY = 4 };
 
 struct tail : rl::test_suite<tail, PRODUCERS + 1> {
@@ -25,7 +26,7 @@ struct tail : rl::test_suite<tail, PRODUCERS + 1> {
 			dd_ring_claim(&model.ring, 2);
 	}
 
-	// What grace.c does in note_cover.
+	// Reads the tail as note_cover in grace.c does.
 	void look()
 	{
 		uint64_t claimed = dd_ring_tail(&model.ring) - dd_ring_first(CAPACITY);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Threads wait for positions of a lane, as flushes, tickets and pushes that need room do: for as long as it
-// takes, until a deadline, or for an eventfd. Each hears of it, whether its position passes before or after it
-// asked, and sees what the destructors did; and of what is abandoned. Where fenced, stores never settle.
+// Threads wait for positions of a lane, as flushes, tickets and pushes that need room do: without a deadline,
+// until a deadline, or for an eventfd. Each is woken, whether its position passes before it asks or after, and
+// sees what the destructors did. Drops that are abandoned end the waits for them too. On a fenced queue no wait
+// for stores to settle helps: there the model's compiler fence does nothing.
 #include "model_lib.h"
 
 namespace
@@ -10,7 +11,7 @@ namespace
 
 enum { CAPACITY = 2, DROPS = 3, EVENTFD = 1 };
 
-// A lane with room for less than is pushed.
+// A lane with room for fewer drops than are pushed.
 struct lane_model : library_model {
 	object objects[DROPS];
 
@@ -27,7 +28,7 @@ struct lane_model : library_model {
 		return dd_ring_own_tail(&queue.shared.ring);
 	}
 
-	// What worker.c does in its rounds.
+	// Drains as worker.c does in its rounds.
 	void consume(unsigned drops)
 	{
 		for (unsigned ran = 0; ran < drops;
@@ -35,7 +36,7 @@ struct lane_model : library_model {
 			model_yield();
 	}
 
-	// All before this position is destroyed.
+	// Checks that all drops before this position are destroyed.
 	void check(uint64_t position)
 	{
 		for (uint64_t i = 0; dd_ring_first(CAPACITY) + i != position; i++)
@@ -44,11 +45,11 @@ struct lane_model : library_model {
 
 	void check_end()
 	{
-		RL_ASSERT(!queue.shared.first_waiter && !queue.shared.last_waiter);
+		RL_ASSERT(!queue.shared.waiters.first && !queue.shared.waiters.last);
 	}
 };
 
-// Who pushes to a full ring waits for room, and then for all that was pushed.
+// A thread pushes to a full ring and waits for room, and then for all that was pushed.
 struct pushed : rl::test_suite<pushed, 2> {
 	struct parameter {
 		bool is_fenced;
@@ -89,10 +90,10 @@ struct pushed : rl::test_suite<pushed, 2> {
 	}
 };
 
-// Who pushes to a full ring waits for room, but not for long; what is refused stays as it was.
+// A thread pushes to a full ring and waits for room until a deadline; an object that is refused stays as it was.
 struct late : rl::test_suite<late, 2> {
 	using parameter = bool;
-	inline static parameter given; // is it fenced?
+	inline static parameter given; // the queue is fenced
 
 	lane_model model{given, 1};
 	rl::atomic<int> has_ended;
@@ -137,10 +138,10 @@ struct late : rl::test_suite<late, 2> {
 	}
 };
 
-// One pushes, one waits for what it finds, but not for long.
+// One thread pushes; another waits with a timeout of 0 for the drops that it finds.
 struct flushed : rl::test_suite<flushed, 3> {
 	using parameter = bool;
-	inline static parameter given; // is it fenced?
+	inline static parameter given; // the queue is fenced
 
 	lane_model model{given, 1};
 
@@ -170,10 +171,11 @@ struct flushed : rl::test_suite<flushed, 3> {
 	}
 };
 
-// Two wait for different positions, as long as it takes. The second passes when the first has heard of its own.
+// Two threads wait for different positions without a deadline. The second position passes only after the first
+// thread was woken.
 struct queued_up : rl::test_suite<queued_up, 3> {
 	using parameter = bool;
-	inline static parameter given; // is it fenced?
+	inline static parameter given; // the queue is fenced
 
 	lane_model model{given, 1};
 	rl::atomic<int> has_heard;
@@ -211,7 +213,8 @@ struct queued_up : rl::test_suite<queued_up, 3> {
 	}
 };
 
-// The same within one turn: the destructor of the second returns when the first has heard of its own.
+// A thread waits for the first of two drops of one turn. The destructor of the second returns only after that
+// thread was woken.
 struct held_up : rl::test_suite<held_up, 2> {
 	inline static held_up *the_one;
 
@@ -251,10 +254,10 @@ struct held_up : rl::test_suite<held_up, 2> {
 	}
 };
 
-// One wants to hear of it by an eventfd.
+// A thread waits by an eventfd.
 struct notified : rl::test_suite<notified, 2> {
 	using parameter = bool;
-	inline static parameter given; // is it fenced?
+	inline static parameter given; // the queue is fenced
 
 	lane_model model{given, 1};
 
@@ -285,10 +288,11 @@ struct notified : rl::test_suite<notified, 2> {
 	}
 };
 
-// The consumer finishes, and abandons what it has not destroyed. Who waits, or polls, gets the truth.
+// The consumer finishes, and abandons the drops that it has not destroyed. A thread that waits and a thread that
+// polls both get the right result.
 struct finished : rl::test_suite<finished, 3> {
 	using parameter = bool;
-	inline static parameter given; // is it fenced?
+	inline static parameter given; // the queue is fenced
 
 	lane_model model{given, 1};
 	bool is_abandoned = false;
@@ -299,7 +303,7 @@ struct finished : rl::test_suite<finished, 3> {
 		model.push(&model.objects[1]);
 	}
 
-	// What worker.c does, a turn and then the end, where its time is over.
+	// Takes a turn and finishes, as worker.c does when its time is over.
 	void finish()
 	{
 		is_abandoned = !dd_run_turn(&model.queue.shared, rl::rand(2), DEFER_DROP_FOREVER);

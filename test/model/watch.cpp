@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Two threads wait until little is pending, one of them not for long, while the worker destroys and falls asleep:
-// each hears of it, or that its time is over; and that the worker has finished, where that comes first.
+// Two threads wait until little is pending, one without a deadline and one with, while the worker destroys and
+// falls asleep. Each wait returns: because little is pending, because its deadline has come, or because the worker
+// has finished.
 #include "model_lib.h"
 
 namespace
@@ -14,7 +15,7 @@ enum { CAPACITY = 2 };
 struct pending {
 	library_model model{CAPACITY, false, false};
 	object objects[CAPACITY];
-	rl::atomic<int> ended; // of those who wait
+	rl::atomic<int> ended; // waits that have returned
 
 	void make()
 	{
@@ -30,7 +31,7 @@ struct pending {
 			&model.queue, max_drops, UINT64_MAX, timeout_ns);
 	}
 
-	// Nobody else wakes the worker, which has to see that.
+	// Wakes the worker, so that it sees this: no other thread does.
 	void end()
 	{
 		ended.fetch_add(1, rl::mo_relaxed, $);
@@ -39,7 +40,7 @@ struct pending {
 
 	void check_end()
 	{
-		RL_ASSERT(!model.queue.watch.first);
+		RL_ASSERT(!model.queue.watch.list.first);
 		RL_ASSERT(!dd_read_32(&model.queue.watchers));
 	}
 };
@@ -52,7 +53,7 @@ struct watched : rl::test_suite<watched, THREADS> {
 		drops.make();
 	}
 
-	// What worker.c does, one drop after the other, without its pauses.
+	// Drains as worker.c does, one drop at a time, without its pauses.
 	void consume()
 	{
 		defer_drop_queue *queue = &drops.model.queue;
@@ -84,7 +85,7 @@ struct watched : rl::test_suite<watched, THREADS> {
 	}
 };
 
-// It destroys one of the two, and abandons the other: then too nothing is pending.
+// The worker destroys one of the two drops and abandons the other: then, too, nothing is pending.
 struct finished : rl::test_suite<finished, THREADS> {
 	pending drops;
 
@@ -117,7 +118,7 @@ struct finished : rl::test_suite<finished, THREADS> {
 	}
 };
 
-// The worker is held up, and both have had enough of waiting.
+// The worker does nothing, and the deadlines of both threads come.
 struct late : rl::test_suite<late, 2> {
 	pending drops;
 

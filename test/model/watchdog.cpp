@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// A consumer rests and destroys while its watchdog sleeps and looks: a destructor that lasts is told of,
-// a watchdog that is spared falls asleep, and it is started at most once and joined if it was.
+// A consumer rests and destroys while its watchdog sleeps and looks: a destructor that lasts is reported, a
+// watchdog that is spared falls asleep, and it is started at most once, and joined if it was started.
 #include "model_thread.h"
 
 #include "model_queue.h"
 
 #include "core/watchdog.c"
 
-// Nobody looks at these here.
+// The results of these do not matter here.
 void dd_stats_get(defer_drop_queue *, defer_drop_stats *)
 {
 }
@@ -28,7 +28,7 @@ void dd_escape_look()
 namespace
 {
 
-// The object of which it told last.
+// The object that was reported last.
 rl::atomic<void *> *told_of;
 
 void tell_of(void *, const defer_drop_slow *slow)
@@ -36,7 +36,7 @@ void tell_of(void *, const defer_drop_slow *slow)
 	told_of->store(slow->object, rl::mo_relaxed, $);
 }
 
-// A queue that is watched, with a limit of 0: what is seen twice is slow.
+// A queue with a watchdog whose limit is 0: a destructor that it sees twice is slow.
 struct watched_model {
 	queue_model model;
 	model_thread watchdog;
@@ -61,7 +61,7 @@ enum { CONSUMER, WATCHDOG, ENDER };
 
 enum { LONG = 16 };
 
-// Destructors that last until they are told of, and rests between them, short or long.
+// Destructors that last until they are reported, and rests between them, short or long.
 template <int DROPS> struct told : rl::test_suite<told<DROPS>, 2> {
 	watched_model watched;
 	object dropped[DROPS];
@@ -82,7 +82,7 @@ template <int DROPS> struct told : rl::test_suite<told<DROPS>, 2> {
 		dd_record_end(&queue->watchdog.record);
 	}
 
-	// A long one is over when the watchdog sleeps.
+	// A long rest is over when the watchdog sleeps.
 	void rest(unsigned steps)
 	{
 		_Atomic(uint32_t) *state = &watched.model.queue.watchdog.state;
@@ -115,10 +115,10 @@ template <int DROPS> struct told : rl::test_suite<told<DROPS>, 2> {
 	}
 };
 
-// One more caller becomes the consumer, and ceases to be it, while another joins the watchdog.
+// A caller becomes the consumer and leaves the seat, while another one ends the watchdog.
 struct ended : rl::test_suite<ended, 3> {
 	using parameter = bool;
-	inline static parameter given; // was it started before?
+	inline static parameter given; // it was started before
 
 	watched_model watched;
 
@@ -161,7 +161,7 @@ struct ended : rl::test_suite<ended, 3> {
 int main(int count, char **arguments)
 {
 	model_arguments(count, arguments);
-	// Looking again and again has too many outcomes to go through.
+	// A watchdog that looks again and again has too many executions for an exhaustive search.
 	return !(explore<ended>(false, 2, 5000) && explore<ended>(true, 2, 5000) &&
 		 explore_randomly<told<2>>(20000));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * flavor: readers of one of liburcu's flavors, which the build chose, see a pointer that updaters
- * replace; what it pointed to is destroyed when nobody can see it any more. Destructors read too.
+ * replace; an object is destroyed when no reader can see it any more. Destructors read too.
  */
 #define URCU_API_MAP /* the names without a flavor */
 #include FLAVOR

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * lfht with | without: a hash table of liburcu's, whose nodes are replaced and deleted by
- * updaters, dropped, and never destroyed while a reader has one. Destructors look up in the table.
+ * lfht with | without: a hash table of liburcu, whose nodes updaters replace, delete and drop. No
+ * node is destroyed while a reader has it. Destructors look up in the table.
  *
  * without leaves the grace period out: a reader that has a node then sees it destroyed, and the
  * program must fail.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the programs with readers of liburcu's share: objects that are poisoned when they are
- * destroyed, and kept, so that a reader who still sees one is sure to notice.
+ * What the programs with readers of liburcu share: objects that are poisoned when they are
+ * destroyed, and kept, so that a reader that still sees one is sure to notice.
  */
 #ifndef RCU_H
 #define RCU_H

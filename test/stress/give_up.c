@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * A destructor does not return, threads wait in every way for the drops behind it, and several
- * others shut the queue down with little time: it is given up, and all of them are told. Then the
+ * others shut the queue down with little time: it is given up, and all waits return. Then the
  * destructor returns, and the queue is joined and freed: each drop was destroyed or abandoned, as
- * its completion, guard and eventfd tell.
+ * its completion, guard and eventfd say.
  */
 #include "stress.h"
 
@@ -162,7 +162,8 @@ static int wait_somehow(struct waiter *waiter)
 	}
 }
 
-/* What it is told while the destructor still stands; a shutdown waits for its end. */
+/* Checks the result of a wait while the destructor has not returned; a shutdown waits for its
+ * end. */
 static void check_answer(const struct waiter *waiter, int answer)
 {
 	switch (waiter->wait) {
@@ -273,7 +274,7 @@ static void give_up(struct stress *stress)
 		CHECK(!pthread_join(stuck.closers[i].thread, NULL));
 }
 
-/* All but shutdowns are told, while the destructor still stands. */
+/* All waits except shutdowns have returned, while the destructor has not. */
 static void await_told(void)
 {
 	for (unsigned i = 0; i < stuck.waiters_count; i++)

@@ -174,7 +174,8 @@ static void make_loads(struct producer *producer, struct load **loads, size_t co
 	}
 }
 
-/* So many of the loads were pushed, the others are still ours. */
+/* Accounts for loads that were pushed together: `pushed` of them were accepted, the others are
+ * still the caller's. */
 static void settle(
 	struct producer *producer, struct load **loads, size_t count, size_t pushed, int result)
 {
@@ -262,7 +263,7 @@ static void check_budget(struct producer *producer)
 {
 	struct defer_drop_stats stats;
 	uint64_t ended = atomic_load(&exceeding.ended);
-	/* Nested drops wait for nobody: at most one byte each, of one drop at a time. */
+	/* Nested drops do not wait: at most one byte each, of one drop at a time. */
 	uint64_t beyond = producer->nests;
 
 	stats = stats_of(producer->queue);

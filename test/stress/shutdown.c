@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Producers push until they are refused, while two threads shut the queue down in different ways;
- * every drop accepted is destroyed or counted as abandoned; every other is still its producer's.
+ * every drop that was accepted is destroyed or counted as abandoned; every other one is still its
+ * producer's.
  */
 #include "stress.h"
 

@@ -21,7 +21,7 @@
 #define HOME        (SITES - 1) /* the default queue, which outlives the rounds */
 #define GENERATIONS 3
 #define VISITS      60
-#define CHILD_ROUND 8                     /* one round in so many forks */
+#define CHILD_ROUND 8                     /* one round in this many forks */
 #define WARM_ROUNDS 20                    /* until the allocator has seen what there is */
 #define GROWTH_KIB  (64 << 10)            /* that noise may make: a leak passes it within hours */
 #define SLOW_NS     UINT64_C(1000000)     /* a destructor that waits for its CPU may take that */
@@ -84,7 +84,9 @@ static void check_process(struct stress *stress)
 	uint64_t until_ns = now_ns() + PATIENCE_NS;
 	uint64_t kib;
 
+#ifdef __GLIBC__
 	malloc_trim(0);
+#endif
 	kib = resident_kib();
 	if (soak.rounds == 1)
 		soak.files = open_files();
@@ -200,7 +202,7 @@ static void open_sites(struct stress *stress)
 	connect_sites();
 }
 
-/* The library's counts are ours. */
+/* The library's counts are equal to the test's. */
 static void check_site(unsigned i)
 {
 	struct site *site = &sites[i];
@@ -244,7 +246,7 @@ static void close_queue(uint64_t *random, struct site *site)
 		CHECK(!result || (result == -ETIMEDOUT && timeout_ns));
 }
 
-/* Nobody pushes any more but destructors; the drainer ends with its queue. */
+/* Only destructors push any more; the drainer ends with its queue. */
 static void close_sites(uint64_t *random, struct producer *drainer)
 {
 	for (unsigned i = 0; i < HOME; i++)
@@ -333,7 +335,7 @@ static void *drain(void *argument)
 
 /* ---- A child --------------------------------------------------------------------------------- */
 
-/* Nobody else drains it. */
+/* No other thread drains it. */
 static void flush_site(const struct site *site)
 {
 	if (site->runner == DEFER_DROP_RUNNER_DRAINER)

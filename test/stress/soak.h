@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the parts of the soak share: sites, which are queues with what is known of them; streams,
- * which are the drops of one thread to one site; and visitors, who push to all sites.
+ * What the parts of the soak share: sites, which are queues with what the test knows of them;
+ * streams, which are the drops of one thread to one site; and visitors, which are threads that push
+ * to all sites.
  */
 #ifndef SOAK_H
 #define SOAK_H
@@ -75,11 +76,11 @@ int load_destroy_with_status(void *load);
 int load_destroy_at(void *load, void *site);
 /* Accepted or refused, by this result: if accepted, it may be gone already. */
 void settle(struct stream *stream, struct load *load, int result);
-/* It was refused, and nobody else has it. */
+/* The drop was refused, and no other thread has it. */
 void forget(struct load *load);
-/* True if a push may answer so that found room, or a site whose end has come. */
+/* True if a push may return this that found room, or a site whose end has come. */
 bool is_done_or_shut(const struct site *site, int result);
-/* True if a wait may answer so, also of a site that was given up. */
+/* True if a wait may return this, also of a site that was given up. */
 bool is_told(const struct site *site, int result);
 uint64_t some_timeout(uint64_t *random);
 void push_some(struct visitor *visitor, struct stream *stream);
@@ -110,7 +111,7 @@ void reader_begin(void);
 void reader_end(void);
 /* Looks at what the site shows, and shows something else in its place. */
 void read_some(struct visitor *visitor, struct stream *stream);
-/* Nobody reads any more. */
+/* No thread reads any more. */
 void stop_showing(struct site *site);
 
 #endif

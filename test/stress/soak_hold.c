@@ -51,7 +51,7 @@ static int drop_guarded(const struct site *site, struct defer_drop_guard *guard)
 	return result;
 }
 
-/* no_room: what a push may answer that found none. */
+/* no_room: the result of a push that found none. */
 static void close_guard(struct stream *stream, const struct defer_drop_strategy *strategy,
 	struct load *load, int no_room)
 {

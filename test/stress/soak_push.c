@@ -216,7 +216,7 @@ uint64_t some_timeout(uint64_t *random)
 	return below(random, 2) ? DEFER_DROP_FOREVER : some_ns(random, 200000);
 }
 
-/* True if a push that waited this long may answer this. */
+/* True if a push that waited this long may return this. */
 static bool is_answer(const struct site *site, int result, uint64_t timeout_ns)
 {
 	return is_done_or_shut(site, result) || result == in_vain(timeout_ns);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A soak without liburcu: there are no readers, and nobody asks for a grace period.
+ * A soak without liburcu: there are no readers, and no grace periods.
  */
 #include "soak.h"
 

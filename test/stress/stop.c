@@ -135,8 +135,8 @@ static void *do_nothing(void *argument)
 	return argument;
 }
 
-/* Nobody else uses it yet. A thread that was joined may still be counted at first; a sanitizer has
- * one of its own once there was any. */
+/* No other thread uses it yet. A thread that was joined may still be counted at first; a sanitizer
+ * has one of its own once there was any. */
 static struct defer_drop_queue *make_and_stop_queue(struct stress *stress)
 {
 	struct defer_drop_queue *queue;

@@ -66,7 +66,8 @@ void scenario_watchdog(struct stress *stress);
 
 /* A timeout below a bound; 0 in one of four cases. */
 uint64_t some_ns(uint64_t *state, uint64_t bound);
-/* Returns what a call with this timeout answers if it waits in vain. For ever: 1, as none does. */
+/* Returns the result of a call with this timeout that waits in vain. For ever: 1, as no such call
+ * returns. */
 int in_vain(uint64_t timeout_ns);
 
 /* A queue with a tiny ring, few lanes and short quiet spells, by chance. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tickets are looked at, waited for and heard of by eventfd while others push; once one is done,
- * what it stands for has been destroyed.
+ * Threads look at tickets, wait for them and have eventfds signalled while others push; once a
+ * ticket is done, its drops have been destroyed.
  */
 #include "stress.h"
 

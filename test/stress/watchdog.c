@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A watchdog watches destructors of two kinds that follow each other as fast as they can; what it
- * tells of is never half of one drop and half of another.
+ * A watchdog watches destructors of two kinds that follow each other as fast as they can; no report
+ * mixes two drops.
  */
 #include "stress.h"
 
@@ -9,7 +9,8 @@
 
 #define LIMIT_NS UINT64_C(1000000) /* the shortest there is */
 
-/* An object is a number: its lowest bit tells its destructor, the rest how long that sleeps. */
+/* An object is a number: its lowest bit says which destructor it has, the rest how long that
+ * sleeps. */
 static void destroy_even(void *object)
 {
 	if ((uintptr_t)object / 2)

@@ -65,7 +65,7 @@ Test(attach, a_thread_that_ends_gives_its_lane_back)
 	end_queue(queue);
 }
 
-/* Answers ENOSPC, and then pushes. */
+/* Gets -ENOSPC, and then pushes. */
 static void *attach_in_vain(void *argument)
 {
 	struct defer_drop_queue *queue = argument;

@@ -33,16 +33,12 @@ static uint64_t pending(struct defer_drop_queue *queue)
 }
 
 /* Returns how many threads stand in line for bytes. */
-struct in_line {
-	struct in_line *next; /* as struct dd_budget_waiter begins */
-};
-
 static unsigned waiters(struct defer_drop_queue *queue)
 {
 	unsigned count = 0;
 
 	dd_mutex_lock(&queue->waiters_lock);
-	for (struct in_line *at = (struct in_line *)queue->budget.first; at; at = at->next)
+	for (struct dd_waiter *at = queue->budget.line.first; at; at = at->next)
 		count++;
 	dd_mutex_unlock(&queue->waiters_lock);
 	return count;
@@ -60,7 +56,7 @@ Test(budget, admits_up_to_its_bound_and_no_more)
 		cr_assert_eq(pending(queue), 100);
 		answers(-EAGAIN, push_bytes(queue, 1, 0));
 		answers(-ETIMEDOUT, push_bytes(queue, 1, MS));
-		/* What holds no bytes needs none. */
+		/* A drop that holds no bytes needs no budget. */
 		answers(0, push_bytes(queue, 0, 0));
 		answers(0, defer_drop_queue_push(queue, NULL, note, 0));
 		cr_assert_eq(stats_of(queue).refused_total, 2);
@@ -102,7 +98,7 @@ Test(budget, has_no_bound_that_anyone_meets_unless_it_is_configured)
 	end_queue(queue);
 }
 
-/* A ring that is full gives back what was taken from the budget. */
+/* A push that finds its ring full gives back what it took from the budget. */
 Test(budget, keeps_nothing_of_a_push_that_failed)
 {
 	for (unsigned shared = 0; shared < 2; shared++) {
@@ -147,7 +143,7 @@ static void *push_in_thread_bytes(void *argument)
 	return NULL;
 }
 
-Test(budget, serves_those_who_wait_in_the_order_of_coming)
+Test(budget, serves_waiters_in_the_order_of_coming)
 {
 	struct defer_drop_queue *queue = make(CALLER, 100, LANES);
 	/* The big one comes first: the small ones, for which there is room, wait behind it. */
@@ -181,7 +177,7 @@ Test(budget, serves_those_who_wait_in_the_order_of_coming)
 	end_queue(queue);
 }
 
-Test(budget, goes_on_when_one_who_waits_gives_up)
+Test(budget, goes_on_when_a_waiter_gives_up)
 {
 	struct defer_drop_queue *queue = make(CALLER, 100, LANES);
 	struct pushing big = {queue, 90, 50 * MS, 1};
@@ -213,7 +209,7 @@ Test(budget, a_push_that_waits_for_bytes_wakes_the_worker)
 	end_queue(queue);
 }
 
-/* Of an error the object stays the caller's; of 0 it is destroyed. */
+/* After an error the object is the caller's; after 0 it is destroyed. */
 static void *push_until_shutdown(void *argument)
 {
 	uintptr_t accepted = 0;
@@ -224,7 +220,7 @@ static void *push_until_shutdown(void *argument)
 	return result == -ESHUTDOWN ? number(accepted) : number(UINTPTR_MAX);
 }
 
-Test(budget, a_shutdown_sends_away_who_waits_for_bytes)
+Test(budget, a_shutdown_refuses_pushes_that_wait_for_bytes)
 {
 	for (unsigned i = 0; i < 8; i++) {
 		struct defer_drop_queue *queue = make(WORKER, 20, lanes_tried[i / 2 % 2]);
@@ -245,7 +241,7 @@ Test(budget, a_shutdown_sends_away_who_waits_for_bytes)
 	}
 }
 
-/* The worker has closed it, and destroys what is left. */
+/* The worker has closed the queue, and destroys what is left. */
 Test(budget, a_push_beyond_it_to_a_closed_queue_does_not_wait)
 {
 	struct defer_drop_queue *queue = make(WORKER, 10, LANES);
@@ -303,7 +299,7 @@ Test(budget, a_push_beyond_it_does_not_wait_for_a_worker_that_cannot_be_started,
 static atomic_ulong held;
 static atomic_ulong most_held;
 
-/* What is pending is at least what was pushed and is not yet destroyed. */
+/* The backlog holds at least what was pushed and is not yet destroyed. */
 static void release(void *object)
 {
 	atomic_fetch_sub(&held, (uintptr_t)object);
@@ -366,7 +362,7 @@ Test(budget, a_nested_drop_may_exceed_it)
 		struct defer_drop_queue *queue = make(runners[i % 2], 100, lanes_tried[i / 2]);
 		struct gate gate;
 
-		/* Nothing nested is pending before both are pushed. */
+		/* No nested drop is pending before both are pushed. */
 		if (runners[i % 2] == WORKER)
 			hold_up(queue, &gate);
 		answers(0, defer_drop_queue_push(queue, queue, nest_more_than_all, FOREVER));
@@ -559,7 +555,7 @@ Test(budget, may_be_exceeded_by_many_at_once)
 
 #define MOST (UINT64_C(1) << 62)
 
-/* Pushes what holds 2^62 bytes together, which is all that can be counted. */
+/* Pushes drops that hold 2^62 bytes together, the most that can be counted. */
 static void push_most(struct defer_drop_queue *queue)
 {
 	while (MOST - pending(queue) >= DEFER_DROP_BYTES_END - 1)
@@ -628,7 +624,7 @@ static uint64_t bound_of(struct defer_drop_queue *queue)
 	return config.max_bytes;
 }
 
-Test(budget, a_higher_bound_lets_those_in_who_fit_in_the_order_of_coming)
+Test(budget, a_higher_bound_admits_waiters_that_fit_in_the_order_of_coming)
 {
 	struct defer_drop_queue *queue = make(CALLER, 100, LANES);
 	struct pushing pushings[] = {
@@ -672,7 +668,7 @@ Test(budget, a_lower_bound_takes_nothing_back_and_later_pushes_wait)
 	answers(-EAGAIN, push_bytes(queue, 11, 0));
 	answers(0, push_bytes(queue, 10, 0));
 	cr_assert_eq(pending(queue), 60);
-	/* One alone may be larger. */
+	/* One drop alone may be larger. */
 	answers(0, defer_drop_queue_set_max_bytes(queue, 1));
 	answers(0, defer_drop_queue_flush(queue, FOREVER));
 	answers(0, push_bytes(queue, 1000, 0));
@@ -715,7 +711,7 @@ static void *push_many_bytes(void *argument)
 	return number(wrong);
 }
 
-Test(budget, another_bound_may_be_set_beside_those_who_push)
+Test(budget, another_bound_may_be_set_beside_pushes)
 {
 	struct defer_drop_queue *queue = make(WORKER, 50, LANES);
 	pthread_t threads[3];

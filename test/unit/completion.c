@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Completions: when they are over, with which status, and who is told.
+ * Completions: when they are over, with which status, and which threads learn of it.
  */
 #include "queues.h"
 
@@ -67,7 +67,7 @@ Test(completion, is_over_when_its_drop_is_destroyed_and_has_its_status)
 		status = 99;
 		answers(0, defer_drop_completion_wait(&completion, FOREVER, &status));
 		answers(0, status);
-		/* It stays over however often it is asked. */
+		/* A completion that is over stays so, however often a thread looks. */
 		answers(0, defer_drop_completion_wait(&completion, 0, NULL));
 		answers(0, defer_drop_completion_wait(&completion, MS, NULL));
 		end_queue(queue);
@@ -145,7 +145,8 @@ Test(completion, calls_that_answer_0_leave_errno_alone)
 	}
 }
 
-/* On the stack, and gone as soon as it is over: for the sake of checkers. */
+/* The completion is on the stack and gone as soon as it is over, so that checkers notice a late
+ * access. */
 static void *use_on_the_stack(void *argument)
 {
 	uintptr_t wrong = 0;
@@ -164,7 +165,7 @@ static void *use_on_the_stack(void *argument)
 	return number(wrong);
 }
 
-Test(completion, may_be_on_the_stack_of_who_waits)
+Test(completion, may_be_on_the_stack_of_the_waiter)
 {
 	struct defer_drop_queue *queue = make_queue(WORKER, 4, 2);
 	pthread_t threads[4];
@@ -246,8 +247,9 @@ static uint32_t word_of(struct defer_drop_completion *completion)
 }
 
 /*
- * One thread waits; it is called when nobody drains any more, and does not know yet, since a signal
- * holds it up. The other comes, and drains until its time is over.
+ * One thread waits for its completion; it is called when the other one stops draining, but does not
+ * know it yet, since a signal handler holds it up. The other thread comes back and drains until its
+ * time is over.
  */
 Test(completion, a_call_of_a_thread_that_waits_is_not_taken_back_by_another_that_comes)
 {
@@ -300,7 +302,7 @@ Test(completion, signals_its_eventfd_once_for_all_its_drops)
 	}
 }
 
-/* Who hears of it may look, close the eventfd and forget the completion at once. */
+/* A thread that learns of the end may look, close the eventfd and forget the completion at once. */
 static void *hear_and_close(void *argument)
 {
 	uintptr_t wrong = 0;
@@ -319,7 +321,7 @@ static void *hear_and_close(void *argument)
 	return number(wrong);
 }
 
-Test(completion, is_over_for_who_hears_of_it_by_the_eventfd)
+Test(completion, is_over_for_a_thread_that_reads_the_eventfd)
 {
 	struct defer_drop_queue *queue = make_queue(WORKER, 16, LANES);
 	pthread_t other = spawn(hear_and_close, queue);
@@ -340,7 +342,8 @@ static void *look_in_thread(void *argument)
 	return number((uintptr_t)-result);
 }
 
-/* The eventfd is signalled, and the thread that did so has not left the completion alone yet. */
+/* The eventfd is signalled, but the thread that did it has not had its last access to the
+ * completion yet. */
 Test(completion, that_was_called_before_it_was_told_is_waited_for_until_it_is_over)
 {
 	struct defer_drop_queue *queue = make_queue(CALLER, 16, LANES);
@@ -407,7 +410,7 @@ Test(completion, of_many_keeps_the_first_status_that_is_not_0)
 		answers(0, defer_drop_completion_wait(&completion, FOREVER, &status));
 		answers(-EIO, status);
 		cr_assert_eq(stats_of(queue).failed_total, 3);
-		/* The next use begins anew. */
+		/* The next use begins with a new status. */
 		answers(0, push_statuses(queue, statuses, 2, &completion));
 		answers(0, defer_drop_completion_wait(&completion, FOREVER, &status));
 		answers(0, status);
@@ -533,7 +536,7 @@ Test(completion, of_an_abandoned_drop_answers_eshutdown)
 	}
 }
 
-Test(completion, who_waits_hears_of_a_shutdown)
+Test(completion, a_shutdown_ends_the_wait)
 {
 	struct defer_drop_queue *queue = make_queue(WORKER, 16, LANES);
 	struct defer_drop_completion completion = DEFER_DROP_COMPLETION_INIT;
@@ -586,7 +589,7 @@ Test(completion, of_a_nested_drop)
 		answers(-EDEADLK, nested_results[2]);
 		answers(-EBUSY, nested_results[3]);
 		answers(0, defer_drop_completion_wait(&nested_completion, FOREVER, NULL));
-		/* What is over may be waited for, by a destructor too. */
+		/* A completion that is over may be waited for, by a destructor too. */
 		answers(0, defer_drop_queue_push(queue, queue, look_nested, FOREVER));
 		answers(0, defer_drop_queue_flush(queue, FOREVER));
 		answers(0, nested_results[4]);
@@ -646,7 +649,7 @@ Test(completion, a_wait_that_drains_keeps_to_its_time_while_another_thread_drain
 	end_queue(intruder.queue);
 }
 
-Test(completion, a_wait_that_drains_hears_of_who_shuts_down_meanwhile)
+Test(completion, a_wait_that_drains_ends_with_a_shutdown_beside_it)
 {
 	const uint64_t timeouts_ns[] = {FOREVER, 0};
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Destructors with a context: they get it beside their object, however the drop came there.
+ * Destructors with a context: they get it beside their object, whichever way the drop was pushed.
  */
 #include "queues.h"
 
@@ -11,7 +11,7 @@ static const uint32_t runners[] = {WORKER, CALLER};
 /* What destructors got, in order. */
 static void *contexts[MAX_SEEN];
 
-/* Its status is the number of the context with its sign turned. */
+/* The status is the negated number of the context. */
 static int note_both(void *object, void *context)
 {
 	contexts[atomic_load(&seen_count)] = context;
@@ -24,7 +24,7 @@ static struct defer_drop_queue *make(unsigned i)
 	return make_quiet(runners[i % 2], 16, lanes_tried[i / 2 % 2]);
 }
 
-/* With the options that are given, and this context. */
+/* Pushes with the given options and this context. */
 static int push_both(struct defer_drop_queue *queue, uintptr_t object, uintptr_t context,
 	struct defer_drop_options options)
 {
@@ -41,7 +41,8 @@ static void assert_contexts(unsigned at, unsigned count, uintptr_t context)
 
 /* ---- One drop -------------------------------------------------------------------------------- */
 
-/* Each kind in turn: alone, with bytes, with a completion, with both; and a plain one. */
+/* Pushes one of five kinds, in turn: alone, with bytes, with a completion, with both; and a plain
+ * one. */
 static int push_kind(struct defer_drop_queue *queue, uintptr_t i,
 	struct defer_drop_completion *completion, uint64_t timeout_ns)
 {
@@ -157,7 +158,7 @@ Test(context, of_a_push_that_failed_leaves_the_completion_usable)
 	answers(-EAGAIN, defer_drop_queue_push_with(queue, number(1), NULL, 0, &options));
 	answers(-EINVAL, defer_drop_completion_wait(&completion, 0, NULL));
 	answers(0, defer_drop_queue_flush(queue, FOREVER));
-	/* The next one of the same completion has no context. */
+	/* The next drop of the same completion has no context. */
 	options.destroy_context = NULL;
 	options.context = NULL;
 	answers(0, defer_drop_queue_push_with(queue, number(1), note, 0, &options));

@@ -34,7 +34,7 @@ static void *push_one(void *argument)
 	return number((uintptr_t)-defer_drop_queue_push(argument, number(7), note, FOREVER));
 }
 
-/* Has another thread push while a flush by the caller runs this. */
+/* Makes another thread push while a flush by the caller runs this. */
 static void have_one_pushed(void *object)
 {
 	pthread_t thread;
@@ -128,7 +128,7 @@ Test(drain, a_flush_after_shutdown_answers_eshutdown)
 	}
 }
 
-/* What a destructor may not ask of its own queue. */
+/* Calls that a destructor may not make on its own queue. */
 struct questions {
 	struct defer_drop_queue *queue;
 	struct defer_drop_queue *other;
@@ -170,7 +170,7 @@ Test(drain, a_destructor_that_waits_for_its_own_queue_gets_edeadlk)
 		answers(-EDEADLK, asked.shutdown);
 		answers(0, asked.flush_other);
 		assert_seen(0, 1);
-		/* The refused shutdown has closed nothing. */
+		/* The shutdown that was refused has closed nothing. */
 		answers(0, defer_drop_queue_push(asked.queue, NULL, note, FOREVER));
 		end_queue(asked.queue);
 		end_queue(asked.other);
@@ -277,7 +277,7 @@ Test(drain, a_second_drain_answers_ebusy_and_has_destroyed_nothing)
 	cr_assert_eq(destroyed, 0);
 	assert_backlog(queue, 2);
 	answers(-EBUSY, defer_drop_queue_drain(queue, 1, 0, NULL));
-	/* A flush waits for the other one to leave, within its time. */
+	/* A flush waits, within its time, until the other caller has left the seat. */
 	answers(-ETIMEDOUT, defer_drop_queue_flush(queue, MS));
 	let_go(&gate);
 	cr_assert_null(join_thread(thread));
@@ -360,7 +360,7 @@ Test(drain, a_flush_that_drains_keeps_to_its_time_while_another_thread_drains)
 	end_queue(intruder.queue);
 }
 
-Test(drain, a_flush_that_drains_waits_for_who_shuts_down_meanwhile)
+Test(drain, a_flush_that_drains_waits_for_a_shutdown_beside_it)
 {
 	for (unsigned i = 0; i < 2; i++) {
 		struct closer closer = {make_queue(CALLER, 16, LANES), timeouts_ns[i], 0};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which thread destroys in a queue without a worker. With the runner drainer: one that drains or
- * shuts down, and no other. With the runner caller: also one that waits; never one that pushes.
+ * Which thread destroys in a queue without a worker. With the runner drainer: a thread that drains
+ * or shuts down, and no other. With the runner caller: also a thread that waits; never a thread
+ * that pushes.
  */
 #include "waits.h"
 
@@ -9,7 +10,7 @@
 
 TestSuite(drainer, .timeout = 60);
 
-/* Notes, and counts those that another thread than the first of the test destroys. */
+/* Notes the drop, and counts it if another thread than the first of the test destroys it. */
 static pthread_t expected;
 static atomic_uint by_others;
 
@@ -208,7 +209,7 @@ static void *abandon_in_thread(void *argument)
 	return number((uintptr_t)-defer_drop_queue_shutdown(argument, 0));
 }
 
-Test(drainer, a_shutdown_releases_those_who_wait)
+Test(drainer, a_shutdown_releases_all_waiters)
 {
 	struct awaited awaited = {.queue = make(DRAINER, 16, LANES), .timeout_ns = FOREVER};
 	pthread_t threads[WAYS];
@@ -264,7 +265,7 @@ struct late {
 	struct defer_drop_queue *queue;
 	unsigned rounds;
 	unsigned errors;
-	struct tenant tenant; /* that has its lane when it pushes last */
+	struct tenant tenant; /* that still has its lane at its last push */
 };
 
 static pthread_key_t key;
@@ -288,14 +289,14 @@ static void *push_until_the_end(void *argument)
 	return NULL;
 }
 
-/* What its destructors need of a thread may be gone by then. */
+/* Thread-local variables that its destructors need may be gone by then. */
 Test(drainer, a_thread_that_ends_pushes_and_never_destroys)
 {
 	cr_assert_eq(pthread_key_create(&key, push_late), 0);
 	for (unsigned i = 0; i < 4; i++) {
 		struct late late = {.queue = make(runners[i % 2], 16, lanes_tried[i / 2])};
 
-		/* It waits for no drain: it can be joined before anything is destroyed. */
+		/* The thread waits for no drain: it can be joined before anything is destroyed. */
 		join_thread(spawn(push_until_the_end, &late));
 		assert_seen(0, 0);
 		drain(late.queue, UINT64_MAX);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Telling an eventfd.
+ * Signalling an eventfd.
  */
 #include "queues.h"
 
@@ -49,13 +49,13 @@ Test(eventfd, one_that_is_closed_or_not_for_writing_answers_ebadf)
 	answers(-EBADF, dd_eventfd_signal(readable));
 }
 
-Test(eventfd, a_pipe_that_nobody_will_read_answers_epipe_and_raises_no_signal)
+Test(eventfd, a_pipe_without_a_reader_answers_epipe_and_raises_no_signal)
 {
 	int ends[2];
 
 	cr_assert_eq(pipe(ends), 0);
 	errno = 77;
-	answers(0, dd_eventfd_signal(ends[1])); /* 8 bytes are written to whatever it is */
+	answers(0, dd_eventfd_signal(ends[1])); /* 8 bytes are written to any descriptor */
 	cr_assert_eq(read_from(ends[0]), 1);
 	close(ends[0]);
 	answers(-EPIPE, dd_eventfd_signal(ends[1])); /* SIGPIPE would end the test */

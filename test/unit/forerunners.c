@@ -132,7 +132,7 @@ Test(backdrop, global_trash_thread)
 	assert_seen(0, 1);
 }
 
-/* A worker of one's own, that has destroyed all when its scope is left. */
+/* A worker of one's own, which has destroyed all when the scope is left. */
 Test(backdrop, with_trash_thread)
 {
 	{
@@ -188,7 +188,7 @@ Test(backdrop, cleanup_on_exit)
 	assert_seen(0, 8);
 }
 
-/* An executor of one drop: what libuv and GLib do with theirs, the tests of adapters tell. */
+/* An executor of one drop. The tests of adapters show the executors of libuv and GLib. */
 static struct {
 	void *object;
 	defer_drop_fn destroy;
@@ -281,7 +281,7 @@ Test(backdrop_arc, get_mut)
 	put_last();
 }
 
-/* Writing, where it is shared, to a copy of one's own. */
+/* A write to a shared object goes to a copy of one's own. */
 static struct shared *make_own(struct shared *object, struct shared *copy)
 {
 	if (defer_drop_ref_is_unique(&object->ref))
@@ -306,10 +306,10 @@ Test(backdrop_arc, make_mut)
 
 Test(backdrop_arc, unique_arc)
 {
-	shared.value = 1; /* nobody else has it yet */
+	shared.value = 1; /* no other reference exists yet */
 	answers(0, defer_drop_ref_init(&shared.ref, &shared, note, IN_PLACE));
 	cr_assert_eq(defer_drop_ref_take(&shared.ref), &shared);
-	shared.value = 2; /* nobody else has it any more */
+	shared.value = 2; /* no other reference exists any more */
 	answers(0, defer_drop_ref_init(&shared.ref, &shared, note, IN_PLACE));
 	put_last();
 }
@@ -390,7 +390,7 @@ Test(backdrop_arc, overflow)
 
 /* ---- async-drop, async-drop-guard ------------------------------------------------------------ */
 
-/* A cleanup that takes its time, and can fail: the object's number is the error. */
+/* A cleanup that takes its time and can fail: the object's number is the error. */
 static int clean_up(void *object)
 {
 	usleep(1000);
@@ -480,7 +480,7 @@ Test(async_drop, sync_drop)
 
 static int shared_status;
 
-/* Where the last reference was put, a cleanup that is waited for. */
+/* A cleanup that the thread which puts the last reference waits for. */
 static void clean_up_shared(void *object)
 {
 	struct defer_drop_guard guard = DEFER_DROP_GUARD_STATUS_INIT(object, clean_up, NULL);

@@ -55,7 +55,8 @@ static void assert_counts(unsigned parent, unsigned child)
 
 /* ---- Policies -------------------------------------------------------------------------------- */
 
-/* Ten drops are pending at the fork; the child makes three more, and leaves by exit or a flush. */
+/* Ten drops are pending at the fork; the child drops three more, and ends by exit or after a
+ * flush. */
 static void fork_with_ten(uint32_t runner, uint32_t at_fork, uint32_t lanes, bool is_flushed)
 {
 	struct defer_drop_queue *queue = make_for_fork(runner, at_fork, lanes);
@@ -133,7 +134,7 @@ static void nest_here(void *object)
 		_exit(9);
 }
 
-/* The child pushes this number more first: then it has its lane at hand when it drains at exit. */
+/* The child pushes this number more first, so that it has a lane when it drains at exit. */
 static void keep_what_nests(unsigned more)
 {
 	pid_t child;
@@ -228,7 +229,7 @@ Test(fork, a_child_does_not_wait_for_a_long_destructor_of_its_parent)
 	}
 	cr_assert_eq(status_of(child), 0);
 	let_go(&gate);
-	/* The child's shutdown was its own. */
+	/* The child's shutdown closed only the child's queue. */
 	answers(0, defer_drop(NULL, count_here));
 	answers(0, defer_drop_flush());
 	assert_counts(2, 1);
@@ -291,7 +292,7 @@ Test(fork, a_child_may_drain_though_a_thread_of_the_parent_was_draining)
 struct forking {
 	struct defer_drop_queue *queue;
 	pid_t child;
-	int level; /* of nesting, at which to fork */
+	int level; /* the depth of nesting at which to fork */
 };
 
 /* In the child of a destructor: which may push, and ends the process. */
@@ -399,7 +400,7 @@ Test(fork, statistics_agree_in_a_child_of_a_nested_drop)
 
 /* ---- Children of children, several queues, statistics, shutdown ------------------------------ */
 
-/* In a child: begets this number of generations more. Each waits for the next. */
+/* Forks this number of further generations in a child. Each waits for the next. */
 static void be_generation(struct defer_drop_queue *queue, unsigned left)
 {
 	pid_t child = -1;
@@ -545,7 +546,7 @@ static int push_counting(
 	return defer_drop_queue_push_with(queue, NULL, count_here, FOREVER, &options);
 }
 
-/* In the child: what is pending is what was kept, and it may be destroyed. */
+/* In the child: the drops that were kept are pending, and may be destroyed. */
 static void claim_kept(struct defer_drop_queue *queue, unsigned kept, uint64_t bytes)
 {
 	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
@@ -581,7 +582,7 @@ static void fork_with_options(uint32_t runner, bool is_kept, uint32_t lanes)
 		claim_or_exit(1, defer_drop_completion_wait(&completion, 0, NULL) == -ESTALE);
 		claim_kept(queue, is_kept ? 4 : 0, is_kept ? 1100 : 0);
 		claim_or_exit(2, defer_drop_completion_wait(&completion, LONG_NS, NULL) == -ESTALE);
-		/* It may be used again. */
+		/* The completion may be used again. */
 		claim_or_exit(3, !push_counting(queue, 0, &completion));
 		claim_or_exit(4, !defer_drop_completion_wait(&completion, LONG_NS, NULL));
 		_exit(0);
@@ -606,7 +607,7 @@ Test(fork, drops_with_options_are_the_parents_or_kept_with_all_they_hold)
 static struct defer_drop_completion of_nested;
 static uint64_t kept_bytes;
 
-/* Drops some, of which two hold bytes; in the child of the fork it goes on as in the parent. */
+/* Drops some objects, two of which hold bytes; the child of the fork goes on as the parent does. */
 static void nest_options_and_fork(void *object)
 {
 	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
@@ -686,7 +687,7 @@ static void fork_with_many(bool is_kept)
 	if (!child) {
 		claim_or_exit(1, !defer_drop_queue_flush(queue, LONG_NS));
 		claim_or_exit(2, atomic_load(in_child) == (is_kept ? 3 : 0));
-		/* The first was the parent's alone. */
+		/* The first drop was the parent's alone. */
 		claim_or_exit(3, defer_drop_completion_wait(&completion, 0, NULL) == -ESTALE);
 		claim_or_exit(4, defer_drop_completion_wait(&completion, LONG_NS, NULL) == -ESTALE);
 		_exit(0);
@@ -721,7 +722,7 @@ static void wait_across_fork(uint32_t at_fork, void *const *objects)
 
 	options.completion = &completion;
 	forked = -1;
-	/* Either one before those that have the completion, or the first of them. */
+	/* The drop is either before those that have the completion, or the first of them. */
 	if (!objects[0])
 		answers(0, defer_drop_queue_push(queue, queue, fork_if_asked, FOREVER));
 	answers(0, defer_drop_queue_push_many(

@@ -16,13 +16,13 @@ static const uint64_t timeouts_ns[] = {0, 2 * MS};
 
 static struct gate gate;
 
-/* Gives a queue up whose worker stands in the gate. */
+/* Gives up a queue whose worker stands in the gate. */
 static void give_up(struct defer_drop_queue *queue)
 {
 	answers(-ECANCELED, defer_drop_queue_shutdown(queue, MS));
 }
 
-/* The destructor returns, and the queue is freed. */
+/* Lets the destructor return, and frees the queue. */
 static void end_given_up(struct defer_drop_queue *queue, uint64_t destroyed, uint64_t abandoned)
 {
 	let_go(&gate);
@@ -183,7 +183,7 @@ Test(give_up, other_callers_of_shutdown_wait_on_each_for_its_own_time)
 	cr_assert_eq(atomic_load(&forbidden_count), 0);
 }
 
-/* The destructor returns at about the time at which it would be given up, or a little before. */
+/* The destructor returns at about the time at which the queue is given up, or a little before. */
 static void take_about_as_long(void *object)
 {
 	usleep((useconds_t)(uintptr_t)object);
@@ -263,7 +263,7 @@ static void *wait_for_bytes(void *argument)
 		awaited->queue, NULL, forbidden, FOREVER, &options));
 }
 
-/* A waiter for the drop itself, and what it is told when the queue is given up. */
+/* A thread that waits for the drop itself, and the result when the queue is given up. */
 static const struct {
 	void *(*wait)(void *argument);
 	int want;
@@ -278,14 +278,14 @@ static const struct {
 
 #define WAITERS (sizeof waiters / sizeof waiters[0])
 
-/* True if all threads of these wait. */
+/* True if all of these threads wait. */
 static bool all_waiters_wait(struct awaited *awaited)
 {
 	struct defer_drop_queue *queue = awaited->queue;
 	bool has_bytes_waiter;
 
 	dd_mutex_lock(&queue->waiters_lock);
-	has_bytes_waiter = queue->budget.first != NULL;
+	has_bytes_waiter = queue->budget.line.first != NULL;
 	dd_mutex_unlock(&queue->waiters_lock);
 	return has_bytes_waiter && all_wait(awaited);
 }
@@ -306,7 +306,7 @@ static void answers_way(unsigned way, int got)
 		waiters[way].want);
 }
 
-/* The destructor returns, and each knows what became of the drop. */
+/* Lets the destructor return, and checks that each waiter knows what became of the drop. */
 static void assert_known_in_the_end(struct awaited *awaited, int want)
 {
 	struct defer_drop_queue *queue = awaited->queue;
@@ -327,7 +327,8 @@ static void assert_known_in_the_end(struct awaited *awaited, int want)
 	cr_assert_eq(atomic_load(&forbidden_count), 0);
 }
 
-/* Of all that wait for a drop each is told; is_running: it is the one that does not return. */
+/* Checks that each thread that waits for a drop gets its result. is_running: the drop is the one
+ * whose destructor does not return. */
 static void assert_all_are_told(uint32_t lanes, bool is_running)
 {
 	struct awaited awaited = {.queue = make_for_waits(lanes), .timeout_ns = FOREVER};
@@ -394,7 +395,7 @@ Test(give_up, a_completion_is_over_in_the_end_with_the_status_of_the_destructor)
 	give_up(queue);
 	answers(-ECANCELED, defer_drop_completion_wait(&completion, FOREVER, &status));
 	answers(99, status);
-	/* It is in use until the destructor returns. */
+	/* The completion is in use until the destructor returns. */
 	options.destroy_status = forbidden_status;
 	answers(-EBUSY, defer_drop_queue_push_with(
 				defer_drop_queue_default(), NULL, NULL, FOREVER, &options));
@@ -515,7 +516,7 @@ Test(give_up, a_scope_waits_for_its_guard_though_the_queue_was_given_up)
 		give_up(by.queue);
 		thread = spawn(let_go_later, &gate);
 	}
-	/* The destructor has taken what let it go. */
+	/* The destructor has taken the post that let it go. */
 	answers(-1, sem_trywait(&gate.open));
 	join_thread(thread);
 	end_queue(by.queue);
@@ -557,7 +558,7 @@ static void *wait_for_life(void *argument)
 	return NULL;
 }
 
-/* Set before the library's own, and so called after it. */
+/* Set before the library's own handler, and so called after it. */
 static void await_told(void)
 {
 	alarm(50);
@@ -565,7 +566,8 @@ static void await_told(void)
 	_exit(7);
 }
 
-/* Returns beside a destructor that does not, with a thread that waits for a drop behind it. */
+/* Ends the process beside a destructor that does not return and a thread that waits for a drop
+ * behind it. */
 static void stand_and_wait(void)
 {
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
@@ -586,7 +588,7 @@ static void give_up_at_exit(void)
 	stand_and_wait();
 }
 
-Test(give_up, an_exit_whose_time_is_over_tells_those_who_wait)
+Test(give_up, an_exit_whose_time_is_over_ends_all_waits)
 {
 	setenv("DEFER_DROP_OPTIONS", "exit_timeout_ns=5ms", 1);
 	cr_assert_eq(live(give_up_at_exit, 7), 0);
@@ -616,7 +618,7 @@ Test(give_up, an_exit_without_time_leaves_at_once_and_silently_from_a_destructor
 	cr_assert_str_empty(said);
 }
 
-/* A caller drains on another thread, and does not get on. */
+/* A caller drains on another thread, and its destructor does not return. */
 static void exit_beside_a_drain(void)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
@@ -639,7 +641,7 @@ Test(give_up, an_exit_without_time_leaves_at_once_beside_a_caller_that_drains)
 	cr_assert_str_empty(said);
 }
 
-/* A program that has given a queue up wants to end, too. */
+/* A program that has given a queue up ends. */
 static void give_up_and_exit(void)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;

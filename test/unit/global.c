@@ -47,7 +47,7 @@ Test(global, start_answers_0_for_the_values_in_force)
 	assert_seen(0, 1);
 }
 
-/* Answers how many calls did not answer 0. */
+/* Returns how many calls did not return 0. */
 static void *start_often(void *argument)
 {
 	uintptr_t wrong = 0;
@@ -200,7 +200,7 @@ Test(global, start_answers_eperm_and_may_be_tried_again)
 
 	cr_assert_eq(run_child(start_as_nobody), 0);
 	snprintf(want, sizeof want, "start answers %d\nthen 0\n", -EPERM);
-#ifdef COUNTS_RUNS /* nobody may not write the counters, and says so after it */
+#ifdef COUNTS_RUNS /* the user nobody may not write the counters, and says so after it */
 	said[strlen(want)] = 0;
 #endif
 	cr_assert_str_eq(said, want);

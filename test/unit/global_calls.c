@@ -16,7 +16,7 @@ Test(global_calls, the_short_calls_refuse_what_is_wrong)
 		answers(-EINVAL, defer_drop_timed(&seen, NULL, 0));
 		answers(-EOVERFLOW, defer_drop_timed(NULL, forbidden, none[i]));
 		answers(-EOVERFLOW, defer_drop_flush_timed(none[i]));
-		/* The second time with a lane. */
+		/* The second time, the thread has a lane. */
 		answers(0, defer_drop(number(i), note));
 	}
 	answers(0, defer_drop_flush());
@@ -30,7 +30,7 @@ Test(global_calls, a_full_ring_refuses_try_and_timed)
 
 	set_options("queue_size=4");
 	hold_up(defer_drop_queue_default(), &gate);
-	/* The drop that is being destroyed takes a place too. */
+	/* The drop that is being destroyed takes a slot too. */
 	for (uintptr_t i = 0; i < 3; i++)
 		answers(0, defer_drop_try(number(i), note));
 	answers(-EAGAIN, defer_drop_try(NULL, forbidden));
@@ -79,7 +79,7 @@ Test(global_calls, a_destructor_that_waits_gets_edeadlk)
 	assert_seen(0, 1);
 }
 
-/* Says on stderr what each call answers where no worker can be started. */
+/* Prints on stderr what each call returns if no worker can be started. */
 static void push_without_worker(void)
 {
 	struct defer_drop_ticket ticket;
@@ -110,11 +110,11 @@ static void push_without_worker(void)
 Test(global_calls, without_a_worker_a_full_push_and_a_flush_answer_esrch, .disabled = HAS_SANITIZER)
 {
 	cr_assert_eq(run_child(push_without_worker), 0);
-	/* The application was told once what is wrong. */
+	/* The program was told once what is wrong. */
 	cr_assert_eq(times_said("cannot start the worker"), 1, "%s", said);
 }
 
-/* Nobody asked for this size at the push, and so it does with less. */
+/* The push did not ask for this size, so a smaller queue does. */
 static void push_without_memory(void)
 {
 	struct defer_drop_config config;

@@ -76,7 +76,7 @@ Test(global_exit, exit_keeps_its_status)
 	cr_assert_eq(live(push_and_return_status, 7), 20);
 }
 
-static struct gate forever; /* nobody opens it */
+static struct gate forever; /* never opened */
 
 static void stand(void *object)
 {
@@ -144,7 +144,7 @@ Test(global_exit, an_abandoning_exit_destroys_nothing_more)
 	cr_assert_str_eq(said, "");
 }
 
-Test(global_exit, exit_drains_for_a_caller_who_did_not)
+Test(global_exit, exit_drains_for_a_caller_that_did_not)
 {
 	cr_assert_eq(live(push_to_nobody, 0), 20);
 }
@@ -231,7 +231,7 @@ Test(global_exit, exit_beside_a_producer_closes_the_queue)
 
 	cr_assert_eq(live(exit_beside_a_producer, 0), 0);
 	result = atomic_load(&life->result);
-	/* The process may have been gone before the producer pushed again. */
+	/* The process may have ended before the producer pushed again. */
 	cr_assert(result == 1 || result == -ESHUTDOWN, "%d", result);
 }
 
@@ -279,7 +279,7 @@ Test(global_exit, an_exit_handler_may_be_the_first_to_push)
 	cr_assert_eq(atomic_load(&life->result), 0);
 }
 
-/* The worker is not quick enough to hide that nobody waits for it. */
+/* The worker is too slow to hide an exit that does not wait for it. */
 static void take_long(void *object)
 {
 	usleep(300000);
@@ -291,7 +291,7 @@ static void push_long_late(void)
 	atomic_store(&life->result, defer_drop(NULL, take_long));
 }
 
-/* The library has seen the exit before anyone used the default queue. */
+/* The library has seen the exit before any thread used the default queue. */
 static void use_default_in_handler_only(void)
 {
 	struct defer_drop_queue *queue;

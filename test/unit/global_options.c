@@ -34,7 +34,7 @@ Test(global_options, options_override_a_start)
 	answers(0, defer_drop_start(&config));
 	cr_assert_eq(config_in_force().queue_size, 64);
 	cr_assert_eq(config_in_force().longest_delay_ns, 2000);
-	/* The same values are asked for, and the environment is the same. */
+	/* The program asks for the same values, and the environment is the same. */
 	answers(0, defer_drop_start(&config));
 	config.longest_delay_ns = 3000;
 	answers(-EALREADY, defer_drop_start(&config));
@@ -74,7 +74,7 @@ Test(global_options, options_say_exit_and_fork_for_a_program_that_has_not)
 	cr_assert_eq(config_in_force().at_fork, DEFER_DROP_AT_FORK_KEEP);
 }
 
-/* Answers the configuration of a queue of this name. */
+/* Returns the configuration of a queue of this name. */
 static struct defer_drop_config config_of(const char *name)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;

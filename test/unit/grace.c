@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Grace periods, of a flavor that the test paces; and a few of the real one.
+ * Grace periods, with a flavor whose grace periods the test ends; and a few with a real one.
  */
 #include "readers.h"
 
@@ -139,7 +139,7 @@ Test(grace, order_within_a_lane_holds_across_both_kinds)
 	}
 }
 
-Test(grace, a_reader_who_stays_holds_back_only_who_asked)
+Test(grace, a_reader_that_stays_delays_only_drops_that_wait_for_it)
 {
 	for (unsigned i = 0; i < 2; i++) {
 		struct defer_drop_queue *queue = make_paced(runners[i]);
@@ -164,7 +164,7 @@ Test(grace, a_reader_who_stays_holds_back_only_who_asked)
 static struct defer_drop_queue *nest_paced;
 static atomic_int nested_results;
 
-/* Makes 1 after a grace period, and 2 behind it. */
+/* Drops 1 after a grace period, and 2 behind it. */
 static void nest_both(void *object)
 {
 	note(object);
@@ -200,7 +200,7 @@ Test(grace, a_nested_drop_waits_for_one_that_began_after_it)
 	}
 }
 
-/* After a grace period each: depth n makes depth n - 1. */
+/* Each drop waits for a grace period: one of depth n makes one of depth n - 1. */
 static void descend_after(void *object)
 {
 	uintptr_t depth = (uintptr_t)object;
@@ -297,7 +297,7 @@ Test(grace, what_need_not_wait_is_not_refused_inside_a_section)
 
 	reading = 1;
 	answers(0, defer_drop_queue_push(queue, number(0), note, FOREVER));
-	/* Nobody asked for a grace period yet. */
+	/* No drop has asked for a grace period yet. */
 	answers(0, defer_drop_queue_flush(queue, FOREVER));
 	answers(0, push_after(queue, number(1), note));
 	answers(0, defer_drop_queue_push(queue, number(2), note, FOREVER));
@@ -315,7 +315,7 @@ Test(grace, what_need_not_wait_is_not_refused_inside_a_section)
 
 enum { RIVALS = 4 };
 
-/* They take the room that a reader waits for, with drops that wait for the reader. */
+/* Pushes take the room that a reader waits for, with drops that wait for that reader. */
 static void *push_after_a_reader(void *queue)
 {
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
@@ -336,7 +336,7 @@ static void *push_as_reader(void *argument)
 	return NULL;
 }
 
-/* It waits when nobody has asked for a grace period yet: it may. */
+/* A reader may wait as long as no drop has asked for a grace period. */
 Test(grace, a_reader_that_waits_for_room_is_asked_again_when_others_were_faster)
 {
 	for (unsigned i = 0; i < 16; i++) {
@@ -361,6 +361,199 @@ Test(grace, a_reader_that_waits_for_room_is_asked_again_when_others_were_faster)
 		for (unsigned j = 0; j < RIVALS; j++)
 			join_thread(threads[j]);
 		end_paced(push.queue);
+	}
+}
+
+/* The room that a reader is about to claim, in a shared lane of two places. */
+static struct defer_drop_queue *contested;
+
+static void fill_up(void)
+{
+	for (unsigned i = 0; i < 2; i++)
+		cr_assert_null(join_thread(spawn(push_after_in_thread, contested)));
+}
+
+Test(grace, a_reader_claims_no_room_that_others_fill_just_before)
+{
+	struct defer_drop_config config = paced_config(WORKER);
+	struct gate gate;
+
+	config.queue_size = 4;
+	config.max_lanes = 0;
+	contested = make_with(&config);
+	hold_up(contested, &gate);
+	answers(0, defer_drop_queue_push(contested, NULL, note, FOREVER));
+	reading = 1;
+	when_asked = fill_up;
+	answers(-EDEADLK, defer_drop_queue_push(contested, NULL, forbidden, FOREVER));
+	cr_assert_null(when_asked);
+	reading = 0;
+	let_go(&gate);
+	end_paced(contested);
+	cr_assert_eq(atomic_load(&forbidden_count), 0);
+}
+
+/* A call that a reader makes while no drop has asked for a grace period yet: it may wait. */
+struct reader_call {
+	struct defer_drop_queue *queue;
+	int (*call)(struct defer_drop_queue *queue);
+	atomic_int result;
+};
+
+static void *call_as_reader(void *argument)
+{
+	struct reader_call *made = argument;
+
+	reading = 1;
+	atomic_store(&made->result, made->call(made->queue));
+	reading = 0;
+	return NULL;
+}
+
+static int push_50_bytes(struct defer_drop_queue *queue)
+{
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+
+	options.bytes = 50;
+	return defer_drop_queue_push_with(queue, NULL, note, FOREVER, &options);
+}
+
+static int wait_until_empty(struct defer_drop_queue *queue)
+{
+	return defer_drop_queue_wait_backlog(queue, 0, UINT64_MAX, FOREVER);
+}
+
+static int flush_forever(struct defer_drop_queue *queue)
+{
+	return defer_drop_queue_flush(queue, FOREVER);
+}
+
+static struct defer_drop_completion awaited = DEFER_DROP_COMPLETION_INIT;
+
+static int wait_for_completion(struct defer_drop_queue *queue)
+{
+	(void)queue;
+	return defer_drop_completion_wait(&awaited, FOREVER, NULL);
+}
+
+static bool is_in_line(struct defer_drop_queue *queue)
+{
+	bool is;
+
+	dd_mutex_lock(&queue->waiters_lock);
+	is = queue->budget.line.first;
+	dd_mutex_unlock(&queue->waiters_lock);
+	return is;
+}
+
+/* Its bytes are taken before a reader stands in line, and it comes behind what waits for readers. */
+static void *push_last_bytes(void *queue)
+{
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+
+	options.bytes = 60;
+	options.flags = DEFER_DROP_EXCEED_BUDGET;
+	return number((uintptr_t)-defer_drop_queue_push_with(queue, NULL, note, FOREVER, &options));
+}
+
+Test(grace, a_reader_in_line_for_bytes_is_asked_again_when_drops_begin_to_wait_for_readers)
+{
+	struct defer_drop_config config = paced_config(WORKER);
+	struct reader_call push = {.call = push_50_bytes};
+	struct gate gate;
+	pthread_t reader;
+
+	config.max_bytes = 100;
+	config.max_lanes = 0;
+	push.queue = make_with(&config);
+	hold_up(push.queue, &gate);
+	cr_assert_null(push_last_bytes(push.queue));
+	reader = spawn(call_as_reader, &push);
+	await(is_in_line(push.queue));
+	answers(0, push_after(push.queue, NULL, note));
+	cr_assert_null(push_last_bytes(push.queue));
+	join_thread(reader);
+	answers(-EDEADLK, atomic_load(&push.result));
+	cr_assert(!is_in_line(push.queue));
+	let_go(&gate);
+	end_paced(push.queue);
+}
+
+Test(grace, a_reader_that_waits_for_the_backlog_is_asked_again_when_drops_begin_to_wait_for_readers)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct defer_drop_config config = paced_config(runners[i]);
+		struct reader_call wait = {.call = wait_until_empty};
+		pthread_t reader;
+		struct gate gate;
+
+		wait.queue = make_with(&config);
+		gate_init(&gate);
+		answers(0, defer_drop_queue_push(wait.queue, &gate, pass_gate, FOREVER));
+		reader = spawn(call_as_reader, &wait);
+		await_held(&gate);
+		answers(0, push_after(wait.queue, NULL, note));
+		let_go(&gate);
+		join_thread(reader);
+		answers(-EDEADLK, atomic_load(&wait.result));
+		end_paced(wait.queue);
+	}
+}
+
+/* The first drop after a grace period is one that a destructor makes. */
+static struct gate nesting_gate;
+
+static void pass_gate_and_nest(void *queue)
+{
+	pass_gate(&nesting_gate);
+	if (push_after(queue, NULL, note))
+		atomic_fetch_add(&nest_errors, 1);
+}
+
+Test(grace, a_reader_that_waits_is_asked_again_when_a_destructor_drops_for_readers)
+{
+	static int (*const calls[])(struct defer_drop_queue *) = {
+		flush_forever, wait_for_completion, wait_until_empty};
+
+	for (unsigned i = 0; i < 6; i++) {
+		struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+		struct reader_call wait = {.call = calls[i / 2]};
+		pthread_t reader;
+
+		wait.queue = make_paced(runners[i % 2]);
+		gate_init(&nesting_gate);
+		options.completion = &awaited;
+		answers(0, defer_drop_queue_push_with(
+				   wait.queue, wait.queue, pass_gate_and_nest, FOREVER, &options));
+		reader = spawn(call_as_reader, &wait);
+		await_held(&nesting_gate);
+		let_go(&nesting_gate);
+		join_thread(reader);
+		answers(-EDEADLK, atomic_load(&wait.result));
+		let_all_pass();
+		answers(0, defer_drop_completion_wait(&awaited, FOREVER, NULL));
+		end_paced(wait.queue);
+	}
+	cr_assert_eq(atomic_load(&nest_errors), 0);
+}
+
+Test(grace, a_reader_that_waits_is_not_refused_while_no_drop_waits_for_readers)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct reader_call wait = {.call = flush_forever};
+		pthread_t reader;
+		struct gate gate;
+
+		wait.queue = make_paced(runners[i]);
+		gate_init(&gate);
+		answers(0, defer_drop_queue_push(wait.queue, &gate, pass_gate, FOREVER));
+		reader = spawn(call_as_reader, &wait);
+		await_held(&gate);
+		usleep(30000); /* several times as long as between two looks */
+		let_go(&gate);
+		join_thread(reader);
+		answers(0, atomic_load(&wait.result));
+		end_paced(wait.queue);
 	}
 }
 
@@ -462,7 +655,7 @@ static void assert_abandons(
 	cr_assert_eq(stats_of(queue).backlog_bytes, 0);
 }
 
-/* What waits for the reader outlives the queue. */
+/* The thread that waits for the reader outlives the queue. */
 static void free_stuck(struct defer_drop_queue *queue)
 {
 	answers(0, defer_drop_queue_free(queue));
@@ -470,7 +663,7 @@ static void free_stuck(struct defer_drop_queue *queue)
 	usleep(5000);
 }
 
-Test(grace, a_shutdown_need_not_wait_for_a_reader_who_stays)
+Test(grace, a_shutdown_need_not_wait_for_a_reader_that_stays)
 {
 	for (unsigned i = 0; i < 2; i++) {
 		struct defer_drop_queue *queue = make_stuck(runners[i]);
@@ -509,7 +702,7 @@ Test(grace, a_shutdown_that_leaves_nested_drops_behind_counts_them)
 
 static struct defer_drop_completion nested_completion;
 
-/* Makes one that waits for a grace period, holds bytes and has a completion. */
+/* Makes a drop that waits for a grace period, holds bytes and has a completion. */
 static void nest_with_options(void *object)
 {
 	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
@@ -619,7 +812,7 @@ Test(grace, a_draining_shutdown_waits_for_nested_drops_and_holds_up_no_other_lan
 	answers(0, atomic_load(&nested_results));
 }
 
-/* Without a deadline it would wait for the grace period by itself. */
+/* Without a deadline the call would wait for the grace period itself. */
 static void *shut_down_by_a_deadline(void *argument)
 {
 	return number((uintptr_t)-defer_drop_queue_shutdown(argument, LONG_NS));
@@ -751,7 +944,7 @@ Test(grace, a_worker_that_sleeps_is_offline)
 	cr_assert_eq((int)atomic_load(&online), -1);
 	answers(0, push_after(queue, NULL, note));
 	await_begun(queue, 1);
-	/* It waits for the grace period, which would wait for it. */
+	/* The call would wait for a grace period, which would wait for the caller. */
 	await(is_asleep(queue));
 	cr_assert_eq((int)atomic_load(&online), -1);
 	let_pass();
@@ -816,7 +1009,7 @@ Test(grace, a_real_reader_holds_a_drop_back)
 
 #define SECTIONS 10000
 
-/* Pushes to the shared lane inside sections; answers how many pushes were wrong. */
+/* Pushes to the shared lane inside read-side sections. Returns how many pushes failed. */
 static void *push_inside_sections(void *argument)
 {
 	uintptr_t wrong = 0;
@@ -1048,7 +1241,7 @@ Test(grace, a_stop_whose_time_is_over_before_the_grace_period_changes_nothing)
 		answers(-ETIMEDOUT, defer_drop_queue_stop(queue, MS));
 		assert_seen(0, 0);
 		let_all_pass();
-		/* It goes on, and nobody starts it. */
+		/* The queue goes on without a call of start. */
 		while (all[i] != WORKER && atomic_load(&seen_count) < 2)
 			drain(queue, UINT64_MAX);
 		answers(0, defer_drop_queue_flush(queue, LONG_NS));
@@ -1134,7 +1327,7 @@ Test(grace, a_stopped_queue_is_shut_down_by_a_caller_that_waits_for_the_grace_pe
 	answers(0, defer_drop_queue_free(queue));
 }
 
-Test(grace, a_stopped_queue_may_abandon_what_waits_for_a_reader_who_stays)
+Test(grace, a_stopped_queue_may_abandon_drops_that_wait_for_a_reader_that_stays)
 {
 	struct defer_drop_queue *queue = make_paced(WORKER);
 
@@ -1245,8 +1438,8 @@ Test(grace, a_child_that_forked_inside_a_section_keeps_nothing)
 	assert_seen(0, 3);
 }
 
-/* liburcu's locks may be held by a thread that the child lacks, and its list of readers is not its
- * own: who registers there may wait for ever. */
+/* liburcu's locks may be held by a thread that the child does not have, and its list of readers is
+ * the parent's: a thread that registers there may wait for ever. */
 Test(grace, a_queue_made_in_a_child_of_a_parent_that_waited_has_none_either)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
@@ -1302,7 +1495,7 @@ Test(grace, the_short_call_is_refused_in_a_child)
 	answers(0, defer_drop_flush());
 }
 
-/* Without memory for the thread that waits, the worker waits itself, with the drop in its hands. */
+/* Without memory for the thread that waits, the worker itself waits, while it looks at a drop. */
 Test(grace, a_child_keeps_a_drop_that_the_worker_was_looking_at, .disabled = HAS_SANITIZER)
 {
 	struct defer_drop_config config = paced_config(WORKER);
@@ -1384,7 +1577,7 @@ Test(grace, a_thread_of_grace_periods_that_ends_is_forgotten_before_it_is_freed)
 
 static atomic_bool is_over;
 
-/* Has grace periods waited for, and the thread that waits for them ended, again and again. */
+/* Makes the queue wait for grace periods and end the thread that waits, again and again. */
 static void *stop_and_start(void *argument)
 {
 	uintptr_t wrong = 0;

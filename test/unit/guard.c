@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Guards, alone and several at once, and the troubles they tell of.
+ * Guards, alone and several at once, and the troubles that they report.
  */
 #include "queues.h"
 
@@ -52,7 +52,7 @@ static int refuse(const struct defer_drop_strategy *strategy, void *object, defe
 
 static const struct defer_drop_strategy refusing = {DEFER_DROP_STRATEGY_VERSION, refuse, NULL};
 
-/* Notes its object, whose number is the status with its sign turned. */
+/* Notes its object; the status is the negated number. */
 static int note_status(void *object)
 {
 	note(object);
@@ -274,7 +274,7 @@ Test(guard, all_strategies_can_be_waited_for)
 	end_queue(drained.queue);
 }
 
-/* Two destructors neither of which returns before the other runs. */
+/* Two destructors, neither of which returns before the other has begun. */
 static sem_t here[2];
 
 static int meet_other(void *object)
@@ -345,7 +345,7 @@ Test(guard, after_the_deadline_it_is_pending_and_can_be_waited_for_again)
 	cr_assert_eq(atomic_load(&seen_count), 2);
 }
 
-/* The same where the strategy cannot tell. */
+/* The same timeouts, with a strategy whose thread the library does not know. */
 Test(guard, a_thread_can_be_waited_for_until_a_deadline)
 {
 	struct gate gate;
@@ -439,7 +439,7 @@ Test(guard, a_scope_waits_for_a_guard_for_which_its_strategy_cannot)
 	cr_assert_eq(atomic_load(&troubles_count), 0);
 }
 
-/* Its wait takes all the time there is, and then lets its own object be destroyed. */
+/* The thread's wait takes all the time that it has, and then lets its own object be destroyed. */
 struct slow_strategy {
 	struct defer_drop_strategy strategy;
 	struct gate gate;

@@ -8,7 +8,7 @@
 
 TestSuite(lane, .timeout = 60);
 
-/* A thread that pushes when it is told to, and says which lane it used. */
+/* A thread that pushes on request, and says which lane it used. */
 struct pusher {
 	struct defer_drop_queue *queue;
 	uintptr_t first; /* of the numbers that it pushes */
@@ -113,7 +113,7 @@ Test(lane, a_new_thread_gets_an_empty_lane_while_there_can_be_one)
 	for (unsigned i = 0; i < 3; i++) {
 		struct pusher pusher = {.queue = queue, .count = 16};
 
-		/* The lanes that the others left full come last in the list, or first. */
+		/* The full lanes that the others left come last in the list, or first. */
 		run_pushers(&pusher, 1);
 		cr_assert_eq(pusher.errors, 0);
 	}
@@ -151,7 +151,7 @@ Test(lane, a_thread_of_many_queues_keeps_its_order_in_each)
 		answers(0, defer_drop_queue_flush(queues[i], FOREVER));
 		assert_seen(0, 100);
 	}
-	/* Room again: and still in order. */
+	/* Once there is room again, the order holds still. */
 	end_queue(queues[0]);
 	atomic_store(&seen_count, 0);
 	for (uintptr_t at = 0; at < 100; at++)
@@ -206,7 +206,8 @@ Test(lane, a_thread_leaves_the_shared_lane_when_there_is_one_and_its_drops_are_d
 	answers(-ENOSPC, defer_drop_queue_attach(queue));
 	answers(0, defer_drop_queue_push(queue, number(1), note, FOREVER));
 	tenant_end(&tenant);
-	/* Its own are pending, and so is what the other thread left in its lane. */
+	/* The thread's own drops are pending, and so are those that the other thread left in its
+	 * lane. */
 	cr_assert_eq(lane_of_push(queue, 2), 0);
 	answers(0, defer_drop_queue_flush(queue, FOREVER));
 	atomic_store(&seen_count, 0);
@@ -451,7 +452,7 @@ static void push_late(void *round)
 	pthread_setspecific(key, number(at + 1));
 }
 
-/* Joins a thread that may wait, while it ends, until somebody has drained what it left; leaves nothing. */
+/* Joins a thread that may wait, while it ends, until its drops are drained; leaves no drop. */
 static void join_while_draining(pthread_t thread)
 {
 	bool is_over;
@@ -524,7 +525,7 @@ Test(lane, a_queue_is_freed_after_threads_that_pushed_at_their_very_end)
 			await_semaphore(&survivor.done);
 		}
 		join_thread(thread);
-		/* Not one of its drops went to the shared lane. */
+		/* None of its drops went to the shared lane. */
 		struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
 
 		answers(0, defer_drop_queue_lane_stats(other, 0, &stats));
@@ -595,7 +596,7 @@ Test(lane, the_ticket_of_a_thread_that_is_leaving_covers_all_that_it_pushed)
 		answers(0, asking.looks[1]);
 		answers(-EAGAIN, asking.looks[2]);
 		answers(0, asking.looks[3]);
-		/* Its own lane as long as nobody else has it; else the shared one. */
+		/* Its own lane until another thread has taken that over; then the shared one. */
 		cr_assert_eq(asking.early.lane, 1);
 		cr_assert_eq(asking.late.lane, !is_robbed);
 		cr_assert_eq(seen[0], number(0));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * NULL in the place of what a call needs: each public call answers by the rule of the header, with
- * -EINVAL if it returns a status, else with NULL, 0 or nothing.
+ * NULL in place of an argument that a call needs: each public call returns -EINVAL if it returns a
+ * status, else NULL, 0 or nothing.
  */
 #include "queues.h"
 

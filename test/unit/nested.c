@@ -71,7 +71,7 @@ Test(nested, a_list_that_is_pushed_to_while_it_is_taken_from_keeps_its_order)
 	dd_nested_clear(&nested);
 }
 
-/* A drop that is taken makes the next one, as a destructor would. */
+/* Each drop that is taken makes the next one, as a destructor would. */
 static void assert_chain_stays_in_first_chunk(void (*push_one)(struct dd_nested *, uintptr_t),
 	void (*assert_takes_one)(struct dd_nested *, uintptr_t))
 {

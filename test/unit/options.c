@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The push that does everything: what it refuses, whose the object is then, and what it keeps of
- * the promises of the short calls.
+ * Pushes with options: what they refuse, which thread has the object then, and which promises of
+ * the short calls they keep.
  */
 #include "queues.h"
 
@@ -28,7 +28,7 @@ static struct defer_drop_queue *make(unsigned i)
 
 /* ---- What is refused ------------------------------------------------------------------------- */
 
-/* Both calls answer this, and take neither the object nor the completion. */
+/* Checks that both calls return this, and take neither the object nor the completion. */
 static void assert_refused(struct defer_drop_queue *queue, int want, defer_drop_fn destroy,
 	uint64_t timeout_ns, struct defer_drop_options *options)
 {
@@ -229,7 +229,7 @@ Test(options, one_that_asks_for_something_takes_two_places)
 		answers(-EAGAIN, defer_drop_queue_push_with(queue, NULL, note, 0, &options));
 		answers(0, defer_drop_queue_push(queue, NULL, note, 0));
 		answers(-EAGAIN, defer_drop_queue_push(queue, NULL, note, 0));
-		/* Two single places, not side by side: the second goes when its turn comes. */
+		/* Two single slots, not side by side: the second is cleared when its turn comes. */
 		drain(queue, 1);
 		answers(-EAGAIN, defer_drop_queue_push_with(queue, NULL, note, 0, &options));
 		drain(queue, 1);

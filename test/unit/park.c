@@ -52,7 +52,7 @@ static void *rouse_many(void *argument)
 	return number(roused);
 }
 
-Test(park, of_many_who_rouse_at_once_one_does)
+Test(park, of_many_threads_that_rouse_at_once_one_does)
 {
 	pthread_t threads[3];
 	uintptr_t roused = 0;
@@ -77,7 +77,7 @@ Test(park, a_bell_rung_before_the_rest_is_not_slept_through)
 {
 	cr_assert_not(dd_bell_ring(&park.bell));
 	cr_assert_not(dd_bell_is_napping(&park.bell));
-	/* For ever, if it slept. */
+	/* If it slept, it would sleep for ever. */
 	cr_assert_not(dd_bell_rest(&park.bell, FOREVER));
 	cr_assert_eq(atomic_load(&park.bell), DD_BELL_AWAKE);
 }
@@ -97,7 +97,7 @@ static void *rest(void *argument)
 	return number(dd_bell_rest(&park.bell, FOREVER));
 }
 
-Test(park, a_bell_wakes_who_rests)
+Test(park, a_bell_wakes_the_thread_that_rests)
 {
 	for (unsigned i = 0; i < 100; i++) {
 		pthread_t thread = spawn(rest, NULL);

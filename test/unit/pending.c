@@ -57,7 +57,7 @@ Test(pending, is_signalled_once_when_an_empty_queue_gets_a_drop)
 		cr_assert_eq(signals(), 0);
 		push(queue, 1);
 		cr_assert_eq(signals(), 1);
-		/* It is not empty. */
+		/* The queue is not empty. */
 		push(queue, 10);
 		cr_assert_eq(signals(), 0);
 		end(queue);
@@ -159,7 +159,7 @@ Test(pending, leaves_errno_alone)
 	end(queue);
 }
 
-Test(pending, that_is_full_holds_nobody_up)
+Test(pending, that_is_full_holds_no_thread_up)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
 	uint64_t most = UINT64_MAX - 1;
@@ -221,7 +221,7 @@ static void push_another(void *object)
 		abort();
 }
 
-/* It comes while the drain runs the last one that it may. */
+/* The drop comes while the drain runs the last one that it may run. */
 Test(pending, is_signalled_for_a_drop_that_comes_during_a_drain_and_stays)
 {
 	struct defer_drop_queue *queue = make(CALLER, 16, LANES);
@@ -338,7 +338,7 @@ static void *produce(void *argument)
 	return number(wrong);
 }
 
-/* Waits without a deadline: a signal that is missing would leave it and the producers waiting. */
+/* Waits without a deadline: a missing signal would leave this thread and the producers waiting. */
 static void loop(struct defer_drop_queue *queue, uint64_t max_drops)
 {
 	struct pollfd readable = {.fd = signalled, .events = POLLIN};

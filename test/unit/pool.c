@@ -13,7 +13,7 @@
 struct account {
 	atomic_uint out;
 	atomic_uint taken;
-	atomic_uint refusals; /* still to come */
+	atomic_uint refusals; /* calls that are still to fail */
 	size_t bytes;
 	size_t alignment;
 };
@@ -319,7 +319,7 @@ Test(pool, a_backing_without_memory_is_asked_again)
 	answers(0, defer_drop_pool_free(pool));
 }
 
-/* A backing that uses a pool itself: what a thread has of pools moves meanwhile. */
+/* A backing that uses a pool itself: the magazines of the calling thread move meanwhile. */
 static struct defer_drop_pool *inner;
 
 static void *take_inner(void *context, size_t bytes, size_t alignment)
@@ -411,7 +411,7 @@ Test(pool, what_another_thread_gave_comes_home_when_it_ends)
 	answers(0, defer_drop_pool_free(pool));
 }
 
-/* A thread that stays, and gives when it is told to. */
+/* A thread that stays, and gives on request. */
 struct helper {
 	struct work work;
 	sem_t go;
@@ -439,7 +439,7 @@ static void helper_begin(struct helper *helper)
 	helper->thread = spawn(give_when_told, helper);
 }
 
-/* Has the helper give the first blocks; returns when they are given. */
+/* Makes the helper give the first blocks; returns when they are given. */
 static void helper_give(struct helper *helper, struct defer_drop_pool *pool, unsigned count)
 {
 	helper->work = (struct work){pool, count};
@@ -469,7 +469,8 @@ Test(pool, full_magazines_come_home_while_their_thread_goes_on)
 	cr_assert_eq(pool_stats(pool).out, 0);
 	/* The helper lives on, and its magazines are taken from it. */
 	answers(0, defer_drop_pool_free(pool));
-	/* Nothing that the helper has of the first pool reaches a second one at the same address. */
+	/* No magazine that the helper has of the first pool reaches a second one at the same
+	 * address. */
 	pool = make_pool(&config);
 	take_many(pool, 1000);
 	helper_give(&helper, pool, 1000);

@@ -43,7 +43,7 @@ Test(push, refuses_a_null_destructor)
 		struct defer_drop_queue *queue = make_queue(CALLER, 8, lanes_tried[shared]);
 		struct defer_drop_ticket ticket;
 
-		/* Once as a thread without a lane, once with one. */
+		/* Pushes once as a thread without a lane, once as a thread with one. */
 		for (unsigned i = 0; i < 2; i++) {
 			answers(-EINVAL, defer_drop_queue_push(queue, &ticket, NULL, FOREVER));
 			answers(-EINVAL, defer_drop_queue_push(queue, &ticket, NULL, LONG_NS));
@@ -216,7 +216,7 @@ Test(push, a_push_after_shutdown_answers_eshutdown_and_touches_nothing)
 		struct defer_drop_queue *queue = make_queue(runners[i / 2], 4, lanes_tried[i % 2]);
 		struct defer_drop_stats stats;
 
-		/* The thread of the test has a lane, the others have none. */
+		/* The thread of the test has a lane of its own, the others have none. */
 		answers(0, defer_drop_queue_push(queue, NULL, note, FOREVER));
 		answers(0, defer_drop_queue_shutdown(queue, FOREVER));
 		for (unsigned j = 0; j < 3; j++) {
@@ -252,7 +252,7 @@ Test(push, a_flush_covers_nested_drops_of_the_worker)
 	assert_flush_covers_nested(WORKER);
 }
 
-Test(push, a_flush_covers_nested_drops_of_a_caller_who_pushed_them_himself)
+Test(push, a_flush_covers_nested_drops_of_a_caller_that_drains)
 {
 	assert_flush_covers_nested(CALLER);
 }

@@ -52,7 +52,7 @@ Test(queue, create_answers_esrch_where_no_thread_can_be_made, .disabled = HAS_SA
 	assert_not_made(-ESRCH, &config);
 }
 
-/* Exits with 0 where neither a real-time worker nor one with priority may be made: -EPERM. */
+/* Exits with 0 if neither a real-time worker nor one with priority may be created: -EPERM. */
 static void be_nobody(void)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;

@@ -15,7 +15,7 @@ static inline void fill(struct defer_drop_queue *queue, uint32_t queue_size)
 		answers(0, defer_drop_queue_push(queue, number(i), note, 0));
 }
 
-/* A queue whose failures are reported to nobody; nothing is seen yet. */
+/* Makes a queue whose failures are not reported; no drop has been noted yet. */
 static inline struct defer_drop_queue *make_quiet(
 	uint32_t runner, uint32_t queue_size, uint32_t max_lanes)
 {
@@ -98,9 +98,9 @@ static inline void *fill_and_push(void *argument)
 /* ---- Beside a thread that waits and drains --------------------------------------------------- */
 
 /*
- * A thread that takes the seat of one which waits for a queue and drains it, when that rests, and
- * stands in a gate. The other waits for what it cannot destroy: in the lane that is shared, a push
- * was stopped in its middle.
+ * A thread that takes the seat of another one, which waits for a queue and drains it, while that
+ * one sleeps; it stands in a gate then. The other waits for a drop that it cannot destroy: in the
+ * shared lane, a push was stopped in its middle.
  */
 struct intruder {
 	struct defer_drop_queue *queue;
@@ -170,7 +170,8 @@ static inline void end_intrusion(struct intruder *intruder)
 	dd_ring_publish(&intruder->queue->shared.ring, intruder->stopped_at, number(0), note);
 }
 
-/* A destructor that has another thread begin to shut its queue down, which waits for its return. */
+/* A destructor that makes another thread begin to shut its queue down, which waits for its
+ * return. */
 struct closer {
 	struct defer_drop_queue *queue;
 	uint64_t timeout_ns;

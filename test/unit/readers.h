@@ -18,9 +18,16 @@ static atomic_uint begun;      /* grace periods */
 static atomic_uint registered; /* threads, less those that were unregistered */
 static atomic_uint online;     /* times that a thread came back, less those that it left */
 static _Thread_local int reading;
+/* Called, by a thread that has one, when the library first asks whether it reads; or NULL. */
+static _Thread_local void (*when_asked)(void);
 
 static inline int is_reading(void)
 {
+	void (*call)(void) = when_asked;
+
+	when_asked = NULL;
+	if (call)
+		call();
 	return reading > 0;
 }
 
@@ -102,7 +109,7 @@ static inline void let_pass(void)
 	sem_post(&passes);
 }
 
-/* From now on grace periods take no time. */
+/* From now on grace periods pass at once. */
 static inline void let_all_pass(void)
 {
 	atomic_store(&gates_held, 0);
@@ -119,7 +126,7 @@ static inline int push_after(struct defer_drop_queue *queue, void *object, defer
 	return defer_drop_queue_push_with(queue, object, destroy, FOREVER, &options);
 }
 
-/* Gives what must not happen a moment in which to happen. */
+/* Waits a moment, in which what must not happen would happen. */
 static inline void linger(struct defer_drop_queue *queue)
 {
 	if (queue->config.values.runner == CALLER)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Lines: how they are put together, who gets them, and what stderr gets.
+ * Lines: how they are put together, which handler gets them, and what stderr gets.
  */
 #include "unit.h"
 
@@ -174,7 +174,7 @@ Test(report, a_handler_never_gets_the_context_of_another)
 	cr_assert_eq(mixed, 0);
 }
 
-/* The fork finds the lock taken, as if another thread was setting a handler. */
+/* The fork finds the lock taken, as if another thread were setting a handler. */
 Test(report, a_child_can_set_a_handler)
 {
 	pid_t child;

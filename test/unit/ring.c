@@ -49,7 +49,7 @@ static bool push(uintptr_t value, bool is_shared)
 	return is_shared ? push_shared(value) : push_owned(value);
 }
 
-/* Takes and destroys one; its object, or UINTPTR_MAX where there is none. */
+/* Takes and destroys one drop. Returns its object, or UINTPTR_MAX if there is none. */
 static uintptr_t take(void)
 {
 	struct dd_drop drop = {NULL, NULL};
@@ -338,7 +338,7 @@ Test(ring, what_was_withdrawn_makes_the_next_push_look_first)
 
 static atomic_bool is_contested;
 
-/* Takes back what it can of a full ring; answers how many. */
+/* Takes back as many drops of a full ring as it can. Returns how many. */
 static void *retract_all(void *argument)
 {
 	uint64_t first = *(uint64_t *)argument;
@@ -351,7 +351,7 @@ static void *retract_all(void *argument)
 	return number(retracted);
 }
 
-Test(ring, of_the_two_who_contest_a_drop_one_gets_it)
+Test(ring, of_two_threads_that_contest_a_drop_one_gets_it)
 {
 	for (unsigned round = 0; round < 50; round++) {
 		uintptr_t taken = 0;
@@ -407,7 +407,7 @@ Test(ring, a_survivor_that_keeps_closes_the_gaps)
 	for (unsigned i = 0; i < 8; i++)
 		if (i != 0 && i != 3 && i != 7)
 			dd_ring_publish(&ring, at[i], number(i), note);
-	dd_ring_claim(&ring, 1); /* of a thread that waited for room, and that the child lacks */
+	dd_ring_claim(&ring, 1); /* of a thread that waited for room: the child does not have it */
 	dd_ring_survive(&ring, true, false);
 	cr_assert(push_shared(11));
 	cr_assert(push_shared(12));
@@ -553,7 +553,7 @@ static bool push_pair_owned(const struct dd_options *options, const struct dd_dr
 	return true;
 }
 
-/* With its number as the bytes that it holds. */
+/* Pushes a drop that holds as many bytes as its number. */
 static bool push_pair(uintptr_t value, bool is_shared)
 {
 	const struct dd_options options = {DD_OPTIONS | value, number(value + 1)};
@@ -568,7 +568,8 @@ static bool push_pair(uintptr_t value, bool is_shared)
 	return true;
 }
 
-/* Takes and destroys one, of either width; its object, or UINTPTR_MAX where there is none. */
+/* Takes and destroys one drop, of either width. Returns its object, or UINTPTR_MAX if there is
+ * none. */
 static uintptr_t take_any(unsigned *width)
 {
 	struct dd_drop first;
@@ -605,7 +606,7 @@ Test(ring, pairs_and_single_drops_come_in_order_and_fill_the_ring)
 
 			make(capacity, shape & 2);
 			for (uintptr_t taken = 0; taken < 6 * capacity; taken++) {
-				/* In a pattern that meets each position with each width. */
+				/* In a pattern in which each position has each width. */
 				while (used + 1 + ((shape >> pushed % 6) & 1) <= capacity) {
 					width = 1 + ((shape >> pushed % 6) & 1);
 					cr_assert(push_of(pushed++, width, shape & 2), "%u, of %u",
@@ -737,7 +738,7 @@ Test(ring, a_survivor_closes_the_gap_of_half_a_pair)
 	make(8, true);
 	for (unsigned i = 0; i < 3; i++)
 		cr_assert(dd_ring_claim_try(&ring, 2, &at[i]));
-	/* Stopped before the first slot was published, as publish_both does it. */
+	/* Stops before the first slot was published, in the order of publish_both. */
 	dd_ring_publish_both(&ring, at[0], &options, &drop);
 	dd_ring_empty(&ring, at[0]);
 	dd_ring_publish_both(&ring, at[2], &options, &drop);
@@ -884,7 +885,8 @@ Test(ring, a_survivor_drops_the_pair_that_was_being_destroyed_and_nothing_else)
 	}
 }
 
-/* Another producer looks for room at a position that was claimed long ago: what is filled stays. */
+/* Another producer looks for room at a position that was claimed long ago: slots that are filled
+ * stay. */
 Test(ring, a_survivor_keeps_what_was_filled_again_after_another_producer_looked_for_room)
 {
 	for (uint64_t capacity = 4; capacity <= 32; capacity *= 2) {

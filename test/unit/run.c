@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Destroying drops with options: failures, and who is told of them.
+ * Destroying drops with options: failures, and which functions are called for them.
  */
 #include "queues.h"
 
@@ -137,7 +137,7 @@ static void assert_told(unsigned destroyed, unsigned nested)
 	cr_assert_eq(stats.backlog, 0);
 }
 
-Test(run, who_is_told_may_push_what_is_then_nested)
+Test(run, the_error_function_may_push_and_its_drops_are_nested)
 {
 	for (unsigned i = 0; i < 4; i++) {
 		telling = make_telling(runners[i % 2], lanes_tried[i / 2], push_when_told);
@@ -235,7 +235,7 @@ Test(run, a_failure_that_has_a_completion_to_go_to_is_not_said)
 	cr_assert_str_empty(said);
 }
 
-Test(run, failures_are_counted_whether_anyone_is_told_or_not)
+Test(run, failures_are_counted_with_an_error_function_and_without)
 {
 	struct defer_drop_queue *queue = make_telling(CALLER, LANES, write_down);
 
@@ -289,7 +289,7 @@ static void exit_on_caller(void)
 	push_before_exit(CALLER, exit_when_told);
 }
 
-Test(run, who_is_told_of_a_failure_may_end_the_process_and_the_rest_is_drained)
+Test(run, the_error_function_may_end_the_process_and_the_rest_is_drained)
 {
 	shared_count = share(4096);
 	cr_assert_eq(run_child(exit_on_worker), 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Shutdown, and what no call does meanwhile.
+ * Shutdown, and how all other calls end meanwhile.
  */
 #include "queues.h"
 
@@ -50,7 +50,7 @@ Test(shutdown, an_abandoning_shutdown_runs_nothing_and_counts_all)
 		for (unsigned i = 0; i < 10; i++)
 			answers(0, defer_drop_queue_push(queue, NULL, forbidden, FOREVER));
 		assert_shutdown(queue, 0, 0, 0, 10);
-		/* A later caller who gave time learns that it was not enough. */
+		/* A later caller that gave time learns that it was not enough. */
 		assert_shutdown(queue, -ETIMEDOUT, LONG_NS, 0, 10);
 		assert_shutdown(queue, 0, FOREVER, 0, 10);
 		answers(0, defer_drop_queue_free(queue));
@@ -60,7 +60,7 @@ Test(shutdown, an_abandoning_shutdown_runs_nothing_and_counts_all)
 
 static struct defer_drop_queue *closing;
 
-/* Returns when the time of a shutdown of 1 ms is over. */
+/* Returns when the deadline of a shutdown with 1 ms has come. */
 static void outlast_a_shutdown(void *object)
 {
 	await(dd_queue_state(closing) >= DD_CLOSING);
@@ -208,7 +208,7 @@ static void assert_waiting_push_is_settled(uint32_t runner, uint32_t lanes, uint
 	atomic_store(&seen_count, 0);
 	if (runner == WORKER)
 		hold_up(push.queue, &gate);
-	/* Where the lane is shared, the gate takes one of its four places. */
+	/* In the shared lane, the gate takes one of its four slots. */
 	is_full = runner == WORKER && !lanes;
 	for (uintptr_t i = 0; is_full && i < 3; i++)
 		answers(0, defer_drop_queue_push(push.queue, number(i), note, FOREVER));
@@ -241,7 +241,7 @@ Test(shutdown, a_push_that_waits_while_the_queue_closes_is_taken_or_refused)
 
 /* ---- What no call does ----------------------------------------------------------------------- */
 
-/* What a thread returns that a pending cancellation has not ended. */
+/* The result of a thread that a pending cancellation has not ended. */
 #define SURVIVED number(1)
 
 static void *shut_down_cancelled(void *argument)

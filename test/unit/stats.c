@@ -263,7 +263,7 @@ Test(stats, the_backlog_is_that_of_the_statistics)
 		struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 
 		cr_assert_eq(defer_drop_queue_backlog(queue), 0);
-		options.bytes = 1; /* two places */
+		options.bytes = 1; /* two slots */
 		for (unsigned i = 1; i <= 20; i++) {
 			answers(0, defer_drop_queue_push_with(
 					   queue, NULL, note, 0, i % 3 ? NULL : &options));

@@ -12,7 +12,7 @@ TestSuite(stop, .timeout = 60);
 
 static const uint32_t runners[] = {WORKER, CALLER, DRAINER};
 
-/* A queue of this runner with a watchdog, so with at least one thread. */
+/* Makes a queue of this runner with a watchdog, so with at least one thread. */
 static struct defer_drop_queue *make_watched(uint32_t runner, uint64_t watchdog_ns)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
@@ -31,7 +31,7 @@ static struct defer_drop_queue *make_stopped(uint32_t queue_size, uint32_t lanes
 	return queue;
 }
 
-/* Writes down which thread destroys. */
+/* Notes which thread destroys. */
 static pthread_t destroyer;
 
 static void note_thread(void *object)
@@ -343,7 +343,7 @@ Test(stop, gives_up_on_a_destructor_that_runs_and_the_queue_goes_on)
 		cr_assert_geq(dd_now_ns() - since_ns, 2 * MS);
 		answers(0, defer_drop_queue_push(queue, number(1), note, FOREVER));
 		let_go(&gate);
-		/* Nobody starts it. */
+		/* No call starts it. */
 		answers(0, defer_drop_queue_push(queue, number(2), note, FOREVER));
 		answers(0, defer_drop_queue_flush(queue, LONG_NS));
 		assert_seen(0, 3);
@@ -353,11 +353,11 @@ Test(stop, gives_up_on_a_destructor_that_runs_and_the_queue_goes_on)
 	}
 }
 
-Test(stop, has_nobody_to_wait_for_in_a_queue_that_callers_drain)
+Test(stop, waits_for_no_thread_in_a_queue_that_callers_drain)
 {
 	struct defer_drop_queue *queue = make_queue(CALLER, 16, LANES);
 
-	/* Callers that drain are no threads of the queue's. */
+	/* Callers that drain are not threads of the queue. */
 	fill(queue, 5);
 	answers(0, defer_drop_queue_stop(queue, 0));
 	answers(0, defer_drop_queue_start(queue));
@@ -463,7 +463,7 @@ Test(stop, from_a_destructor_answers_edeadlk)
 		else
 			drain(asked, 1);
 		assert_all_refused();
-		/* It goes on. */
+		/* The queue goes on. */
 		answers(0, defer_drop_queue_push(asked, number(1), note, FOREVER));
 		end_queue(asked);
 		assert_seen(0, 2);
@@ -585,7 +585,7 @@ Test(stop, gives_up_on_a_watchdog_function_that_runs_and_the_queue_goes_on)
 		await_held(&watchdog_gate);
 		answers(-EAGAIN, defer_drop_queue_stop(queue, 0));
 		answers(-ETIMEDOUT, defer_drop_queue_stop(queue, 2 * MS));
-		/* Nobody starts it. */
+		/* No call starts it. */
 		answers(0, defer_drop_queue_push(queue, number(1), note, FOREVER));
 		destroy_all(queue);
 		assert_seen(0, 2);
@@ -732,7 +732,7 @@ Test(stop, a_shutdown_of_a_stopped_queue_may_abandon)
 	cr_assert_eq(atomic_load(&forbidden_count), 0);
 }
 
-Test(stop, a_shutdown_of_a_stopped_queue_releases_all_who_wait)
+Test(stop, a_shutdown_of_a_stopped_queue_releases_all_waiters)
 {
 	for (unsigned is_abandoned = 0; is_abandoned < 2; is_abandoned++) {
 		struct awaited awaited = {
@@ -750,7 +750,7 @@ Test(stop, a_shutdown_of_a_stopped_queue_releases_all_who_wait)
 		for (unsigned i = 0; i < 3; i++) {
 			int got = -(int)(uintptr_t)join_thread(threads[i]);
 
-			/* A flush that came when all was over finds the queue shut down. */
+			/* A flush that comes when all is over finds the queue shut down. */
 			cr_assert(got == want || (!i && got == -ESHUTDOWN), "%u: %d", i, got);
 		}
 		join_thread(threads[3]); /* a hint, as always */
@@ -791,7 +791,7 @@ Test(stop, an_exit_that_leaves_at_once_destroys_nothing_of_a_stopped_queue)
 
 /* ---- Fork ------------------------------------------------------------------------------------ */
 
-/* In the child: it is stopped, has these drops, and goes on when it is started. */
+/* In the child: the queue is stopped, has these drops, and goes on when it is started. */
 static void be_stopped_child(struct defer_drop_queue *queue, unsigned kept)
 {
 	unsigned threads = count_threads();
@@ -869,8 +869,8 @@ Test(stop, a_child_that_was_forked_while_a_caller_of_stop_waits_can_be_stopped_a
 static struct gate forking_gate;
 static pid_t forked;
 
-/* In the child, beside the destructor that has forked, which returns there. Whether the stop had
- * come to its end is not for the child to know. */
+/* In the child, beside the destructor that forked, which returns there. Whether the stop in the
+ * parent came to its end does not concern the child. */
 static void *end_child(void *argument)
 {
 	int result;
@@ -937,7 +937,7 @@ Test(stop, a_second_caller_answers_ebusy)
 
 static atomic_bool is_over;
 
-/* Answers how many calls answered what they may not. */
+/* Returns how many calls returned an error that they may not return. */
 static void *stop_and_start(void *argument)
 {
 	uintptr_t wrong = 0;
@@ -1059,7 +1059,7 @@ static void *flush_for_ever(void *argument)
 	return number(wrong);
 }
 
-Test(stop, many_times_beside_those_who_wait_serves_them_all)
+Test(stop, many_times_beside_waiters_serves_them_all)
 {
 	for (unsigned shared = 0; shared < 2; shared++) {
 		struct defer_drop_queue *queue = make_queue(WORKER, 16, lanes_tried[shared]);

@@ -17,7 +17,7 @@ static const struct defer_drop_strategy *const that_know_nothing[] = {
 	&defer_drop_strategy_thread,
 };
 
-/* Writes down which thread destroys. */
+/* Notes which thread destroys. */
 static pthread_t destroyer;
 static atomic_bool has_destroyed;
 
@@ -63,7 +63,7 @@ Test(strategy, worker_is_the_default_queue_and_so_is_null)
 	cr_assert_eq(stats_of(defer_drop_queue_default()).pushed_total, 3);
 }
 
-/* What a grace period is, grace.c is tested for; here it is asked for. */
+/* The unit tests of grace.c test grace periods; this one tests that the strategy asks for them. */
 Test(strategy, rcu_is_the_default_queue_after_a_grace_period)
 {
 	const struct defer_drop_strategy *by = &defer_drop_strategy_rcu;
@@ -258,7 +258,7 @@ Test(strategy, a_destructor_that_waits_for_its_own_queue_is_told)
 
 /* ---- Executor -------------------------------------------------------------------------------- */
 
-/* An executor of two places, which runs when it is told to. */
+/* An executor with two slots, which runs on request. */
 struct executor {
 	void *objects[2];
 	defer_drop_fn destroy[2];

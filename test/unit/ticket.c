@@ -388,7 +388,7 @@ Test(ticket, a_ticket_of_a_queue_that_was_shut_down_is_no_stale_one)
 	assert_stale(&ticket);
 }
 
-/* Makes and frees queues; answers how many calls answered wrongly. */
+/* Makes and frees queues. Returns how many calls failed. */
 static void *push_and_ask(void *argument)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
@@ -436,7 +436,8 @@ Test(ticket, a_stale_ticket_may_be_asked_about_while_queues_come_and_go)
 static struct defer_drop_ticket succeeded[SUCCESSORS];
 static atomic_uint successors;
 
-/* Asks about the queue whose place the latest one has; answers how many answers were wrong. */
+/* Asks about the queue whose entry the latest one has taken. Returns how many results were
+ * wrong. */
 static void *ask_beside_successor(void *argument)
 {
 	uintptr_t wrong = 0;
@@ -494,7 +495,7 @@ static void assert_nested_ticket(uint32_t runner, uint32_t max_lanes)
 
 	atomic_store(&seen_count, 0);
 	gate_init(&gate);
-	/* Under a gate, so that the ticket is filled in before the destructor looks at it. */
+	/* Under a gate, so that the ticket is filled in before the destructor reads it. */
 	answers(0, defer_drop_queue_push(inside.queue, &gate, pass_gate, FOREVER));
 	inside.outer = ticketed(inside.queue, &inside, ask);
 	let_go(&gate);

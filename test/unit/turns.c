@@ -76,7 +76,7 @@ Test(turns, a_drain_of_a_chain_without_end_keeps_to_its_number_and_goes_on_there
 	for (unsigned i = 1; i <= 5; i++) {
 		cr_assert_eq(drain_some(nest, 10), 10);
 		cr_assert_eq(atomic_load(&again_count), 10 * i);
-		/* It is pending, and so is what it has made. */
+		/* The drop is pending, and so are the drops that it made. */
 		cr_assert_eq(defer_drop_queue_backlog(nest), 2);
 	}
 	end_chain();
@@ -122,7 +122,7 @@ Test(turns, waits_for_a_chain_without_end_are_over_in_time)
 	}
 }
 
-/* A flush for ever drains a lane that has no end; it serves others beside it. */
+/* A flush drains a lane that has no end; it serves the other lanes too. */
 Test(turns, a_flush_of_a_chain_without_end_destroys_what_is_in_other_lanes)
 {
 	pthread_t thread;
@@ -152,7 +152,7 @@ Test(turns, a_shutdown_in_time_abandons_what_a_chain_without_end_has_made)
 	}
 }
 
-/* The thread that closes the queue gives other lanes their turn beside the chain. */
+/* The thread that closes the queue gives other lanes their turns beside the chain. */
 Test(turns, a_shutdown_destroys_other_lanes_beside_a_chain_without_end)
 {
 	for (unsigned i = 0; i < 2; i++) {
@@ -664,7 +664,7 @@ Test(turns, a_shutdown_that_has_no_time_abandons_a_drop_in_slices)
 
 static atomic_bool is_cut;
 
-/* Never finished. */
+/* A destructor that never finishes. */
 static int cut_for_ever(void *object)
 {
 	(void)object;
@@ -732,7 +732,7 @@ static int cut_in_gate(void *object)
 	return DEFER_DROP_AGAIN;
 }
 
-/* The queue is given up while a slice runs: there is no other. */
+/* The queue is given up while a slice runs: there is no next slice. */
 Test(turns, a_drop_in_slices_of_a_queue_that_was_given_up_is_not_called_again)
 {
 	struct defer_drop_queue *queue = make(WORKER);

@@ -9,9 +9,6 @@
 #ifndef UNIT_H
 #define UNIT_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <criterion/criterion.h>
 #include <defer_drop.h>
 #include <dirent.h>
@@ -58,7 +55,7 @@
 /* max_lanes: as built in, and none, so that all push to the shared lane. */
 __attribute__((unused)) static const uint32_t lanes_tried[] = {LANES, 0};
 
-/* The call answers exactly this. */
+/* Checks that the call returns exactly this. */
 #define answers(want, call)                                                                   \
 	do {                                                                                  \
 		int wanted = (want);                                                          \
@@ -67,7 +64,7 @@ __attribute__((unused)) static const uint32_t lanes_tried[] = {LANES, 0};
 		cr_assert_eq(got, wanted, "%s answers %d instead of %d", #call, got, wanted); \
 	} while (0)
 
-/* In a child: leaves with this status unless the claim holds. Past the exit handlers. */
+/* In a child: exits with this status unless the claim holds, without exit handlers. */
 #define claim_or_exit(status, claim)   \
 	do {                           \
 		if (!(claim))          \
@@ -256,7 +253,7 @@ static inline int shut_down_at_last(struct defer_drop_queue *queue, uint64_t tim
 		queue, timeout_ns && timeout_ns != FOREVER ? LONG_NS : FOREVER);
 }
 
-/* True if a wait may answer this for an abandoned drop; -ECANCELED: the queue was given up. */
+/* True if a wait may return this for an abandoned drop; -ECANCELED: the queue was given up. */
 static inline bool is_abandoned(int result)
 {
 	return result == -ESHUTDOWN || result == -ECANCELED;
@@ -276,12 +273,12 @@ static inline bool has_waiter(struct defer_drop_queue *queue)
 
 	dd_mutex_lock(&queue->waiters_lock);
 	for (uint32_t i = 0; i < count; i++)
-		has |= queue->lanes[i]->first_waiter != NULL;
+		has |= queue->lanes[i]->waiters.first != NULL;
 	dd_mutex_unlock(&queue->waiters_lock);
 	return has;
 }
 
-/* True if the worker has announced that it sleeps for good, and sleeps. */
+/* True if the worker has announced deep sleep, and sleeps. */
 static inline bool is_asleep(struct defer_drop_queue *queue)
 {
 	return (atomic_load(&queue->park.attention) & DD_ASLEEP) &&
@@ -340,7 +337,7 @@ static inline int status_of(pid_t child)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
-/* What a child wrote on stderr. */
+/* What a child wrote to stderr. */
 static char said[8192];
 
 /* Runs a function in a child, which then exits with 0 by way of exit(); notes what it says. */

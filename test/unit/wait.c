@@ -123,7 +123,7 @@ Test(wait, what_has_passed_is_signalled_at_once)
 	end_queue(queue);
 }
 
-Test(wait, an_end_releases_all_who_wait)
+Test(wait, an_end_releases_all_waiters)
 {
 	int done;
 	int left;
@@ -154,7 +154,7 @@ static void *wait_here(void *argument)
 	return NULL;
 }
 
-Test(wait, one_who_gives_up_takes_nobody_along)
+Test(wait, a_waiter_that_gives_up_takes_no_other_along)
 {
 	struct waiting patient = {.deadline_ns = FOREVER, .result = 1};
 	struct waiting hasty = {.result = 1};

@@ -28,7 +28,7 @@ static inline void push_awaited(struct awaited *awaited, void *object, defer_dro
 	answers(0, defer_drop_queue_push_with(awaited->queue, object, destroy, FOREVER, &options));
 }
 
-/* These return the answer, negated. */
+/* These return the result, negated. */
 
 static inline void *wait_for_flush(void *argument)
 {

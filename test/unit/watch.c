@@ -25,7 +25,7 @@ static void write_down(void *context, const struct defer_drop_level *level)
 	atomic_fetch_add(&level_count, 1);
 }
 
-/* Told once of high, then once of low, and so on: ends with this. */
+/* Checks that the level was reported as high once, then as low, and so on, and ends with this. */
 static void assert_alternates(bool is_high)
 {
 	unsigned count = atomic_load(&level_count);
@@ -163,7 +163,7 @@ Test(watch, is_told_no_more_often_than_the_interval_says)
 			answers(0, defer_drop_queue_push(queue, NULL, pass_slowly, FOREVER));
 		answers(0, defer_drop_queue_flush(queue, FOREVER));
 	}
-	/* Each may hear late of what the worker decided, but not early. */
+	/* A crossing may be reported late, but not early. */
 	for (unsigned i = 1; i < 6; i++)
 		cr_assert_geq(told_at_ns[i] - begun_ns, i * 20 * MS);
 	end_queue(queue);
@@ -187,7 +187,7 @@ Test(watch, is_told_of_low_before_the_worker_sleeps_whatever_the_interval_says)
 	end_queue(queue);
 }
 
-Test(watch, who_drains_all_is_told_of_low)
+Test(watch, low_is_reported_to_a_caller_that_drains_all)
 {
 	const uint64_t intervals_ns[] = {1000, LONG_NS};
 
@@ -335,7 +335,7 @@ Test(watch, a_wait_for_what_is_so_returns_at_once)
 	answers(0, defer_drop_queue_wait_backlog(defer_drop_queue_default(), 0, 0, 0));
 }
 
-Test(watch, a_caller_who_waits_drains_as_far_as_needed)
+Test(watch, a_caller_that_waits_drains_as_far_as_needed)
 {
 	struct defer_drop_queue *queue = make_queue(CALLER, 32, LANES);
 
@@ -375,7 +375,7 @@ static bool has_watcher(struct defer_drop_queue *queue, unsigned count)
 	return atomic_load(&queue->watchers) == count;
 }
 
-Test(watch, each_who_waits_is_woken_when_it_is_enough)
+Test(watch, each_waiter_is_woken_when_little_enough_is_pending)
 {
 	struct defer_drop_queue *queue = make_queue(WORKER, 32, LANES);
 	struct wait waits[] = {
@@ -407,6 +407,30 @@ Test(watch, each_who_waits_is_woken_when_it_is_enough)
 	end_queue(queue);
 }
 
+/* The lane had a turn before, which left it empty. */
+Test(watch, a_look_counts_the_lane_that_has_its_turn)
+{
+	struct defer_drop_queue *queue = make_queue(WORKER, 32, LANES);
+	struct wait wait = {queue, 0, UINT64_MAX, 1};
+	struct gate gates[2];
+	pthread_t thread;
+
+	answers(0, defer_drop_queue_push(queue, NULL, note, FOREVER));
+	answers(0, defer_drop_queue_flush(queue, FOREVER));
+	hold_up(queue, &gates[0]);
+	gate_init(&gates[1]);
+	answers(0, defer_drop_queue_push(queue, &gates[1], pass_gate, FOREVER));
+	thread = spawn(wait_in_thread, &wait);
+	await(has_watcher(queue, 1));
+	let_go(&gates[0]);
+	await_held(&gates[1]); /* the worker has looked after the first */
+	cr_assert(has_watcher(queue, 1));
+	let_go(&gates[1]);
+	join_thread(thread);
+	answers(0, atomic_load(&wait.result));
+	end_queue(queue);
+}
+
 Test(watch, who_waits_is_woken_by_a_worker_that_sleeps)
 {
 	struct defer_drop_config config = marks(WORKER, 0, 0);
@@ -423,7 +447,7 @@ Test(watch, who_waits_is_woken_by_a_worker_that_sleeps)
 	end_queue(queue);
 }
 
-Test(watch, a_shutdown_sends_away_who_waits)
+Test(watch, a_shutdown_ends_all_waits)
 {
 	struct defer_drop_queue *queue = make_queue(WORKER, 16, LANES);
 	struct wait wait = {queue, 0, 0, 1};
@@ -474,7 +498,7 @@ static void *wait_for_a_while(void *argument)
 	return NULL;
 }
 
-Test(watch, who_gives_up_leaves_those_who_came_later_waiting)
+Test(watch, a_waiter_that_gives_up_leaves_later_ones_waiting)
 {
 	struct defer_drop_queue *queue = make_queue(WORKER, 16, LANES);
 	struct wait waits[] = {{queue, 0, 0, 1}, {queue, 0, 0, 1}, {queue, 0, 0, 1}};
@@ -517,7 +541,7 @@ Test(watch, a_worker_that_is_waited_for_naps_beyond_the_quiet_spell)
 	await(stats_of(queue).naps_total > stats.naps_total + 8);
 	cr_assert_eq(stats_of(queue).deep_sleeps_total, stats.deep_sleeps_total);
 	cr_assert_eq(atomic_load(&wait.result), 1);
-	/* Nobody rings the bell. */
+	/* No thread rings the bell. */
 	dd_ring_publish(&queue->shared.ring, at, number(0), note);
 	join_thread(thread);
 	answers(0, atomic_load(&wait.result));

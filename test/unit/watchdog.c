@@ -143,7 +143,7 @@ Test(watchdog, tells_all_about_a_slow_destructor)
 		cr_assert_str_eq(told_names[0], "slow_destructor");
 		cr_assert_geq(told[0].running_ns, MS);
 		cr_assert_leq(told[0].backlog, 5);
-		/* Where the machine stands still, others are slow as well. */
+		/* If the machine stands still, other destructors are slow as well. */
 		cr_assert_geq(stats_of(queue).slow_total, 1);
 		end_queue(queue);
 	}
@@ -151,7 +151,7 @@ Test(watchdog, tells_all_about_a_slow_destructor)
 
 static struct gate gate;
 
-Test(watchdog, counts_who_waits_behind_it)
+Test(watchdog, counts_the_drops_that_wait_behind_it)
 {
 	make(WORKER, MS);
 	hold_up(queue, &gate);
@@ -205,7 +205,7 @@ Test(watchdog, is_silent_about_what_returns_in_time)
 
 static unsigned long_ones;
 
-/* Together they take longer than the limit; alone, only where the machine stands still. */
+/* Together they take longer than the limit; alone, only if the machine stands still. */
 static void take_a_part(void *object)
 {
 	uint64_t begun_ns = dd_now_ns();
@@ -236,7 +236,7 @@ Test(watchdog, tells_of_a_nested_drop)
 		at = atomic_load(&told_count) - 1;
 		cr_assert_eq(told[at].object, number(1));
 		cr_assert_eq(told[at].destroy, slow_destructor);
-		/* Where the machine stands still, the one that drops it is slow as well. */
+		/* If the machine stands still, the destructor that drops it is slow as well. */
 		cr_assert_geq(stats_of(queue).slow_total, 1);
 		end_queue(queue);
 	}
@@ -344,7 +344,7 @@ static void run_slow_by_default(void)
 		_exit(9);
 }
 
-Test(watchdog, says_it_on_stderr_where_nobody_is_told)
+Test(watchdog, reports_on_stderr_without_a_function)
 {
 	setenv("DEFER_DROP_OPTIONS", "watchdog_ns=1000000", 1);
 	answers(0, run_child(run_slow_by_default));
@@ -442,7 +442,7 @@ Test(watchdog, sleeps_while_the_worker_sleeps)
 	end_queue(queue);
 }
 
-Test(watchdog, sleeps_while_nobody_drains)
+Test(watchdog, sleeps_while_no_thread_drains)
 {
 	make(CALLER, MS);
 	for (unsigned i = 0; i < 3; i++) {
@@ -639,7 +639,7 @@ Test(watchdog, watches_no_destructor_of_a_parent_in_a_child)
 {
 	make(WORKER, HOUR_NS);
 	hold_up(queue, &gate);
-	/* What the parent's worker is destroying is nothing to the child. */
+	/* The child does not report what the parent's worker is destroying. */
 	forked = fork();
 	if (!forked)
 		_exit(atomic_load(&queue->watchdog.record.number) & DD_RECORD_RUNS ? 3 : 0);
@@ -714,7 +714,7 @@ static void do_without_threads(void)
 		forbid_threads();
 		return;
 	}
-	/* Not where runs are counted: nobody may not write the counters. */
+	/* Left out in builds with coverage: the user nobody may not write the counters. */
 	setrlimit(RLIMIT_NPROC, &none);
 	if (!geteuid() && (setgid(65534) || setuid(65534)))
 		_exit(9);
@@ -728,7 +728,7 @@ static void create_without_threads(void)
 	_exit(defer_drop_queue_create(&queue, &config) == -ESRCH ? 0 : 8);
 }
 
-/* Where a queue goes on in a forked child, nobody asked whether it can have its watchdog. */
+/* In a forked child no call asks for the watchdog: that it cannot be started is only reported. */
 static void drain_without_threads(void)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;

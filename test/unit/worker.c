@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The worker: what thread it is, in which order it runs drops, when it sleeps.
+ * The worker: its thread, the order in which it runs drops, when it sleeps.
  */
 #include "queues.h"
 
@@ -9,6 +9,8 @@
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+
+#include "base/policy.h"
 
 TestSuite(worker, .timeout = 60);
 
@@ -31,7 +33,7 @@ static void look(void *object)
 	pthread_getname_np(pthread_self(), sight->name, sizeof sight->name);
 	pthread_sigmask(SIG_SETMASK, NULL, &sight->blocked);
 	sched_getaffinity(0, sizeof sight->cpus, &sight->cpus);
-	sight->policy = sched_getscheduler(0);
+	sight->policy = dd_policy(0);
 	sight->niceness = getpriority(PRIO_PROCESS, 0);
 	sight->thread = pthread_self();
 	pthread_getattr_np(pthread_self(), &attributes);
@@ -66,7 +68,7 @@ Test(worker, is_a_thread_of_its_own_with_a_name_and_all_signals_but_faults_block
 		if (signal != SIGKILL && signal != SIGSTOP && (signal < 32 || signal >= SIGRTMIN))
 			cr_assert_eq(sigismember(&sight.blocked, signal), !is_of_a_fault(signal),
 				"signal %d", signal);
-	/* The starter's are as they were. */
+	/* The thread that started the worker keeps its own settings. */
 	pthread_sigmask(SIG_SETMASK, NULL, &own);
 	cr_assert_not(sigismember(&own, SIGUSR1));
 }
@@ -105,7 +107,7 @@ static int policy_of(uint32_t scheduling)
 
 Test(worker, is_scheduled_as_it_was_asked_for)
 {
-	int own = sched_getscheduler(0);
+	int own = dd_policy(0);
 
 	answers(own == SCHED_IDLE ? SCHED_IDLE : SCHED_BATCH,
 		policy_of(DEFER_DROP_SCHEDULING_DEFAULT));
@@ -262,14 +264,14 @@ Test(worker, sleeps_after_a_quiet_spell_and_each_push_wakes_it)
 		await(is_asleep(queue));
 		wakes = stats_of(queue).wakes_total;
 		answers(0, defer_drop_queue_push(queue, number(i), note, FOREVER));
-		/* No flush: it must come by itself. */
+		/* No flush: the destructor must run by itself. */
 		await(atomic_load(&seen_count) == i + 1);
 		await(stats_of(queue).wakes_total > wakes);
 		await(stats_of(queue).deep_sleeps_total > i);
 	}
 	assert_seen(0, 20);
 	await(is_asleep(queue));
-	/* A flush with nothing to wait for wakes nobody. */
+	/* A flush with nothing to wait for does not wake the worker. */
 	answers(0, defer_drop_queue_flush(queue, FOREVER));
 	cr_assert(is_asleep(queue));
 	end_queue(queue);
@@ -313,7 +315,7 @@ Test(worker, finds_by_itself_what_is_pushed_while_it_naps)
 	end_queue(queue);
 }
 
-/* A queue whose worker never sleeps for good; each of its naps may last this long. */
+/* Makes a queue whose worker never goes to deep sleep; each of its naps may last this long. */
 static struct defer_drop_queue *make_patient(uint64_t longest_delay_ns)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
@@ -337,7 +339,7 @@ Test(worker, naps_as_long_as_garbage_may_wait_and_not_from_anew_after_each_drop)
 	uint64_t begin_ns = dd_now_ns();
 	uint64_t naps = stats_of(queue).naps_total;
 
-	/* Far fewer than a quarter of the ring in one nap: nobody ends it. */
+	/* Far fewer than a quarter of the ring come in one nap, so no push ends it. */
 	for (uintptr_t i = 0; i < 20; i++) {
 		answers(0, defer_drop_queue_push(queue, number(i), note, FOREVER));
 		usleep(50000);
@@ -431,7 +433,8 @@ Test(worker, a_nap_is_ended_by_each_wait_and_each_request_to_be_told)
 		struct defer_drop_queue *queue = make_patient(100 * MS);
 		unsigned tries = 0;
 
-		/* The nap that was seen may end by itself before it is ended: then once more. */
+		/* The nap that was seen may end by itself before it is cut short: then once
+		 * more. */
 		while (!stats_of(queue).wakes_total) {
 			cr_assert_lt(tries++, 50, "way %u never ended a nap", i);
 			await_nap(queue);
@@ -441,7 +444,7 @@ Test(worker, a_nap_is_ended_by_each_wait_and_each_request_to_be_told)
 	}
 }
 
-Test(worker, a_burst_of_less_than_half_of_the_ring_wakes_nobody)
+Test(worker, a_burst_of_less_than_half_of_the_ring_does_not_wake_the_worker)
 {
 	struct defer_drop_queue *queue = make_patient(1000 * MS);
 
@@ -457,7 +460,7 @@ Test(worker, a_burst_of_less_than_half_of_the_ring_wakes_nobody)
 
 /* ---- The hook -------------------------------------------------------------------------------- */
 
-/* What the hook saw, and answers that it got. */
+/* What the hook saw, and the result that it got. */
 struct hook {
 	struct defer_drop_queue *queue;
 	struct defer_drop_queue *other;
