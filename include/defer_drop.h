@@ -172,9 +172,9 @@
  *   main thread calls exit, the library first of all waits until what is pending is destroyed: a
  *   destructor may use such objects. It does not wait for queues that callers drain, for longer
  *   than exit_timeout_ns, or for a destructor that runs for more than a second; and it cannot if
- *   another thread calls exit, if the C library has no __cxa_thread_atexit_impl (musl), or if the
- *   static library is inside a shared object. For these call defer_drop_shutdown at the end of
- *   main; deferdrop::session does so in C++.
+ *   the C library has no __cxa_thread_atexit_impl (musl), or if the static library is inside a
+ *   shared object. For these call defer_drop_shutdown at the end of main; deferdrop::session does
+ *   so in C++. A thread other than the main one calls defer_drop_shutdown before it calls exit.
  *   _exit(2), quick_exit(3) and a fatal signal run no destructor. pthread_exit(3) in main does not
  *   end the process, since the worker is a thread too: the last thread of the program calls exit(3)
  *   or shuts the queues down.

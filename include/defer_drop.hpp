@@ -683,8 +683,8 @@ template <class Number, class Unit>
  *     {
  *             deferdrop::session session;
  *
- * Without it the library does as much by itself when main returns or the main thread calls exit
- * (see "Exit" in defer_drop.h), except where that text says so.
+ * Without it the library does as much by itself when main returns or the main thread calls exit,
+ * with the exceptions that defer_drop.h names ("Exit"). exit in main ends no scope.
  *
  * config: as for defer_drop_start. result(): what that returned.
  */
