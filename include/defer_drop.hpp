@@ -8,6 +8,7 @@
  *     auto tree = deferdrop::make_unique<tree>();     a std::unique_ptr that drops
  *     std::shared_ptr<tree> shared(new tree, deferdrop::deleter<tree>());
  *     deferdrop::flush(100ms);                        waits until all of it is destroyed
+ *     deferdrop::session session;                     in main: all is destroyed before statics
  *     deferdrop::pools nodes;                         memory that comes home (pool.h)
  *     std::pmr::list<int> list(&nodes);               a container whose nodes do
  *
@@ -672,6 +673,44 @@ template <class Number, class Unit>
 }
 
 /* ---- Scopes ---------------------------------------------------------------------------------- */
+
+/*
+ * Destroys all that is pending in the default queue when its scope ends, and shuts the queue down
+ * (defer_drop_shutdown). Declared first in main, it comes before the end of every static object, so
+ * that destructors may use those:
+ *
+ *     int main()
+ *     {
+ *             deferdrop::session session;
+ *
+ * Without it the library does as much by itself when main returns or the main thread calls exit,
+ * with the exceptions that defer_drop.h names ("Exit"). exit in main ends no scope.
+ *
+ * config: as for defer_drop_start. result(): what that returned.
+ */
+class session
+{
+	int result_;
+
+      public:
+	explicit session(const ::defer_drop_config *config = nullptr) noexcept
+	    : result_(::defer_drop_start(config))
+	{
+	}
+
+	session(const session &) = delete;
+	session &operator=(const session &) = delete;
+
+	~session()
+	{
+		(void)::defer_drop_shutdown();
+	}
+
+	[[nodiscard]] int result() const noexcept
+	{
+		return result_;
+	}
+};
 
 /*
  * A value that is dropped when its scope ends, unless it was taken out before. If the drop is

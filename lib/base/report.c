@@ -51,11 +51,6 @@ void dd_report_unlock(void)
 	pthread_mutex_unlock(&lock);
 }
 
-void dd_report_fork(void)
-{
-	pthread_mutex_init(&lock, NULL);
-}
-
 void defer_drop_report_handle(defer_drop_report_fn handle, void *context)
 {
 	dd_report_lock();

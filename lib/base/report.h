@@ -33,10 +33,8 @@ __attribute__((format(printf, 2, 3))) void dd_line_add(
  */
 __attribute__((format(printf, 2, 3))) void dd_report(const char *name, const char *format, ...);
 
-/* For fork: locks before it; unlocks in the parent; makes the lock anew in the child. This is the
- * last lock to take: no other is taken under it. */
+/* For fork. This is the last lock to take: no other is taken under it. */
 void dd_report_lock(void);
 void dd_report_unlock(void);
-void dd_report_fork(void);
 
 #endif

@@ -41,22 +41,22 @@ static bool begin_waiting(struct defer_drop_queue *queue, struct dd_completion_w
 {
 	bool is_hoped_for;
 
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	is_hoped_for = dd_queue_state(queue) != DD_GIVEN_UP;
 	if (is_hoped_for) {
 		if (!is_waited_for(queue, waiter->completion))
 			dd_completion_listen(waiter->completion);
 		dd_waiters_insert(&queue->completion_waiters, &waiter->waiter, NULL);
 	}
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 	return is_hoped_for;
 }
 
 static void end_waiting(struct defer_drop_queue *queue, struct dd_completion_waiter *waiter)
 {
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	dd_waiters_remove(&queue->completion_waiters, &waiter->waiter);
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 }
 
 static void sleep_while_pending(struct dd_completion *completion, uint64_t deadline_ns)

@@ -217,7 +217,7 @@ static int push_both_shared(
 static void fill_ticket(struct defer_drop_ticket *ticket, struct dd_lane *lane, uint64_t position)
 {
 	*ticket = (struct defer_drop_ticket){
-		.queue_id = lane->queue->id,
+		.queue_id = dd_read(&lane->queue->id),
 		.position = position,
 		.lane = lane->index,
 		.generation = lane->queue->generation,

@@ -51,7 +51,7 @@ static bool stand_in_line(struct defer_drop_queue *queue, struct dd_budget_waite
 	atomic_fetch_or_explicit(
 		&queue->budget.pending_bytes, DD_BUDGET_WAITED, memory_order_relaxed);
 	serve(&queue->budget); /* bytes given back before WAITED was set */
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 	return true;
 }
 
@@ -60,11 +60,11 @@ static bool has_left(struct defer_drop_queue *queue, struct dd_budget_waiter *wa
 {
 	bool has_left;
 
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	has_left = dd_waiters_leave(&queue->budget.line, &waiter->waiter);
 	if (has_left)
 		serve(&queue->budget); /* those behind it may ask for less */
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 	return has_left;
 }
 
@@ -92,9 +92,9 @@ int dd_budget_wait(struct defer_drop_queue *queue, uint64_t bytes, uint64_t dead
 
 void dd_budget_serve(struct defer_drop_queue *queue)
 {
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	serve(&queue->budget);
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 }
 
 void dd_budget_give_back(struct defer_drop_queue *queue, uint64_t bytes)

@@ -40,13 +40,13 @@ static inline bool dd_directory_has_room(struct dd_directory *directory, uint64_
 static inline void dd_directory_enter(
 	struct dd_directory *directory, struct defer_drop_queue *queue)
 {
-	struct dd_place *place = dd_directory_place(directory, queue->id);
+	struct dd_place *place = dd_directory_place(directory, dd_read(&queue->id));
 
-	if (!dd_directory_has_room(directory, queue->id))
+	if (!dd_directory_has_room(directory, dd_read(&queue->id)))
 		return;
 	atomic_store_explicit(&place->queue, queue, memory_order_relaxed);
 	/* KNOWN->: without release a ticket could find the queue before it is set up. */
-	atomic_store_explicit(&place->id, queue->id, memory_order_release);
+	atomic_store_explicit(&place->id, dd_read(&queue->id), memory_order_release);
 }
 
 /* Returns the queue of this id, which may not be freed meanwhile, or NULL. */

@@ -394,7 +394,7 @@ static struct dd_lane *attach(struct defer_drop_queue *queue)
 	}
 	/* Without a tenancy it may have pushed to the shared lane before, and nothing noted it. */
 	*tenancy = (struct dd_tenancy){
-		.queue_id = queue->id,
+		.queue_id = dd_read(&queue->id),
 		.lane = &queue->shared,
 		.left_at = has_overflowed ? dd_ring_tail(&queue->shared.ring) : queue->shared.first,
 	};
@@ -428,10 +428,13 @@ static bool has_no_tenancy(void)
 
 struct dd_tenancy *dd_tenancy_of(const struct defer_drop_queue *queue)
 {
+	/* The default queue may be about to get its id, which no tenancy has before. */
+	uint64_t id = atomic_load_explicit(&queue->id, memory_order_relaxed);
+
 	for (unsigned i = 0; i < DD_TENANCIES; i++) {
 		struct dd_tenancy *tenancy = &dd_self.tenancies[i];
 
-		if (tenancy->queue_id == queue->id && tenancy->lane)
+		if (tenancy->queue_id == id && tenancy->lane)
 			return tenancy;
 	}
 	return NULL;

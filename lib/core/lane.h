@@ -12,6 +12,7 @@
 #ifndef DD_LANE_H
 #define DD_LANE_H
 
+#include "base/tls.h"
 #include "core/escape.h"
 #include "core/grace.h"
 #include "core/nested.h"
@@ -109,7 +110,7 @@ struct dd_thread {
 
 /* A lane that is always at its limit, so that a push by a new thread leaves the fast path. */
 extern struct dd_lane dd_unattached;
-extern _Thread_local struct dd_thread dd_self __attribute__((tls_model("initial-exec")));
+extern _Thread_local struct dd_thread dd_self __attribute__((tls_model(DD_TLS_MODEL)));
 
 /* Sets a lane up over zeroed slots. */
 void dd_lane_init(struct dd_lane *lane, struct defer_drop_queue *queue, struct dd_slot *zeroed,

@@ -26,6 +26,7 @@
 
 #include "base/counter.h"
 #include "base/latch.h"
+#include "base/mutex.h"
 #include "base/thread.h"
 #include "config/config.h"
 #include "core/budget.h"
@@ -107,13 +108,13 @@ struct defer_drop_queue {
 	_Atomic(uint32_t) lane_count;             /* the shared one included; only grows */
 	_Atomic(uint32_t) watchers; /* of the backlog: waiters, and 1 for watermarks; any thread */
 	bool has_watchdog;          /* set once, like id and shared_slots */
-	uint64_t id;                /* never used again; the default queue's is 1 */
+	_Atomic(uint64_t) id;       /* never used again; the default queue's is 1 */
 	struct dd_slot *shared_slots; /* to be unmapped, or NULL */
 	struct dd_config config;      /* set once, except that a child has no pending_eventfd */
 	uint32_t generation;          /* forks that it went through; a child adds one */
 
 	alignas(DD_LINE) _Atomic(uint64_t) wakes_total; /* any thread */
-	pthread_mutex_t waiters_lock;
+	struct dd_mutex waiters_lock;
 	struct dd_waiters completion_waiters; /* under it */
 	struct dd_budget budget;
 
@@ -123,12 +124,13 @@ struct defer_drop_queue {
 	_Atomic(uint32_t) consumer_seat; /* see seat.h */
 
 	/* Under control. */
-	pthread_mutex_t control;
+	struct dd_mutex control;
 	_Atomic(bool) has_thread;
 	bool has_joiner;
 	bool is_closed_by_callers; /* no worker closes it */
 	bool has_stopper;          /* a caller of stop or start is at work */
 	bool has_reported;         /* that the worker cannot be started */
+	bool is_out_of_time;       /* the time of exit; only the thread that exits uses it */
 	pthread_t thread;
 	struct dd_latch has_booted;
 	DD_PLAIN(int) boot_result; /* of the worker: 0 or a negative errno */
@@ -146,6 +148,8 @@ struct defer_drop_queue {
 	 * was given back, UINT32_MAX if one can be made, or 0. */
 	_Atomic(uint32_t) vacancy;
 	bool has_seen_exit;
+	bool has_seen_main_end;
+	bool is_in_main_end; /* the main thread flushes it */
 
 	struct dd_lane shared;
 	struct dd_lane *lanes[1 + DD_MAX_LANES]; /* lanes[0] is the shared one */
@@ -212,7 +216,7 @@ static inline bool dd_queue_waits_drain(const struct defer_drop_queue *queue)
 /* True for the default queue. Before it is opened its id is 0. */
 static inline bool dd_queue_is_default(const struct defer_drop_queue *queue)
 {
-	return queue->id <= DD_DEFAULT_ID;
+	return atomic_load_explicit(&queue->id, memory_order_relaxed) <= DD_DEFAULT_ID;
 }
 
 static inline uint32_t dd_queue_lanes(struct defer_drop_queue *queue)
@@ -227,10 +231,10 @@ static inline uint32_t dd_queue_lanes(struct defer_drop_queue *queue)
  */
 static inline bool dd_queue_lock_waiters(struct defer_drop_queue *queue)
 {
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	if (dd_queue_state(queue) < DD_GIVEN_UP)
 		return true;
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 	return false;
 }
 

@@ -26,11 +26,6 @@ void dd_registry_unlock(void)
 	pthread_mutex_unlock(&lock);
 }
 
-void dd_registry_survive(void)
-{
-	pthread_mutex_init(&lock, NULL);
-}
-
 uint64_t dd_registry_new_id(void)
 {
 	uint64_t id;
@@ -65,8 +60,8 @@ bool dd_registry_remove(struct defer_drop_queue *queue)
 	bool is_ours;
 
 	dd_registry_lock();
-	is_ours = !queue->has_seen_exit;
-	dd_directory_strike(&directory, queue->id);
+	is_ours = !queue->has_seen_exit && !queue->is_in_main_end;
+	dd_directory_strike(&directory, dd_read(&queue->id));
 	for (struct defer_drop_queue **at = &queues; *at; at = &(*at)->next) {
 		if (*at != queue)
 			continue;
@@ -81,7 +76,7 @@ bool dd_registry_remove(struct defer_drop_queue *queue)
 struct defer_drop_queue *dd_registry_find(uint64_t id)
 {
 	for (struct defer_drop_queue *at = queues; at; at = at->next)
-		if (at->id == id)
+		if (dd_read(&at->id) == id)
 			return at;
 	return NULL;
 }

@@ -15,8 +15,6 @@
 
 void dd_registry_lock(void);
 void dd_registry_unlock(void);
-/* In a forked child: frees the lock, which the thread that forked had taken. */
-void dd_registry_survive(void);
 
 /* Returns an id that no queue has had. Not under the lock. */
 uint64_t dd_registry_new_id(void);

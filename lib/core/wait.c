@@ -59,18 +59,18 @@ static bool enlist_and_ring(struct position_waiter *self)
 		return false;
 	link_waiter(self);
 	raise_alarm(self->lane);
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 	dd_queue_ring(queue);
 	return true;
 }
 
 static void unlist(struct position_waiter *self)
 {
-	pthread_mutex_t *lock = &self->lane->queue->waiters_lock;
+	struct dd_mutex *lock = &self->lane->queue->waiters_lock;
 
-	pthread_mutex_lock(lock);
+	dd_mutex_lock(lock);
 	dd_waiters_leave(&self->lane->waiters, &self->waiter);
-	pthread_mutex_unlock(lock);
+	dd_mutex_unlock(lock);
 }
 
 /* Signals an eventfd that is in no list, and is the library's. */
@@ -207,13 +207,13 @@ int dd_wait_notify(struct dd_lane *lane, uint64_t position, int eventfd)
 
 void dd_wait_wake(struct dd_lane *lane)
 {
-	pthread_mutex_t *lock = &lane->queue->waiters_lock;
+	struct dd_mutex *lock = &lane->queue->waiters_lock;
 
-	pthread_mutex_lock(lock);
+	dd_mutex_lock(lock);
 	while (first_of(lane) && dd_ring_is_past(&lane->ring, first_of(lane)->position))
 		dismiss(first_of(lane));
 	raise_alarm(lane);
-	pthread_mutex_unlock(lock);
+	dd_mutex_unlock(lock);
 }
 
 static void release_lane(struct dd_lane *lane)
@@ -238,25 +238,25 @@ void dd_wait_call(struct defer_drop_queue *queue)
 {
 	uint32_t count = dd_queue_lanes(queue);
 
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	for (uint32_t i = 0; i < count; i++)
 		if (queue->lanes[i]->waiters.first)
 			call_lane(queue->lanes[i]);
 	dd_completion_call(&queue->completion_waiters);
 	dd_watch_release(queue);
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 }
 
 void dd_wait_release(struct defer_drop_queue *queue)
 {
 	uint32_t count = dd_queue_lanes(queue);
 
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	for (uint32_t i = 0; i < count; i++)
 		release_lane(queue->lanes[i]);
 	dd_budget_release(&queue->budget);
 	dd_watch_release(queue);
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 }
 
 void dd_wait_forget(struct dd_lane *lane)

@@ -87,7 +87,7 @@ static struct defer_drop_level wake_watchers(struct defer_drop_queue *queue)
 	struct defer_drop_level level;
 	struct dd_waiter *next;
 
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	level = dd_watch_level(queue, true);
 	for (struct dd_waiter *at = queue->watch.list.first; at; at = next) {
 		struct dd_watcher *watcher = (struct dd_watcher *)at;
@@ -97,7 +97,7 @@ static struct defer_drop_level wake_watchers(struct defer_drop_queue *queue)
 		if (watcher->has_been_enough)
 			dismiss(queue, at);
 	}
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 	return level;
 }
 
@@ -139,7 +139,7 @@ bool dd_watch_enlist(struct defer_drop_queue *queue, struct dd_watcher *watcher)
 	watcher->has_been_enough = false;
 	dd_waiters_insert(&queue->watch.list, &watcher->waiter, NULL);
 	atomic_fetch_add_explicit(&queue->watchers, 1, memory_order_relaxed);
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 	return true;
 }
 
@@ -147,11 +147,11 @@ bool dd_watch_unlist(struct defer_drop_queue *queue, struct dd_watcher *watcher)
 {
 	bool has_left;
 
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	has_left = dd_waiters_leave(&queue->watch.list, &watcher->waiter);
 	if (has_left)
 		atomic_fetch_sub_explicit(&queue->watchers, 1, memory_order_relaxed);
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 	return has_left;
 }
 

@@ -140,11 +140,11 @@ static bool ends(struct defer_drop_queue *queue)
 
 	if (state_of(self) != DD_WATCHDOG_ENDING)
 		return false;
-	pthread_mutex_lock(&queue->control);
+	dd_mutex_lock(&queue->control);
 	is_ending = state_of(self) == DD_WATCHDOG_ENDING;
 	if (is_ending)
 		atomic_store_explicit(&self->has_ended, 1, memory_order_relaxed);
-	pthread_mutex_unlock(&queue->control);
+	dd_mutex_unlock(&queue->control);
 	if (is_ending)
 		dd_futex_wake(&self->has_ended, 1);
 	return is_ending;
@@ -205,9 +205,9 @@ void dd_watchdog_start_somehow(struct defer_drop_queue *queue)
 /* Starts a watchdog in a forked child, which has none, or one that could not be started before. */
 static void start_late(struct defer_drop_queue *queue)
 {
-	pthread_mutex_lock(&queue->control);
+	dd_mutex_lock(&queue->control);
 	dd_watchdog_start_somehow(queue);
-	pthread_mutex_unlock(&queue->control);
+	dd_mutex_unlock(&queue->control);
 }
 
 void dd_watchdog_want(struct defer_drop_queue *queue)
@@ -242,10 +242,10 @@ void dd_watchdog_end(struct defer_drop_queue *queue)
 	struct dd_watchdog *self = &queue->watchdog;
 	bool has_thread;
 
-	pthread_mutex_lock(&queue->control);
+	dd_mutex_lock(&queue->control);
 	atomic_store_explicit(&self->state, DD_WATCHDOG_ENDING, memory_order_relaxed);
 	has_thread = atomic_exchange_explicit(&self->has_thread, false, memory_order_relaxed);
-	pthread_mutex_unlock(&queue->control);
+	dd_mutex_unlock(&queue->control);
 	if (!has_thread)
 		return;
 	dd_futex_wake(&self->state, 1);
@@ -259,11 +259,11 @@ static bool ask_to_end(struct defer_drop_queue *queue)
 	struct dd_watchdog *self = &queue->watchdog;
 	bool has_thread;
 
-	pthread_mutex_lock(&queue->control);
+	dd_mutex_lock(&queue->control);
 	has_thread = atomic_load_explicit(&self->has_thread, memory_order_relaxed);
 	if (has_thread)
 		atomic_store_explicit(&self->state, DD_WATCHDOG_ENDING, memory_order_relaxed);
-	pthread_mutex_unlock(&queue->control);
+	dd_mutex_unlock(&queue->control);
 	if (has_thread)
 		dd_futex_wake(&self->state, 1);
 	return has_thread;
@@ -289,7 +289,7 @@ int dd_watchdog_stop(struct defer_drop_queue *queue, uint64_t deadline_ns)
 	if (!ask_to_end(queue))
 		return 0;
 	await_end(queue, deadline_ns);
-	pthread_mutex_lock(&queue->control);
+	dd_mutex_lock(&queue->control);
 	if (dd_queue_state(queue) != DD_STOPPED) {
 		result = -ESHUTDOWN; /* the shutdown joins it */
 	} else {
@@ -299,7 +299,7 @@ int dd_watchdog_stop(struct defer_drop_queue *queue, uint64_t deadline_ns)
 	}
 	if (is_taken)
 		atomic_store_explicit(&self->has_thread, false, memory_order_relaxed);
-	pthread_mutex_unlock(&queue->control);
+	dd_mutex_unlock(&queue->control);
 	if (is_taken)
 		dd_thread_join(self->thread, &self->thread_id);
 	return result;

@@ -537,14 +537,14 @@ static bool leaves(struct defer_drop_queue *queue, struct dd_running *frame)
 	bool is_stopped;
 
 	dd_watch_leave(queue);
-	pthread_mutex_lock(&queue->control);
+	dd_mutex_lock(&queue->control);
 	is_stopped = dd_queue_state(queue) == DD_STOPPED;
 	if (is_stopped) {
 		dd_grace_leave(&queue->grace);
 		dd_running_leave(frame);
 		dd_set_stop(queue, DD_STOP_LEFT);
 	}
-	pthread_mutex_unlock(&queue->control);
+	dd_mutex_unlock(&queue->control);
 	return is_stopped;
 }
 
@@ -646,11 +646,11 @@ int dd_worker_start(struct defer_drop_queue *queue, bool is_strict)
 	/* A caller that drains starts the watchdog; nothing to start here unless strict. */
 	if (!dd_queue_has_worker(queue) && !is_strict)
 		return 0;
-	pthread_mutex_lock(&queue->control);
+	dd_mutex_lock(&queue->control);
 	if (!atomic_load_explicit(&queue->has_thread, memory_order_relaxed) &&
 		dd_queue_state(queue) == DD_OPEN)
 		result = start(queue, is_strict);
-	pthread_mutex_unlock(&queue->control);
+	dd_mutex_unlock(&queue->control);
 	errno = before; /* starting a thread may change it, and succeed */
 	return result;
 }

@@ -27,7 +27,7 @@ struct defer_drop_forgotten {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static bool hears_of_fork; /* set once */
+static bool is_deaf; /* to fork; set once, if at all: an unused library writes to few pages */
 /* Under the lock, like all variables below: of the thread that forks, until it has forked. */
 static sigset_t signals;
 static struct defer_drop_forgotten *first;
@@ -118,7 +118,7 @@ static void before_fork(void)
 	signals = before;
 }
 
-static void after_fork_in_parent(void)
+static void after_fork(void)
 {
 	sigset_t before = signals;
 
@@ -126,15 +126,10 @@ static void after_fork_in_parent(void)
 	dd_fork_let_signals(&before);
 }
 
-static void after_fork_in_child(void)
-{
-	pthread_mutex_init(&lock, NULL);
-	dd_fork_let_signals(&signals);
-}
-
 DD_AT_LOAD static void hear_of_fork(void)
 {
-	hears_of_fork = dd_fork_hear(before_fork, after_fork_in_parent, after_fork_in_child);
+	if (!dd_fork_hear(before_fork, after_fork, after_fork))
+		is_deaf = true;
 }
 
 static void link_first(struct defer_drop_forgotten *forgotten)
@@ -150,7 +145,7 @@ int dd_trouble_note(struct defer_drop_guard *guard)
 {
 	struct defer_drop_forgotten *forgotten = malloc(sizeof *forgotten);
 
-	if (!forgotten || !hears_of_fork) {
+	if (!forgotten || is_deaf) {
 		free(forgotten);
 		return -ENOMEM;
 	}

@@ -36,14 +36,14 @@ static bool begin_closing(struct defer_drop_queue *queue, uint64_t drain_until_n
 	bool is_consumer;
 
 	make_earlier(&queue->drain_until_ns, drain_until_ns);
-	pthread_mutex_lock(&queue->control);
+	dd_mutex_lock(&queue->control);
 	if (dd_queue_state(queue) < DD_CLOSING) {
 		queue->is_closed_by_callers = !has_worker(queue);
 		dd_set_stop(queue, DD_STOP_OVERTAKEN);
 		dd_queue_set_state(queue, DD_CLOSING);
 	}
 	is_consumer = queue->is_closed_by_callers;
-	pthread_mutex_unlock(&queue->control);
+	dd_mutex_unlock(&queue->control);
 	dd_bell_ring(&queue->park.bell);
 	return is_consumer;
 }
@@ -82,9 +82,9 @@ static void give_up(struct defer_drop_queue *queue)
 {
 	if (!dd_queue_move_state(queue, DD_CLOSING, DD_GIVEN_UP))
 		return;
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	dd_completion_call(&queue->completion_waiters);
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 	dd_wait_release(queue);
 }
 
@@ -110,9 +110,9 @@ static void await_stopper(struct defer_drop_queue *queue)
 	bool has_stopper = true;
 
 	while (has_stopper && !dd_deadline_has_come(until_ns)) {
-		pthread_mutex_lock(&queue->control);
+		dd_mutex_lock(&queue->control);
 		has_stopper = queue->has_stopper;
-		pthread_mutex_unlock(&queue->control);
+		dd_mutex_unlock(&queue->control);
 		if (has_stopper)
 			dd_futex_wait(&queue->state, DD_FINISHED, dd_now_ns() + DD_MS);
 	}
@@ -123,10 +123,10 @@ static void join(struct defer_drop_queue *queue)
 {
 	bool is_joiner;
 
-	pthread_mutex_lock(&queue->control);
+	dd_mutex_lock(&queue->control);
 	is_joiner = !queue->has_joiner;
 	queue->has_joiner = true;
-	pthread_mutex_unlock(&queue->control);
+	dd_mutex_unlock(&queue->control);
 	if (is_joiner) {
 		await_stopper(queue);
 		if (atomic_load_explicit(&queue->has_thread, memory_order_relaxed))
@@ -163,7 +163,7 @@ uint64_t dd_queue_exit(struct defer_drop_queue *queue)
 	uint64_t until_ns = dd_deadline_after(queue->config.values.exit_timeout_ns);
 	bool is_suspended = dd_grace_suspend(&queue->grace);
 
-	if (dd_queue_state(queue) == DD_GIVEN_UP)
+	if (dd_queue_state(queue) == DD_GIVEN_UP || queue->is_out_of_time)
 		until_ns = 0; /* the program has stopped waiting for it */
 	if (until_ns && dd_grace_is_reading(&queue->grace)) {
 		dd_report(queue->config.values.name,

@@ -41,7 +41,7 @@ static void make_config(
 /* Sets the queue up. Its static slots serve every ring that fits into them. */
 static int init(const struct dd_config *config)
 {
-	dd_default_queue.id = DD_DEFAULT_ID;
+	atomic_store_explicit(&dd_default_queue.id, DD_DEFAULT_ID, memory_order_relaxed);
 	return dd_queue_init(&dd_default_queue, config,
 		config->values.queue_size <= DD_QUEUE_SIZE ? the_slots : NULL);
 }

@@ -8,14 +8,14 @@
 
 void dd_queue_lock_all(struct defer_drop_queue *queue)
 {
-	pthread_mutex_lock(&queue->control);
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->control);
+	dd_mutex_lock(&queue->waiters_lock);
 }
 
 void dd_queue_unlock_all(struct defer_drop_queue *queue)
 {
-	pthread_mutex_unlock(&queue->waiters_lock);
-	pthread_mutex_unlock(&queue->control);
+	dd_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->control);
 }
 
 /* True if the thread that forked is this queue's worker, inside a destructor: it remains so. */
@@ -75,9 +75,9 @@ void dd_queue_survive(struct defer_drop_queue *queue, bool is_exiting)
 {
 	bool is_kept = queue->config.values.at_fork == DEFER_DROP_AT_FORK_KEEP;
 
-	/* Locked by this thread, which has another id here: initialized again, not unlocked. */
-	pthread_mutex_init(&queue->control, NULL);
-	pthread_mutex_init(&queue->waiters_lock, NULL);
+	/* This thread holds them, and no thread of the child waits for them. */
+	dd_mutex_init(&queue->control);
+	dd_mutex_init(&queue->waiters_lock);
 	if (!dd_is_running(queue))
 		atomic_store_explicit(&queue->consumer_seat, 0, memory_order_relaxed);
 	queue->generation++;

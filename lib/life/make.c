@@ -43,8 +43,8 @@ int dd_queue_init(
 	atomic_store_explicit(&queue->drain_until_ns, DEFER_DROP_FOREVER, memory_order_relaxed);
 	atomic_store_explicit(&queue->budget.max_bytes, values->max_bytes, memory_order_relaxed);
 	atomic_store_explicit(&queue->watchers, dd_watch_has_marks(queue), memory_order_relaxed);
-	pthread_mutex_init(&queue->waiters_lock, NULL);
-	pthread_mutex_init(&queue->control, NULL);
+	dd_mutex_init(&queue->waiters_lock);
+	dd_mutex_init(&queue->control);
 	dd_lane_init(&queue->shared, queue, slots, true);
 	queue->lanes[0] = &queue->shared;
 	atomic_store_explicit(&queue->lane_count, 1, memory_order_relaxed);
@@ -84,7 +84,7 @@ int defer_drop_queue_create(struct defer_drop_queue **queue, const struct defer_
 	made = mmap(NULL, sizeof *made, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (made == MAP_FAILED)
 		return -ENOMEM;
-	made->id = dd_registry_new_id();
+	atomic_store_explicit(&made->id, dd_registry_new_id(), memory_order_relaxed);
 	result = dd_queue_init(made, &config, NULL);
 	if (!result)
 		result = begin_queue(made);

@@ -14,7 +14,7 @@
 #include "life/closing.h"
 #include "life/fork.h"
 
-static bool hears_of_fork; /* set once */
+static bool is_deaf; /* to fork; set once, if at all: an unused library writes to few pages */
 
 /* Under the registry's lock. */
 static sigset_t signals; /* of the thread that forks, until it has forked */
@@ -51,19 +51,20 @@ static void after_fork_in_parent(void)
 
 static void after_fork_in_child(void)
 {
-	dd_report_fork();
+	dd_report_unlock();
 	/* The child of a process in exit: its own exit would not know of a new push. */
 	is_over = is_exiting;
 	dd_grace_fork();
 	for (struct defer_drop_queue *at = dd_registry_first(); at; at = at->next)
 		dd_queue_survive(at, is_exiting);
-	dd_registry_survive();
+	dd_registry_unlock();
 	dd_fork_let_signals(&signals);
 }
 
 DD_AT_LOAD static void hear_of_fork(void)
 {
-	hears_of_fork = dd_fork_hear(before_fork, after_fork_in_parent, after_fork_in_child);
+	if (!dd_fork_hear(before_fork, after_fork_in_parent, after_fork_in_child))
+		is_deaf = true;
 }
 
 /* ---- exit ------------------------------------------------------------------------------------ */
@@ -134,9 +135,9 @@ __attribute__((destructor)) static void at_end(void)
 
 void dd_process_add(struct defer_drop_queue *queue)
 {
-	if (!hears_of_fork && !has_told)
+	if (is_deaf && !has_told)
 		dd_report(NULL, "no memory to hear of fork: a child must not use the library");
-	has_told = !hears_of_fork;
+	has_told = is_deaf;
 	hear_of_exit();
 	dd_registry_add(queue);
 }

@@ -28,22 +28,22 @@ static int begin_turn(struct defer_drop_queue *queue)
 {
 	int result = 0;
 
-	pthread_mutex_lock(&queue->control);
+	dd_mutex_lock(&queue->control);
 	if (dd_queue_state(queue) >= DD_CLOSING)
 		result = -ESHUTDOWN;
 	else if (queue->has_stopper)
 		result = -EBUSY;
 	else
 		queue->has_stopper = true;
-	pthread_mutex_unlock(&queue->control);
+	dd_mutex_unlock(&queue->control);
 	return result;
 }
 
 static void end_turn(struct defer_drop_queue *queue)
 {
-	pthread_mutex_lock(&queue->control);
+	dd_mutex_lock(&queue->control);
 	queue->has_stopper = false;
-	pthread_mutex_unlock(&queue->control);
+	dd_mutex_unlock(&queue->control);
 }
 
 /* Moves from OPEN to STOPPED. 0 or -ESHUTDOWN. */
@@ -51,11 +51,11 @@ static int announce(struct defer_drop_queue *queue)
 {
 	bool is_stopped;
 
-	pthread_mutex_lock(&queue->control);
+	dd_mutex_lock(&queue->control);
 	is_stopped = dd_queue_move_state(queue, DD_OPEN, DD_STOPPED);
 	if (is_stopped)
 		dd_set_stop(queue, DD_STOP_WANTED);
-	pthread_mutex_unlock(&queue->control);
+	dd_mutex_unlock(&queue->control);
 	if (is_stopped)
 		dd_bell_ring(&queue->park.bell);
 	return is_stopped ? 0 : -ESHUTDOWN;
@@ -79,7 +79,7 @@ static int take_worker(struct defer_drop_queue *queue, uint64_t deadline_ns, boo
 	while ((stop = dd_read_32(&queue->stop)) == DD_STOP_WANTED &&
 		dd_futex_wait(&queue->stop, stop, deadline_ns) != -ETIMEDOUT)
 		;
-	pthread_mutex_lock(&queue->control);
+	dd_mutex_lock(&queue->control);
 	stop = dd_read_32(&queue->stop);
 	*is_taken = stop == DD_STOP_LEFT;
 	if (*is_taken)
@@ -90,7 +90,7 @@ static int take_worker(struct defer_drop_queue *queue, uint64_t deadline_ns, boo
 		result = -ETIMEDOUT;
 	if (result)
 		take_back(queue);
-	pthread_mutex_unlock(&queue->control);
+	dd_mutex_unlock(&queue->control);
 	return result;
 }
 
@@ -117,9 +117,9 @@ static int end_others(struct defer_drop_queue *queue, uint64_t deadline_ns)
 /* Restarts what was ended, since not all threads could be. */
 static void go_on(struct defer_drop_queue *queue)
 {
-	pthread_mutex_lock(&queue->control);
+	dd_mutex_lock(&queue->control);
 	take_back(queue);
-	pthread_mutex_unlock(&queue->control);
+	dd_mutex_unlock(&queue->control);
 	dd_worker_ensure(queue);
 }
 
@@ -179,21 +179,21 @@ static int start_again(struct defer_drop_queue *queue)
 	bool was_stopped;
 	int result;
 
-	pthread_mutex_lock(&queue->control);
+	dd_mutex_lock(&queue->control);
 	was_stopped = dd_queue_move_state(queue, DD_STOPPED, DD_OPEN);
-	pthread_mutex_unlock(&queue->control);
+	dd_mutex_unlock(&queue->control);
 	result = dd_worker_start(queue, true);
 	if (!result && was_stopped)
 		dd_worker_tell_pending(queue); /* no drop was signalled while it was stopped */
 	if (!result || !was_stopped)
 		return result;
-	pthread_mutex_lock(&queue->control);
+	dd_mutex_lock(&queue->control);
 	/* A push may have started the worker meanwhile. */
 	if (atomic_load_explicit(&queue->has_thread, memory_order_relaxed))
 		result = 0;
 	else
 		dd_queue_move_state(queue, DD_OPEN, DD_STOPPED);
-	pthread_mutex_unlock(&queue->control);
+	dd_mutex_unlock(&queue->control);
 	if (result)
 		dd_watchdog_stop(queue, DEFER_DROP_FOREVER);
 	return result;

@@ -11,7 +11,7 @@
 
 #include "base/fork.h"
 
-static bool hears_of_fork; /* set once */
+static bool is_deaf; /* to fork; set once, if at all: an unused library writes to few pages */
 
 /* Under the lock of pools. */
 static struct dd_caches *threads;
@@ -301,13 +301,14 @@ static void after_fork_in_child(void)
 	for (uint32_t i = 1; i < dd_pools.places; i++)
 		if (dd_pools.at[i])
 			survive(dd_pools.at[i]);
-	dd_pools_survive();
+	dd_pools_unlock();
 	dd_fork_let_signals(&signals);
 }
 
 DD_AT_LOAD static void hear_of_fork(void)
 {
-	hears_of_fork = dd_fork_hear(before_fork, after_fork_in_parent, after_fork_in_child);
+	if (!dd_fork_hear(before_fork, after_fork_in_parent, after_fork_in_child))
+		is_deaf = true;
 }
 
 /* ---- Pools come and go ----------------------------------------------------------------------- */
@@ -315,7 +316,7 @@ DD_AT_LOAD static void hear_of_fork(void)
 int dd_pools_add(struct defer_drop_pool *pool)
 {
 	dd_pools_lock();
-	pool->index = hears_of_fork ? dd_pools_place(pool) : 0;
+	pool->index = is_deaf ? 0 : dd_pools_place(pool);
 	dd_pools_unlock();
 	return pool->index ? 0 : -ENOMEM;
 }

@@ -5,6 +5,7 @@
 #ifndef DD_POOL_CACHE_H
 #define DD_POOL_CACHE_H
 
+#include "base/tls.h"
 #include "base/counter.h"
 #include "pool/depot.h"
 
@@ -63,7 +64,7 @@ static inline struct dd_cache *dd_caches_at(struct dd_caches *caches, uint32_t i
 }
 
 /* The calling thread's caches. Never NULL. */
-extern _Thread_local struct dd_caches *dd_own __attribute__((tls_model("initial-exec")));
+extern _Thread_local struct dd_caches *dd_own __attribute__((tls_model(DD_TLS_MODEL)));
 
 /* Stand-ins for a thread's caches: before it has some, and when it is ending. */
 extern struct dd_caches dd_nobody;

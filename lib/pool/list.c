@@ -28,11 +28,6 @@ void dd_pools_unlock(void)
 	pthread_mutex_unlock(&pools_lock);
 }
 
-void dd_pools_survive(void)
-{
-	pthread_mutex_init(&pools_lock, NULL);
-}
-
 /* Returns a free index, or 0 if there is no memory. Under the lock. */
 static uint32_t find_place(void)
 {

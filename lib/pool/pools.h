@@ -73,8 +73,6 @@ extern struct dd_pools {
 
 void dd_pools_lock(void);
 void dd_pools_unlock(void);
-/* Frees the lock in a forked child, where no thread holds it. */
-void dd_pools_survive(void);
 
 /* Enters a pool. Returns its index, or 0 if there is no memory. Under the lock. */
 uint32_t dd_pools_place(struct defer_drop_pool *pool);

@@ -68,7 +68,8 @@ long __wrap_syscall(long number, ...)
 	else if (number == SYS_tgkill)
 		CHECK(!at[2]); /* only asks whether the thread exists */
 	else
-		CHECK(number == SYS_membarrier);
+		CHECK(number == SYS_membarrier || number == SYS_sched_getscheduler ||
+			number == SYS_sched_setscheduler);
 	return __real_syscall(number, at[0], at[1], at[2], at[3], at[4], at[5]);
 }
 

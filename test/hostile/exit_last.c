@@ -140,11 +140,68 @@ static void run_main_thread(void)
 	CHECK(atomic_load(&ledger->destroyed) == atomic_load(&ledger->accepted));
 }
 
+/* ---- Handlers that were set after the first push --------------------------------------------- */
+
+static void expect_destroyed(void)
+{
+	CHECK(atomic_load(&ledger->destroyed) == atomic_load(&ledger->accepted));
+	/* The queue is still open. */
+	ANSWERS(0, ledger_push(ledger, defer_drop_queue_default()));
+	atomic_fetch_add(&ledger->mark, 1);
+}
+
+static void rest_and_count(void *object)
+{
+	rest_a_bit();
+	ledger_count(object);
+}
+
+static void push_and_leave(void *ignored)
+{
+	struct defer_drop_queue *queue;
+
+	(void)ignored;
+	ANSWERS(0, defer_drop_queue_create(&queue, NULL));
+	for (unsigned i = 0; i < 50; i++) {
+		ANSWERS(0, defer_drop_queue_push(queue, ledger, rest_and_count, FOREVER));
+		ANSWERS(0, defer_drop(ledger, rest_and_count));
+		atomic_fetch_add(&ledger->accepted, 2);
+	}
+	CHECK(!atexit(expect_destroyed));
+	exit(GOOD);
+}
+
+static void open_the_gate(void)
+{
+	atomic_store(&gate.is_open, true);
+}
+
+/* A destructor that waits for a handler of exit does not hold it up for long. */
+static void leave_beside_a_waiting_one(void *ignored)
+{
+	(void)ignored;
+	hold_up_default();
+	CHECK(!atexit(open_the_gate));
+	exit(GOOD);
+}
+
+static void run_handlers(void)
+{
+	struct outcome outcome;
+
+	ledger = ledger_open();
+	run_to_end(&outcome, push_and_leave, NULL, GOOD, 0);
+	CHECK(atomic_load(&ledger->destroyed) == 101 && atomic_load(&ledger->mark) == 1);
+	run_to_end(&outcome, leave_beside_a_waiting_one, NULL, GOOD, 0);
+}
+
 const struct hostile_case hostile_cases[] = {
 	{"first_use", "Threads that make the first push of the process lose nothing.",
 		run_first_use},
 	{"main_thread",
 		"Without its main thread the process ends as the last one and the policy say.",
 		run_main_thread},
+	{"handlers", "Handlers of exit that were set after the first push find all destroyed.",
+		run_handlers},
 	{NULL, NULL, NULL},
 };

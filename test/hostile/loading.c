@@ -81,6 +81,30 @@ static void run_plugin(void)
 	CHECK(ledger->destroyed == TIMES * DROPS);
 }
 
+/* What its destructors are wanted for is gone when its queue has ended, and nothing else is waited for. */
+static void run_owner(void)
+{
+	struct ledger *ledger = ledger_open();
+	struct ledger *others = ledger_open();
+	struct gate gate;
+	unsigned times = scaled(100, 1000);
+
+	hold_up(defer_drop_queue_default(), &gate);
+	ANSWERS(0, ledger_push(others, defer_drop_queue_default()));
+	for (unsigned i = 1; i <= times; i++) {
+		struct loaded loaded = load(SHARED);
+
+		ANSWERS(0, loaded.plugin->push_own(3, &ledger->destroyed));
+		ANSWERS(0, loaded.plugin->end_own());
+		CHECK(ledger->destroyed == 3 * i);
+		CHECK(!dlclose(loaded.handle));
+		CHECK(!is_loaded(SHARED));
+	}
+	CHECK(!others->destroyed);
+	atomic_store(&gate.is_open, true);
+	ANSWERS(0, defer_drop_shutdown());
+}
+
 static void *load_in_thread(void *ledger)
 {
 	for (unsigned i = 0; i < TIMES / 4; i++) {
@@ -260,6 +284,10 @@ static void run_late(void)
 const struct hostile_case hostile_cases[] = {
 	{"plugin", "A plugin may be unloaded after a flush, and loaded again, a hundred times.",
 		run_plugin},
+	{"owner",
+		"A plugin with a queue of its own may be unloaded when that has ended, a thousand "
+		"times.",
+		run_owner},
 	{"threads", "Threads may load, use and unload a plugin at once.", run_threads},
 	{"copies", "Two copies of the library in a process know nothing of each other.",
 		run_copies},

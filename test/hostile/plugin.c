@@ -29,7 +29,9 @@ static void destroy_slowly(void *object)
 	destroy_piece(object);
 }
 
-static int push_pieces(unsigned count, atomic_uint *destroyed, int is_slow)
+/* queue: NULL means the default one, by the short call. */
+static int push_pieces_to(struct defer_drop_queue *queue, unsigned count, atomic_uint *destroyed,
+	defer_drop_fn destroy)
 {
 	for (unsigned i = 0; i < count; i++) {
 		struct piece *piece = malloc(sizeof *piece);
@@ -38,11 +40,34 @@ static int push_pieces(unsigned count, atomic_uint *destroyed, int is_slow)
 		if (!piece)
 			return -1;
 		piece->destroyed = destroyed;
-		result = defer_drop(piece, is_slow ? destroy_slowly : destroy_piece);
+		result = queue ? defer_drop_queue_push(queue, piece, destroy, DEFER_DROP_FOREVER)
+			       : defer_drop(piece, destroy);
 		if (result)
 			return result;
 	}
 	return 0;
 }
 
-const struct plugin plugin = {push_pieces, defer_drop_flush, defer_drop_queue_default};
+static int push_pieces(unsigned count, atomic_uint *destroyed, int is_slow)
+{
+	return push_pieces_to(NULL, count, destroyed, is_slow ? destroy_slowly : destroy_piece);
+}
+
+static struct defer_drop_queue *own;
+
+static int push_own_pieces(unsigned count, atomic_uint *destroyed)
+{
+	int result = own ? 0 : defer_drop_queue_create(&own, NULL);
+
+	return result ? result : push_pieces_to(own, count, destroyed, destroy_slowly);
+}
+
+static int end_own(void)
+{
+	int result = defer_drop_queue_shutdown(own, DEFER_DROP_FOREVER);
+
+	return result ? result : defer_drop_queue_free(own);
+}
+
+const struct plugin plugin = {
+	push_pieces, defer_drop_flush, defer_drop_queue_default, push_own_pieces, end_own};

@@ -15,6 +15,9 @@ struct plugin {
 	int (*flush)(void);
 	/* Of the copy of the library that the plugin uses. */
 	struct defer_drop_queue *(*queue)(void);
+	/* Pushes as push does, to a queue of the plugin's own, and ends that queue. */
+	int (*push_own)(unsigned count, atomic_uint *destroyed);
+	int (*end_own)(void);
 };
 
 __attribute__((visibility("default"))) extern const struct plugin plugin;

@@ -20,6 +20,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#else
+#define RUNNING_ON_VALGRIND 0
+#endif
+
 static struct gate gate;
 
 #define PRODUCERS 4
@@ -445,7 +451,7 @@ static void leave_by_handler(int signal)
 
 static void crash_in_destructor(void *ignored)
 {
-	static char *nowhere; /* not for the compiler to see */
+	static char *volatile nowhere = (char *)16; /* not for the compiler to see */
 
 	(void)ignored;
 	handle(SIGSEGV, leave_by_handler, 0);
@@ -512,7 +518,8 @@ static void run_faults(void)
 	ANSWERS(0, defer_drop_flush());
 	/* The worker, its watchdog, and the thread that waits for grace periods. */
 	CHECK(check_masks() == (grace ? 2 : 3));
-	run_good_child(crash_in_destructor, NULL);
+	if (!RUNNING_ON_VALGRIND) /* which counts the fault */
+		run_good_child(crash_in_destructor, NULL);
 }
 
 /* ---- A process that is stopped --------------------------------------------------------------- */

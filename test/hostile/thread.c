@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct gate gate;
@@ -477,6 +478,32 @@ static void run_made(void)
 	end_queue_of(count);
 }
 
+/* ---- Very many queues ------------------------------------------------------------------------ */
+
+#define QUEUES 70
+
+/* A checker that follows locks has room for few that one thread holds. */
+static void run_queues(void)
+{
+	struct defer_drop_queue *queues[QUEUES];
+	struct ledger *ledger = ledger_open();
+	pid_t child;
+	int status;
+
+	for (unsigned i = 0; i < QUEUES; i++) {
+		ANSWERS(0, defer_drop_queue_create(&queues[i], NULL));
+		ANSWERS(0, ledger_push(ledger, queues[i]));
+	}
+	child = fork();
+	CHECK(child >= 0);
+	if (!child)
+		_exit(0);
+	CHECK(waitpid(child, &status, 0) == child && !status);
+	for (unsigned i = 0; i < QUEUES; i++)
+		end_queue(queues[i]);
+	CHECK(ledger->destroyed == QUEUES);
+}
+
 const struct hostile_case hostile_cases[] = {
 	{"many", "Each of very many threads pushes once, joined or detached: all is destroyed.",
 		run_many},
@@ -490,5 +517,6 @@ const struct hostile_case hostile_cases[] = {
 		"So does one that may be cancelled at any instruction outside of calls.",
 		run_cancel_anywhere},
 	{"made", "Destructors may make threads that push.", run_made},
+	{"queues", "A process with very many queues may fork.", run_queues},
 	{NULL, NULL, NULL},
 };

@@ -143,7 +143,7 @@ struct pool_model {
 		threads = nullptr;
 		dd_pools.at = nullptr;
 		dd_pools.places = 0;
-		hears_of_fork = true;
+		is_deaf = false;
 		due_ns = 0;
 		std::fill_n(model_owns, +MODEL_THREADS, &dd_nobody);
 		the_one = this;

@@ -51,6 +51,13 @@ static inline void model_destroy(model_mutex *lock)
 #define pthread_mutex_init(lock, attributes) (void)(lock)
 #define pthread_mutex_destroy(lock)          model_destroy(lock)
 
+// In place of base/mutex.h, which the model mutex goes through.
+#define DD_MUTEX_H
+#define dd_mutex              model_mutex
+#define dd_mutex_lock(lock)   model_lock(lock)
+#define dd_mutex_unlock(lock) model_unlock(lock)
+#define dd_mutex_init(lock)   (void)(lock)
+
 // In place of base/deadline.h: each look at the clock finds it a millisecond later, and a sleep with a deadline
 // ends at its deadline.
 #define DD_DEADLINE_H
@@ -143,7 +150,7 @@ struct queue_model {
 		std::fill_n(model_selves, +MODEL_THREADS, dd_thread{&unattached});
 		queue.park.attention.store(is_fenced ? DD_FENCED : 0, rl::mo_relaxed, $);
 		queue.drain_until_ns.store(DEFER_DROP_FOREVER, rl::mo_relaxed, $);
-		queue.id = MODEL_QUEUE_ID;
+		queue.id.store(MODEL_QUEUE_ID, rl::mo_relaxed, $);
 		queue.config.values.runner = DEFER_DROP_RUNNER_WORKER;
 		queue.config.values.pending_eventfd = -1;
 	}

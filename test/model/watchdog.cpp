@@ -138,9 +138,9 @@ struct ended : rl::test_suite<ended, 3> {
 			watched.watchdog.live();
 		} else {
 			if (given) {
-				pthread_mutex_lock(&queue->control);
+				dd_mutex_lock(&queue->control);
 				RL_ASSERT(!dd_watchdog_start(queue));
-				pthread_mutex_unlock(&queue->control);
+				dd_mutex_unlock(&queue->control);
 			}
 			watched.end();
 		}

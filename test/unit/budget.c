@@ -37,10 +37,10 @@ static unsigned waiters(struct defer_drop_queue *queue)
 {
 	unsigned count = 0;
 
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	for (struct dd_waiter *at = queue->budget.line.first; at; at = at->next)
 		count++;
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 	return count;
 }
 

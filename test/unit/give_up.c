@@ -284,9 +284,9 @@ static bool all_waiters_wait(struct awaited *awaited)
 	struct defer_drop_queue *queue = awaited->queue;
 	bool has_bytes_waiter;
 
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	has_bytes_waiter = queue->budget.line.first != NULL;
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 	return has_bytes_waiter && all_wait(awaited);
 }
 

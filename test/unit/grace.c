@@ -440,9 +440,9 @@ static bool is_in_line(struct defer_drop_queue *queue)
 {
 	bool is;
 
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	is = queue->budget.line.first;
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 	return is;
 }
 

@@ -183,7 +183,7 @@ Test(report, a_child_can_set_a_handler)
 	dd_report_lock();
 	child = fork();
 	if (!child) {
-		dd_report_fork();
+		dd_report_unlock();
 		defer_drop_report_handle(hear, NULL);
 		dd_report(NULL, "x");
 		_exit(heard != 1);

@@ -45,9 +45,9 @@ static bool has_stopper(struct defer_drop_queue *queue)
 {
 	bool has;
 
-	pthread_mutex_lock(&queue->control);
+	dd_mutex_lock(&queue->control);
 	has = queue->has_stopper;
-	pthread_mutex_unlock(&queue->control);
+	dd_mutex_unlock(&queue->control);
 	return has;
 }
 

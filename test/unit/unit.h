@@ -271,10 +271,10 @@ static inline bool has_waiter(struct defer_drop_queue *queue)
 	uint32_t count = dd_queue_lanes(queue);
 	bool has = false;
 
-	pthread_mutex_lock(&queue->waiters_lock);
+	dd_mutex_lock(&queue->waiters_lock);
 	for (uint32_t i = 0; i < count; i++)
 		has |= queue->lanes[i]->waiters.first != NULL;
-	pthread_mutex_unlock(&queue->waiters_lock);
+	dd_mutex_unlock(&queue->waiters_lock);
 	return has;
 }
 
