@@ -189,6 +189,12 @@
  *   dlopen(3) does so before it sets such handlers. While a thread forks, signals are held back
  *   from it until the locks of the library are free again: so a signal handler that calls exit,
  *   which POSIX forbids there, does not hang.
+ * - A program may be built with ThreadSanitizer or AddressSanitizer (and LeakSanitizer) while the
+ *   library is not: they are told which memory is handed over, and that pending drops are no leaks.
+ *   Under ThreadSanitizer, helgrind and DRD no push takes the fast path. For the last two:
+ *     valgrind --tool=helgrind --suppressions=PREFIX/share/defer_drop/defer_drop.supp PROGRAM
+ *   with the shared library. AddressSanitizer of gcc 12 hangs in a child if another thread was
+ *   allocating during fork.
  * - A thread that is stopped for good (by a debugger, say) in the middle of a push holds up the
  *   drops behind it in the shared lane, and nothing in a lane of its own. Stopped while it wakes
  *   the worker, it leaves the worker asleep until another call waits, or fills a ring. Stopped in

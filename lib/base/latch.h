@@ -13,6 +13,7 @@
 #define DD_LATCH_H
 
 #include "base/futex.h"
+#include "base/tools.h"
 
 struct dd_latch {
 	_Atomic(uint32_t) word; /* 1: open; a futex word */
@@ -28,7 +29,10 @@ static inline void dd_latch_close(struct dd_latch *latch)
 static inline bool dd_latch_is_open(struct dd_latch *latch)
 {
 	/* ->LATCH: without acquire what was done before could be missed. */
-	return atomic_load_explicit(&latch->word, memory_order_acquire);
+	if (!atomic_load_explicit(&latch->word, memory_order_acquire))
+		return false;
+	dd_tools_acquire(latch);
+	return true;
 }
 
 /* Waits for it to be opened, once; may return early for no reason. Returns 0 or -ETIMEDOUT. */
@@ -40,6 +44,7 @@ static inline int dd_latch_wait(struct dd_latch *latch, uint64_t deadline_ns)
 /* Opens a latch that no thread waits for. */
 static inline void dd_latch_set(struct dd_latch *latch)
 {
+	dd_tools_release(latch);
 	/* LATCH->: without release a thread could go on before what was done is visible. */
 	atomic_store_explicit(&latch->word, 1, memory_order_release);
 }

@@ -17,6 +17,7 @@
 #define DD_MUTEX_H
 
 #include "base/futex.h"
+#include "base/tools.h"
 
 enum { DD_FREE, DD_HELD, DD_CONTENDED };
 
@@ -38,15 +39,19 @@ static inline void dd_mutex_lock(struct dd_mutex *mutex)
 
 	/* ->MUTEX: without acquire what the last holder did could be missed. */
 	if (atomic_compare_exchange_strong_explicit(
-		    &mutex->word, &word, DD_HELD, memory_order_acquire, memory_order_relaxed))
+		    &mutex->word, &word, DD_HELD, memory_order_acquire, memory_order_relaxed)) {
+		dd_tools_acquire(mutex);
 		return;
+	}
 	/* ->MUTEX: without acquire what the last holder did could be missed. */
 	while (atomic_exchange_explicit(&mutex->word, DD_CONTENDED, memory_order_acquire))
 		dd_futex_wait(&mutex->word, DD_CONTENDED, DEFER_DROP_FOREVER);
+	dd_tools_acquire(mutex);
 }
 
 static inline void dd_mutex_unlock(struct dd_mutex *mutex)
 {
+	dd_tools_release(mutex);
 	/* MUTEX->: without release the next holder could miss what was done under it. */
 	if (atomic_exchange_explicit(&mutex->word, DD_FREE, memory_order_release) == DD_CONTENDED)
 		dd_futex_wake(&mutex->word, 1);

@@ -53,6 +53,13 @@ int dd_queue_push_settle(struct dd_lane *lane, uint64_t at, defer_drop_fn word)
 	return 0;
 }
 
+/* Tells tools that look for races of a drop that is about to be published at this position. */
+static inline void tell_tools(struct dd_lane *lane, uint64_t at)
+{
+	if (dd_unlikely(lane->queue->is_observed))
+		dd_tools_release(&lane->ring.slots[at & lane->ring.mask]);
+}
+
 static uint64_t width_of(const struct dd_request *request)
 {
 	return request->options.word ? 2 : 1;
@@ -76,6 +83,7 @@ static int push_owned(
 			return refuse(lane, result);
 		dd_has_room(lane, last); /* moves the limit, so that the next push is fast */
 	}
+	tell_tools(lane, *at);
 	if (request->options.word)
 		return dd_push_both_at(lane, lane->queue, *at, &request->options, &request->drop);
 	return dd_push_at(lane, lane->queue, *at, request->drop.object, request->drop.destroy);
@@ -195,6 +203,7 @@ static inline int push_shared(
 	 * has. So the lines of later pushes are fetched meanwhile. (26 ns per drop without, 11
 	 * with.) */
 	dd_prefetch_to_write(&lane->ring.slots[(*at + PREFETCH_SLOTS) & lane->ring.mask]);
+	tell_tools(lane, *at);
 	dd_ring_publish(&lane->ring, *at, object, word);
 	return settle_shared(lane, *at, word);
 }
@@ -210,6 +219,7 @@ static int push_both_shared(
 	if (is_claimed_in_vain(lane))
 		return refuse(lane, disclaim(lane, 2));
 	dd_add_shared(&lane->ring.pairs_total, 1);
+	tell_tools(lane, *at);
 	dd_ring_publish_both(&lane->ring, *at, &request->options, &request->drop);
 	return settle_shared(lane, *at, dd_options_word(&request->options));
 }

@@ -109,6 +109,7 @@ static inline void dd_completion_note(
 /* Counts drops as done. True for the thread that counts the last: it must end the completion. */
 static inline bool dd_completion_count(struct dd_completion *completion, uint32_t drops)
 {
+	dd_tools_release(completion);
 	/* COUNT->: without release the status could be missed; ->COUNT: without acquire, too. */
 	return atomic_fetch_sub_explicit(&completion->pending, drops, memory_order_acq_rel) ==
 	       drops;
@@ -134,8 +135,14 @@ static inline bool dd_completion_end(struct dd_completion *completion)
 static inline uint32_t dd_completion_look(struct dd_completion *completion)
 {
 	/* ->OVER: without acquire the status could be missed. */
-	return atomic_load_explicit(&completion->state, memory_order_acquire) &
-	       ~(uint32_t)(DD_COMPLETION_WAITED | DD_COMPLETION_CALLED);
+	uint32_t state = atomic_load_explicit(&completion->state, memory_order_acquire) &
+			 ~(uint32_t)(DD_COMPLETION_WAITED | DD_COMPLETION_CALLED);
+
+	if (state == DD_COMPLETION_OVER) {
+		dd_tools_acquire(completion);
+		dd_tools_give_back(completion, sizeof *completion);
+	}
+	return state;
 }
 
 /* Asks to be woken. Returns the word to sleep on, or 0 if there is nothing to wait for. */

@@ -28,7 +28,16 @@ static void *map(size_t bytes, bool is_populated)
 	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
 
 	errno = before; /* a thread that gets no memory for a lane uses the shared one */
-	return memory == MAP_FAILED ? NULL : memory;
+	if (memory == MAP_FAILED)
+		return NULL;
+	dd_tools_mapped(memory, bytes);
+	return memory;
+}
+
+static void unmap(void *memory, size_t bytes)
+{
+	dd_tools_unmapped(memory, bytes);
+	munmap(memory, bytes);
 }
 
 struct dd_slot *dd_slots_map(uint64_t capacity, bool is_populated)
@@ -38,7 +47,7 @@ struct dd_slot *dd_slots_map(uint64_t capacity, bool is_populated)
 
 void dd_slots_unmap(struct dd_slot *slots, uint64_t capacity)
 {
-	munmap(slots, sizeof(struct dd_slot) * capacity);
+	unmap(slots, sizeof(struct dd_slot) * capacity);
 }
 
 void dd_lane_init(struct dd_lane *lane, struct defer_drop_queue *queue, struct dd_slot *zeroed,
@@ -47,6 +56,8 @@ void dd_lane_init(struct dd_lane *lane, struct defer_drop_queue *queue, struct d
 	uint64_t capacity = queue->config.values.queue_size;
 
 	dd_ring_init(&lane->ring, zeroed, capacity, is_shared);
+	if (dd_tools_look_for_races())
+		lane->ring.limit_step = 1; /* each push takes the slow path */
 	lane->queue = queue;
 	lane->is_shared = is_shared;
 	lane->first = dd_ring_first(capacity);
@@ -498,6 +509,6 @@ void dd_lanes_unmap(struct defer_drop_queue *queue)
 	for (uint32_t i = 1; i < count; i++) {
 		struct dd_lane *lane = queue->lanes[i];
 
-		munmap(lane->mapping, lane->mapped_bytes);
+		unmap(lane->mapping, lane->mapped_bytes);
 	}
 }

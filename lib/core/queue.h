@@ -108,7 +108,8 @@ struct defer_drop_queue {
 	_Atomic(uint32_t) lane_count;             /* the shared one included; only grows */
 	_Atomic(uint32_t) watchers; /* of the backlog: waiters, and 1 for watermarks; any thread */
 	bool has_watchdog;          /* set once, like id and shared_slots */
-	_Atomic(uint64_t) id;       /* never used again; the default queue's is 1 */
+	bool is_observed;           /* it has one, or a tool looks for races; set once */
+	_Atomic(uint64_t) id;       /* never reused; the default queue's is 1 */
 	struct dd_slot *shared_slots; /* to be unmapped, or NULL */
 	struct dd_config config;      /* set once, except that a child has no pending_eventfd */
 	uint32_t generation;          /* forks that it went through; a child adds one */

@@ -54,6 +54,7 @@
 #include <stdint.h>
 
 #include "base/atomic.h"
+#include "base/tools.h"
 #include "defer_drop.h"
 
 /* A cache line: data written by different threads lies this far apart, against false sharing. */
@@ -121,6 +122,7 @@ struct dd_ring {
 	_Atomic(uint64_t) limit;                 /* no need to look at head before it is reached */
 	struct dd_slot *slots;                   /* set once, like mask */
 	uint64_t mask;
+	uint64_t limit_step; /* from one limit to the next: a quarter of the ring; set once */
 	_Atomic(uint64_t) pairs_total; /* drops with options that were pushed: not part of the ring,
 					* but written by the writers of this line */
 
@@ -215,6 +217,7 @@ static inline void dd_ring_init(
 
 	ring->slots = ring->taken_from = zeroed;
 	ring->mask = ring->taken_mask = capacity - 1;
+	ring->limit_step = capacity < 4 ? 1 : capacity / 4;
 	ring->batch = dd_ring_batch(capacity, is_shared);
 	dd_plain_store(&ring->cursor, first);
 	dd_plain_store(&ring->contested_from, first);
@@ -247,7 +250,7 @@ static inline void dd_ring_raise_limit(struct dd_ring *ring, uint64_t limit)
 
 /*
  * Reads head for a producer that would push at this position, and sets the next limit: at most the
- * end of a quarter of the ring, so that producers notice in time that their backlog grows. Returns
+ * end of a quarter of the ring (limit_step), so that producers notice in time that their backlog grows. Returns
  * the backlog; there is room if it is below the capacity.
  */
 static inline uint64_t dd_ring_room(struct dd_ring *ring, uint64_t at)
@@ -256,8 +259,7 @@ static inline uint64_t dd_ring_room(struct dd_ring *ring, uint64_t at)
 	uint64_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
 	uint64_t capacity = dd_ring_capacity(ring);
 	uint64_t backlog = at - head;
-	uint64_t quarter = capacity < 4 ? 1 : capacity / 4;
-	uint64_t limit = at - at % quarter + quarter;
+	uint64_t limit = at - at % ring->limit_step + ring->limit_step;
 
 	if (backlog < capacity) {
 		if (dd_is_before(head + capacity, limit))
@@ -534,8 +536,8 @@ static inline uint64_t dd_ring_tail(struct dd_ring *ring)
 	return atomic_load_explicit(&ring->tail, memory_order_acquire);
 }
 
-/* True if all drops before this position, which lies at the tail or before it, are destroyed. */
-static inline bool dd_ring_is_past(struct dd_ring *ring, uint64_t position)
+/* dd_ring_is_past, without word to the program's sanitizer. */
+static inline bool dd_ring_has_passed(struct dd_ring *ring, uint64_t position)
 {
 	/* ->RECYCLE: without acquire what the destructors did need not be visible to the caller. */
 	if (!dd_is_before(atomic_load_explicit(&ring->head, memory_order_acquire), position))
@@ -551,6 +553,15 @@ static inline bool dd_ring_is_past(struct dd_ring *ring, uint64_t position)
 	return !dd_is_before(
 		atomic_load_explicit(&ring->limit, memory_order_acquire) - dd_ring_capacity(ring),
 		position);
+}
+
+/* True if all drops before this position, which lies at the tail or before it, are destroyed. */
+static inline bool dd_ring_is_past(struct dd_ring *ring, uint64_t position)
+{
+	if (!dd_ring_has_passed(ring, position))
+		return false;
+	dd_tools_acquire(&ring->head);
+	return true;
 }
 
 #endif

@@ -162,12 +162,14 @@ static int destroy(const struct dd_options *options, const struct dd_drop *drop)
 	return 0;
 }
 
-/* Calls the destructor, recorded for the watchdog. Returns its status. */
-static int destroy_watched(struct defer_drop_queue *queue, const struct dd_options *options,
+/* Calls the destructor, recorded for the watchdog if there is one. Returns its status. */
+static int destroy_observed(struct defer_drop_queue *queue, const struct dd_options *options,
 	const struct dd_drop *drop)
 {
 	int status;
 
+	if (!queue->has_watchdog)
+		return destroy(options, drop);
 	dd_record_begin(&queue->watchdog.record, drop, options->word);
 	status = destroy(options, drop);
 	dd_record_end(&queue->watchdog.record);
@@ -198,9 +200,7 @@ static void settle(struct defer_drop_queue *queue, struct dd_current *current, i
 static bool destroy_current(struct defer_drop_queue *queue, struct dd_current *current)
 {
 	current->is_again = false;
-	current->status = queue->has_watchdog
-				  ? destroy_watched(queue, &current->options, &current->drop)
-				  : destroy(&current->options, &current->drop);
+	current->status = destroy_observed(queue, &current->options, &current->drop);
 	if (current->status == DEFER_DROP_AGAIN) {
 		current->is_again = true;
 		current->status = 0;
@@ -347,6 +347,7 @@ static inline void wake_waiters(struct dd_lane *lane)
 static void finish(struct dd_lane *lane)
 {
 	lane->is_unfinished = false;
+	dd_tools_release(&lane->ring.head);
 	if (lane->current.width == 1) {
 		dd_ring_done(&lane->ring);
 	} else {
@@ -415,6 +416,14 @@ static void take_current(struct dd_lane *lane, const struct dd_drop *taken)
 	dd_ring_take_second(&lane->ring, &lane->current.drop);
 }
 
+/* Returns the slot before the cursor. */
+static struct dd_slot *taken_slot(struct dd_lane *lane)
+{
+	uint64_t at = dd_plain_load(&lane->ring.cursor) - 1;
+
+	return &lane->ring.slots[at & lane->ring.mask];
+}
+
 /* True if the drop at the cursor waits for a grace period that has not passed. */
 static bool is_held_up(struct dd_lane *lane, const struct dd_drop *taken)
 {
@@ -422,16 +431,20 @@ static bool is_held_up(struct dd_lane *lane, const struct dd_drop *taken)
 	       !dd_grace_covers(lane, dd_plain_load(&lane->ring.cursor));
 }
 
-static void run_plain_watched(struct defer_drop_queue *queue, const struct dd_drop *taken)
+/* Runs a plain drop that the watchdog is to know of, or a tool that looks for races. */
+static void run_plain_observed(struct dd_lane *lane, const struct dd_drop *taken)
 {
 	const struct dd_options none = {0};
 	const struct dd_drop drop = {taken->object, dd_untagged(taken->destroy)};
 
-	destroy_watched(queue, &none, &drop);
+	dd_tools_acquire(taken_slot(lane));
+	destroy_observed(lane->queue, &none, &drop);
+	dd_tools_release(&lane->ring.head);
 }
 
 static bool run_with_options(struct dd_lane *lane, const struct dd_drop *taken, struct turn *turn)
 {
+	dd_tools_acquire(taken_slot(lane));
 	take_current(lane, taken);
 	lane->is_unfinished = true;
 	return destroy_current(lane->queue, &lane->current) && run_on(lane, turn);
@@ -447,8 +460,8 @@ static inline bool run(struct dd_lane *lane, struct defer_drop_queue *queue,
 	turn->left--;
 	if (dd_unlikely(dd_is_options(taken->destroy)))
 		return run_with_options(lane, taken, turn);
-	if (dd_unlikely(queue->has_watchdog))
-		run_plain_watched(queue, taken);
+	if (dd_unlikely(queue->is_observed))
+		run_plain_observed(lane, taken);
 	else
 		dd_untagged(taken->destroy)(taken->object);
 	if (dd_unlikely(!dd_nested_is_empty(&lane->nested)))

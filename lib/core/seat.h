@@ -18,14 +18,18 @@
 #define DD_SEAT_H
 
 #include "base/futex.h"
+#include "base/tools.h"
 
 static inline bool dd_seat_try(_Atomic(uint32_t) *seat)
 {
 	uint32_t is_free = 0;
 
 	/* ->SEAT: without acquire what the last consumer did could be missed. */
-	return atomic_compare_exchange_strong_explicit(
-		seat, &is_free, 1, memory_order_acquire, memory_order_relaxed);
+	if (!atomic_compare_exchange_strong_explicit(
+		    seat, &is_free, 1, memory_order_acquire, memory_order_relaxed))
+		return false;
+	dd_tools_acquire(seat);
+	return true;
 }
 
 /* Takes the seat, waiting for it. Returns 0 or -ETIMEDOUT. */
@@ -37,6 +41,7 @@ static inline int dd_seat_take(_Atomic(uint32_t) *seat, uint64_t deadline_ns)
 	while (atomic_exchange_explicit(seat, 2, memory_order_acquire))
 		if (dd_futex_wait(seat, 2, deadline_ns) == -ETIMEDOUT)
 			return -ETIMEDOUT;
+	dd_tools_acquire(seat);
 	return 0;
 }
 
@@ -59,6 +64,7 @@ static inline bool dd_seat_ask(_Atomic(uint32_t) *seat)
 /* Leaves the seat. True if it was wanted. */
 static inline bool dd_seat_leave(_Atomic(uint32_t) *seat)
 {
+	dd_tools_release(seat);
 	/* SEAT->: without release the next consumer could run beside what this one still writes. */
 	if (atomic_exchange_explicit(seat, 0, memory_order_release) != 2)
 		return false;

@@ -18,6 +18,7 @@ static uint64_t done_position(struct dd_lane *lane)
 
 	while (dd_is_before(at, tail) && dd_ring_is_past(&lane->ring, at + 1))
 		at++;
+	dd_tools_acquire(&lane->ring.head);
 	return at;
 }
 

@@ -93,6 +93,8 @@ static inline void dd_ring_survive(struct dd_ring *ring, bool is_kept, uint64_t 
 		/* A second slot stays behind the first, if that was kept just before. */
 		if (dd_is_second(word) ? is_first_kept : is_kept && word)
 			dd_ring_publish(ring, to++, object, word);
+		else
+			dd_tools_left(object);
 		is_first_kept = is_kept && dd_is_options(word);
 	}
 	atomic_store_explicit(&ring->tail, to, memory_order_relaxed);

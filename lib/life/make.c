@@ -35,6 +35,7 @@ int dd_queue_init(
 	}
 	dd_config_copy(&queue->config, config);
 	queue->has_watchdog = values->watchdog_ns;
+	queue->is_observed = queue->has_watchdog || dd_tools_look_for_races();
 	if (!dd_membarrier_register())
 		attention |= DD_FENCED;
 	if (dd_queue_has_worker(queue) || values->pending_eventfd >= 0)
@@ -55,6 +56,7 @@ static void unmap(struct defer_drop_queue *queue)
 {
 	if (queue->shared_slots)
 		dd_slots_unmap(queue->shared_slots, queue->config.values.queue_size);
+	dd_tools_unmapped(queue, sizeof *queue);
 	munmap(queue, sizeof *queue);
 }
 
@@ -84,6 +86,7 @@ int defer_drop_queue_create(struct defer_drop_queue **queue, const struct defer_
 	made = mmap(NULL, sizeof *made, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (made == MAP_FAILED)
 		return -ENOMEM;
+	dd_tools_mapped(made, sizeof *made);
 	atomic_store_explicit(&made->id, dd_registry_new_id(), memory_order_relaxed);
 	result = dd_queue_init(made, &config, NULL);
 	if (!result)

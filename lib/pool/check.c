@@ -11,8 +11,9 @@
 #include <stdlib.h>
 
 #include "base/report.h"
+#include "base/tools.h"
 
-#ifdef DD_HAS_MEMCHECK
+#ifdef DD_HAS_VALGRIND
 #include <valgrind/memcheck.h>
 #else
 #define RUNNING_ON_VALGRIND                             0
@@ -87,6 +88,8 @@ void dd_check_begin(struct defer_drop_pool *pool)
 		pool->checks |= DD_POOL_POISONED;
 	if (RUNNING_ON_VALGRIND)
 		pool->checks |= DD_POOL_MEMCHECKED;
+	if (dd_tools_look_for_races())
+		pool->checks |= DD_POOL_TRACED;
 	if (pool->checks & DD_POOL_CHECKED) {
 		if (pool->config.alignment < LEAST_HEADER_BYTES)
 			pool->config.alignment = LEAST_HEADER_BYTES;
@@ -121,6 +124,8 @@ void dd_check_leave(struct defer_drop_pool *pool, void *block)
 
 void dd_check_take(struct defer_drop_pool *pool, void *block)
 {
+	if (pool->checks & DD_POOL_TRACED)
+		dd_tools_acquire(block);
 	if (pool->checks & DD_POOL_CHECKED)
 		atomic_store_explicit(
 			&header_of(block)->word, (uintptr_t)pool | OUT, memory_order_relaxed);
@@ -139,6 +144,8 @@ void dd_check_give(struct defer_drop_pool *pool, void *block)
 			    (uintptr_t)pool | AT_REST, memory_order_relaxed, memory_order_relaxed))
 			fail(pool, block, out);
 	}
+	if (pool->checks & DD_POOL_TRACED)
+		dd_tools_release(block);
 	if (pool->checks & DD_POOL_POISONED)
 		__asan_poison_memory_region(block, pool->config.block_bytes);
 	if (pool->checks & DD_POOL_MEMCHECKED)

@@ -31,6 +31,7 @@ enum {
 	DD_POOL_CHECKED = DEFER_DROP_POOL_CHECKED, /* blocks have headers */
 	DD_POOL_POISONED = 1 << 1,                 /* AddressSanitizer is there */
 	DD_POOL_MEMCHECKED = 1 << 2,               /* the process runs in valgrind */
+	DD_POOL_TRACED = 1 << 3,                   /* a tool looks for races */
 };
 
 struct defer_drop_pool {

@@ -255,7 +255,13 @@ static void flush_urgently(void)
 
 /* ---- Limits ---------------------------------------------------------------------------------- */
 
-static void limit(int resource, rlim_t most)
+#ifdef __GLIBC__
+typedef __rlimit_resource_t resource_t;
+#else
+typedef int resource_t;
+#endif
+
+static void limit(resource_t resource, rlim_t most)
 {
 	struct rlimit now;
 
