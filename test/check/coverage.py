@@ -13,7 +13,8 @@ import sys
 LEAST = {"lines": 95, "branches": 90}
 
 report, reasons, lib = map(pathlib.Path, sys.argv[1:])
-sources = {path.name: [line.strip() for line in path.read_text().splitlines()] for path in lib.glob("*.[ch]")}
+sources = {path.relative_to(lib): [line.strip() for line in path.read_text().splitlines()]
+           for path in lib.rglob("*.[ch]")}
 failures = []
 
 explained = set()
@@ -21,21 +22,21 @@ for line in reasons.read_text().splitlines():
     if line.startswith("\t"):
         place, _, text = line.strip().partition(": ")
         explained.add((place, text))
-        if text not in sources.get(place.split()[0], []):
+        if not any(text in lines for path, lines in sources.items() if path.name == place.split()[0]):
             failures.append(f"{place}: explained, but not there: {text}")
 
 counts = {"lines": [], "branches": []}
 for file in json.loads(report.read_text())["files"]:
-    name = pathlib.PurePath(file["file"]).name
+    path = pathlib.PurePath(file["file"]).relative_to("lib")
     functions = sorted((function["lineno"], function["name"]) for function in file["functions"])
     for line in file["lines"]:
         if line["gcovr/noncode"]:
             continue
         counts["lines"].append(line["count"])
         counts["branches"] += [branch["count"] for branch in line["branches"]]
-        text = sources[name][line["line_number"] - 1]
+        text = sources[pathlib.Path(path)][line["line_number"] - 1]
         within = [function for start, function in functions if start <= line["line_number"]]
-        place = " ".join([name, *within[-1:]])
+        place = " ".join([path.name, *within[-1:]])
         if not line["count"] and (place, text) not in explained:
             failures.append(f"not run, and not explained, line {line['line_number']} of {place}: {text}")
 
