@@ -29,6 +29,15 @@
 #define VALGRIND_HG_CLEAN_MEMORY(memory, bytes) (void)(memory)
 #endif
 
+/* True if ThreadSanitizer sees the library's own accesses: then it needs not be told anything. */
+#if defined(__SANITIZE_THREAD__)
+#define DD_IS_INSTRUMENTED true
+#elif defined(__has_feature)
+#define DD_IS_INSTRUMENTED __has_feature(thread_sanitizer)
+#else
+#define DD_IS_INSTRUMENTED false
+#endif
+
 extern void __tsan_acquire(void *address) __attribute__((weak));
 extern void __tsan_release(void *address) __attribute__((weak));
 extern void __lsan_register_root_region(const void *begin, size_t bytes) __attribute__((weak));
@@ -55,13 +64,13 @@ static inline bool dd_tools_is_valgrind_racing(void)
 /* True if a tool looks for races: then no push and no drop may take the fast path. */
 static inline bool dd_tools_look_for_races(void)
 {
-	return __tsan_acquire || dd_tools_is_valgrind_racing();
+	return (!DD_IS_INSTRUMENTED && __tsan_acquire) || dd_tools_is_valgrind_racing();
 }
 
 /* The begin of an edge. */
 static inline void dd_tools_release(void *address)
 {
-	if (__tsan_release)
+	if (!DD_IS_INSTRUMENTED && __tsan_release)
 		__tsan_release(address);
 	ANNOTATE_HAPPENS_BEFORE(address);
 }
@@ -69,7 +78,7 @@ static inline void dd_tools_release(void *address)
 /* The end of an edge. */
 static inline void dd_tools_acquire(void *address)
 {
-	if (__tsan_acquire)
+	if (!DD_IS_INSTRUMENTED && __tsan_acquire)
 		__tsan_acquire(address);
 	ANNOTATE_HAPPENS_AFTER(address);
 }
