@@ -116,10 +116,11 @@ static void take_off(struct drop *drop)
 /* Ends the lane's drop that is in the middle, if no nested drop of it is left. */
 static void end_middle(int lane)
 {
-	struct drop *drop = &model.drops[model.middle[lane]];
+	struct drop *drop;
 
 	if (model.middle[lane] == NOWHERE || model.nested[lane].first != NOWHERE)
 		return;
+	drop = &model.drops[model.middle[lane]];
 	model.middle[lane] = NOWHERE;
 	model.used[lane] -= drop->width;
 	end(drop, DROP_DESTROYED);
