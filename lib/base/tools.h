@@ -29,7 +29,7 @@
 #define VALGRIND_HG_CLEAN_MEMORY(memory, bytes) (void)(memory)
 #endif
 
-/* True if ThreadSanitizer sees the library's own accesses: then it needs not be told anything. */
+/* True if ThreadSanitizer sees the library's own accesses: then it need not be told anything. */
 #if defined(__SANITIZE_THREAD__)
 #define DD_IS_INSTRUMENTED true
 #elif defined(__has_feature)

@@ -50,12 +50,6 @@ static inline void dd_waiters_wake(struct dd_waiters *list, struct dd_waiter *wa
 	dd_latch_open(&waiter->is_woken);
 }
 
-static inline void dd_waiters_wake_all(struct dd_waiters *list)
-{
-	while (list->first)
-		dd_waiters_wake(list, list->first);
-}
-
 /* Takes a waiter out, by its thread. False if it was woken meanwhile, or is about to be. */
 static inline bool dd_waiters_leave(struct dd_waiters *list, struct dd_waiter *waiter)
 {

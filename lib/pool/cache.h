@@ -5,8 +5,8 @@
 #ifndef DD_POOL_CACHE_H
 #define DD_POOL_CACHE_H
 
-#include "base/tls.h"
 #include "base/counter.h"
+#include "base/tls.h"
 #include "pool/depot.h"
 
 /*
