@@ -689,11 +689,11 @@ struct defer_drop_config {
 	 * 1000000..DEFER_DROP_TIMEOUT_MAX or DEFER_DROP_NEVER [100000000, 100 ms]. */
 	uint64_t quiet_spell_ns;
 	/* Until then the worker looks for drops at least this often; the timer slack of the system
-	 * and the scheduling of the worker come on top: 1000..1000000000 [12000000, 12 ms]. It
+	 * and the scheduling of the worker come on top: 1000..1000000000 [20000000, 20 ms]. It
 	 * looks more often while drops come so fast that a quarter of a ring, of max_bytes or of a
 	 * high mark would gather meanwhile; and at once when a call waits, when a ring is half
 	 * full, and for a drop whose completion has an eventfd. A longer delay costs memory and
-	 * saves wake-ups: 12 ms are 83 a second. */
+	 * saves wake-ups: 20 ms are 50 a second. */
 	uint64_t longest_delay_ns;
 
 	/* Bytes that pending drops may hold together, as their pushes said, 1..2^62 [2^62]. A push

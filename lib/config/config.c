@@ -91,7 +91,7 @@ const struct dd_option dd_options[] = {
 		.least = DD_MS, .most = DEFER_DROP_TIMEOUT_MAX, .built_in = 100 * DD_MS,
 		.words = WORDS({"never", DEFER_DROP_NEVER})},
 	{FIELD(longest_delay_ns), DD_TIME,
-		.least = 1000, .most = DD_S, .built_in = 12 * DD_MS},
+		.least = 1000, .most = DD_S, .built_in = 20 * DD_MS},
 	{FIELD(max_bytes), DD_COUNT,
 		.least = 1, .most = TWO_TO_62, .built_in = TWO_TO_62},
 	{FIELD(high_drops), DD_COUNT, .rule = DROPS_MARKS,

@@ -88,7 +88,7 @@ Test(config, built_in_values_are_those_of_the_manual)
 	cr_assert_eq(config.exit_timeout_ns, DEFER_DROP_UNSET);
 	cr_assert_eq(config.stack_size_bytes, 0);
 	cr_assert_eq(config.quiet_spell_ns, 100 * MS);
-	cr_assert_eq(config.longest_delay_ns, 12 * MS);
+	cr_assert_eq(config.longest_delay_ns, 20 * MS);
 	cr_assert_eq(config.max_bytes, MOST);
 	cr_assert_eq(config.high_drops, 0);
 	cr_assert_eq(config.low_drops, DEFER_DROP_UNSET);
@@ -1137,7 +1137,7 @@ Test(config, help_tells_all_options_with_what_is_in_force_in_the_end)
 {
 	tune(NULL, true, "help,longest_delay_ns=2us,watchdog_ns=5000us");
 	cr_assert_eq(told, WRITTEN);
-	cr_assert(was_told("DEFER_DROP_OPTIONS: longest_delay_ns=2us (built in: 12ms): 1us..1s"));
+	cr_assert(was_told("DEFER_DROP_OPTIONS: longest_delay_ns=2us (built in: 20ms): 1us..1s"));
 	cr_assert(was_told("DEFER_DROP_OPTIONS: watchdog_ns=5ms (built in: 0): 1ms..2^62ns or 0"));
 	cr_assert(was_told("DEFER_DROP_OPTIONS: exit_timeout_ns=forever (built in: unset): "
 			   "0..2^62ns, forever or unset"));

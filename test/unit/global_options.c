@@ -103,11 +103,11 @@ Test(global_options, options_with_a_name_are_for_queues_of_that_name)
 	cr_assert_eq(config_of("io").queue_size, 32);
 	cr_assert_eq(config_of("io").longest_delay_ns, 5000);
 	cr_assert_eq(config_of("other").queue_size, 128);
-	cr_assert_eq(config_of("other").longest_delay_ns, 12 * MS);
+	cr_assert_eq(config_of("other").longest_delay_ns, 20 * MS);
 	cr_assert_eq(config_of("io2").queue_size, DD_QUEUE_SIZE);
 	answers(0, defer_drop(number(0), note));
 	cr_assert_eq(config_in_force().queue_size, 64);
-	cr_assert_eq(config_in_force().longest_delay_ns, 12 * MS);
+	cr_assert_eq(config_in_force().longest_delay_ns, 20 * MS);
 }
 
 Test(global_options, the_default_queue_may_be_drained_by_a_caller)

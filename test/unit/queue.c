@@ -119,7 +119,7 @@ Test(queue, config_tells_the_built_in_values)
 	cr_assert_eq(config.runner, DEFER_DROP_RUNNER_WORKER);
 	cr_assert_eq(config.at_fork, DEFER_DROP_AT_FORK_EMPTY);
 	cr_assert_eq(config.quiet_spell_ns, 100 * MS);
-	cr_assert_eq(config.longest_delay_ns, 12 * MS);
+	cr_assert_eq(config.longest_delay_ns, 20 * MS);
 	cr_assert_eq(config.exit_timeout_ns, FOREVER);
 	cr_assert_eq(config.niceness, DEFER_DROP_NICENESS_INHERITED);
 	cr_assert_eq(config.pending_eventfd, -1);
