@@ -93,7 +93,7 @@ static double mean_ticks(double *ticks, uint64_t count)
 
 static double measure(const struct run *run)
 {
-	cycle(run, run->count / 4 + 1);
+	cycle(run, run->count);
 	cycle(run, run->count);
 	bench_check(defer_drop_flush());
 	return timer_mean_ns((uint64_t)mean_ticks(run->ticks, run->count), 1) /
@@ -113,13 +113,18 @@ static void shuffle(void **pointers, uint64_t count)
 	}
 }
 
-static void fill(struct table *table, const struct pool_case *of, enum way way, uint64_t bytes,
-	uint64_t mixed)
+static void make(struct table *table, const struct pool_case *of, uint64_t bytes)
 {
 	table->count = bytes / (of->node_bytes * of->nodes);
 	table->objects = malloc(table->count * sizeof *table->objects + 1);
 	if (!table->objects)
 		abort();
+}
+
+static void fill(struct table *table, const struct pool_case *of, enum way way, uint64_t bytes,
+	uint64_t mixed)
+{
+	make(table, of, bytes);
 	subject_build_mixed_up(of, way, table->objects, table->count, mixed, shuffle);
 	shuffle(table->objects, table->count);
 }
@@ -143,22 +148,33 @@ static void measure_ways(
 	}
 }
 
-static void measure_floors(struct paced_figures *to, unsigned round, struct run run)
+/* The floor of what is destroyed at once: there is no table. */
+static void measure_around(struct paced_figures *to, unsigned round, struct run run)
 {
-	run.build = subject_floor.build;
-	run.destroy = subject_floor.destroy;
+	run.build = floor_around.build;
+	run.destroy = floor_around.destroy;
 	run.is_dropped = true;
-	subject_floor_begin(run.of);
+	floor_around_begin(run.of);
 	to->floor_ns[IN_ORDER][round] = measure(&run);
-	subject_floor_mix_up(shuffle);
+	floor_around_mix_up(shuffle);
 	to->floor_ns[MIXED_UP][round] = measure(&run);
-	subject_floor_end();
+	floor_around_end();
+}
+
+static double measure_whole(struct run run, struct table *table)
+{
+	run.build = floor_whole.build;
+	run.destroy = floor_whole.destroy;
+	run.is_dropped = true;
+	run.table = table;
+	return measure(&run);
 }
 
 void paced_measure(struct paced_figures *to, const struct pool_settings *settings,
 	const struct pool_case *of, uint64_t bytes, uint64_t pace_ns)
 {
 	struct table tables[WAYS];
+	struct table whole;
 	const struct run run = {
 		.of = of,
 		.pause = timer_from_ns(pace_ns * of->nodes),
@@ -171,15 +187,21 @@ void paced_measure(struct paced_figures *to, const struct pool_settings *setting
 	subject_begin(of);
 	for (unsigned way = 0; way < WAYS; way++)
 		fill(&tables[way], of, way, bytes, settings->mixed);
+	make(&whole, of, bytes);
+	floor_whole_begin(whole.objects, whole.count, settings->mixed, shuffle);
+	shuffle(whole.objects, whole.count);
 	subject_home_percent(); /* not of the tables */
 	for (unsigned round = 0; round < settings->rounds; round++) {
 		measure_ways(to, round, run, tables);
-		if (!bytes && subject_has_floor(of))
-			measure_floors(to, round, run);
+		to->floor_ns[WHOLE][round] = measure_whole(run, &whole);
+		if (!bytes && floor_has_around(of))
+			measure_around(to, round, run);
 	}
 	to->home_percent = subject_home_percent();
 	for (unsigned way = 0; way < WAYS; way++)
 		empty(&tables[way], of, way);
+	floor_whole_end();
+	free(whole.objects);
 	subject_end();
 	free(run.ticks);
 }

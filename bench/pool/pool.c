@@ -240,12 +240,17 @@ static void show_floors(
 	static const char *const names[FLOORS] = {
 		[IN_ORDER] = "floor, in order (to freed)",
 		[MIXED_UP] = "floor, mixed up (to freed)",
+		[WHOLE] = "floor, home in one piece",
 	};
 	char text[96];
 
 	for (unsigned i = 0; i < FLOORS; i++) {
+		const double *ratio_to = from->ns[i == WHOLE ? IN_PLACE : FREED];
+
+		if (from->floor_ns[i][0] <= 0)
+			continue;
 		snprintf(text, sizeof text, "%s %s", name, names[i]);
-		show_row(results, text, at, "ns", from->floor_ns[i], from->ns[FREED]);
+		show_row(results, text, at, "ns", from->floor_ns[i], ratio_to);
 	}
 }
 
@@ -266,8 +271,7 @@ static void show_paced(struct results *results, const struct pool_figures *figur
 		snprintf(at, sizeof at, "%" PRIu64, cases[i].nodes);
 		show_ways(results, cases[i].name, at, "ns", from[i].ns[IN_PLACE], from[i].ns[FREED],
 			from[i].ns[HOME]);
-		if (from[i].floor_ns[IN_ORDER][0] > 0)
-			show_floors(results, cases[i].name, at, &from[i]);
+		show_floors(results, cases[i].name, at, &from[i]);
 		results_note(results, "%s, %s, malloc of %s: %.1f %% of the blocks came home",
 			cases[i].name, what, figures->allocator, from[i].home_percent);
 	}

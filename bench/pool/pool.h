@@ -5,7 +5,9 @@
  * the worker.
  *
  *     pool.c       the options, the allocators one after the other, the results
- *     subject.c    what is made and destroyed: lists, trees, hash tables, nodes of mixed sizes
+ *     shapes.h     what is made and destroyed: lists, trees, hash tables, nodes of mixed sizes
+ *     subject.c    the same, compiled for malloc and pools
+ *     floor.c      the same, with memory that comes home at no cost
  *     paced.c      one thread, with other work in between
  *     single.c     take and give, malloc and free, on one thread
  *     takers.c     1 to 16 threads that share a pool, with rests in between
@@ -37,7 +39,7 @@ enum way {
 
 struct pool_settings {
 	uint64_t rounds;
-	uint64_t objects; /* made in a round, after a quarter of them to warm up */
+	uint64_t objects; /* made in a round, after as many to warm up */
 	uint64_t working_mib;
 	uint64_t mixed;          /* objects whose nodes lie mixed up with each other */
 	uint64_t pace_ns;        /* of other work between two objects, for each node */
@@ -54,7 +56,7 @@ struct pool_settings {
 
 struct pool_case {
 	const char *name;
-	unsigned subject;
+	unsigned shape;
 	size_t node_bytes; /* the mean, if sizes are mixed */
 	uint64_t nodes;    /* in an object */
 };
@@ -87,25 +89,33 @@ void subject_build_mixed_up(const struct pool_case *of, enum way way, void **obj
 	uint64_t count, uint64_t mixed, void (*shuffle)(void **pointers, uint64_t count));
 
 /*
- * The floor of lists: blocks that go round in an array. Only what any way to bring them home has to
- * do is left: the caller writes to lines that the worker has read. In the order of their addresses,
- * or mixed up.
- */
-struct subject_floor {
-	void *(*build)(void);
-	defer_drop_fn destroy;
-};
-extern const struct subject_floor subject_floor;
-bool subject_has_floor(const struct pool_case *of);
-void subject_floor_begin(const struct pool_case *of);
-void subject_floor_mix_up(void (*shuffle)(void **pointers, uint64_t count));
-void subject_floor_end(void);
-
-/*
  * Returns the percentage of the nodes taken from the pools of the case that had come home, since the
  * last call.
  */
 double subject_home_percent(void);
+
+/* ---- Floors of the subject (floor.c) --------------------------------------------------------- */
+
+struct floor_functions {
+	void *(*build)(void);
+	defer_drop_fn destroy;
+};
+
+/* Blocks that go round in an array, for lists that are destroyed at once. */
+extern const struct floor_functions floor_around;
+bool floor_has_around(const struct pool_case *of);
+void floor_around_begin(const struct pool_case *of);
+void floor_around_mix_up(void (*shuffle)(void **pointers, uint64_t count));
+void floor_around_end(void);
+
+/*
+ * Objects that come home in one piece. Builds objects for a table, count of them; the nodes of
+ * mixed objects at a time lie in an order that shuffle makes.
+ */
+extern const struct floor_functions floor_whole;
+void floor_whole_begin(void **objects, uint64_t count, uint64_t mixed,
+	void (*shuffle)(void **pointers, uint64_t count));
+void floor_whole_end(void);
 
 /* ---- Figures: shared with the child ---------------------------------------------------------- */
 
@@ -118,11 +128,11 @@ struct single_figures {
 	double classes_ns[MAX_ROUNDS];
 };
 
-enum floor { IN_ORDER, MIXED_UP, FLOORS };
+enum floor { IN_ORDER, MIXED_UP, WHOLE, FLOORS };
 
 struct paced_figures {
-	double ns[WAYS][MAX_ROUNDS]; /* the caller's time, for a node */
-	double floor_ns[FLOORS][MAX_ROUNDS];
+	double ns[WAYS][MAX_ROUNDS];         /* the caller's time, for a node */
+	double floor_ns[FLOORS][MAX_ROUNDS]; /* 0: not measured */
 	double home_percent;
 };
 
