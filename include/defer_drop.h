@@ -44,7 +44,8 @@
  *   defer_drop_by                              drops by a strategy
  *   defer_drop_strategy_worker, _rcu           ready-made: the default queue
  *     _in_place, _leak, _thread                at once; never; by a thread for each object
- *     _queue_init, _executor_init, _trace_init made: a queue; the program's executor; a trace
+ *     _queue_init, _group_init                 made: a queue; a group
+ *     _executor_init, _trace_init              made: the program's executor; a trace
  *   defer_drop_trace_print                     prints a line for a trace
  *   <defer_drop/loop.h>: objects that the thread of an event loop destroys
  *   defer_drop_strategy_loop_open              a strategy on any loop that watches a descriptor
@@ -67,6 +68,12 @@
  *     _put, _put_many                          give references back
  *     _take, _retarget                         take the object back; change the strategy
  *     _is_unique, _count                       whether there is one; how many there are
+ *   <defer_drop/group.h>: drops that are flushed, counted and abandoned together
+ *   defer_drop_group_push                      pushes in the name of a group
+ *     _create, _free                           groups
+ *     _flush, _end, _abandon                   wait for what is its own; and refuse pushes; give up
+ *                                              what is pending
+ *     _backlog, _stats                         how many drops are pending; all counters
  *   <defer_drop/pool.h>: memory that comes home
  *   defer_drop_pool_take, _give                a block of a pool, instead of malloc(3) and free(3)
  *     _create, _free, _trim, _stats            pools; give blocks at rest back; all counters
@@ -205,9 +212,11 @@
  *   wait, nor a push for room. From the first drop after a grace period on, such a call returns
  *   -EDEADLK instead of waiting; a call that waits already does so within some 10 ms.
  * - The shared library is never unloaded. A plugin may be closed when nothing is pending whose
- *   destructor is the plugin's code: the worker would call what is gone. So let the plugin make a
- *   queue of its own for its drops (defer_drop_queue_create), and end that before it is closed
- *   (defer_drop_queue_shutdown, defer_drop_queue_free); what others have dropped is not waited for.
+ *   destructor is the plugin's code: the worker would call what is gone. So let the plugin push in
+ *   the name of a group (defer_drop/group.h), and end that before it is closed
+ *   (defer_drop_group_end, defer_drop_group_free); what others drop later is not waited for. A
+ *   plugin whose destructors take long has a queue of its own, and ends that instead
+ *   (defer_drop_queue_shutdown, defer_drop_queue_free).
  * - With the static library inside a shared object, closing that object deals with what is pending
  *   as exit does. It does not unmap the lanes of its default queue, because other threads may still
  *   push: some 68 KiB for each lane whose memory has not gone back to the system (max_lanes;
@@ -217,8 +226,9 @@
  *   block"), unless the library is built with the Meson option tls=dynamic (a push took 11.9 ns
  *   then, instead of 10.2, on x86-64 with 100,000 pushes in a row). A plugin that is loaded again
  *   and again is better built with the shared library.
- * - Every call accepts a NULL queue, guard, reference, pool or struct. It then returns -EINVAL, or
- *   NULL, or 0 if its result is a number or a claim; a call without a result does nothing.
+ * - Every call accepts a NULL queue, group, guard, reference, pool or struct. It then returns
+ *   -EINVAL, or NULL, or 0 if its result is a number or a claim; a call without a result does
+ *   nothing.
  *
  * System calls, for a service that forbids others (seccomp(2), SystemCallFilter= of
  * systemd.exec(5)). These are all that the library makes, and glibc for it; what destructors call
@@ -456,6 +466,7 @@ DEFER_DROP_API int defer_drop_shutdown(void);
 /* ---- Configuration -------------------------------------------------------------------------- */
 
 struct defer_drop_queue;  /* opaque */
+struct defer_drop_group;  /* opaque, see defer_drop/group.h */
 struct rcu_flavor_struct; /* liburcu's, <urcu/flavor.h> */
 
 /* Destroys an object, and returns 0, or what went wrong as a negative errno; or, if it has only
@@ -878,8 +889,9 @@ DEFER_DROP_API int defer_drop_queue_create(
  * Blocks: briefly.
  * Errors (the queue is as it was):
  *   -EINVAL  queue is NULL or the default one, which is never freed
- *   -EBUSY   the queue has not been shut down; or it was given up, and its worker has not ended:
- *            defer_drop_queue_shutdown still returns -ECANCELED
+ *   -EBUSY   the queue has not been shut down; a group of it has not been freed; or the queue was
+ *            given up, and its worker has not ended: defer_drop_queue_shutdown still returns
+ *            -ECANCELED
  */
 DEFER_DROP_API int defer_drop_queue_free(struct defer_drop_queue *queue);
 
@@ -1184,8 +1196,8 @@ struct defer_drop_completion {
 
 /*
  * What a drop asks for. Begin with DEFER_DROP_OPTIONS_INIT, which asks for nothing. A drop that
- * counts bytes, has a status, a context or a completion takes two slots of its ring; a grace
- * period alone takes none beside its own.
+ * counts bytes, has a status, a context, a completion or a group takes two slots of its ring; a
+ * grace period alone takes none beside its own.
  */
 struct defer_drop_options {
 	size_t size; /* sizeof(struct defer_drop_options) */
@@ -1200,6 +1212,10 @@ struct defer_drop_options {
 
 	struct defer_drop_completion *completion; /* NULL: none */
 	struct defer_drop_ticket *ticket;         /* filled in on success; NULL: none wanted */
+
+	/* In whose name it is pushed (defer_drop/group.h); NULL: in none, or, if a destructor of a
+	 * group pushes, in that one's. With a context the drop takes memory of malloc(3). */
+	struct defer_drop_group *group;
 };
 
 /*
@@ -1214,10 +1230,12 @@ struct defer_drop_options {
  * unused, and the ticket untouched):
  *   -EINVAL     not exactly one of destroy, destroy_status and destroy_context; context without
  *               destroy_context; an unknown flag; size smaller than that of the first version;
- *               eventfd below -1; queue is NULL
+ *               eventfd below -1; queue is NULL; the group is of another queue, or was freed
  *   -E2BIG      options is of a later version and uses what this library does not know
  *   -EOVERFLOW  also if bytes is too large, or more than 2^62 would be pending
  *   -EBUSY      the completion serves another push that is not over
+ *   -ESHUTDOWN, -EOVERFLOW  also as for defer_drop_group_push
+ *   -ENOMEM     also if there is no memory for a context in a group
  *   -ENOTSUP    as for defer_drop_rcu
  * Ordering: as defer_drop.
  */
@@ -1256,7 +1274,7 @@ DEFER_DROP_API int defer_drop_queue_push_many(struct defer_drop_queue *queue, vo
  *   write to the eventfd and its last access to the completion.
  * Errors:
  *   -ESHUTDOWN  it is over, and some drops will never be destroyed: the queue was shut down before
- *               their turn came
+ *               their turn came, or their group was abandoned
  *   -ESTALE     it is over: a fork came between, and completions are not the child's
  *   -EINVAL     completion is NULL or was never used
  *   After the others it is still in use:
@@ -1288,7 +1306,8 @@ struct defer_drop_stats {
 	uint64_t destroyed_total; /* destructors returned, nested included */
 	uint64_t
 		refused_total; /* pushes that found no room, no bytes, a closed queue or no worker */
-	uint64_t abandoned_total; /* accepted, never to be destroyed; their objects leak */
+	uint64_t abandoned_total; /* accepted, never to be destroyed; their objects leak. Of an open
+				   * queue: with their groups (defer_drop/group.h) */
 	uint64_t nested_total;    /* pushed by destructors; of a queue, 0 for a lane */
 
 	uint64_t waits_total;   /* waits of pushes for room in a ring or for bytes */

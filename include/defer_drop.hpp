@@ -9,6 +9,7 @@
  *     std::shared_ptr<tree> shared(new tree, deferdrop::deleter<tree>());
  *     deferdrop::flush(100ms);                        waits until all of it is destroyed
  *     deferdrop::session session;                     in main: all is destroyed before statics
+ *     deferdrop::group mine;                          drops that end together (group.h)
  *     deferdrop::pools nodes;                         memory that comes home (pool.h)
  *     std::pmr::list<int> list(&nodes);               a container whose nodes do
  *
@@ -59,8 +60,9 @@
  * then drop() throws that. Nothing was dropped then, nothing leaks, and the value is as its own
  * move left it. scoped throws what its moves throw, and take() std::bad_optional_access if it holds
  * nothing; but the end of its scope never throws. make_unique throws std::bad_alloc and what the
- * constructor throws. pools throws std::bad_alloc if there is no memory, for itself or for a block,
- * and std::invalid_argument for a configuration that is out of range. Nothing else throws.
+ * constructor throws, and group throws std::bad_alloc. pools throws std::bad_alloc if there is no
+ * memory, for itself or for a block, and std::invalid_argument for a configuration that is out of
+ * range. Nothing else throws.
  *
  * The end of a scope cannot return an error. If the worker or a thread refuses an object then, the
  * object is destroyed in place; so pointers with static storage may outlive the queue. If rcu or a
@@ -74,6 +76,7 @@
 #ifndef DEFER_DROP_HPP
 #define DEFER_DROP_HPP
 
+#include <defer_drop/group.h>
 #include <defer_drop/guard.h>
 #include <defer_drop/pool.h>
 
@@ -519,6 +522,20 @@ int drop_owner(std::unique_ptr<T, Deleter> &owner, const ::defer_drop_strategy *
 	}
 }
 
+/* Returns a timeout for a call in C; one that is too long overflows there too. */
+template <class Number, class Unit>
+std::uint64_t nanoseconds(std::chrono::duration<Number, Unit> timeout) noexcept
+{
+	/* A duration of a larger unit may overflow every integer of nanoseconds. */
+	const auto count = std::chrono::duration<long double, std::nano>(timeout).count();
+
+	if (!(count > 0))
+		return 0;
+	if (count > static_cast<long double>(DEFER_DROP_TIMEOUT_MAX))
+		return DEFER_DROP_TIMEOUT_MAX + 1;
+	return static_cast<std::uint64_t>(count);
+}
+
 } // namespace detail
 
 /* ---- Pointers -------------------------------------------------------------------------------- */
@@ -662,14 +679,7 @@ template <class Strategy = worker, class T, class Cut>
 template <class Number, class Unit>
 [[nodiscard]] int flush(std::chrono::duration<Number, Unit> timeout) noexcept
 {
-	/* A duration of a larger unit may overflow every integer of nanoseconds. */
-	const auto count = std::chrono::duration<long double, std::nano>(timeout).count();
-
-	if (!(count > 0))
-		return ::defer_drop_flush_timed(0);
-	if (count > static_cast<long double>(DEFER_DROP_TIMEOUT_MAX))
-		return ::defer_drop_flush_timed(DEFER_DROP_TIMEOUT_MAX + 1);
-	return ::defer_drop_flush_timed(static_cast<std::uint64_t>(count));
+	return ::defer_drop_flush_timed(detail::nanoseconds(timeout));
 }
 
 /* ---- Scopes ---------------------------------------------------------------------------------- */
@@ -812,7 +822,7 @@ template <class T, class Strategy = own> class scoped : private Strategy
 	}
 };
 
-/* ---- Pools ----------------------------------------------------------------------------------- */
+/* ---- Groups ---------------------------------------------------------------------------------- */
 
 namespace detail
 {
@@ -825,6 +835,89 @@ namespace detail
 	std::terminate();
 #endif
 }
+
+} // namespace detail
+
+/*
+ * A group (group.h) that ends with its scope: when the destructor returns, all that was dropped in
+ * its name is destroyed, and no code of it is called any more. So a plugin has one as a static
+ * object, and a connection as a member.
+ *
+ *     deferdrop::group mine;
+ *     mine.drop(std::move(names));
+ *     deferdrop::unique_ptr<tree, deferdrop::chosen> one(new tree, mine.strategy());
+ *
+ * It can be neither copied nor moved: pointers keep its strategy, and may not outlive it. If the
+ * end fails, the group stays: in a destructor that its queue runs, or if the queue was given up.
+ *
+ * Errors: the constructor throws std::bad_alloc.
+ */
+class group
+{
+	::defer_drop_group *group_ = nullptr;
+	::defer_drop_strategy_group strategy_{};
+
+      public:
+	/* queue: nullptr means the default one. */
+	explicit group(::defer_drop_queue *queue = nullptr)
+	{
+		if (::defer_drop_group_create(&group_, queue))
+			detail::throw_no_memory();
+		(void)::defer_drop_strategy_group_init(&strategy_, group_, DEFER_DROP_FOREVER);
+	}
+
+	group(const group &) = delete;
+	group &operator=(const group &) = delete;
+
+	~group()
+	{
+		if (!::defer_drop_group_end(group_, DEFER_DROP_FOREVER))
+			(void)::defer_drop_group_free(group_);
+	}
+
+	/* For the calls of group.h. */
+	::defer_drop_group *get() const noexcept
+	{
+		return group_;
+	}
+
+	/* For pointers, scoped, and drop_in_slices. */
+	chosen strategy() const noexcept
+	{
+		return chosen(&strategy_.strategy);
+	}
+
+	/* Drops what deferdrop::drop does. Threads, Blocks, Errors: as defer_drop_group_push; and
+	 * -ENOMEM as for deferdrop::drop. */
+	template <class Subject>
+	[[nodiscard]] int drop(Subject &&subject) const
+		noexcept(detail::is_nothrow<std::remove_reference_t<Subject>>)
+	{
+		return deferdrop::drop(std::forward<Subject>(subject), strategy());
+	}
+
+	/* Threads, Blocks, Errors, Ordering: as defer_drop_group_flush. */
+	[[nodiscard]] int flush() const noexcept
+	{
+		return ::defer_drop_group_flush(group_, DEFER_DROP_FOREVER);
+	}
+
+	template <class Number, class Unit>
+	[[nodiscard]] int flush(std::chrono::duration<Number, Unit> timeout) const noexcept
+	{
+		return ::defer_drop_group_flush(group_, detail::nanoseconds(timeout));
+	}
+
+	[[nodiscard]] std::uint64_t backlog() const noexcept
+	{
+		return ::defer_drop_group_backlog(group_);
+	}
+};
+
+/* ---- Pools ----------------------------------------------------------------------------------- */
+
+namespace detail
+{
 
 [[noreturn]] inline void throw_out_of_range()
 {

@@ -119,6 +119,27 @@ struct defer_drop_strategy_queue {
 DEFER_DROP_API int defer_drop_strategy_queue_init(struct defer_drop_strategy_queue *strategy,
 	struct defer_drop_queue *queue, uint64_t timeout_ns);
 
+/* A group (group.h), and its queue. */
+struct defer_drop_strategy_group {
+	struct defer_drop_strategy strategy;
+	struct defer_drop_group *group;
+	uint64_t timeout_ns;
+	void *reserved[2];
+};
+
+/*
+ * Sets up a strategy that pushes in the name of a group. Threads, Blocks, Errors, Ordering of its
+ * drops: as defer_drop_group_push. A wait waits for all of the group: defer_drop_group_flush.
+ *
+ * group: stays the caller's, and must last as long as the strategy is used.
+ * timeout_ns: how long a drop waits for room.
+ * Threads: one, before any drops by the strategy. Blocks: never.
+ * Errors (the strategy is untouched): -EINVAL if strategy or group is NULL; -EOVERFLOW as for
+ *   defer_drop_timed.
+ */
+DEFER_DROP_API int defer_drop_strategy_group_init(struct defer_drop_strategy_group *strategy,
+	struct defer_drop_group *group, uint64_t timeout_ns);
+
 /*
  * Ends a queue: shuts it down, destroying what is pending, and frees it. It has the type of a
  * destructor, so that a guard whose strategy is in place ends the queue when its scope is left:

@@ -153,15 +153,10 @@ static int reason(struct defer_drop_queue *queue, uint64_t deadline_ns)
 	return dd_deadline_error(deadline_ns);
 }
 
-int defer_drop_completion_wait(
-	struct defer_drop_completion *asked, uint64_t timeout_ns, int *status)
+int dd_queue_await(struct dd_completion *completion, uint64_t deadline_ns, int *status)
 {
-	struct dd_completion *completion = (struct dd_completion *)asked;
-	uint64_t deadline_ns = dd_deadline_after(timeout_ns);
-	int result = completion ? dd_timeout_check(timeout_ns) : -EINVAL;
+	int result = look(completion, status);
 
-	if (!result)
-		result = look(completion, status);
 	if (result != -EINPROGRESS)
 		return result;
 	if (deadline_ns) {
@@ -174,4 +169,14 @@ int defer_drop_completion_wait(
 			return result;
 	}
 	return reason(completion->queue, deadline_ns);
+}
+
+int defer_drop_completion_wait(
+	struct defer_drop_completion *completion, uint64_t timeout_ns, int *status)
+{
+	uint64_t deadline_ns = dd_deadline_after(timeout_ns);
+	int result = completion ? dd_timeout_check(timeout_ns) : -EINVAL;
+
+	return result ? result
+		      : dd_queue_await((struct dd_completion *)completion, deadline_ns, status);
 }

@@ -7,6 +7,8 @@
 
 #include "core/queue.h"
 
+struct dd_completion;
+
 /* True if a caller that drains has what it wants. */
 typedef bool (*dd_drain_is_over)(struct defer_drop_queue *queue, const void *context);
 
@@ -20,5 +22,8 @@ void dd_drain_until(struct defer_drop_queue *queue, struct dd_lane *lane, dd_dra
 
 /* Waits until the drops before a position are destroyed, as flush and tickets do. */
 int dd_queue_wait(struct dd_lane *lane, uint64_t position, uint64_t deadline_ns);
+
+/* Waits for a completion, as defer_drop_completion_wait does. */
+int dd_queue_await(struct dd_completion *completion, uint64_t deadline_ns, int *status);
 
 #endif

@@ -9,13 +9,13 @@
 #include "life/default.h"
 #include "life/stop.h"
 
-/* True if some drops will never be destroyed. */
+/* True if some drops will never be destroyed, except those of groups that were abandoned. */
 static bool has_abandoned(struct defer_drop_queue *queue)
 {
 	struct defer_drop_stats stats;
 
 	dd_stats_get(queue, &stats);
-	return stats.abandoned_total;
+	return stats.abandoned_total > dd_read(&queue->passed_over_total);
 }
 
 int defer_drop_queue_shutdown(struct defer_drop_queue *queue, uint64_t timeout_ns)

@@ -10,7 +10,7 @@
 #include "calls/push.h"
 #include "calls/room.h"
 #include "config/versioned.h"
-#include "core/completion.h"
+#include "core/group.h"
 #include "life/default.h"
 
 _Static_assert(sizeof(struct dd_completion) == sizeof(struct defer_drop_completion) &&
@@ -29,7 +29,8 @@ DD_FIRST_VERSION(struct defer_drop_options, ticket, DD_OPTIONS_SIZE_0);
 
 /* ---- What is asked for ----------------------------------------------------------------------- */
 
-static int check(defer_drop_fn destroy, const struct defer_drop_options *options)
+static int check(const struct defer_drop_queue *queue, defer_drop_fn destroy,
+	const struct defer_drop_options *options)
 {
 	const struct defer_drop_completion *completion = options->completion;
 	int destructors = (destroy != NULL) + (options->destroy_status != NULL) +
@@ -40,6 +41,8 @@ static int check(defer_drop_fn destroy, const struct defer_drop_options *options
 	if (options->context && !options->destroy_context)
 		return -EINVAL;
 	if (options->flags & ~FLAGS)
+		return -EINVAL;
+	if (options->group && options->group->queue != queue)
 		return -EINVAL;
 	if (options->bytes >= DEFER_DROP_BYTES_END)
 		return -EOVERFLOW;
@@ -60,16 +63,37 @@ static uint64_t take_destructor(const struct defer_drop_options *options, struct
 	return 0;
 }
 
-/* Makes the request, without an object. A grace period alone needs no options: it has a tag. */
-static struct dd_request request_of(defer_drop_fn destroy, const struct defer_drop_options *options)
+/* Returns the group of a new drop: what a destructor of a group makes is in that group, too. */
+static struct defer_drop_group *group_of(
+	const struct defer_drop_queue *queue, const struct defer_drop_options *options)
 {
-	struct dd_request request = {.drop = {NULL, destroy}, .ticket = options->ticket};
-	uint64_t word = options->bytes | take_destructor(options, &request.drop);
+	const struct dd_options *maker;
+
+	if (options->group || !dd_is_running(queue))
+		return options->group;
+	maker = dd_group_running(queue);
+	return maker ? dd_options_group(maker) : NULL;
+}
+
+/*
+ * Makes the request, without an object and without a member of its group. A grace period alone
+ * needs no options: it has a tag.
+ */
+static struct dd_request request_of(struct defer_drop_group *group, defer_drop_fn destroy,
+	const struct defer_drop_options *options)
+{
+	struct dd_request request = {
+		.drop = {NULL, destroy},
+		.ticket = options->ticket,
+		.group = group,
+	};
+	uint64_t word = options->bytes | take_destructor(options, &request.drop) |
+			(group ? DD_HAS_GROUP : 0);
 	bool is_after_grace = options->flags & DEFER_DROP_AFTER_GRACE_PERIOD;
 
 	request.may_exceed = options->flags & DEFER_DROP_EXCEED_BUDGET;
 	request.options.pointer = options->context;
-	request.context = options->context;
+	request.kept = options->context;
 	if (options->completion) {
 		word |= DD_HAS_COMPLETION;
 		request.options.pointer = options->completion;
@@ -89,11 +113,11 @@ static int make_request(struct defer_drop_queue *queue, defer_drop_fn destroy,
 		asked ? dd_versioned_copy(&options, sizeof options, DD_OPTIONS_SIZE_0, asked) : 0;
 
 	if (!result)
-		result = check(destroy, &options);
+		result = check(queue, destroy, &options);
 	if (!result && (options.flags & DEFER_DROP_AFTER_GRACE_PERIOD))
 		result = dd_grace_use(&queue->grace);
 	if (!result)
-		*request = request_of(destroy, &options);
+		*request = request_of(group_of(queue, &options), destroy, &options);
 	return result;
 }
 
@@ -132,15 +156,29 @@ static int take_bytes(
 	return result;
 }
 
-static int push(
-	struct defer_drop_queue *queue, const struct dd_request *request, uint64_t deadline_ns)
+/* Pushes in the name of the request's group, if it has one. */
+static int push_in_group(
+	struct defer_drop_queue *queue, struct dd_request *request, uint64_t deadline_ns)
+{
+	struct defer_drop_group *group = request->group;
+	int result = group ? dd_group_enter(group, &request->options.word) : 0;
+
+	if (result)
+		return result;
+	result = dd_queue_push_request(queue, request, deadline_ns);
+	if (result && group)
+		dd_group_withdraw(group, request->options.word);
+	return result;
+}
+
+static int push(struct defer_drop_queue *queue, struct dd_request *request, uint64_t deadline_ns)
 {
 	uint64_t bytes = request->options.word & DD_BYTES;
 	int result = bytes ? take_bytes(queue, bytes, request->may_exceed, deadline_ns) : 0;
 
 	if (result)
 		return result;
-	result = dd_queue_push_request(queue, request, deadline_ns);
+	result = push_in_group(queue, request, deadline_ns);
 	if (result)
 		dd_budget_give_back(queue, bytes);
 	return result;
@@ -156,9 +194,29 @@ static bool is_told(const struct dd_request *request)
 	return completion && completion->eventfd >= 0;
 }
 
+/* Makes the member for `count` drops in a group. Returns 0 or -ENOMEM. */
+static int make_member(struct dd_request *request, uint32_t count)
+{
+	struct dd_member *member = dd_member_make(request->group, request->kept, count);
+
+	if (!member)
+		return -ENOMEM;
+	request->kept = member;
+	if (!dd_options_completion(&request->options))
+		request->options.pointer = member;
+	return 0;
+}
+
+/* Gives the member back for drops that were not pushed. */
+static void give_member_back(const struct dd_request *request, size_t count)
+{
+	if (request->group && count)
+		dd_member_release(request->kept, (uint32_t)count);
+}
+
 /*
- * Prepares a push: opens the queue, checks the options, and takes the completion into use for
- * `count` drops.
+ * Prepares a push: opens the queue, checks the options, makes a member of the group and takes the
+ * completion into use for `count` drops.
  */
 static int prepare(struct defer_drop_queue *queue, defer_drop_fn destroy,
 	const struct defer_drop_options *options, uint32_t count, struct dd_request *request)
@@ -170,12 +228,16 @@ static int prepare(struct defer_drop_queue *queue, defer_drop_fn destroy,
 		result = make_request(queue, destroy, options, request);
 	if (result)
 		return result;
+	if (request->group && count)
+		result = make_member(request, count);
 	completion = dd_options_completion(&request->options);
-	if (completion && !dd_completion_begin(completion, count))
+	if (!result && completion && !dd_completion_begin(completion, count)) {
+		give_member_back(request, count);
 		return -EBUSY;
-	if (completion)
-		completion->context = request->context;
-	return 0;
+	}
+	if (!result && completion)
+		completion->context = request->kept;
+	return result;
 }
 
 static int push_all(struct defer_drop_queue *queue, struct dd_request *request,
@@ -214,6 +276,7 @@ int defer_drop_queue_push_many(struct defer_drop_queue *queue, void *const *obje
 	result = push_all(queue, &request, objects, count, dd_deadline_after(timeout_ns), pushed);
 	if (ends_nap && *pushed)
 		dd_queue_ring(queue); /* no thread waits, which would end a nap */
+	give_member_back(&request, count - *pushed);
 	if (completion && result && !*pushed)
 		dd_completion_cancel(completion);
 	else if (completion && (result || !count))
@@ -241,6 +304,8 @@ int defer_drop_queue_push_with(struct defer_drop_queue *queue, void *object, def
 	completion = dd_options_completion(&request.options);
 	if (ends_nap && !result)
 		dd_queue_ring(queue); /* no thread waits, which would end a nap */
+	if (result)
+		give_member_back(&request, 1);
 	if (completion && result)
 		dd_completion_cancel(completion);
 	return result;

@@ -7,7 +7,7 @@
 #include <errno.h>
 
 #include "calls/room.h"
-#include "core/completion.h"
+#include "core/group.h"
 #include "core/worker.h"
 #include "life/default.h"
 
@@ -246,9 +246,28 @@ static void bind_completion(const struct dd_request *request, struct dd_lane *la
 	completion->generation = lane->queue->generation;
 }
 
+/* Pushes a drop without options, made by a destructor of a group: it is in the group, too. */
+static int push_inherited(
+	struct dd_lane *lane, struct defer_drop_group *group, const struct dd_request *request)
+{
+	const struct dd_drop drop = {request->drop.object, dd_untagged(request->drop.destroy)};
+	bool is_after_grace = dd_is_after_grace(request->drop.destroy);
+	struct dd_options options = {
+		DD_OPTIONS | DD_HAS_GROUP | (is_after_grace ? DD_AFTER_GRACE : 0), &group->own};
+	int result = dd_group_enter(group, &options.word);
+
+	if (result)
+		return result;
+	result = dd_nested_push(&lane->nested, &options, &drop);
+	if (result)
+		dd_group_withdraw(group, options.word);
+	return result;
+}
+
 static int push_nested(struct defer_drop_queue *queue, const struct dd_request *request)
 {
 	struct dd_lane *lane = queue->running_lane;
+	const struct dd_options *maker;
 	int result;
 
 	if (queue->watch.is_telling)
@@ -257,7 +276,9 @@ static int push_nested(struct defer_drop_queue *queue, const struct dd_request *
 	if (!lane)
 		return -ESHUTDOWN;
 	bind_completion(request, lane);
-	result = dd_nested_push(&lane->nested, &request->options, &request->drop);
+	maker = request->options.word ? NULL : dd_group_running(queue);
+	result = maker ? push_inherited(lane, dd_options_group(maker), request)
+		       : dd_nested_push(&lane->nested, &request->options, &request->drop);
 	if (result)
 		return result;
 	dd_count(&queue->nested_total);

@@ -12,7 +12,8 @@ struct dd_request {
 	struct dd_drop drop;
 	struct dd_options options;        /* word: 0 if it has none */
 	struct defer_drop_ticket *ticket; /* to be filled in, or NULL */
-	void *context;                    /* for the completion to keep */
+	void *kept;                       /* by the completion: see dd_options_kept */
+	struct defer_drop_group *group;   /* or NULL */
 	bool may_exceed;                  /* the byte budget */
 };
 

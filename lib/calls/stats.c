@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "config/versioned.h"
+#include "core/group.h"
 #include "core/stats.h"
 #include "life/default.h"
 
@@ -44,5 +45,18 @@ int defer_drop_queue_lane_stats(
 	if (!dd_queue_has_opened(queue) || lane >= dd_queue_lanes(queue))
 		return -ENOENT;
 	dd_stats_get_lane(queue->lanes[lane], &stats);
+	return give(&stats, to);
+}
+
+int defer_drop_group_stats(struct defer_drop_group *group, struct defer_drop_stats *to)
+{
+	struct defer_drop_stats stats = {0};
+
+	if (!group || !to || (dd_group_look(group) & DD_GROUP_FREED))
+		return -EINVAL;
+	stats.destroyed_total = dd_read(&group->destroyed_total);
+	stats.abandoned_total = dd_read(&group->abandoned_total);
+	stats.backlog = dd_group_backlog(group);
+	stats.pushed_total = stats.destroyed_total + stats.abandoned_total + stats.backlog;
 	return give(&stats, to);
 }

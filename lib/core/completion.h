@@ -47,7 +47,7 @@ struct dd_completion {
 	uint32_t generation;
 	struct defer_drop_queue *queue;
 	struct dd_lane *lane;
-	void *context; /* for the destructor */
+	void *context; /* what the pointer of the options would be without it */
 	void *reserved[2];
 };
 
@@ -63,8 +63,8 @@ static inline struct dd_completion *dd_options_completion(const struct dd_option
 	return options->word & DD_HAS_COMPLETION ? options->pointer : NULL;
 }
 
-/* Returns the context for the destructor of a drop with options. */
-static inline void *dd_options_context(const struct dd_options *options)
+/* Returns the context of a drop with options; of a drop in a group, its member. */
+static inline void *dd_options_kept(const struct dd_options *options)
 {
 	const struct dd_completion *completion = dd_options_completion(options);
 

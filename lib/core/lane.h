@@ -50,6 +50,7 @@ struct dd_current {
 	int status;
 	uint32_t width; /* slots */
 	bool is_again;  /* its destructor returned DEFER_DROP_AGAIN, and is to be called again */
+	bool is_passed_over; /* its group was abandoned: its destructor is not called */
 };
 
 struct dd_lane {
@@ -71,6 +72,7 @@ struct dd_lane {
 	_Atomic(uint64_t) pairs_done_total; /* drops with options: each took two positions */
 	_Atomic(uint64_t) skipped_total;    /* positions passed at the end with nothing in them */
 	_Atomic(uint64_t) abandoned_total;
+	_Atomic(uint64_t) passed_over_total; /* abandoned with their group: the position passed */
 	_Atomic(uint64_t) highest_backlog;
 
 	/* Written by waiters, read by the consumer after each drop: see wait.h. */

@@ -74,6 +74,7 @@ struct defer_drop_queue {
 	alignas(DD_LINE) _Atomic(uint64_t) nested_total;
 	_Atomic(uint64_t) nested_destroyed_total;
 	_Atomic(uint64_t) nested_abandoned_total;
+	_Atomic(uint64_t) passed_over_total; /* abandoned with their group, while it was open */
 	_Atomic(uint64_t) naps_total;
 	_Atomic(uint64_t) deep_sleeps_total;
 	_Atomic(uint64_t) highest_backlog;
@@ -117,6 +118,7 @@ struct defer_drop_queue {
 	alignas(DD_LINE) _Atomic(uint64_t) wakes_total; /* any thread */
 	struct dd_mutex waiters_lock;
 	struct dd_waiters completion_waiters; /* under it */
+	struct dd_waiters group_waiters;      /* too */
 	struct dd_budget budget;
 
 	/* Written by the consumer with each drop, if the queue has a watchdog. */
@@ -150,7 +152,8 @@ struct defer_drop_queue {
 	_Atomic(uint32_t) vacancy;
 	bool has_seen_exit;
 	bool has_seen_main_end;
-	bool is_in_main_end; /* the main thread flushes it */
+	bool is_in_main_end;  /* the main thread flushes it */
+	uint32_t group_count; /* groups of it that are not freed */
 
 	struct dd_lane shared;
 	struct dd_lane *lanes[1 + DD_MAX_LANES]; /* lanes[0] is the shared one */

@@ -85,6 +85,8 @@
 #define DD_HAS_STATUS     (UINT64_C(1) << 49) /* the destructor is a defer_drop_status_fn */
 #define DD_HAS_CONTEXT    (UINT64_C(1) << 50) /* the destructor is a defer_drop_context_fn */
 #define DD_HAS_COMPLETION (UINT64_C(1) << 51)
+#define DD_HAS_GROUP      (UINT64_C(1) << 52)
+#define DD_IN_PHASE_1     (UINT64_C(1) << 53) /* of its group; otherwise in phase 0 */
 #define DD_BYTES          (DEFER_DROP_BYTES_END - 1)
 
 /* Sorts the destructor of a drop with this word of options by its type: the other two are NULL. */
@@ -103,8 +105,8 @@ struct dd_drop {
 
 /*
  * The options of a drop: DD_OPTIONS with the flags and the bytes, or 0; and a pointer. With
- * HAS_COMPLETION the pointer is the completion, which keeps the context, if there is one; otherwise
- * it is the context, or NULL.
+ * HAS_GROUP it is the drop's member of the group, which has the context too; otherwise it is the
+ * context, or NULL. With HAS_COMPLETION it is the completion, which keeps that pointer.
  */
 struct dd_options {
 	uint64_t word;

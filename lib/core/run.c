@@ -9,7 +9,7 @@
 
 #include "base/eventfd.h"
 #include "base/report.h"
-#include "core/completion.h"
+#include "core/group.h"
 
 /*
  * How many slots ahead of the consumer are prefetched: six cache lines. (Saturating push of one
@@ -181,8 +181,13 @@ static void settle(struct defer_drop_queue *queue, struct dd_current *current, i
 {
 	const struct dd_current settled = *current;
 	struct dd_completion *completion = dd_options_completion(&settled.options);
+	/* The completion is the caller's afterwards. */
+	struct dd_member *member =
+		settled.options.word & DD_HAS_GROUP ? dd_options_member(&settled.options) : NULL;
 	int result = 0;
 
+	if (settled.is_passed_over)
+		outcome = -ESHUTDOWN;
 	current->options.word = 0; /* settled, even if a function called below ends the process */
 	dd_budget_give_back(queue, settled.options.word & DD_BYTES);
 	if (completion) {
@@ -191,6 +196,40 @@ static void settle(struct defer_drop_queue *queue, struct dd_current *current, i
 	}
 	if (result)
 		tell_failure(queue, &settled, result);
+	if (member)
+		dd_group_end(queue, member, settled.options.word, !outcome);
+}
+
+/* Passes over a drop whose group was abandoned. */
+static void pass_over(struct defer_drop_queue *queue, struct dd_current *current)
+{
+	struct defer_drop_group *group = dd_options_group(&current->options);
+	defer_drop_abandoned_fn told = dd_plain_load(&group->told);
+
+	current->is_passed_over = true;
+	dd_count(&queue->passed_over_total);
+	if (told)
+		told(dd_plain_load(&group->told_context), current->drop.object);
+}
+
+/* True if the destructor of a drop with options may run. */
+static bool may_destroy(struct defer_drop_queue *queue, struct dd_current *current)
+{
+	if (!(current->options.word & DD_HAS_GROUP) ||
+		dd_group_begin(dd_options_group(&current->options)))
+		return true;
+	pass_over(queue, current);
+	return false;
+}
+
+/* Lets threads know that a destructor has returned, if that is not known at once by settle. */
+static void pause_group(struct defer_drop_queue *queue, const struct dd_current *current)
+{
+	struct defer_drop_group *group = dd_options_group(&current->options);
+
+	if (group && (current->is_again || !dd_nested_is_empty(&queue->running_lane->nested)) &&
+		dd_group_pause(group))
+		dd_group_wake(queue, group);
 }
 
 /*
@@ -200,6 +239,8 @@ static void settle(struct defer_drop_queue *queue, struct dd_current *current, i
 static bool destroy_current(struct defer_drop_queue *queue, struct dd_current *current)
 {
 	current->is_again = false;
+	if (!may_destroy(queue, current))
+		return true;
 	current->status = destroy_observed(queue, &current->options, &current->drop);
 	if (current->status == DEFER_DROP_AGAIN) {
 		current->is_again = true;
@@ -207,6 +248,7 @@ static bool destroy_current(struct defer_drop_queue *queue, struct dd_current *c
 	} else if (current->status) {
 		tell_failure(queue, current, current->status);
 	}
+	pause_group(queue, current);
 	return !current->is_again;
 }
 
@@ -218,6 +260,13 @@ static void abandon_nested(struct dd_lane *lane, struct dd_current *nested)
 	if (nested->options.word)
 		settle(lane->queue, nested, -ESHUTDOWN);
 	dd_count(&lane->queue->nested_abandoned_total);
+}
+
+/* Counts a nested drop that has ended. */
+static void count_nested(struct defer_drop_queue *queue, const struct dd_current *nested)
+{
+	dd_count(nested->is_passed_over ? &queue->nested_abandoned_total
+					: &queue->nested_destroyed_total);
 }
 
 /* Runs the destructor of a nested drop. False if the drop is not finished. */
@@ -232,7 +281,7 @@ static bool destroy_nested(struct dd_lane *lane, struct dd_current *nested)
 		settle(queue, nested, 0);
 	queue->nested_running = NULL;
 	if (is_finished)
-		dd_count(&queue->nested_destroyed_total);
+		count_nested(queue, nested);
 	return is_finished;
 }
 
@@ -270,6 +319,7 @@ static void take_nested(struct dd_lane *lane)
 		return;
 	dd_nested_take(&lane->nested, &nested->options, &nested->drop);
 	nested->status = 0;
+	nested->is_passed_over = false;
 }
 
 /*
@@ -353,6 +403,8 @@ static void finish(struct dd_lane *lane)
 	} else {
 		lane->current.width = 1;
 		dd_count(&lane->pairs_done_total);
+		if (lane->current.is_passed_over)
+			dd_count(&lane->passed_over_total);
 		dd_ring_done_both(&lane->ring);
 	}
 	wake_waiters(lane);
@@ -412,6 +464,7 @@ static void take_current(struct dd_lane *lane, const struct dd_drop *taken)
 	lane->current.options.word = (uint64_t)(uintptr_t)taken->destroy;
 	lane->current.options.pointer = taken->object;
 	lane->current.status = 0;
+	lane->current.is_passed_over = false;
 	lane->current.width = 2;
 	dd_ring_take_second(&lane->ring, &lane->current.drop);
 }
@@ -661,7 +714,7 @@ void dd_run_end(struct defer_drop_queue *queue)
 	if (nested) {
 		if (nested->options.word)
 			settle(queue, nested, 0);
-		dd_count(&queue->nested_destroyed_total);
+		count_nested(queue, nested);
 		queue->nested_running = NULL;
 	}
 	/* A drop that is not finished, and made a nested drop which ended the process, goes on. */

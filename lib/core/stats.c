@@ -26,11 +26,12 @@ static void add_lane(struct dd_lane *lane, struct defer_drop_stats *stats)
 {
 	uint64_t done = done_position(lane) - lane->first;
 	/* A drop with options that is done while we look may be missed, never counted twice. */
-	uint64_t destroyed =
-		difference(done, dd_read(&lane->skipped_total) + dd_read(&lane->pairs_done_total));
+	uint64_t passed_over = dd_read(&lane->passed_over_total);
+	uint64_t destroyed = difference(done,
+		dd_read(&lane->skipped_total) + dd_read(&lane->pairs_done_total) + passed_over);
 	uint64_t pushed;
 
-	stats->abandoned_total += dd_read(&lane->abandoned_total);
+	stats->abandoned_total += dd_read(&lane->abandoned_total) + passed_over;
 	pushed = dd_ring_tail(&lane->ring) - lane->first - dd_read(&lane->retracted_total) -
 		 dd_read(&lane->ring.pairs_total);
 	/* An owner publishes before it moves the tail. */

@@ -2,7 +2,7 @@
  *
  * Lists of threads that wait for what the consumer does: each lane has one for its positions
  * (wait.h), and each queue one for bytes of its budget (budget.h), one for its backlog (watch.h),
- * and one for completions. All lists of a queue are under its lock of waiters. A waiter lies on the
+ * one for completions, and one for its groups (group.h). All lists of a queue are under its lock of waiters. A waiter lies on the
  * stack of its thread. The thread that wakes it takes it out of its list first, under the lock: so
  * under the lock a waiter is in its list as long as its latch is closed.
  */

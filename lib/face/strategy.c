@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "base/deadline.h"
+#include "defer_drop/group.h"
 #include "face/strategy.h"
 
 int dd_strategy_check(const struct defer_drop_strategy *strategy)
@@ -123,6 +124,36 @@ int defer_drop_strategy_queue_init(struct defer_drop_strategy_queue *strategy,
 	*strategy = (struct defer_drop_strategy_queue){
 		.strategy = {DEFER_DROP_STRATEGY_VERSION, push_to_queue, wait_for_queue},
 		.queue = queue,
+		.timeout_ns = timeout_ns,
+	};
+	return 0;
+}
+
+static int push_to_group(
+	const struct defer_drop_strategy *strategy, void *object, defer_drop_fn destroy)
+{
+	const struct defer_drop_strategy_group *self =
+		(const struct defer_drop_strategy_group *)strategy;
+
+	return defer_drop_group_push(self->group, object, destroy, self->timeout_ns);
+}
+
+static int wait_for_group(const struct defer_drop_strategy *strategy, uint64_t timeout_ns)
+{
+	return defer_drop_group_flush(
+		((const struct defer_drop_strategy_group *)strategy)->group, timeout_ns);
+}
+
+int defer_drop_strategy_group_init(struct defer_drop_strategy_group *strategy,
+	struct defer_drop_group *group, uint64_t timeout_ns)
+{
+	int result = strategy && group ? dd_timeout_check(timeout_ns) : -EINVAL;
+
+	if (result)
+		return result;
+	*strategy = (struct defer_drop_strategy_group){
+		.strategy = {DEFER_DROP_STRATEGY_VERSION, push_to_group, wait_for_group},
+		.group = group,
 		.timeout_ns = timeout_ns,
 	};
 	return 0;

@@ -181,5 +181,5 @@ uint64_t dd_queue_exit(struct defer_drop_queue *queue)
 	if (is_suspended)
 		dd_grace_resume(&queue->grace);
 	dd_stats_get(queue, &stats);
-	return stats.pushed_total - stats.destroyed_total;
+	return stats.pushed_total - stats.destroyed_total - dd_read(&queue->passed_over_total);
 }

@@ -86,7 +86,7 @@ void dd_queue_survive(struct defer_drop_queue *queue, bool is_exiting)
 	is_kept = is_kept && dd_queue_state(queue) <= DD_STOPPED;
 	survive_nested_counts(queue, is_kept);
 	dd_lanes_survive(queue, is_kept);
-	queue->completion_waiters = (struct dd_waiters){0};
+	queue->completion_waiters = queue->group_waiters = (struct dd_waiters){0};
 	dd_watch_forget(queue);
 	dd_watchdog_survive(queue);
 	atomic_store_explicit(&queue->wakes_total, 0, memory_order_relaxed);
@@ -94,4 +94,5 @@ void dd_queue_survive(struct defer_drop_queue *queue, bool is_exiting)
 	atomic_store_explicit(&queue->deep_sleeps_total, 0, memory_order_relaxed);
 	atomic_store_explicit(&queue->highest_backlog, 0, memory_order_relaxed);
 	atomic_store_explicit(&queue->failed_total, 0, memory_order_relaxed);
+	atomic_store_explicit(&queue->passed_over_total, 0, memory_order_relaxed);
 }

@@ -28,8 +28,8 @@ void dd_lanes_survive(struct defer_drop_queue *queue, bool is_kept);
 void dd_fork_pass_over(defer_drop_fn destroy);
 
 /*
- * Removes the completion from the options of a drop that the child keeps, which reports to no one.
- * Returns the bytes that the object holds.
+ * Removes the completion from the options of a drop that the child keeps, which reports to no one;
+ * and counts the drop in its group. Returns the bytes that the object holds.
  */
 uint64_t dd_fork_strip(struct dd_options *options);
 

@@ -2,7 +2,7 @@
  *
  * What becomes of lanes, and of the drops in them, in a forked child.
  */
-#include "core/completion.h"
+#include "core/group.h"
 #include "core/queue.h"
 #include "life/fork.h"
 #include "life/fork_ring.h"
@@ -17,13 +17,16 @@ static bool is_mine(const struct dd_lane *lane)
 }
 
 /*
- * The completion may lie on the stack of a thread that the child does not have. The context that it
- * kept stays.
+ * The completion may lie on the stack of a thread that the child does not have. The context, or the
+ * member of a group, that it kept stays.
  */
 uint64_t dd_fork_strip(struct dd_options *options)
 {
-	options->pointer = options->word & DD_HAS_CONTEXT ? dd_options_context(options) : NULL;
+	options->pointer =
+		options->word & (DD_HAS_CONTEXT | DD_HAS_GROUP) ? dd_options_kept(options) : NULL;
 	options->word &= ~DD_HAS_COMPLETION;
+	if (options->word & DD_HAS_GROUP)
+		dd_group_keep(options);
 	return options->word & DD_BYTES;
 }
 
@@ -153,6 +156,7 @@ static uint64_t survive(struct dd_lane *lane, bool is_kept)
 	zero(&lane->pairs_done_total);
 	zero(&lane->skipped_total);
 	zero(&lane->abandoned_total);
+	zero(&lane->passed_over_total);
 	zero(&lane->highest_backlog);
 	return bytes;
 }

@@ -100,11 +100,21 @@ int defer_drop_queue_create(struct defer_drop_queue **queue, const struct defer_
 	return result;
 }
 
+static bool has_groups(struct defer_drop_queue *queue)
+{
+	bool has;
+
+	dd_registry_lock();
+	has = queue->group_count;
+	dd_registry_unlock();
+	return has;
+}
+
 int defer_drop_queue_free(struct defer_drop_queue *queue)
 {
 	if (!queue || dd_queue_is_default(queue))
 		return -EINVAL;
-	if (dd_queue_state(queue) != DD_JOINED)
+	if (dd_queue_state(queue) != DD_JOINED || has_groups(queue))
 		return -EBUSY;
 	if (dd_registry_remove(queue)) {
 		dd_lanes_unmap(queue);

@@ -10,6 +10,7 @@
 
 #include "base/fork.h"
 #include "base/report.h"
+#include "core/group.h"
 #include "core/registry.h"
 #include "life/closing.h"
 #include "life/fork.h"
@@ -55,6 +56,7 @@ static void after_fork_in_child(void)
 	/* The child of a process in exit: its own exit would not know of a new push. */
 	is_over = is_exiting;
 	dd_grace_fork();
+	dd_groups_survive();
 	for (struct defer_drop_queue *at = dd_registry_first(); at; at = at->next)
 		dd_queue_survive(at, is_exiting);
 	dd_registry_unlock();

@@ -855,6 +855,33 @@ void test_refused()
 	CHECK(report_of({0, count, nullptr}) == -EINVAL);
 }
 
+/* A group ends with its scope, and with it all that was dropped in its name. */
+void test_group()
+{
+	CHECK(alive == 0);
+	{
+		dd::group mine;
+
+		CHECK(!mine.drop(animal()));
+		CHECK(!mine.drop(std::make_unique<bird>()));
+		CHECK(!mine.drop(new animal));
+		CHECK(!mine.flush());
+		CHECK(alive == 0 && mine.backlog() == 0);
+		CHECK(!mine.flush(std::chrono::seconds(100)));
+		dd::unique_ptr<animal, dd::chosen> one(new animal, mine.strategy());
+		one.reset();
+		dd::scoped<animal, dd::chosen> scoped(animal(), mine.strategy());
+		CHECK(!scoped.drop());
+		CHECK(::defer_drop_group_backlog(mine.get()) <= 2);
+		for (int i = 0; i < 100; i++)
+			CHECK(!mine.drop(animal()));
+		CHECK(!::defer_drop_group_end(mine.get(), 0) || mine.backlog());
+		animal late;
+		CHECK(mine.drop(std::move(late)) == -ESHUTDOWN && late.legs == 4);
+	}
+	CHECK(alive == 0);
+}
+
 void test_after_shutdown()
 {
 	CHECK(!defer_drop_shutdown());
@@ -905,6 +932,7 @@ int main()
 	test_array();
 	test_shared_ptr();
 	test_chosen();
+	test_group();
 	test_own_strategy();
 	test_own_strategy_inside();
 	test_own_strategy_refuses();

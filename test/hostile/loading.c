@@ -105,6 +105,50 @@ static void run_owner(void)
 	ANSWERS(0, defer_drop_shutdown());
 }
 
+/* Uses the default queue, and does not wait for what was dropped behind its own. */
+static void run_group(void)
+{
+	struct ledger *ledger = ledger_open();
+	unsigned times = scaled(100, 1000);
+
+	for (unsigned i = 1; i <= times; i++) {
+		struct loaded loaded = load(SHARED);
+		struct gate gate;
+
+		ANSWERS(0, loaded.plugin->push_grouped(3, &ledger->destroyed));
+		hold_up(defer_drop_queue_default(), &gate);
+		ANSWERS(0, loaded.plugin->end_group());
+		CHECK(ledger->destroyed == 3 * i);
+		CHECK(!dlclose(loaded.handle));
+		CHECK(!is_loaded(SHARED));
+		atomic_store(&gate.is_open, true);
+		ANSWERS(0, defer_drop_flush());
+	}
+	ANSWERS(0, defer_drop_shutdown());
+}
+
+/* Neither for what was dropped before. */
+static void run_abandoned(void)
+{
+	struct ledger *ledger = ledger_open();
+	unsigned times = scaled(100, 1000);
+
+	for (unsigned i = 1; i <= times; i++) {
+		struct loaded loaded = load(SHARED);
+		struct gate gate;
+
+		hold_up(defer_drop_queue_default(), &gate);
+		ANSWERS(0, loaded.plugin->push_grouped(3, &ledger->destroyed));
+		ANSWERS(0, loaded.plugin->abandon_group());
+		CHECK(!dlclose(loaded.handle));
+		CHECK(!is_loaded(SHARED));
+		atomic_store(&gate.is_open, true);
+		ANSWERS(0, defer_drop_flush());
+		CHECK(!ledger->destroyed);
+	}
+	ANSWERS(0, defer_drop_shutdown());
+}
+
 static void *load_in_thread(void *ledger)
 {
 	for (unsigned i = 0; i < TIMES / 4; i++) {
@@ -288,6 +332,13 @@ const struct hostile_case hostile_cases[] = {
 		"A plugin with a queue of its own may be unloaded when that has ended, a thousand "
 		"times.",
 		run_owner},
+	{"group",
+		"A plugin that drops in the name of a group may be unloaded when that has ended, a "
+		"thousand times.",
+		run_group},
+	{"abandoned",
+		"A plugin whose group was abandoned may be unloaded at once, a thousand times.",
+		run_abandoned},
 	{"threads", "Threads may load, use and unload a plugin at once.", run_threads},
 	{"copies", "Two copies of the library in a process know nothing of each other.",
 		run_copies},

@@ -4,6 +4,7 @@
  * the static one inside.
  */
 #include <defer_drop.h>
+#include <defer_drop/group.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -69,5 +70,44 @@ static int end_own(void)
 	return result ? result : defer_drop_queue_free(own);
 }
 
-const struct plugin plugin = {
-	push_pieces, defer_drop_flush, defer_drop_queue_default, push_own_pieces, end_own};
+static struct defer_drop_group *group;
+
+/* They lie in the plugin, so that those that are abandoned go with it. */
+static struct piece pieces[8];
+
+static void destroy_in_place(void *object)
+{
+	struct piece *piece = object;
+
+	nanosleep(&(struct timespec){0, 200000}, NULL);
+	atomic_fetch_add(piece->destroyed, 1);
+}
+
+static int push_grouped(unsigned count, atomic_uint *destroyed)
+{
+	int result = group ? 0 : defer_drop_group_create(&group, NULL);
+
+	for (unsigned i = 0; !result && i < count; i++) {
+		pieces[i].destroyed = destroyed;
+		result = defer_drop_group_push(
+			group, &pieces[i], destroy_in_place, DEFER_DROP_FOREVER);
+	}
+	return result;
+}
+
+static int end_group(void)
+{
+	int result = defer_drop_group_end(group, DEFER_DROP_FOREVER);
+
+	return result ? result : defer_drop_group_free(group);
+}
+
+static int abandon_group(void)
+{
+	int result = defer_drop_group_abandon(group, NULL, NULL, DEFER_DROP_FOREVER);
+
+	return result ? result : defer_drop_group_free(group);
+}
+
+const struct plugin plugin = {push_pieces, defer_drop_flush, defer_drop_queue_default,
+	push_own_pieces, end_own, push_grouped, end_group, abandon_group};

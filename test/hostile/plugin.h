@@ -18,6 +18,11 @@ struct plugin {
 	/* Pushes as push does, to a queue of the plugin's own, and ends that queue. */
 	int (*push_own)(unsigned count, atomic_uint *destroyed);
 	int (*end_own)(void);
+	/* Pushes as push does, to the default queue, in the name of a group; and ends the group, or
+	 * abandons and frees it. */
+	int (*push_grouped)(unsigned count, atomic_uint *destroyed);
+	int (*end_group)(void);
+	int (*abandon_group)(void);
 };
 
 __attribute__((visibility("default"))) extern const struct plugin plugin;

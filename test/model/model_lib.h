@@ -78,6 +78,7 @@ static void model_clear(dd_slot *slots, std::size_t bytes)
 #include "calls/completion.c"
 #include "calls/drain.c"
 #include "calls/ending.c"
+#include "calls/group.c"
 #include "calls/options.c"
 #include "calls/push.c"
 #include "calls/room.c"
@@ -93,6 +94,14 @@ static void model_clear(dd_slot *slots, std::size_t bytes)
 #endif
 #define malloc(bytes) new position_waiter()
 #include "core/wait.c"
+#undef malloc
+#undef free
+// A write, so that the model notices if nothing orders it behind the reads.
+#define free(memory)                    (dd_plain_store(&(memory)->context, nullptr), delete (memory))
+#define malloc(bytes)                   new dd_member()
+#define aligned_alloc(alignment, bytes) new defer_drop_group()
+#include "core/group.c"
+#undef aligned_alloc
 #undef free
 #undef malloc
 

@@ -26,6 +26,7 @@ static const struct {
 	{"flush", scenario_flush},
 	{"fork", scenario_fork},
 	{"give_up", scenario_give_up},
+	{"group", scenario_group},
 	{"nested", scenario_nested},
 	{"options", scenario_options},
 	{"pool", scenario_pool},

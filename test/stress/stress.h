@@ -52,6 +52,7 @@ void scenario_churn(struct stress *stress);
 void scenario_flush(struct stress *stress);
 void scenario_fork(struct stress *stress);
 void scenario_give_up(struct stress *stress);
+void scenario_group(struct stress *stress);
 void scenario_nested(struct stress *stress);
 void scenario_options(struct stress *stress);
 void scenario_pool(struct stress *stress);

@@ -7,6 +7,7 @@
 
 #include <sys/eventfd.h>
 
+#include "defer_drop/group.h"
 #include "defer_drop/guard.h"
 #include "defer_drop/ref.h"
 #include "defer_drop/strategy.h"
@@ -49,6 +50,37 @@ Test(misuse, a_configuration_may_be_null_where_it_means_the_built_in_values)
 	answers(0, defer_drop_start(NULL));
 	defer_drop_report_handle(NULL, NULL);
 	defer_drop_report_handle(NULL, &queue);
+}
+
+Test(misuse, every_call_on_a_group_needs_one)
+{
+	struct defer_drop_stats stats = DEFER_DROP_STATS_INIT;
+	struct defer_drop_group *group = NULL;
+
+	answers(-EINVAL, defer_drop_group_create(NULL, NULL));
+	answers(-EINVAL, defer_drop_group_create(NULL, defer_drop_queue_default()));
+	answers(-EINVAL, defer_drop_group_push(NULL, NULL, note, FOREVER));
+	answers(-EINVAL, defer_drop_group_flush(NULL, FOREVER));
+	answers(-EINVAL, defer_drop_group_end(NULL, FOREVER));
+	answers(-EINVAL, defer_drop_group_abandon(NULL, NULL, NULL, FOREVER));
+	answers(-EINVAL, defer_drop_group_free(NULL));
+	answers(-EINVAL, defer_drop_group_stats(NULL, &stats));
+	cr_assert_eq(defer_drop_group_backlog(NULL), 0);
+	answers(0, defer_drop_group_create(&group, NULL));
+	answers(-EINVAL, defer_drop_group_push(group, NULL, NULL, FOREVER));
+	answers(-EOVERFLOW, defer_drop_group_push(group, NULL, note, DEFER_DROP_TIMEOUT_MAX + 1));
+	answers(-EOVERFLOW, defer_drop_group_flush(group, DEFER_DROP_TIMEOUT_MAX + 1));
+	answers(-EOVERFLOW, defer_drop_group_end(group, DEFER_DROP_TIMEOUT_MAX + 1));
+	answers(-EOVERFLOW,
+		defer_drop_group_abandon(group, NULL, NULL, DEFER_DROP_TIMEOUT_MAX + 1));
+	answers(-EINVAL, defer_drop_group_stats(group, NULL));
+	stats.size = 1;
+	answers(-EINVAL, defer_drop_group_stats(group, &stats));
+	/* None of these has closed it. */
+	answers(0, defer_drop_group_push(group, number(0), note, FOREVER));
+	answers(0, defer_drop_group_end(group, FOREVER));
+	assert_seen(0, 1);
+	answers(0, defer_drop_group_free(group));
 }
 
 Test(misuse, every_call_on_a_queue_needs_one)

@@ -112,12 +112,16 @@ Test(options, of_another_version_are_taken_where_they_ask_for_nothing_new)
 	answers(0, defer_drop_queue_push_with(queue, NULL, note, 0, &longer.options));
 	longer.later[1] = 1;
 	assert_refused(queue, -E2BIG, forbidden, 0, &longer.options);
-	longer.options.size = sizeof longer.options - 1;
+	/* The first version, which has no group. */
+	longer.options.size = offsetof(struct defer_drop_options, group);
+	longer.options.group = (struct defer_drop_group *)&longer;
+	answers(0, defer_drop_queue_push_with(queue, NULL, note, 0, &longer.options));
+	longer.options.size--;
 	assert_refused(queue, -EINVAL, forbidden, 0, &longer.options);
 	longer.options.size = 0;
 	assert_refused(queue, -EINVAL, forbidden, 0, &longer.options);
 	end_queue(queue);
-	cr_assert_eq(atomic_load(&seen_count), 1);
+	cr_assert_eq(atomic_load(&seen_count), 2);
 	cr_assert_eq(atomic_load(&forbidden_count), 0);
 }
 
