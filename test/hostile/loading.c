@@ -23,9 +23,16 @@
 #define HAS_SANITIZER
 #endif
 
+/* musl unloads nothing. */
+#ifdef __GLIBC__
+#define UNLOADS true
+#else
+#define UNLOADS false
+#endif
+
 /* ThreadSanitizer's atexit(3) knows nothing of shared objects: it calls the handler of one that was
  * closed when the process ends, and by then the handler is gone. */
-#ifndef __SANITIZE_THREAD__
+#if defined __GLIBC__ && !defined __SANITIZE_THREAD__
 #define HEARS_OF_CLOSE
 #endif
 
@@ -66,7 +73,7 @@ static void load_and_unload(struct ledger *ledger)
 	ANSWERS(0, loaded.plugin->push(DROPS, &ledger->destroyed, 0));
 	ANSWERS(0, loaded.plugin->flush());
 	CHECK(!dlclose(loaded.handle));
-	CHECK(!is_loaded(SHARED)); /* its destructors are gone */
+	CHECK(is_loaded(SHARED) != UNLOADS); /* its destructors are gone */
 }
 
 static void run_plugin(void)
@@ -98,7 +105,7 @@ static void run_owner(void)
 		ANSWERS(0, loaded.plugin->end_own());
 		CHECK(ledger->destroyed == 3 * i);
 		CHECK(!dlclose(loaded.handle));
-		CHECK(!is_loaded(SHARED));
+		CHECK(is_loaded(SHARED) != UNLOADS);
 	}
 	CHECK(!others->destroyed);
 	atomic_store(&gate.is_open, true);
@@ -127,7 +134,7 @@ static void run_threads(void)
 	for (unsigned i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
 	CHECK(ledger->destroyed == TIMES / 4 * 4 * DROPS);
-	CHECK(!is_loaded(SHARED));
+	CHECK(is_loaded(SHARED) != UNLOADS);
 }
 
 /* ---- Two copies ------------------------------------------------------------------------------ */
