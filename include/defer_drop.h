@@ -269,6 +269,12 @@
 #ifndef DEFER_DROP_H
 #define DEFER_DROP_H
 
+#ifndef __linux__
+#error "defer_drop needs Linux: futex(2), membarrier(2), eventfd(2)"
+#elif __SIZEOF_POINTER__ != 8
+#error "defer_drop needs pointers of 64 bits: the upper bits of a destructor's address hold marks"
+#endif
+
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>

@@ -34,8 +34,10 @@ follow() {
 has_package() {
 	case $1 in
 	abigail-tools) command -v abidw ;;
-	gcc-aarch64-linux-gnu) command -v aarch64-linux-gnu-gcc ;;
+	gcc-*-linux-gnu) command -v "${1#gcc-}-gcc" ;;
 	libc6-dev-arm64-cross) [ -e /usr/aarch64-linux-gnu/include/stdio.h ] ;;
+	libc6-dev-riscv64-cross) [ -e /usr/riscv64-linux-gnu/include/stdio.h ] ;;
+	musl-tools) command -v musl-gcc ;;
 	qemu-user-static) command -v qemu-aarch64-static ;;
 	libc6-dev) [ -e /usr/include/stdio.h ] || [ -e /usr/include/features.h ] ;;
 	ninja-build) command -v ninja ;;

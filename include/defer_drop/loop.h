@@ -15,14 +15,13 @@
 #ifndef DEFER_DROP_LOOP_H
 #define DEFER_DROP_LOOP_H
 
+#include <defer_drop/strategy.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <defer_drop/strategy.h>
 
 #ifdef __cplusplus
 extern "C" {

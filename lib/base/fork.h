@@ -1,52 +1,39 @@
 /* SPDX-License-Identifier: MIT
  *
- * Handlers of fork(2) that hold locks of the library, so that a child has none that a missing thread
- * holds.
+ * The locks of the library over fork(2): the thread that forks holds all of them, so that a child
+ * has none that a missing thread holds.
  *
- * They are set while the library is loaded. Before a fork the newest handler runs first, so that
- * those of the program, which may take a lock that another thread holds while it pushes, run before
- * those of the library: otherwise each of the two threads would wait for the other. Allocators run
- * theirs afterwards, since threads that hold a lock of the library may allocate.
+ * The handlers are set while the library is loaded. Before a fork the newest handler runs first, so
+ * that those of the program, which may take a lock that another thread holds while it pushes, run
+ * before those of the library: otherwise each of the two threads would wait for the other.
+ * Allocators run theirs afterwards, since threads that hold a lock of the library may allocate.
  */
 #ifndef DD_FORK_HANDLERS_H
 #define DD_FORK_HANDLERS_H
 
-#include <pthread.h>
 #include <stdbool.h>
-#include <stdlib.h>
 
-#include "base/thread.h"
+/* A part of the library that has locks. */
+struct dd_fork_part {
+	void (*hold)(void);    /* takes the locks, before a fork */
+	void (*let_go)(void);  /* gives them back, in the parent */
+	void (*survive)(void); /* repairs what they protect in the child, then gives them back */
+	struct dd_fork_part *next; /* one that was added before */
+};
 
-/* Of a function that sets handlers: the constructors of a program that has the static library
- * inside, which may set handlers too, run after it. */
+/* Of a function that adds a part. */
 #define DD_AT_LOAD __attribute__((constructor(101)))
 
-/* Sets the handlers. False if there is no memory for that. */
-static inline bool dd_fork_hear(
-	void (*before)(void), void (*in_parent)(void), void (*in_child)(void))
-{
-	/* Some allocators set theirs when they are used for the first time. */
-	void *volatile memory = malloc(1);
+void dd_fork_add(struct dd_fork_part *part);
 
-	free(memory);
-	return !pthread_atfork(before, in_parent, in_child);
-}
+/* False if there was no memory for the handlers. */
+bool dd_fork_is_heard(void);
 
 /*
- * Holds signals back while a thread that forks holds locks: a handler that calls exit, which POSIX
- * forbids and many programs do, would wait for these locks for ever.
+ * Gives the locks back if the calling thread holds them over a fork. It is about to exit, in a
+ * handler of the program that runs between those of the library, so the fork goes no further; and
+ * exit needs the locks.
  */
-static inline void dd_fork_hold_signals(sigset_t *before)
-{
-	sigset_t mask;
-
-	dd_thread_mask(&mask);
-	pthread_sigmask(SIG_BLOCK, &mask, before);
-}
-
-static inline void dd_fork_let_signals(const sigset_t *before)
-{
-	pthread_sigmask(SIG_SETMASK, before, NULL);
-}
+void dd_fork_break_off(void);
 
 #endif

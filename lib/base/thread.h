@@ -49,7 +49,8 @@ static inline int dd_thread_create(pthread_t *thread, const pthread_attr_t *attr
 /*
  * Joins as pthread_join(3) does, but is not a cancellation point, and waits until the kernel has
  * ended the thread: for a moment longer, unshare(2) and others still count it. thread_id: the
- * gettid(2) that the thread stored.
+ * gettid(2) that the thread stored. Does nothing in that thread itself, which may be in exit: it
+ * called it, or it is the last thread of a process.
  */
 static inline void dd_thread_join(pthread_t thread, const pid_t *thread_id)
 {
@@ -58,7 +59,7 @@ static inline void dd_thread_join(pthread_t thread, const pid_t *thread_id)
 	int state;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-	if (!pthread_join(thread, NULL))
+	if (!pthread_equal(thread, pthread_self()) && !pthread_join(thread, NULL))
 		while (!syscall(SYS_tgkill, getpid(), *thread_id, 0) &&
 			!dd_deadline_has_come(until_ns))
 			sched_yield();

@@ -13,6 +13,7 @@
 #include <link.h>
 #include <unistd.h>
 
+#include "base/fork.h"
 #include "calls/drain.h"
 #include "core/registry.h"
 #include "core/stats.h"
@@ -87,6 +88,7 @@ static void at_main_end(void *ignored)
 	struct defer_drop_queue *queue;
 
 	(void)ignored;
+	dd_fork_break_off();
 	while ((queue = next_queue())) {
 		flush(queue, dd_deadline_after(queue->config.values.exit_timeout_ns));
 		let_go(queue);

@@ -178,7 +178,7 @@ void dd_option_set(const struct dd_option *option, struct dd_config *config, uin
 
 /* ---- What is accepted ------------------------------------------------------------------------ */
 
-/* Returns the end of the number, or NULL if there is none below CPU_SETSIZE. */
+/* Returns the end of the number, or NULL if there is none below DD_CPUS_END. */
 static const char *cpu_number(const char *at, unsigned *cpu)
 {
 	const char *begin = at;
@@ -186,7 +186,7 @@ static const char *cpu_number(const char *at, unsigned *cpu)
 	*cpu = 0;
 	for (; *at >= '0' && *at <= '9'; at++) {
 		*cpu = *cpu * 10 + (unsigned)(*at - '0');
-		if (*cpu >= CPU_SETSIZE)
+		if (*cpu >= DD_CPUS_END)
 			return NULL;
 	}
 	return at > begin ? at : NULL;
@@ -227,7 +227,7 @@ static bool is_cpu_list(const char *list)
 		return false;
 	configured = sysconf(_SC_NPROCESSORS_CONF);
 	errno = errno_before;
-	for (long cpu = 0; cpu < configured && cpu < CPU_SETSIZE; cpu++)
+	for (long cpu = 0; cpu < configured && cpu < DD_CPUS_END; cpu++)
 		if (CPU_ISSET((size_t)cpu, &cpus))
 			return true;
 	return false;

@@ -51,7 +51,8 @@ bool dd_config_is_equal(const struct dd_config *a, const struct dd_config *b);
  * The strings belong to the configuration. Returns 0, or -EINVAL if to->size is too small. */
 int dd_config_show(const struct dd_config *config, struct defer_drop_config *to);
 
-/* Reads a list like "0-3,6". False if it is none, or names a CPU that is not below CPU_SETSIZE. */
+enum { DD_CPUS_END = 8 * sizeof(cpu_set_t) }; /* as CPU_SETSIZE, except in musl */
+/* Reads a list like "0-3,6". False if it is none, or names a CPU that is not below DD_CPUS_END. */
 bool dd_cpus_parse(const char *list, cpu_set_t *cpus);
 
 /* Returns SCHED_OTHER and so on, for a scheduling other than the default and the inherited one. */

@@ -4,10 +4,11 @@
  * for it would wait for ever, without a sign. So this is reported, and the process aborts.
  *
  * A thread that unwinds the stack, because it ends or by an exception, passes the frame of the
- * function that was running destructors (DD_RUNNING). A jump leaves that frame behind. This is seen
- * when the thread has overwritten the frame and next enters the library off the fast path, or when
- * it ends. It cannot be seen earlier: a destructor may run on any stack, a coroutine's in the frame
- * of its caller for example, so depth proves nothing.
+ * function that was running destructors (DD_RUNNING). A jump leaves that frame behind, and so does
+ * the end of a thread in a C library that does not unwind. This is seen when the thread has
+ * overwritten the frame and next enters the library off the fast path, or when it ends. It cannot be
+ * seen earlier: a destructor may run on any stack, a coroutine's in the frame of its caller for
+ * example, so depth proves nothing.
  */
 #ifndef DD_ESCAPE_H
 #define DD_ESCAPE_H
@@ -18,6 +19,13 @@
 
 struct dd_lane;
 struct defer_drop_queue;
+
+/* True if the end of a thread unwinds its stack. musl's does not. */
+#ifdef __GLIBC__
+#define DD_END_UNWINDS true
+#else
+#define DD_END_UNWINDS false
+#endif
 
 /* A stack of the queues whose destructors a thread is running, innermost first. */
 struct dd_running {

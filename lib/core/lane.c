@@ -291,7 +291,8 @@ static void farewell(void *self)
 {
 	(void)self;
 	if (dd_self.running)
-		dd_escape_report(dd_self.entered.queue, "longjmp(3) left it, and its thread ended");
+		dd_escape_report(
+			dd_self.entered.queue, "longjmp(3) left it, or its thread was ended");
 	dd_registry_lock();
 	for (unsigned i = 0; i < DD_TENANCIES; i++)
 		if (dd_self.tenancies[i].lane && !dd_self.is_leaving)
@@ -319,8 +320,7 @@ __attribute__((destructor)) static void delete_farewell_key(void)
 		pthread_key_delete(farewell_key);
 }
 
-/* True if this thread will give a lane back when it ends. */
-static bool will_say_farewell(void)
+bool dd_lane_will_say_farewell(void)
 {
 	int before = errno;
 	bool will;
@@ -387,7 +387,7 @@ static void move_in(struct defer_drop_queue *queue, struct dd_tenancy *tenancy)
 	struct dd_lane *lane = NULL;
 
 	show_vacancy(queue);
-	if (may_leave_shared(queue, tenancy) && will_say_farewell())
+	if (may_leave_shared(queue, tenancy) && dd_lane_will_say_farewell())
 		lane = own_lane(queue);
 	if (lane)
 		tenancy->lane = lane;

@@ -121,6 +121,10 @@ void dd_lane_init(struct dd_lane *lane, struct defer_drop_queue *queue, struct d
 /* Returns the calling thread's lane in this queue, found or made at its first push. Never NULL. */
 struct dd_lane *dd_lane_of(struct defer_drop_queue *queue);
 
+/* True if the calling thread will give its lanes back when it ends, and report a destructor that it
+ * is in. */
+bool dd_lane_will_say_farewell(void);
+
 /*
  * By a thread that is leaving: takes back the lane that it gave away, unless another thread has it.
  * The caller must give it back with dd_lane_return before other code of the program runs.

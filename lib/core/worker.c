@@ -90,6 +90,8 @@ void dd_running_enter(struct dd_running *frame, struct defer_drop_queue *queue)
 	/* No call is a cancellation point, including calls that destructors make. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &frame->cancel_state);
 	dd_self.entered = *frame;
+	if (!DD_END_UNWINDS)
+		dd_lane_will_say_farewell();
 	dd_watchdog_want(queue);
 }
 

@@ -27,9 +27,7 @@ struct defer_drop_forgotten {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static bool is_deaf; /* to fork; set once, if at all: an unused library writes to few pages */
-/* Under the lock, like all variables below: of the thread that forks, until it has forked. */
-static sigset_t signals;
+/* Under the lock, like all variables below. */
 static struct defer_drop_forgotten *first;
 static defer_drop_trouble_fn handler;
 static void *handler_context;
@@ -109,27 +107,21 @@ void defer_drop_trouble_abort(void *context, const struct defer_drop_trouble *tr
 
 /* ---- Guards that must be closed -------------------------------------------------------------- */
 
-static void before_fork(void)
+static void hold(void)
 {
-	sigset_t before;
-
-	dd_fork_hold_signals(&before);
 	pthread_mutex_lock(&lock);
-	signals = before;
 }
 
-static void after_fork(void)
+static void let_go(void)
 {
-	sigset_t before = signals;
-
 	pthread_mutex_unlock(&lock);
-	dd_fork_let_signals(&before);
 }
+
+static struct dd_fork_part fork_part = {hold, let_go, let_go, NULL};
 
 DD_AT_LOAD static void hear_of_fork(void)
 {
-	if (!dd_fork_hear(before_fork, after_fork, after_fork))
-		is_deaf = true;
+	dd_fork_add(&fork_part);
 }
 
 static void link_first(struct defer_drop_forgotten *forgotten)
@@ -145,7 +137,7 @@ int dd_trouble_note(struct defer_drop_guard *guard)
 {
 	struct defer_drop_forgotten *forgotten = malloc(sizeof *forgotten);
 
-	if (!forgotten || is_deaf) {
+	if (!forgotten || !dd_fork_is_heard()) {
 		free(forgotten);
 		return -ENOMEM;
 	}
@@ -197,6 +189,7 @@ __attribute__((destructor)) static void tell_forgotten(void)
 {
 	struct defer_drop_trouble trouble;
 
+	dd_fork_break_off();
 	while (take_forgotten(&trouble))
 		tell(&trouble);
 }

@@ -15,10 +15,7 @@
 #include "life/closing.h"
 #include "life/fork.h"
 
-static bool is_deaf; /* to fork; set once, if at all: an unused library writes to few pages */
-
 /* Under the registry's lock. */
-static sigset_t signals; /* of the thread that forks, until it has forked */
 static bool hears_of_exit;
 static bool has_told;
 static bool is_exiting;
@@ -26,31 +23,23 @@ static bool is_over; /* no queue is left for exit to deal with */
 
 /* ---- fork ------------------------------------------------------------------------------------ */
 
-static void before_fork(void)
+static void hold(void)
 {
-	sigset_t before;
-
-	dd_fork_hold_signals(&before);
 	dd_registry_lock();
-	signals = before;
 	for (struct defer_drop_queue *at = dd_registry_first(); at; at = at->next)
 		dd_queue_lock_all(at);
 	dd_report_lock();
 }
 
-static void after_fork_in_parent(void)
+static void let_go(void)
 {
-	sigset_t before;
-
 	dd_report_unlock();
 	for (struct defer_drop_queue *at = dd_registry_first(); at; at = at->next)
 		dd_queue_unlock_all(at);
-	before = signals;
 	dd_registry_unlock();
-	dd_fork_let_signals(&before);
 }
 
-static void after_fork_in_child(void)
+static void survive(void)
 {
 	dd_report_unlock();
 	/* The child of a process in exit: its own exit would not know of a new push. */
@@ -60,13 +49,13 @@ static void after_fork_in_child(void)
 	for (struct defer_drop_queue *at = dd_registry_first(); at; at = at->next)
 		dd_queue_survive(at, is_exiting);
 	dd_registry_unlock();
-	dd_fork_let_signals(&signals);
 }
+
+static struct dd_fork_part fork_part = {hold, let_go, survive, NULL};
 
 DD_AT_LOAD static void hear_of_fork(void)
 {
-	if (!dd_fork_hear(before_fork, after_fork_in_parent, after_fork_in_child))
-		is_deaf = true;
+	dd_fork_add(&fork_part);
 }
 
 /* ---- exit ------------------------------------------------------------------------------------ */
@@ -105,6 +94,7 @@ static void at_exit(void)
 {
 	struct defer_drop_queue *queue;
 
+	dd_fork_break_off();
 	while ((queue = next_to_exit())) {
 		uint64_t abandoned = dd_queue_exit(queue);
 		uint64_t timeout_ns = queue->config.values.exit_timeout_ns;
@@ -137,9 +127,9 @@ __attribute__((destructor)) static void at_end(void)
 
 void dd_process_add(struct defer_drop_queue *queue)
 {
-	if (is_deaf && !has_told)
+	if (!dd_fork_is_heard() && !has_told)
 		dd_report(NULL, "no memory to hear of fork: a child must not use the library");
-	has_told = is_deaf;
+	has_told = !dd_fork_is_heard();
 	hear_of_exit();
 	dd_registry_add(queue);
 }

@@ -11,11 +11,7 @@
 
 #include "base/fork.h"
 
-static bool is_deaf; /* to fork; set once, if at all: an unused library writes to few pages */
-
-/* Under the lock of pools. */
-static struct dd_caches *threads;
-static sigset_t signals; /* of the thread that forks, until it has forked */
+static struct dd_caches *threads; /* under the lock of pools */
 
 static pthread_once_t farewell_once = PTHREAD_ONCE_INIT;
 static pthread_key_t farewell_key;
@@ -222,27 +218,20 @@ void dd_caches_send(bool is_in_any_case)
 
 /* ---- fork ------------------------------------------------------------------------------------ */
 
-static void before_fork(void)
+static void hold(void)
 {
-	sigset_t before;
-
-	dd_fork_hold_signals(&before);
 	dd_pools_lock();
-	signals = before;
 	for (uint32_t i = 1; i < dd_pools.places; i++)
 		if (dd_pools.at[i])
 			dd_depot_hold(&dd_pools.at[i]->depot, &dd_pools.at[i]->held);
 }
 
-static void after_fork_in_parent(void)
+static void let_go(void)
 {
-	sigset_t before = signals;
-
 	for (uint32_t i = 1; i < dd_pools.places; i++)
 		if (dd_pools.at[i])
 			dd_depot_let_go(&dd_pools.at[i]->depot, &dd_pools.at[i]->held);
 	dd_pools_unlock();
-	dd_fork_let_signals(&before);
 }
 
 static uint64_t blocks_of(struct dd_magazine *chain)
@@ -263,7 +252,7 @@ static uint64_t blocks_in(const struct dd_cache *cache)
 
 /* Repairs a pool in the child. What other threads were doing may be half done: only what is held is
  * whole. */
-static void survive(struct defer_drop_pool *pool)
+static void repair(struct defer_drop_pool *pool)
 {
 	const struct dd_depot_held *held = &pool->held;
 	uint64_t at_rest = blocks_of(held->home) + blocks_of(held->ready);
@@ -282,7 +271,7 @@ static void survive(struct defer_drop_pool *pool)
 		dd_add_shared(&pool->to_backing_total, lost);
 }
 
-static void after_fork_in_child(void)
+static void survive(void)
 {
 	struct dd_caches *next;
 
@@ -300,15 +289,15 @@ static void after_fork_in_child(void)
 		link_first(dd_own);
 	for (uint32_t i = 1; i < dd_pools.places; i++)
 		if (dd_pools.at[i])
-			survive(dd_pools.at[i]);
+			repair(dd_pools.at[i]);
 	dd_pools_unlock();
-	dd_fork_let_signals(&signals);
 }
+
+static struct dd_fork_part fork_part = {hold, let_go, survive, NULL};
 
 DD_AT_LOAD static void hear_of_fork(void)
 {
-	if (!dd_fork_hear(before_fork, after_fork_in_parent, after_fork_in_child))
-		is_deaf = true;
+	dd_fork_add(&fork_part);
 }
 
 /* ---- Pools come and go ----------------------------------------------------------------------- */
@@ -316,7 +305,7 @@ DD_AT_LOAD static void hear_of_fork(void)
 int dd_pools_add(struct defer_drop_pool *pool)
 {
 	dd_pools_lock();
-	pool->index = is_deaf ? 0 : dd_pools_place(pool);
+	pool->index = dd_fork_is_heard() ? dd_pools_place(pool) : 0;
 	dd_pools_unlock();
 	return pool->index ? 0 : -ENOMEM;
 }

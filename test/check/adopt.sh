@@ -36,8 +36,6 @@ refuses() {
 	fi
 }
 refuses 'queue_size=100: want a power of two in 2..16777216' -Dqueue_size=100
-[ "$(uname -m)" != x86_64 ] ||
-	refuses 'pointers of 4 bytes on linux: want 8 bytes' --cross-file "$source/test/cross/x86.ini"
 
 prefix=$folder/prefix
 (

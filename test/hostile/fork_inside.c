@@ -123,6 +123,7 @@ static void fork_inside(enum place place, bool is_kept)
 
 static void run_inside(void)
 {
+	need_ends_in_children();
 	for (unsigned i = 0; i < 2 * PLACES; i++)
 		fork_inside(i / 2, i % 2);
 }

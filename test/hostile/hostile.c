@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -130,6 +131,23 @@ void run_good_child(void (*body)(void *argument), void *argument)
 	run_child(&outcome, body, argument);
 	fprintf(stderr, "%s", outcome.words);
 	CHECK(WIFEXITED(outcome.status) && !WEXITSTATUS(outcome.status));
+}
+
+static void ask_for_tid_address(void *ignored)
+{
+	int *address = NULL;
+
+	(void)ignored;
+	_exit(!prctl(PR_GET_TID_ADDRESS, &address) && !address);
+}
+
+void need_ends_in_children(void)
+{
+	struct outcome outcome;
+
+	run_child(&outcome, ask_for_tid_address, NULL);
+	if (outcome.status)
+		skip("in a forked child of this C library the first thread cannot end alone");
 }
 
 const char *report_of(const struct outcome *outcome, const char *line)

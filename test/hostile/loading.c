@@ -23,9 +23,16 @@
 #define HAS_SANITIZER
 #endif
 
+/* musl unloads nothing. */
+#ifdef __GLIBC__
+#define UNLOADS true
+#else
+#define UNLOADS false
+#endif
+
 /* ThreadSanitizer's atexit(3) knows nothing of shared objects: it calls the handler of one that was
  * closed when the process ends, and by then the handler is gone. */
-#ifndef __SANITIZE_THREAD__
+#if defined __GLIBC__ && !defined __SANITIZE_THREAD__
 #define HEARS_OF_CLOSE
 #endif
 
@@ -66,7 +73,7 @@ static void load_and_unload(struct ledger *ledger)
 	ANSWERS(0, loaded.plugin->push(DROPS, &ledger->destroyed, 0));
 	ANSWERS(0, loaded.plugin->flush());
 	CHECK(!dlclose(loaded.handle));
-	CHECK(!is_loaded(SHARED)); /* its destructors are gone */
+	CHECK(is_loaded(SHARED) != UNLOADS); /* its destructors are gone */
 }
 
 static void run_plugin(void)
@@ -98,7 +105,7 @@ static void run_owner(void)
 		ANSWERS(0, loaded.plugin->end_own());
 		CHECK(ledger->destroyed == 3 * i);
 		CHECK(!dlclose(loaded.handle));
-		CHECK(!is_loaded(SHARED));
+		CHECK(is_loaded(SHARED) != UNLOADS);
 	}
 	CHECK(!others->destroyed);
 	atomic_store(&gate.is_open, true);
@@ -171,7 +178,7 @@ static void run_threads(void)
 	for (unsigned i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
 	CHECK(ledger->destroyed == TIMES / 4 * 4 * DROPS);
-	CHECK(!is_loaded(SHARED));
+	CHECK(is_loaded(SHARED) != UNLOADS);
 }
 
 /* ---- Two copies ------------------------------------------------------------------------------ */
@@ -266,6 +273,79 @@ static void run_fork(void)
 	CHECK(pair.own->destroyed == 3 * DROPS && pair.theirs->destroyed == 3 * DROPS);
 }
 
+/* ---- Handlers of fork that are older than a copy, so that they run between its own ------------- */
+
+enum { BEFORE, IN_PARENT, IN_CHILD, PLACES };
+
+static struct {
+	struct pair pair;
+	unsigned place; /* where exit is called */
+	bool is_used;
+	bool is_in_thread;
+} leaving;
+
+static void leave_at(unsigned place)
+{
+	if (leaving.place == place)
+		exit(0);
+}
+
+static void leave_before(void)
+{
+	leave_at(BEFORE);
+}
+
+static void leave_in_parent(void)
+{
+	leave_at(IN_PARENT);
+}
+
+static void leave_in_child(void)
+{
+	leave_at(IN_CHILD);
+}
+
+static void *fork_and_leave(void *argument)
+{
+	int status = 0;
+	pid_t child = fork();
+
+	(void)argument;
+	CHECK(child >= 0 && leaving.place != (child ? IN_PARENT : IN_CHILD));
+	if (child)
+		CHECK(waitpid(child, &status, 0) == child && !status);
+	exit(0);
+}
+
+static void leave_in_fork(void *argument)
+{
+	struct loaded loaded;
+	pthread_t thread;
+
+	(void)argument;
+	CHECK(!pthread_atfork(leave_before, leave_in_parent, leave_in_child));
+	loaded = load(INSIDE);
+	if (leaving.is_used)
+		push_to_both(&leaving.pair, &loaded);
+	if (!leaving.is_in_thread)
+		fork_and_leave(NULL);
+	CHECK(!pthread_create(&thread, NULL, fork_and_leave, NULL));
+	pthread_join(thread, NULL);
+}
+
+static void run_older(void)
+{
+	for (unsigned i = 0; i < 4 * PLACES; i++) {
+		leaving.pair = (struct pair){ledger_open(), ledger_open()};
+		leaving.place = i / 4;
+		leaving.is_used = i & 1;
+		leaving.is_in_thread = i & 2;
+		run_good_child(leave_in_fork, NULL);
+		CHECK(leaving.pair.own->destroyed == leaving.is_used * DROPS);
+		CHECK(leaving.pair.theirs->destroyed == leaving.is_used * DROPS);
+	}
+}
+
 #endif
 
 #ifdef HEARS_OF_CLOSE
@@ -345,6 +425,8 @@ const struct hostile_case hostile_cases[] = {
 	{"exit", "At exit both copies drain.", run_exit},
 #ifndef HAS_SANITIZER
 	{"fork", "A fork leaves both copies usable, in parent and child.", run_fork},
+	{"older", "Handlers of fork that are older than a copy may call exit: it drains.",
+		run_older},
 #endif
 #ifdef HEARS_OF_CLOSE
 	{"pending", "A plugin with a copy inside that is closed with drops pending drains.",

@@ -67,7 +67,10 @@ static int end_own(void)
 {
 	int result = defer_drop_queue_shutdown(own, DEFER_DROP_FOREVER);
 
-	return result ? result : defer_drop_queue_free(own);
+	if (!result)
+		result = defer_drop_queue_free(own);
+	own = NULL; /* for a C library that unloads nothing */
+	return result;
 }
 
 static struct defer_drop_group *group;

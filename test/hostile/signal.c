@@ -416,7 +416,7 @@ static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, S
 
 #define FAULTS (sizeof faults / sizeof *faults)
 
-static pthread_t at_fault;
+static volatile pthread_t at_fault; /* written before the fault */
 
 static void note_fault(int signal)
 {

@@ -14,19 +14,19 @@
 #undef realloc
 
 // Variables that the library has once, made anew for each execution.
-#define pools_lock                            (*model_pools_lock)
-#define PTHREAD_MUTEX_INITIALIZER             nullptr
-#define dd_own                                (*model_own())
-#define pthread_once(once, make)              (make)()
-#define pthread_key_create(key, farewell)     0
-#define pthread_key_delete(key)               (void)(key)
-#define pthread_setspecific(key, value)       0
-#define pthread_atfork(before, parent, child) 0
-#define destructor                            // of a shared object that is closed
+#define pools_lock                        (*model_pools_lock)
+#define PTHREAD_MUTEX_INITIALIZER         nullptr
+#define dd_own                            (*model_own())
+#define pthread_once(once, make)          (make)()
+#define pthread_key_create(key, farewell) 0
+#define pthread_key_delete(key)           (void)(key)
+#define pthread_setspecific(key, value)   0
+#define destructor                        // of a shared object that is closed
 
 struct dd_caches;
 struct dd_caches **model_own();
 
+#include "base/fork.h"
 #include "pool/pools.h"
 
 struct dd_caches dd_nobody;
@@ -55,20 +55,13 @@ static void model_free_caches(dd_caches *caches)
 	std::free(caches);
 }
 
-// In place of base/fork.h: no model forks.
-#define DD_FORK_HANDLERS_H
-#define DD_AT_LOAD __attribute__((unused))
-
-static inline bool dd_fork_hear(void (*)(), void (*)(), void (*)())
+// In place of lib/base/fork.c: no model forks.
+bool dd_fork_is_heard()
 {
 	return true;
 }
 
-static inline void dd_fork_hold_signals(sigset_t *)
-{
-}
-
-static inline void dd_fork_let_signals(const sigset_t *)
+void dd_fork_add(dd_fork_part *)
 {
 }
 
@@ -143,7 +136,6 @@ struct pool_model {
 		threads = nullptr;
 		dd_pools.at = nullptr;
 		dd_pools.places = 0;
-		is_deaf = false;
 		due_ns = 0;
 		std::fill_n(model_owns, +MODEL_THREADS, &dd_nobody);
 		the_one = this;

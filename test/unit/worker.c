@@ -94,7 +94,12 @@ Test(worker, has_the_name_the_cpus_the_niceness_and_the_stack_it_was_given)
 	cr_assert_eq(CPU_COUNT(&sight.cpus), 1);
 	cr_assert(CPU_ISSET(cpu, &sight.cpus));
 	cr_assert_eq(sight.niceness, 7);
+	/* musl counts thread-local variables in. */
+#ifdef __GLIBC__
 	cr_assert_eq(sight.stack_bytes, 3 << 20);
+#else
+	cr_assert(sight.stack_bytes >= 3 << 20 && sight.stack_bytes < (3 << 20) + 8192);
+#endif
 }
 
 static int policy_of(uint32_t scheduling)
@@ -125,7 +130,13 @@ Test(worker, lives_on_the_smallest_stack)
 	cr_assert_str_eq(look_at(&config).name, "defer_drop");
 }
 
-enum { USUAL_STACK = 64 << 20, MEMORY = 32 << 20 };
+/* The most that musl accepts is less. */
+#ifdef __GLIBC__
+enum { USUAL_STACK = 64 << 20 };
+#else
+enum { USUAL_STACK = 8 << 20 };
+#endif
+enum { MEMORY = USUAL_STACK / 2 };
 
 /* As where all memory is locked, or there is little of it. */
 static void start_in_little_memory(void)
@@ -148,9 +159,12 @@ static void start_in_little_memory(void)
 
 Test(worker, has_a_smaller_stack_if_there_is_no_memory_for_the_usual_one, .disabled = HAS_SANITIZER)
 {
+	char line[100];
+
 	answers(0, run_child(start_in_little_memory));
-	cr_assert_eq(times_said("no memory for a stack of 67108864 bytes, it has 16777216"), 1,
-		"%s", said);
+	snprintf(line, sizeof line, "no memory for a stack of %d bytes, it has %d", USUAL_STACK,
+		USUAL_STACK / 4);
+	cr_assert_eq(times_said(line), 1, "%s", said);
 }
 
 /* ---- Order ----------------------------------------------------------------------------------- */
