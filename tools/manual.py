@@ -1,0 +1,463 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""manual.py ROOT OUTPUT [MANDOC]: makes the manual from the headers, which stay its source: a page of
+section 3 for every call, type and macro that has a comment, one of section 7 for each header and each concept, in
+OUTPUT/man3 and OUTPUT/man7. With MANDOC, the program: the same as HTML, in OUTPUT/html.
+
+The pages are mdoc(7), which says what a word is, so that mandoc makes links of calls, and checks the pages. Doxygen
+would want a second dialect in the headers, and makes one page of each header; scdoc cannot read C either, and has no
+word for a call. So a build needs Python for the pages, as Meson does, and nothing else.
+"""
+import dataclasses
+import datetime
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+LABELS = ["Threads", "Blocks", "Errors", "Ordering", "Environment"]
+SECTIONS = {"Threads": "THREADS", "Blocks": "BLOCKING", "Errors": "ERRORS", "Ordering": "ORDERING",
+            "Environment": "ENVIRONMENT"}
+
+# Concepts: what their page is about, and how the rules begin that it has. Rules are points of the lists "The rules of
+# all calls" and "The rules of all programs" in defer_drop.h; those of no concept stand in defer_drop(7).
+CONCEPTS = {
+    "order": ("which drop is destroyed before which, and what is visible then",
+              ["Drops of one thread", "What a thread did before", "The worker gives each thread"]),
+    "waiting": ("timeouts, deadlocks, and threads that are stopped",
+                ["A timeout is in", "A destructor that waits", "The worker gives each thread", "A thread that is stopped",
+                 "Inside a read-side"]),
+    "errors": ("what each error means, and whose the object is then", ["A call that can fail", "Each error has", "A push that returns", "Every call accepts"]),
+    "fork": ("what becomes of drops in a forked child", ["A forked child", "The handlers of pthread_atfork"]),
+    "exit": ("what becomes of drops that are pending when the process ends", ["Exit, by exit", "When exit has dealt"]),
+    "rcu": ("drops after a grace period of liburcu", ["Inside a read-side"]),
+    "tools": ("sanitizers and valgrind", ["A program may be built with"]),
+    "plugins": ("shared objects that are loaded and closed", ["The shared library is never", "With the static library"]),
+    "destructors": ("what the functions may do that destroy objects",
+                    ["What is said of destructors", "A destructor must return", "The threads of the library block",
+                     "What a destructor changes", "A destructor that waits", "The worker gives each thread"]),
+}
+# Calls and types that a concept's page refers to, beside those that its text names.
+RELATED = {"rcu": ["defer_drop_rcu", "defer_drop_config"], "fork": ["defer_drop_at_fork", "defer_drop_config"],
+           "exit": ["defer_drop_shutdown", "defer_drop_config"], "order": ["defer_drop", "defer_drop_flush"],
+           "waiting": ["defer_drop_timed", "defer_drop_flush"], "destructors": ["defer_drop", "defer_drop_again"],
+           "tools": ["defer_drop"], "plugins": ["defer_drop_queue_create"], "errors": ["defer_drop"]}
+
+
+# ---- Reading headers -------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Entry:
+    """What a comment is about: the names that its code declares, and the code."""
+    names: list
+    comment: list
+    code: str
+    header: str
+    family: str
+    functions: list = dataclasses.field(default_factory=list)
+
+
+def bare(comment):
+    """The lines of a comment without its marks; the further indentation stays."""
+    text = re.sub(r"^/\*+[ \n]?|\s*\*/$", "", comment)
+    lines = [re.sub(r"^ \* ?", "", line).rstrip() for line in text.split("\n")]
+    while lines and not lines[0]:
+        lines.pop(0)
+    return lines
+
+
+def code_after(text, at):
+    """The declarations that a comment stands before: up to an empty line, or to the next comment, outside of braces."""
+    code = []
+    depth = 0
+    for line in text[at:].lstrip("\n").split("\n"):
+        if depth == 0 and (not line.strip() or line.startswith(("/*", "#if", "#e"))) and not in_macro(code):
+            if line.strip() or code:
+                break
+        code.append(line)
+        depth += line.count("{") - line.count("}")
+    return "\n".join(code)
+
+
+def in_macro(code):
+    return bool(code) and code[-1].endswith("\\")
+
+
+def functions_of(code):
+    """[(type, name, arguments)] of the calls that code declares."""
+    flat = re.sub(r"/\*.*?\*/", "", code, flags=re.S)
+    found = []
+    for kind in (r"^DEFER_DROP_API\s+([^;{]*?)(\w+)\(([^;{]*)\)[^;()]*;", r"^static inline\s+([^;{]*?)(\w+)\(([^;{]*?)\)\s*\{"):
+        for result, name, arguments in re.findall(kind, flat, re.M):
+            arguments = [" ".join(argument.split()) for argument in re.split(r",(?![^(]*\))", arguments)]
+            found.append((" ".join(result.split()), name, arguments))
+    return found
+
+
+def names_of(code):
+    """The types and macros that code declares."""
+    names = re.findall(r"^typedef [^;]*?\(\*(\w+)\)", code, re.M)
+    names += re.findall(r"^(?:struct|enum) (\w+) \{", code, re.M)
+    names += re.findall(r"^#define (\w+)", code, re.M)
+    names += re.findall(r"^DEFER_DROP_API extern [^;]*?(\w+);|^DEFER_DROP_API const [^;]*?(\w+);", code, re.M) and [
+        name for pair in re.findall(r"^DEFER_DROP_API (?:extern )?const struct \w+ (\w+);", code, re.M) for name in [pair]]
+    return names
+
+
+def read_header(path, include):
+    """Returns (the lines of its head, its entries)."""
+    text = path.read_text()
+    comments = list(re.finditer(r"^/\*.*?\*/", text, re.M | re.S))
+    head = [line for line in bare(comments[0].group()) if not line.startswith("SPDX")]
+    entries = []
+    family = ""
+    for comment in comments[1:]:
+        title = re.match(r"/\* -{4} (.*?) -+ \*/$", comment.group())
+        if title:
+            family = title.group(1)
+            continue
+        code = code_after(text, comment.end())
+        functions = functions_of(code)
+        names = [name for _, name, _ in functions] or names_of(code)
+        names = [name for name in names if name.lower().startswith("defer_drop")]
+        if names:
+            entries.append(Entry(names, bare(comment.group()), code, str(path.relative_to(include)), family, functions))
+    return head, entries
+
+
+# ---- Writing mdoc ----------------------------------------------------------------------------------
+
+
+def escape(text):
+    return re.sub(r"^(?=[.'])", r"\\&", text.replace("\\", "\\e").replace("--", "\\-\\-"))
+
+
+class Page:
+    """The text of one page. pages: {name: (page, section)}, to which words become links."""
+
+    def __init__(self, pages, name, section, about):
+        self.pages = pages
+        self.name = name
+        self.named = set()
+        self.lines = [f'.Dd {DATE}', f'.Dt {name.upper()} {section}', f'.Os "defer_drop {VERSION}"', ".Sh NAME"]
+        self.about = about
+
+    def call(self, text):
+        self.lines.append(text)
+
+    def text(self, words):
+        """A running text: calls in it become links. The first word of a section has a capital."""
+        line = []
+        if self.lines[-1].startswith(".Sh") and re.match(r"[a-z]+\b[^_(]", words):
+            words = words[0].upper() + words[1:]
+        for word in words.split():
+            link = self.link(word)
+            if not link:
+                line.append(word)
+                continue
+            if line:
+                self.lines.append(escape(" ".join(line)))
+            self.lines.append(link)
+            line = []
+        if line:
+            self.lines.append(escape(" ".join(line)))
+
+    def link(self, word):
+        found = re.match(r"(\(?)([A-Za-z_]\w*?)(?:\((\d\w*)\))?([.,;:)]*)$", word)
+        if not found:
+            return None
+        before, name, section, after = found.groups()
+        if section and name not in self.pages:
+            target = f"{name} {section}"
+        elif name in self.pages and name != self.name and (section or "_" in name):
+            target = " ".join(self.pages[name])
+        else:
+            return None
+        if target.split()[0] == self.name:
+            return None
+        self.named.add(target)
+        return " ".join(filter(None, [".Xr", before, target, " ".join(after)]))
+
+    def literal(self, lines):
+        self.lines += [".Bd -literal -offset indent", *map(escape, lines), ".Ed"]
+
+    def paragraphs(self, lines):
+        """Text with lists, tables and code, as the comments of the headers have them."""
+        for block in blocks_of(lines):
+            if self.lines[-1][:3] not in (".Sh", ".Ss", ".It"):
+                self.call(".Pp")
+            indent = min(len(line) - len(line.lstrip()) for line in block)
+            if indent >= 2:
+                self.literal([line[indent:] for line in block])
+                continue
+            self.block(block)
+
+    def block(self, block):
+        at = 0
+        while at < len(block):
+            end = at + 1
+            if block[at].startswith("- "):
+                while end < len(block) and block[end].startswith("  ") and not block[end].startswith("    -"):
+                    end += 1
+                self.text(" ".join([block[at][2:], *block[at + 1:end]]))
+                if end < len(block) and not block[end].startswith("- "):
+                    end = self.rest(block, end)
+                if end < len(block):
+                    self.call(".Pp")
+            elif block[at].startswith("  "):
+                end = self.rest(block, at)
+            else:
+                while end < len(block) and not block[end].startswith(("  ", "- ")):
+                    end += 1
+                self.text(" ".join(block[at:end]))
+            at = end
+
+    def rest(self, block, at):
+        """Indented lines below a text: a table, or code."""
+        end = at
+        while end < len(block) and block[end].startswith("  "):
+            end += 1
+        indent = min(len(line) - len(line.lstrip()) for line in block[at:end])
+        self.literal([line[indent:] for line in block[at:end]])
+        return end
+
+    def see_also(self, more):
+        links = sorted({f"{name} {section}" for name, section in more} | self.named,
+                       key=lambda link: (link.split()[1], link.split()[0]))
+        links = [link for link in links if link.split()[0] != self.name]
+        if links:
+            self.lines += [".Sh SEE ALSO"]
+            self.lines += [f".Xr {link}{' ,' if link != links[-1] else ''}" for link in links]
+
+    def write(self, folder, section):
+        file = folder / f"man{section}" / f"{self.name}.{section}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("\n".join(self.lines) + "\n")
+
+
+def blocks_of(lines):
+    block = []
+    for line in [*lines, ""]:
+        if line:
+            block.append(line)
+        elif block:
+            yield block
+            block = []
+
+
+# ---- Comments of calls -----------------------------------------------------------------------------
+
+
+def split_labels(lines):
+    """Splits a comment into its description, its parameters [(names, lines)] and its labels {label: (which, lines)}."""
+    description, parameters, labels = [], [], {}
+    target = description
+    lines = re.sub(r"(?m)^(Errors, [^:]*)\n(?!\n)([^:\n]*:)$", r"\1 \2", "\n".join(lines)).split("\n")
+    for line in lines:
+        for part in re.split(r"(?<=\.) (?=(?:Threads|Blocks|Errors|Ordering): )", line):
+            label = re.match(rf"((?:{'|'.join(LABELS)})(?:, (?:{'|'.join(LABELS)}))*)(|[ ,][^:]*):(?: (.*))?$", part)
+            parameter = re.match(r"([a-z_]+(?:, [A-Za-z_]+)*): (.*)$", part)
+            if label and (target is not description or not description or not description[-1] or part != line
+                          or label.group(2) == ""):
+                target = [label.group(3)] if label.group(3) else []
+                for name in label.group(1).split(", "):
+                    labels[name] = (label.group(2).strip(" ,"), target)
+            elif parameter and target is not None and (not description or not description[-1] or parameters):
+                target = [parameter.group(2)]
+                parameters.append((parameter.group(1), target))
+            else:
+                target.append(part[2:] if target is not description and part.startswith("  ") else part)
+    return description, parameters, labels
+
+
+def first_sentence(description, names):
+    text = " ".join(" ".join(next(blocks_of(description), [])).split())
+    sentence = re.split(r"(?<=[a-z)0])[.:;](?= |$)", text)[0]
+    if not sentence:
+        return names[0]
+    return sentence if sentence.split()[0].isupper() or sentence.split()[0] == "C++17" else sentence[0].lower() + sentence[1:]
+
+
+def errors(page, which, lines):
+    """A list of errors: each begins with its name."""
+    if which:
+        page.text(which[0].upper() + which[1:] + ":" if not which.startswith("(") else which.strip("()").capitalize() + ".")
+    is_open = False
+    for line in lines:
+        row = re.match(r"((?:-E[A-Z0-9]+(?:, )?)+) {2,}(.*)$", line)
+        if row:
+            if not is_open:
+                page.call(".Bl -tag -width Er")
+            is_open = True
+            page.call(f".It {row.group(1)}")
+            page.text(row.group(2))
+        else:
+            page.text(line)
+    if is_open:
+        page.call(".El")
+
+
+def synopsis(page, entry):
+    page.lines += [".Sh LIBRARY", "Deferred destruction (libdefer_drop, \\-ldefer_drop)", ".Sh SYNOPSIS", f".In {entry.header}"]
+    if not entry.functions:
+        page.lines += [".Pp"]
+        page.literal(entry.code.replace("\t", "        ").split("\n"))
+        return
+    for result, name, arguments in entry.functions:
+        page.lines += [f'.Ft "{result}"', f".Fo {name}"]
+        page.lines += [f'.Fa "{argument}"' for argument in arguments] + [".Fc"]
+
+
+def page_of(entry, pages, siblings):
+    description, parameters, labels = split_labels(entry.comment)
+    about = first_sentence(description, entry.names)
+    page = Page(pages, entry.names[0], 3, about)
+    for name in entry.names:
+        page.call(f".Nm {name}" + (" ," if name != entry.names[-1] else ""))
+    page.call(f".Nd {escape(about)}")
+    synopsis(page, entry)
+    page.call(".Sh DESCRIPTION")
+    page.paragraphs(description)
+    if parameters:
+        page.lines += [".Bl -tag -width Ds"]
+        for names, lines in parameters:
+            page.call(f".It Fa {names}")
+            page.block(lines)
+        page.lines += [".El"]
+    if "Errors" in labels and any(result == "int" for result, _, _ in entry.functions):
+        page.lines += [".Sh RETURN VALUES"]
+        page.text("0, or a negative error number (defer_drop_errors(7)), unless the description says otherwise.")
+    for label in LABELS:
+        if label not in labels:
+            continue
+        page.call(f".Sh {SECTIONS[label]}")
+        which, lines = labels[label]
+        if label == "Errors":
+            errors(page, which, lines)
+        else:
+            page.block(lines)
+    page.see_also([("defer_drop", "7"), *siblings])
+    return page
+
+
+# ---- Heads of headers, and concepts ----------------------------------------------------------------
+
+
+def rules_of(head):
+    """Returns the points of the two lists of rules: their lines."""
+    rules = []
+    for title in ("The rules of all calls:", "The rules of all programs:"):
+        at = head.index(title) + 2
+        while at < len(head) and head[at].startswith(("- ", "  ")):
+            if head[at].startswith("- "):
+                rules.append([])
+            rules[-1].append(head[at])
+            at += 1
+    return rules
+
+
+def concept_pages(head, pages):
+    rules = rules_of(head)
+    taken = []
+    for name, (about, beginnings) in CONCEPTS.items():
+        chosen = [rule for rule in rules if any(rule[0][2:].startswith(beginning) for beginning in beginnings)]
+        if len(chosen) != len(beginnings):
+            sys.exit(f"manual: the concept {name} finds {len(chosen)} of its {len(beginnings)} rules in defer_drop.h")
+        taken += chosen
+        page = Page(pages, f"defer_drop_{name}", 7, about)
+        page.lines += [f".Nm defer_drop_{name}", f".Nd {about}", ".Sh DESCRIPTION"]
+        for rule in chosen:
+            if rule is not chosen[0]:
+                page.call(".Pp")
+            page.block(rule)
+        page.see_also([("defer_drop", "7"), *(pages[related] for related in RELATED[name])])
+        yield page
+    yield overview(head, [rule for rule in rules if rule not in taken], pages)
+
+
+def overview(head, rules, pages):
+    """defer_drop(7): the head of defer_drop.h, without the rules that have a page of their own."""
+    page = Page(pages, "defer_drop", 7, "")
+    page.lines += [".Nm defer_drop", ".Nd destruction off the caller's path", ".Sh DESCRIPTION"]
+    calls = head.index("The rules of all calls:")
+    programs = head.index("The rules of all programs:")
+    after = next(at for at in range(programs + 2, len(head)) if head[at] and not head[at].startswith(("- ", "  ")))
+    page.paragraphs(head[2 if not head[0] else 0:calls])
+    page.call(".Sh RULES")
+    for rule in rules:
+        if rule is not rules[0]:
+            page.call(".Pp")
+        page.block(rule)
+    page.call(".Sh SYSTEM CALLS AND VERSIONS")
+    page.paragraphs(head[after:])
+    page.see_also([(f"defer_drop_{name}", "7") for name in CONCEPTS] + [pages[name] for name in pages if pages[name][1] == "7"])
+    return page
+
+
+def head_page(name, header, head, entries, pages):
+    text = [line for line in head]
+    about = first_sentence(text, [name])
+    page = Page(pages, name, 7, about)
+    page.lines += [f".Nm {name}", f".Nd {escape(about)}", ".Sh SYNOPSIS", f".In {header}", ".Sh DESCRIPTION"]
+    page.paragraphs(text)
+    page.see_also([("defer_drop", "7"), *(pages[entry.names[0]] for entry in entries)])
+    return page
+
+
+# ---- All --------------------------------------------------------------------------------------------
+
+
+def make(include, output):
+    headers = [include / "defer_drop.h", *sorted((include / "defer_drop").glob("*.h"))]
+    read = {header: read_header(header, include) for header in headers}
+    cpp_head, _ = read_header(include / "defer_drop.hpp", include)
+    entries = [entry for _, found in read.values() for entry in found]
+    pages = {name: (entry.names[0], "3") for entry in entries for name in entry.names}
+    heads = {f"defer_drop_{header.stem}" if header.stem not in CONCEPTS else f"defer_drop_{header.stem}_h": header
+             for header in headers[1:]}
+    pages |= {name: (name, "7") for name in [*heads, *(f"defer_drop_{name}" for name in CONCEPTS), "deferdrop"]
+              if name not in pages}
+    for folder in ("man3", "man7", "html"):
+        shutil.rmtree(output / folder, ignore_errors=True)
+    for entry in entries:
+        siblings = [pages[other.names[0]] for other in entries if other is not entry and other.family == entry.family
+                    and other.header == entry.header and other.functions and entry.functions]
+        page_of(entry, pages, siblings).write(output, 3)
+        for name in entry.names[1:]:
+            (output / "man3" / f"{name}.3").write_text(f".so man3/{entry.names[0]}.3\n")
+    for page in concept_pages(read[headers[0]][0], pages):
+        page.write(output, 7)
+    for name, header in heads.items():
+        head_page(name, str(header.relative_to(include)), read[header][0], read[header][1], pages).write(output, 7)
+    head_page("deferdrop", "defer_drop.hpp", cpp_head, [], pages).write(output, 7)
+
+
+def make_html(output, mandoc):
+    folder = output / "html"
+    folder.mkdir()
+    made = sorted(file for file in output.glob("man?/*") if not file.read_text().startswith(".so"))
+    here = {file.name for file in made}
+    rows = []
+    for file in made:
+        shown = subprocess.run([mandoc, "-T", "html", "-O", "man=%N.%S.html", file], capture_output=True, text=True, check=True)
+        # Pages of others are not here: their names stay, without a link.
+        page = re.sub(r'<a class="Xr" href="([^"]*)\.html"[^>]*>(.*?)</a>',
+                      lambda link: link.group() if link.group(1) in here else link.group(2), shown.stdout)
+        (folder / f"{file.name}.html").write_text(page)
+        about = re.search(r"^\.Nd (.*)", file.read_text(), re.M).group(1)
+        rows.append(f'<tr><td><a href="{file.name}.html">{file.stem}({file.suffix[1:]})</a><td>{about.replace("&", "&amp;").replace("<", "&lt;")}')
+    rows.sort(key=lambda row: ("(7)" not in row, row))
+    (folder / "index.html").write_text(
+        f'<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n<title>defer_drop {VERSION}</title>\n'
+        f"<h1>defer_drop {VERSION}</h1>\n<table>\n" + "\n".join(rows) + "\n</table>\n</html>\n")
+
+
+root, output = (pathlib.Path(path) for path in sys.argv[1:3])
+VERSION = re.search(r"^  version: '(.*)'", (root / "meson.build").read_text(), re.M).group(1)
+released = re.search(r"^## \S+ \((.*)\)", (root / "lib/NEWS.md").read_text(), re.M).group(1)
+DATE = datetime.date.fromisoformat(released).strftime("%B %-d, %Y")
+make(root / "include", output)
+if len(sys.argv) > 3:
+    make_html(output, sys.argv[3])
