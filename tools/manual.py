@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 
-LABELS = ["Threads", "Blocks", "Errors", "Ordering", "Environment"]
+LABELS = ["Environment", "Threads", "Blocks", "Errors", "Ordering"]
 SECTIONS = {"Threads": "THREADS", "Blocks": "BLOCKING", "Errors": "ERRORS", "Ordering": "ORDERING",
             "Environment": "ENVIRONMENT"}
 
@@ -87,7 +87,7 @@ def in_macro(code):
 
 def functions_of(code):
     """[(type, name, arguments)] of the calls that code declares."""
-    flat = re.sub(r"/\*.*?\*/", "", code, flags=re.S)
+    flat = re.sub(r"/\*.*?\*/|__attribute__\s*\(\(.*?\)\)", "", code, flags=re.S)
     found = []
     for kind in (r"^DEFER_DROP_API\s+([^;{]*?)(\w+)\(([^;{]*)\)[^;()]*;", r"^static inline\s+([^;{]*?)(\w+)\(([^;{]*?)\)\s*\{"):
         for result, name, arguments in re.findall(kind, flat, re.M):
@@ -101,8 +101,7 @@ def names_of(code):
     names = re.findall(r"^typedef [^;]*?\(\*(\w+)\)", code, re.M)
     names += re.findall(r"^(?:struct|enum) (\w+) \{", code, re.M)
     names += re.findall(r"^#define (\w+)", code, re.M)
-    names += re.findall(r"^DEFER_DROP_API extern [^;]*?(\w+);|^DEFER_DROP_API const [^;]*?(\w+);", code, re.M) and [
-        name for pair in re.findall(r"^DEFER_DROP_API (?:extern )?const struct \w+ (\w+);", code, re.M) for name in [pair]]
+    names += re.findall(r"^extern DEFER_DROP_API const struct \w+ (\w+);", code, re.M)
     return names
 
 
@@ -152,17 +151,16 @@ class Page:
         line = []
         if self.lines[-1].startswith(".Sh") and re.match(r"[a-z]+\b[^_(]", words):
             words = words[0].upper() + words[1:]
-        for word in words.split():
-            link = self.link(word)
-            if not link:
+        for word in [*words.split(), None]:
+            link = word and self.link(word)
+            if word and not link:
                 line.append(word)
-                continue
-            if line:
+            # A sentence begins on a line of its own.
+            if line and (not word or link or re.search(r"[^.][.!?:][)\"]*$", line[-1])):
                 self.lines.append(escape(" ".join(line)))
-            self.lines.append(link)
-            line = []
-        if line:
-            self.lines.append(escape(" ".join(line)))
+                line = []
+            if link:
+                self.lines.append(link)
 
     def link(self, word):
         found = re.match(r"(\(?)([A-Za-z_]\w*?)(?:\((\d\w*)\))?([.,;:)]*)$", word)
@@ -181,6 +179,8 @@ class Page:
         return " ".join(filter(None, [".Xr", before, target, " ".join(after)]))
 
     def literal(self, lines):
+        if self.lines[-1] == ".Pp":
+            self.lines.pop()
         self.lines += [".Bd -literal -offset indent", *map(escape, lines), ".Ed"]
 
     def paragraphs(self, lines):
@@ -199,7 +199,7 @@ class Page:
         while at < len(block):
             end = at + 1
             if block[at].startswith("- "):
-                while end < len(block) and block[end].startswith("  ") and not block[end].startswith("    -"):
+                while end < len(block) and block[end].startswith("  ") and not block[end].startswith("    "):
                     end += 1
                 self.text(" ".join([block[at][2:], *block[at + 1:end]]))
                 if end < len(block) and not block[end].startswith("- "):
@@ -225,7 +225,7 @@ class Page:
 
     def see_also(self, more):
         links = sorted({f"{name} {section}" for name, section in more} | self.named,
-                       key=lambda link: (link.split()[1], link.split()[0]))
+                       key=lambda link: (link.split()[1], link.lower()))
         links = [link for link in links if link.split()[0] != self.name]
         if links:
             self.lines += [".Sh SEE ALSO"]
@@ -283,7 +283,7 @@ def first_sentence(description, names):
 def errors(page, which, lines):
     """A list of errors: each begins with its name."""
     if which:
-        page.text(which[0].upper() + which[1:] + ":" if not which.startswith("(") else which.strip("()").capitalize() + ".")
+        page.text(f"{which[0].upper()}{which[1:]}:" if not which.startswith("(") else f"{which[1].upper()}{which[2:-1]}.")
     is_open = False
     for line in lines:
         row = re.match(r"((?:-E[A-Z0-9]+(?:, )?)+) {2,}(.*)$", line)
@@ -323,7 +323,7 @@ def page_of(entry, pages, siblings):
     if parameters:
         page.lines += [".Bl -tag -width Ds"]
         for names, lines in parameters:
-            page.call(f".It Fa {names}")
+            page.call(f".It Fa {names.replace(',', '')}")
             page.block(lines)
         page.lines += [".El"]
     if "Errors" in labels and any(result == "int" for result, _, _ in entry.functions):
@@ -414,7 +414,7 @@ def make(include, output):
     read = {header: read_header(header, include) for header in headers}
     cpp_head, _ = read_header(include / "defer_drop.hpp", include)
     entries = [entry for _, found in read.values() for entry in found]
-    pages = {name: (entry.names[0], "3") for entry in entries for name in entry.names}
+    pages = {name: (name, "3") for entry in entries for name in entry.names}
     heads = {f"defer_drop_{header.stem}" if header.stem not in CONCEPTS else f"defer_drop_{header.stem}_h": header
              for header in headers[1:]}
     pages |= {name: (name, "7") for name in [*heads, *(f"defer_drop_{name}" for name in CONCEPTS), "deferdrop"]
@@ -437,16 +437,18 @@ def make(include, output):
 def make_html(output, mandoc):
     folder = output / "html"
     folder.mkdir()
-    made = sorted(file for file in output.glob("man?/*") if not file.read_text().startswith(".so"))
+    made = sorted(output.glob("man?/*"))
     here = {file.name for file in made}
     rows = []
     for file in made:
-        shown = subprocess.run([mandoc, "-T", "html", "-O", "man=%N.%S.html", file], capture_output=True, text=True, check=True)
+        alias = re.match(r"\.so (.*)", file.read_text())
+        source = output / alias.group(1) if alias else file
+        shown = subprocess.run([mandoc, "-T", "html", "-O", "man=%N.%S.html", source], capture_output=True, text=True, check=True)
         # Pages of others are not here: their names stay, without a link.
         page = re.sub(r'<a class="Xr" href="([^"]*)\.html"[^>]*>(.*?)</a>',
                       lambda link: link.group() if link.group(1) in here else link.group(2), shown.stdout)
         (folder / f"{file.name}.html").write_text(page)
-        about = re.search(r"^\.Nd (.*)", file.read_text(), re.M).group(1)
+        about = re.search(r"^\.Nd (.*)", source.read_text(), re.M).group(1)
         rows.append(f'<tr><td><a href="{file.name}.html">{file.stem}({file.suffix[1:]})</a><td>{about.replace("&", "&amp;").replace("<", "&lt;")}')
     rows.sort(key=lambda row: ("(7)" not in row, row))
     (folder / "index.html").write_text(

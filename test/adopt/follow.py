@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """follow.py ROOT prefix|machine: does what the README says, command by command, and nothing else; prints how long each
-took. prefix: in a copy of the checkout, without root, as "With meson setup build --prefix=..." says; packages are
+took. prefix: in a copy of the checkout, without root, as "With --prefix" says; packages are
 there, and the two tools are left out, which the tests are run by. machine: on a Debian that debootstrap has just made,
 as root, until a program runs."""
 import os
@@ -48,12 +48,12 @@ def follow(commands, run):
 
 def prefix_commands():
     """Without root: no packages, no ldconfig, and the prefix that the README names."""
-    option = re.search(r"`meson setup build (--prefix=\S+)`", text).group(1)
+    option = re.search(r"With `(--prefix=\S+)`", text).group(1)
     for command in commands:
         if command.startswith(("sudo apt-get ", "sudo ldconfig", "./tools/")):
             continue
         command = command.removeprefix("sudo ")
-        yield f"{command} {option}" if command == "meson setup build" else command
+        yield f"{command} {option}" if command.startswith("meson setup") else command
     yield re.search(r"`sudo (ninja -C build uninstall)`", text).group(1)
 
 
