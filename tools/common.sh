@@ -71,6 +71,8 @@ has_package() {
 	libmimalloc2.0) ls /usr/lib/*/libmimalloc.so.2* ;;
 	libtcmalloc-minimal4) ls /usr/lib/*/libtcmalloc_minimal.so.4 ;;
 	gnuplot-nox) command -v gnuplot ;;
+	golang-go) command -v go ;;
+	python3-dev) command -v python3-config ;;
 	redis-tools) command -v redis-benchmark ;;
 	*) command -v "$1" ;;
 	esac >/dev/null 2>&1

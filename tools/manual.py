@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """manual.py ROOT OUTPUT [MANDOC]: makes the manual from the headers, which stay its source: a page of
 section 3 for every call, type and macro that has a comment, one of section 7 for each header and each concept, in
-OUTPUT/man3 and OUTPUT/man7. With MANDOC, the program: the same as HTML, in OUTPUT/html.
+OUTPUT/man3 and OUTPUT/man7. With MANDOC, the program: the same as HTML, in OUTPUT/html, and the pages of commands.
 
 The pages are mdoc(7), which says what a word is, so that mandoc makes links of calls, and checks the pages. Doxygen
 would want a second dialect in the headers, and makes one page of each header; scdoc cannot read C either, and has no
@@ -437,7 +437,7 @@ def make(include, output):
 def make_html(output, mandoc):
     folder = output / "html"
     folder.mkdir()
-    made = sorted(output.glob("man?/*"))
+    made = sorted([*output.glob("man?/*"), *root.glob("lib/*/*.1")])
     here = {file.name for file in made}
     rows = []
     for file in made:

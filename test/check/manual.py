@@ -60,7 +60,7 @@ with tempfile.TemporaryDirectory() as made:
     if len(calls) < 50:
         failures.append(f"{len(calls)} calls found, which cannot be all")
     failures += [f"no page for {name}" for name in sorted(calls - here)]
-    lint([page for page in sorted(made.glob("man?/*")) if not page.read_text().startswith(".so ")])
+    lint([page for page in sorted([*made.glob("man?/*"), *root.glob("lib/*/*.1")]) if not page.read_text().startswith(".so ")])
     if mandoc:
         check_links(made / "html")
 print("\n".join(failures) or f"{len(calls)} calls, {len(here)} pages of section 3")
