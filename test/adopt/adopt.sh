@@ -54,9 +54,7 @@ copy() {
 # A repository with what the checkout has now, for routes that clone.
 publish() {
 	has git
-	mkdir "$folder/published"
-	(cd "$root" && tar -cf - include lib test bench tools meson.build meson_options.txt README.md LICENSE) |
-		tar -C "$folder/published" -xf -
+	"$root/tools/copy.sh" "$root" "$folder/published"
 	git -C "$folder/published" init -q -b main
 	git -C "$folder/published" add -f .
 	git -C "$folder/published" -c user.name=user -c user.email=user@localhost commit -q -m all
@@ -69,7 +67,10 @@ links() {
 	! readelf -d "$1" | grep -q 'NEEDED.*libdefer_drop' || needs=yes
 	[ "$needs" = "$2" ]
 	LD_LIBRARY_PATH=$prefix/lib "$1"
-	[ -e "$folder/seconds" ] || echo $(($(date +%s) - began)) >"$folder/seconds"
+	[ -e "$folder/times" ] || {
+		echo $(($(date +%s) - began))
+		times
+	} >"$folder/times"
 }
 
 build_with_cmake() {
@@ -250,5 +251,8 @@ set +e
 ) >"$folder/log" 2>&1
 result=$?
 [ $result = 0 ] || [ $result = 77 ] || cat "$folder/log"
-[ ! -e "$folder/seconds" ] || echo "$(cat "$folder/seconds") s to the first program that ran"
+# The third line of times is what the commands took, as 0m1.5s 0m0.5s.
+[ ! -e "$folder/times" ] || awk -F '[ms ]+' 'NR == 1 { seconds = $1 }
+	NR == 3 { printf "%d s, %.0f s of a CPU, to the first program that ran\n", seconds, $1 * 60 + $2 + $3 * 60 + $4 }' \
+	"$folder/times"
 exit $result

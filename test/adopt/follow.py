@@ -28,8 +28,7 @@ def skip(why):
 
 
 def copy_to(folder):
-    ignored = shutil.ignore_patterns(".build", ".git", "__pycache__")
-    shutil.copytree(root, folder, ignore=ignored, symlinks=True)
+    subprocess.run([root / "tools/copy.sh", root, folder], check=True)
     (folder / "first.c").write_text(program)
 
 

@@ -37,9 +37,7 @@ list() {
 }
 
 # tools/package builds in the checkout, which others use meanwhile.
-mkdir "$folder/checkout"
-(cd "$root" && tar -cf - include lib test bench tools .clang-format .clang-tidy .ci meson.build meson_options.txt \
-	README.md LICENSE) | tar -C "$folder/checkout" -xf -
+"$root/tools/copy.sh" "$root" "$folder/checkout"
 quietly "$folder/checkout/tools/package" "$folder/packages"
 debootstrap --variant=minbase bookworm "$folder/machine" >"$folder/log" 2>&1 || {
 	tail -n 5 "$folder/log"

@@ -26,9 +26,7 @@ forbid() {
 
 # A copy, since what the tools build in a checkout is the checkout's.
 copy() {
-	mkdir "$folder/copy"
-	(cd "$root" && tar -cf - include lib test bench tools .clang-format .clang-tidy .ci meson.build \
-		meson_options.txt README.md LICENSE) | tar -C "$folder/copy" -xf -
+	"$root/tools/copy.sh" "$root" "$folder/copy"
 }
 
 # Runs the demo for a moment.
