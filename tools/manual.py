@@ -448,7 +448,8 @@ def make_html(output, mandoc):
         page = re.sub(r'<a class="Xr" href="([^"]*)\.html"[^>]*>(.*?)</a>',
                       lambda link: link.group() if link.group(1) in here else link.group(2), shown.stdout)
         (folder / f"{file.name}.html").write_text(page)
-        about = re.search(r"^\.Nd (.*)", source.read_text(), re.M).group(1)
+        # Pages of commands may be man(7).
+        about = re.search(r"^(?:\.Nd|\S+ \\-) (.*)", source.read_text(), re.M).group(1)
         rows.append(f'<tr><td><a href="{file.name}.html">{file.stem}({file.suffix[1:]})</a><td>{about.replace("&", "&amp;").replace("<", "&lt;")}')
     rows.sort(key=lambda row: ("(7)" not in row, row))
     (folder / "index.html").write_text(
