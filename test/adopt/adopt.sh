@@ -1,13 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# adopt.sh ROOT ROUTE: a user's project of ten lines gets the library by one route, from a fresh prefix, and its
+# adopt.sh FOLDER ROUTE: a user's project of ten lines gets the library by one route, from a fresh prefix, and its
 # program runs. The routes are the functions below; the projects lie in this folder.
 #
 # shellcheck disable=SC2317 # routes are called by their name
 set -eu
 began=$(date +%s)
-root=$1
+root=$(readlink -f "$1/../..")
 route=$2
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""manual.py ROOT SHARED: the manual that tools/manual.py makes has a page for every symbol that the library exports and
+"""manual.py INCLUDE SHARED: the manual that tools/manual.py makes has a page for every symbol that the library exports and
 for every inline call of a header, mandoc and man find nothing to warn of, and no link of the HTML leads nowhere."""
 import os
 import pathlib
@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 
-root = pathlib.Path(sys.argv[1])
+root = pathlib.Path(sys.argv[1]).resolve().parent
 failures = []
 
 

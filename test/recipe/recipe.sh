@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# recipe.sh ROOT LIBRARY NAME: a recipe of this folder is built by the lines that its head names, against the library
+# recipe.sh FOLDER LIBRARY NAME: a recipe of this folder is built by the lines that its head names, against the library
 # that was built, and does what it says. It has at most 40 lines, without comments, empty lines and includes.
 #
 # shellcheck disable=SC2317 # recipes are called by their name
 set -eu
-root=$1
+root=$(readlink -f "$1/../..")
 built=$(dirname "$(readlink -f "$2")")
 name=$3
 folder=$(mktemp -d)
