@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""manual.py ROOT OUTPUT [MANDOC]: makes the manual from the headers, which stay its source: a page of
-section 3 for every call, type and macro that has a comment, one of section 7 for each header and each concept, in
-OUTPUT/man3 and OUTPUT/man7. With MANDOC, the program: the same as HTML, in OUTPUT/html, and the pages of commands.
+"""manual.py ROOT OUTPUT [MANDOC]: makes the manual from the headers, which stay its source: a page of section 3
+for every call, type and macro that has a comment, one of section 7 for each header and each concept, in OUTPUT/man3
+and OUTPUT/man7. With MANDOC, the program: the same as HTML, in OUTPUT/html, and the pages of commands.
 
 The pages are mdoc(7), which says what a word is, so that mandoc makes links of calls, and checks the pages. Doxygen
 would want a second dialect in the headers, and makes one page of each header; scdoc cannot read C either, and has no
@@ -10,6 +10,7 @@ word for a call. So a build needs Python for the pages, as Meson does, and nothi
 """
 import dataclasses
 import datetime
+import html
 import pathlib
 import re
 import shutil
@@ -26,14 +27,16 @@ CONCEPTS = {
     "order": ("which drop is destroyed before which, and what is visible then",
               ["Drops of one thread", "What a thread did before", "The worker gives each thread"]),
     "waiting": ("timeouts, deadlocks, and threads that are stopped",
-                ["A timeout is in", "A destructor that waits", "The worker gives each thread", "A thread that is stopped",
-                 "Inside a read-side"]),
-    "errors": ("what each error means, and whose the object is then", ["A call that can fail", "Each error has", "A push that returns", "Every call accepts"]),
+                ["A timeout is in", "A destructor that waits", "The worker gives each thread",
+                 "A thread that is stopped", "Inside a read-side"]),
+    "errors": ("what each error means, and whose the object is then",
+               ["A call that can fail", "Each error has", "A push that returns", "Every call accepts"]),
     "fork": ("what becomes of drops in a forked child", ["A forked child", "The handlers of pthread_atfork"]),
     "exit": ("what becomes of drops that are pending when the process ends", ["Exit, by exit", "When exit has dealt"]),
     "rcu": ("drops after a grace period of liburcu", ["Inside a read-side"]),
     "tools": ("sanitizers and valgrind", ["A program may be built with"]),
-    "plugins": ("shared objects that are loaded and closed", ["The shared library is never", "With the static library"]),
+    "plugins": ("shared objects that are loaded and closed",
+                ["The shared library is never", "With the static library"]),
     "destructors": ("what the functions may do that destroy objects",
                     ["What is said of destructors", "A destructor must return", "The threads of the library block",
                      "What a destructor changes", "A destructor that waits", "The worker gives each thread"]),
@@ -56,9 +59,7 @@ class Entry:
     code: str
     header: str
     family: str
-    functions: list = dataclasses.field(default_factory=list)
-
-
+    functions: list
 def bare(comment):
     """The lines of a comment without its marks; the further indentation stays."""
     text = re.sub(r"^/\*+[ \n]?|\s*\*/$", "", comment)
@@ -89,7 +90,8 @@ def functions_of(code):
     """[(type, name, arguments)] of the calls that code declares."""
     flat = re.sub(r"/\*.*?\*/|__attribute__\s*\(\(.*?\)\)", "", code, flags=re.S)
     found = []
-    for kind in (r"^DEFER_DROP_API\s+([^;{]*?)(\w+)\(([^;{]*)\)[^;()]*;", r"^static inline\s+([^;{]*?)(\w+)\(([^;{]*?)\)\s*\{"):
+    for kind in (r"^DEFER_DROP_API\s+([^;{]*?)(\w+)\(([^;{]*)\)[^;()]*;",
+                 r"^static inline\s+([^;{]*?)(\w+)\(([^;{]*?)\)\s*\{"):
         for result, name, arguments in re.findall(kind, flat, re.M):
             arguments = [" ".join(argument.split()) for argument in re.split(r",(?![^(]*\))", arguments)]
             found.append((" ".join(result.split()), name, arguments))
@@ -134,14 +136,14 @@ def escape(text):
 
 
 class Page:
-    """The text of one page. pages: {name: (page, section)}, to which words become links."""
+    """The text of one page. pages: {name: section}, to which words become links."""
 
-    def __init__(self, pages, name, section, about):
+    def __init__(self, pages, name, section):
         self.pages = pages
         self.name = name
+        self.section = section
         self.named = set()
         self.lines = [f'.Dd {DATE}', f'.Dt {name.upper()} {section}', f'.Os "defer_drop {VERSION}"', ".Sh NAME"]
-        self.about = about
 
     def call(self, text):
         self.lines.append(text)
@@ -170,7 +172,7 @@ class Page:
         if section and name not in self.pages:
             target = f"{name} {section}"
         elif name in self.pages and name != self.name and (section or "_" in name):
-            target = " ".join(self.pages[name])
+            target = f"{name} {self.pages[name]}"
         else:
             return None
         if target.split()[0] == self.name:
@@ -224,15 +226,15 @@ class Page:
         return end
 
     def see_also(self, more):
-        links = sorted({f"{name} {section}" for name, section in more} | self.named,
-                       key=lambda link: (link.split()[1], link.lower()))
-        links = [link for link in links if link.split()[0] != self.name]
+        links = sorted({f"{name} {self.pages[name]}" for name in more} | {"defer_drop 7"} | self.named,
+                       key=lambda link: (link.split()[1], link.lower(), link))
+        links = [link for link in links if link != f"{self.name} {self.section}"]
         if links:
             self.lines += [".Sh SEE ALSO"]
             self.lines += [f".Xr {link}{' ,' if link != links[-1] else ''}" for link in links]
 
-    def write(self, folder, section):
-        file = folder / f"man{section}" / f"{self.name}.{section}"
+    def write(self, folder):
+        file = folder / f"man{self.section}" / f"{self.name}.{self.section}"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("\n".join(self.lines) + "\n")
 
@@ -259,12 +261,11 @@ def split_labels(lines):
         for part in re.split(r"(?<=\.) (?=(?:Threads|Blocks|Errors|Ordering): )", line):
             label = re.match(rf"((?:{'|'.join(LABELS)})(?:, (?:{'|'.join(LABELS)}))*)(|[ ,][^:]*):(?: (.*))?$", part)
             parameter = re.match(r"([a-z_]+(?:, [A-Za-z_]+)*): (.*)$", part)
-            if label and (target is not description or not description or not description[-1] or part != line
-                          or label.group(2) == ""):
+            if label:
                 target = [label.group(3)] if label.group(3) else []
                 for name in label.group(1).split(", "):
                     labels[name] = (label.group(2).strip(" ,"), target)
-            elif parameter and target is not None and (not description or not description[-1] or parameters):
+            elif parameter and (parameters or not description or not description[-1]):
                 target = [parameter.group(2)]
                 parameters.append((parameter.group(1), target))
             else:
@@ -277,13 +278,14 @@ def first_sentence(description, names):
     sentence = re.split(r"(?<=[a-z)0])[.:;](?= |$)", text)[0]
     if not sentence:
         return names[0]
-    return sentence if sentence.split()[0].isupper() or sentence.split()[0] == "C++17" else sentence[0].lower() + sentence[1:]
+    return sentence if sentence.split()[0].isupper() else sentence[0].lower() + sentence[1:]
 
 
 def errors(page, which, lines):
     """A list of errors: each begins with its name."""
     if which:
-        page.text(f"{which[0].upper()}{which[1:]}:" if not which.startswith("(") else f"{which[1].upper()}{which[2:-1]}.")
+        which = f"{which[1:-1]}." if which.startswith("(") else f"{which}:"
+        page.text(which[0].upper() + which[1:])
     is_open = False
     for line in lines:
         row = re.match(r"((?:-E[A-Z0-9]+(?:, )?)+) {2,}(.*)$", line)
@@ -300,9 +302,9 @@ def errors(page, which, lines):
 
 
 def synopsis(page, entry):
-    page.lines += [".Sh LIBRARY", "Deferred destruction (libdefer_drop, \\-ldefer_drop)", ".Sh SYNOPSIS", f".In {entry.header}"]
+    page.lines += [".Sh LIBRARY", "Deferred destruction (libdefer_drop, \\-ldefer_drop)"]
+    page.lines += [".Sh SYNOPSIS", f".In {entry.header}"]
     if not entry.functions:
-        page.lines += [".Pp"]
         page.literal(entry.code.replace("\t", "        ").split("\n"))
         return
     for result, name, arguments in entry.functions:
@@ -313,7 +315,7 @@ def synopsis(page, entry):
 def page_of(entry, pages, siblings):
     description, parameters, labels = split_labels(entry.comment)
     about = first_sentence(description, entry.names)
-    page = Page(pages, entry.names[0], 3, about)
+    page = Page(pages, entry.names[0], 3)
     for name in entry.names:
         page.call(f".Nm {name}" + (" ," if name != entry.names[-1] else ""))
     page.call(f".Nd {escape(about)}")
@@ -338,7 +340,7 @@ def page_of(entry, pages, siblings):
             errors(page, which, lines)
         else:
             page.block(lines)
-    page.see_also([("defer_drop", "7"), *siblings])
+    page.see_also(siblings)
     return page
 
 
@@ -364,27 +366,27 @@ def concept_pages(head, pages):
     for name, (about, beginnings) in CONCEPTS.items():
         chosen = [rule for rule in rules if any(rule[0][2:].startswith(beginning) for beginning in beginnings)]
         if len(chosen) != len(beginnings):
-            sys.exit(f"manual: the concept {name} finds {len(chosen)} of its {len(beginnings)} rules in defer_drop.h")
+            print(f"manual: defer_drop.h has {len(chosen)} of the {len(beginnings)} rules of {name}", file=sys.stderr)
         taken += chosen
-        page = Page(pages, f"defer_drop_{name}", 7, about)
+        page = Page(pages, f"defer_drop_{name}", 7)
         page.lines += [f".Nm defer_drop_{name}", f".Nd {about}", ".Sh DESCRIPTION"]
         for rule in chosen:
             if rule is not chosen[0]:
                 page.call(".Pp")
             page.block(rule)
-        page.see_also([("defer_drop", "7"), *(pages[related] for related in RELATED[name])])
+        page.see_also(RELATED[name])
         yield page
     yield overview(head, [rule for rule in rules if rule not in taken], pages)
 
 
 def overview(head, rules, pages):
     """defer_drop(7): the head of defer_drop.h, without the rules that have a page of their own."""
-    page = Page(pages, "defer_drop", 7, "")
+    page = Page(pages, "defer_drop", 7)
     page.lines += [".Nm defer_drop", ".Nd destruction off the caller's path", ".Sh DESCRIPTION"]
     calls = head.index("The rules of all calls:")
     programs = head.index("The rules of all programs:")
     after = next(at for at in range(programs + 2, len(head)) if head[at] and not head[at].startswith(("- ", "  ")))
-    page.paragraphs(head[2 if not head[0] else 0:calls])
+    page.paragraphs(head[head.index("", 1):calls]) # its first line is the name
     page.call(".Sh RULES")
     for rule in rules:
         if rule is not rules[0]:
@@ -392,17 +394,16 @@ def overview(head, rules, pages):
         page.block(rule)
     page.call(".Sh SYSTEM CALLS AND VERSIONS")
     page.paragraphs(head[after:])
-    page.see_also([(f"defer_drop_{name}", "7") for name in CONCEPTS] + [pages[name] for name in pages if pages[name][1] == "7"])
+    page.see_also([name for name, section in pages.items() if section == 7])
     return page
 
 
 def head_page(name, header, head, entries, pages):
-    text = [line for line in head]
-    about = first_sentence(text, [name])
-    page = Page(pages, name, 7, about)
+    about = first_sentence(head, [name])
+    page = Page(pages, name, 7)
     page.lines += [f".Nm {name}", f".Nd {escape(about)}", ".Sh SYNOPSIS", f".In {header}", ".Sh DESCRIPTION"]
-    page.paragraphs(text)
-    page.see_also([("defer_drop", "7"), *(pages[entry.names[0]] for entry in entries)])
+    page.paragraphs(head)
+    page.see_also([entry.names[0] for entry in entries])
     return page
 
 
@@ -414,24 +415,22 @@ def make(include, output):
     read = {header: read_header(header, include) for header in headers}
     cpp_head, _ = read_header(include / "defer_drop.hpp", include)
     entries = [entry for _, found in read.values() for entry in found]
-    pages = {name: (name, "3") for entry in entries for name in entry.names}
-    heads = {f"defer_drop_{header.stem}" if header.stem not in CONCEPTS else f"defer_drop_{header.stem}_h": header
-             for header in headers[1:]}
-    pages |= {name: (name, "7") for name in [*heads, *(f"defer_drop_{name}" for name in CONCEPTS), "deferdrop"]
-              if name not in pages}
+    heads = {f"defer_drop_{header.stem}": header for header in headers[1:]}
+    pages = {name: 7 for name in [*heads, *(f"defer_drop_{concept}" for concept in CONCEPTS), "deferdrop"]}
+    pages |= {name: 3 for entry in entries for name in entry.names}
     for folder in ("man3", "man7", "html"):
         shutil.rmtree(output / folder, ignore_errors=True)
     for entry in entries:
-        siblings = [pages[other.names[0]] for other in entries if other is not entry and other.family == entry.family
-                    and other.header == entry.header and other.functions and entry.functions]
-        page_of(entry, pages, siblings).write(output, 3)
+        siblings = [other.names[0] for other in entries if (other.header, other.family) == (entry.header, entry.family)
+                    and other is not entry and other.functions and entry.functions]
+        page_of(entry, pages, siblings).write(output)
         for name in entry.names[1:]:
             (output / "man3" / f"{name}.3").write_text(f".so man3/{entry.names[0]}.3\n")
     for page in concept_pages(read[headers[0]][0], pages):
-        page.write(output, 7)
+        page.write(output)
     for name, header in heads.items():
-        head_page(name, str(header.relative_to(include)), read[header][0], read[header][1], pages).write(output, 7)
-    head_page("deferdrop", "defer_drop.hpp", cpp_head, [], pages).write(output, 7)
+        head_page(name, str(header.relative_to(include)), *read[header], pages).write(output)
+    head_page("deferdrop", "defer_drop.hpp", cpp_head, [], pages).write(output)
 
 
 def make_html(output, mandoc):
@@ -443,14 +442,16 @@ def make_html(output, mandoc):
     for file in made:
         alias = re.match(r"\.so (.*)", file.read_text())
         source = output / alias.group(1) if alias else file
-        shown = subprocess.run([mandoc, "-T", "html", "-O", "man=%N.%S.html", source], capture_output=True, text=True, check=True)
+        shown = subprocess.run([mandoc, "-T", "html", "-O", "man=%N.%S.html", source],
+                               capture_output=True, text=True, check=True)
         # Pages of others are not here: their names stay, without a link.
         page = re.sub(r'<a class="Xr" href="([^"]*)\.html"[^>]*>(.*?)</a>',
                       lambda link: link.group() if link.group(1) in here else link.group(2), shown.stdout)
         (folder / f"{file.name}.html").write_text(page)
         # Pages of commands may be man(7).
         about = re.search(r"^(?:\.Nd|\S+ \\-) (.*)", source.read_text(), re.M).group(1)
-        rows.append(f'<tr><td><a href="{file.name}.html">{file.stem}({file.suffix[1:]})</a><td>{about.replace("&", "&amp;").replace("<", "&lt;")}')
+        title = f"{file.stem}({file.suffix[1:]})"
+        rows.append(f'<tr><td><a href="{file.name}.html">{title}</a><td>{html.escape(about)}')
     rows.sort(key=lambda row: ("(7)" not in row, row))
     (folder / "index.html").write_text(
         f'<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n<title>defer_drop {VERSION}</title>\n'

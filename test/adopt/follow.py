@@ -16,9 +16,9 @@ import time
 SKIPPED = 77
 root = pathlib.Path(sys.argv[1])
 text = (root / "README.md").read_text()
-# What stands in code that is indented, without the comments behind it. The picture has no commands.
-commands = [line.split("  #")[0].strip() for line in re.findall(r"^ {4}(\S.*)", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S), re.M)
-            if line.startswith(("sudo ", "meson ", "ninja ", "cc ", "./", "DEFER_DROP_OPTIONS="))]
+# What is indented, outside of programs, without the comments behind it. The picture is no command.
+indented = re.findall(r"^ {4}(\S.*)", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S), re.M)
+commands = [line.split("  #")[0].strip() for line in indented if not re.match(r"your threads|defer_drop\(", line)]
 program = re.search(r"^```c\n(.*?)^```", text, re.M | re.S).group(1)
 
 
@@ -66,7 +66,8 @@ def follow_prefix(folder):
                    "LD_LIBRARY_PATH": ":".join(str(prefix / name) for name in libdirs())}
     environment.pop("DEFER_DROP_OPTIONS", None)
     follow(prefix_commands(), lambda command: subprocess.run(
-        ["sh", "-c", command], cwd=checkout, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+        ["sh", "-c", command], cwd=checkout, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True))
     left = [path for path in prefix.rglob("*") if not path.is_dir()]
     if left:
         sys.exit(f"left after the uninstallation: {left}")

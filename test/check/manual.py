@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""manual.py INCLUDE SHARED: the manual that tools/manual.py makes has a page for every symbol that the library exports and
-for every inline call of a header, mandoc and man find nothing to warn of, and no link of the HTML leads nowhere."""
+"""manual.py INCLUDE SHARED: the manual that tools/manual.py makes has a page for every symbol that the library exports
+and for every inline call of a header; mandoc and man find nothing to warn of; each link of the HTML leads somewhere."""
 import os
 import pathlib
 import re
@@ -35,8 +35,8 @@ def lint(pages):
         print("not checked by mandoc, which is not installed")
     if shutil.which("man"):
         for page in pages:
-            shown = subprocess.run(["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", page], capture_output=True, text=True,
-                                   env={**os.environ, "MANWIDTH": "100"})
+            shown = subprocess.run(["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", page],
+                                   capture_output=True, text=True, env={**os.environ, "MANWIDTH": "100"})
             failures.extend(f"{page.name}: {line}" for line in shown.stderr.splitlines())
 
 
@@ -54,13 +54,17 @@ def check_links(folder):
 with tempfile.TemporaryDirectory() as made:
     made = pathlib.Path(made)
     mandoc = shutil.which("mandoc")
-    output_of(sys.executable, root / "tools/manual.py", root, made, *([mandoc] if mandoc else []))
+    making = subprocess.run([sys.executable, root / "tools/manual.py", root, made, *([mandoc] if mandoc else [])],
+                            capture_output=True, text=True)
+    if making.returncode or making.stderr:
+        sys.exit(making.stderr)
     here = {page.stem for page in (made / "man3").iterdir()}
     calls = wanted_calls()
     if len(calls) < 50:
         failures.append(f"{len(calls)} calls found, which cannot be all")
     failures += [f"no page for {name}" for name in sorted(calls - here)]
-    lint([page for page in sorted([*made.glob("man?/*"), *root.glob("lib/*/*.1")]) if not page.read_text().startswith(".so ")])
+    pages = sorted([*made.glob("man?/*"), *root.glob("lib/*/*.1")])
+    lint([page for page in pages if not page.read_text().startswith(".so ")])
     if mandoc:
         check_links(made / "html")
 print("\n".join(failures) or f"{len(calls)} calls, {len(here)} pages of section 3")

@@ -30,7 +30,9 @@ fail() {
 
 # As after an installation.
 mkdir "$folder/pkgconfig"
-sed "s|^libdir=.*|libdir=$built|; s|^includedir=.*|includedir=$root/include|; s|^declarations=.*|declarations=$built/defer_drop.cdef|" \
+sed "s|^libdir=.*|libdir=$built|
+	s|^includedir=.*|includedir=$root/include|
+	s|^declarations=.*|declarations=$built/defer_drop.cdef|" \
 	"$built/../meson-private/defer_drop.pc" >"$folder/pkgconfig/defer_drop.pc"
 export PKG_CONFIG_PATH="$folder/pkgconfig"
 export LD_LIBRARY_PATH="$built"
