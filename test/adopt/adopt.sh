@@ -105,6 +105,12 @@ pkg_config() {
 	links ./user no
 	(cd "$root/include" && find . -type f | sort) >headers
 	(cd "$prefix/include" && find . -type f | sort) | diff -u headers -
+	for file in man/man3/defer_drop.3 man/man7/defer_drop.7 doc/defer_drop/README.md doc/defer_drop/LICENSE \
+		doc/defer_drop/NEWS.md doc/defer_drop/examples/first.c doc/defer_drop/examples/recipes/epoll.c \
+		doc/defer_drop/examples/projects/meson/meson.build defer_drop/defer_drop.cdef \
+		defer_drop/defer_drop.supp; do
+		[ -s "$prefix/share/$file" ]
+	done
 	ninja -C "$folder/build" uninstall
 	[ -z "$(find "$prefix" -type f -o -type l)" ]
 }
