@@ -32,7 +32,7 @@ fail() {
 mkdir "$folder/pkgconfig"
 sed "s|^libdir=.*|libdir=$built|
 	s|^includedir=.*|includedir=$root/include|
-	s|^declarations=.*|declarations=$built/defer_drop.cdef|" \
+	s|^declarations=.*|declarations=$built/../tools/defer_drop.cdef|" \
 	"$built/../meson-private/defer_drop.pc" >"$folder/pkgconfig/defer_drop.pc"
 export PKG_CONFIG_PATH="$folder/pkgconfig"
 export LD_LIBRARY_PATH="$built"
