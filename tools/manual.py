@@ -123,8 +123,9 @@ def read_header(path, include):
         functions = functions_of(code)
         names = [name for _, name, _ in functions] or names_of(code)
         names = [name for name in names if name.lower().startswith("defer_drop")]
-        if names:
-            entries.append(Entry(names, bare(comment.group()), code, str(path.relative_to(include)), family, functions))
+        lines = bare(comment.group())
+        if names and not lines[0].startswith(("The library's own", "clang-format")):
+            entries.append(Entry(names, lines, code, str(path.relative_to(include)), family, functions))
     return head, entries
 
 
@@ -252,7 +253,7 @@ def blocks_of(lines):
 # ---- Comments of calls -----------------------------------------------------------------------------
 
 
-def split_labels(lines):
+def split_labels(lines, has_parameters):
     """Splits a comment into its description, its parameters [(names, lines)] and its labels {label: (which, lines)}."""
     description, parameters, labels = [], [], {}
     target = description
@@ -265,7 +266,7 @@ def split_labels(lines):
                 target = [label.group(3)] if label.group(3) else []
                 for name in label.group(1).split(", "):
                     labels[name] = (label.group(2).strip(" ,"), target)
-            elif parameter and (parameters or not description or not description[-1]):
+            elif has_parameters and parameter and (parameters or not description or not description[-1]):
                 target = [parameter.group(2)]
                 parameters.append((parameter.group(1), target))
             else:
@@ -273,12 +274,13 @@ def split_labels(lines):
     return description, parameters, labels
 
 
-def first_sentence(description, names):
-    text = " ".join(" ".join(next(blocks_of(description), [])).split())
-    sentence = re.split(r"(?<=[a-z)0])[.:;](?= |$)", text)[0]
-    if not sentence:
-        return names[0]
-    return sentence if sentence.split()[0].isupper() else sentence[0].lower() + sentence[1:]
+def about(lines):
+    """What NAME says: the first sentence, up to a colon unless that only follows a name or stands in brackets."""
+    text = " ".join(next(blocks_of(lines), []))
+    sentence = re.split(r"\.(?= |$)", text)[0]
+    beginning = re.match(r"\w+: [^:]*|[\w, ]*_\w*: .*|[^:(]*(?:\([^)]*\)[^:(]*)*", sentence).group().strip()
+    is_name = re.match(r"[A-Z]{2}|C\+\+", beginning)
+    return beginning if is_name else beginning[0].lower() + beginning[1:]
 
 
 def errors(page, which, lines):
@@ -313,12 +315,12 @@ def synopsis(page, entry):
 
 
 def page_of(entry, pages, siblings):
-    description, parameters, labels = split_labels(entry.comment)
-    about = first_sentence(description, entry.names)
+    # Only calls have parameters: the comments of constants begin as one, with the fields that they are for.
+    description, parameters, labels = split_labels(entry.comment, bool(entry.functions))
     page = Page(pages, entry.names[0], 3)
     for name in entry.names:
         page.call(f".Nm {name}" + (" ," if name != entry.names[-1] else ""))
-    page.call(f".Nd {escape(about)}")
+    page.call(f".Nd {escape(about(description))}")
     synopsis(page, entry)
     page.call(".Sh DESCRIPTION")
     page.paragraphs(description)
@@ -363,13 +365,13 @@ def rules_of(head):
 def concept_pages(head, pages):
     rules = rules_of(head)
     taken = []
-    for name, (about, beginnings) in CONCEPTS.items():
+    for name, (topic, beginnings) in CONCEPTS.items():
         chosen = [rule for rule in rules if any(rule[0][2:].startswith(beginning) for beginning in beginnings)]
         if len(chosen) != len(beginnings):
             print(f"manual: defer_drop.h has {len(chosen)} of the {len(beginnings)} rules of {name}", file=sys.stderr)
         taken += chosen
         page = Page(pages, f"defer_drop_{name}", 7)
-        page.lines += [f".Nm defer_drop_{name}", f".Nd {about}", ".Sh DESCRIPTION"]
+        page.lines += [f".Nm defer_drop_{name}", f".Nd {topic}", ".Sh DESCRIPTION"]
         for rule in chosen:
             if rule is not chosen[0]:
                 page.call(".Pp")
@@ -399,9 +401,8 @@ def overview(head, rules, pages):
 
 
 def head_page(name, header, head, entries, pages):
-    about = first_sentence(head, [name])
     page = Page(pages, name, 7)
-    page.lines += [f".Nm {name}", f".Nd {escape(about)}", ".Sh SYNOPSIS", f".In {header}", ".Sh DESCRIPTION"]
+    page.lines += [f".Nm {name}", f".Nd {escape(about(head))}", ".Sh SYNOPSIS", f".In {header}", ".Sh DESCRIPTION"]
     page.paragraphs(head)
     page.see_also([entry.names[0] for entry in entries])
     return page
@@ -449,9 +450,9 @@ def make_html(output, mandoc):
                       lambda link: link.group() if link.group(1) in here else link.group(2), shown.stdout)
         (folder / f"{file.name}.html").write_text(page)
         # Pages of commands may be man(7).
-        about = re.search(r"^(?:\.Nd|\S+ \\-) (.*)", source.read_text(), re.M).group(1)
+        topic = re.search(r"^(?:\.Nd|\S+ \\-) (.*)", source.read_text(), re.M).group(1)
         title = f"{file.stem}({file.suffix[1:]})"
-        rows.append(f'<tr><td><a href="{file.name}.html">{title}</a><td>{html.escape(about)}')
+        rows.append(f'<tr><td><a href="{file.name}.html">{title}</a><td>{html.escape(topic)}')
     rows.sort(key=lambda row: ("(7)" not in row, row))
     (folder / "index.html").write_text(
         f'<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n<title>defer_drop {VERSION}</title>\n'
