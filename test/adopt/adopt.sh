@@ -224,6 +224,9 @@ vendored() {
 	DEFER_DROP_OPTIONS=help ./user 2>built_in
 	size=$(sed -n "s/^option('queue_size'.* value: \([0-9]*\),/\1/p" "$root/meson_options.txt")
 	grep "queue_size.*$size" built_in
+	pkg-config --exists liburcu-memb || return 0
+	eval "$cc $line -DDD_HAS_RCU=1 $(pkg-config --cflags --libs liburcu-memb)"
+	links ./first no
 }
 
 # What cannot be built stops at configure time and names what is accepted.
