@@ -22,7 +22,6 @@ headers = [header for header in headers if header.name not in included(header)]
 others = {name for header in headers for name in included(header) if not name.startswith("defer_drop")}
 
 
-
 def preprocess(*options):
     text = "".join(f"#include <{header.relative_to(include)}>\n" for header in headers)
     return subprocess.run([*sys.argv[2:], "-E", "-P", *options, "-I", include, "-x", "c", "-"], input=text,
