@@ -4,6 +4,7 @@
  */
 #include "options.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -114,7 +115,7 @@ static _Noreturn void print_help(
 		program->about);
 	for (unsigned i = 0; i < entries->count; i++)
 		print_entry(entries->each[i]);
-	printf("  %-*s%s\n", EXPLANATION - 2, "--help", "this text");
+	printf("  %-*s%s\n", EXPLANATION - 2, "-h, --help", "this text");
 	if (program->notes)
 		printf("\n%s\n", program->notes);
 	exit(0);
@@ -194,13 +195,15 @@ static void read_value(const struct options_entry *entry, const char *text)
 
 /* ---- Reading --------------------------------------------------------------------------------- */
 
-/* What getopt_long(3) returns for an entry is its index, and MAX_OPTIONS for --help. */
+/* What getopt_long(3) returns for an entry is its index, and 'h' for --help. */
+static_assert(MAX_OPTIONS < 'h', "an index could be taken for it");
+
 static void fill(struct option *known, const struct entries *entries)
 {
 	for (unsigned i = 0; i < entries->count; i++)
 		known[i] = (struct option){entries->each[i]->name,
 			entries->each[i]->flag ? no_argument : required_argument, NULL, (int)i};
-	known[entries->count] = (struct option){"help", no_argument, NULL, MAX_OPTIONS};
+	known[entries->count] = (struct option){"help", no_argument, NULL, 'h'};
 	known[entries->count + 1] = (struct option){NULL, 0, NULL, 0};
 }
 
@@ -211,10 +214,10 @@ static int parse(
 	int option;
 
 	fill(known, entries);
-	while ((option = getopt_long(count, arguments, "", known, NULL)) != -1) {
+	while ((option = getopt_long(count, arguments, "h", known, NULL)) != -1) {
 		if (option == '?')
 			exit(2); /* getopt_long(3) has said why */
-		if (option == MAX_OPTIONS)
+		if (option == 'h')
 			print_help(program, entries);
 		entries->is_given[option] = true;
 		read_value(entries->each[option], optarg);

@@ -11,11 +11,8 @@
 
 #include "base/deadline.h"
 #include "base/report.h"
+#include "config/built_in.h"
 #include "config/versioned.h"
-
-#ifndef DD_HAS_RCU
-#define DD_HAS_RCU 1
-#endif
 
 _Static_assert(DD_QUEUE_SIZE >= 2 && DD_QUEUE_SIZE <= DD_MAX_QUEUE_SIZE &&
 		       !(DD_QUEUE_SIZE & (DD_QUEUE_SIZE - 1)),

@@ -4,6 +4,9 @@
  */
 #include "core/grace.h"
 
+#include "config/built_in.h"
+#if DD_HAS_RCU
+
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -416,3 +419,5 @@ bool dd_grace_survive(struct dd_grace *grace, bool is_worker)
 	atomic_store_explicit(&grace->begun_total, 0, memory_order_relaxed);
 	return !grace->is_orphaned || !grace->flavor->read_ongoing();
 }
+
+#endif

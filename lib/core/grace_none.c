@@ -2,10 +2,13 @@
  *
  * A build without liburcu: grace periods are refused at the push, so the consumer never meets them.
  */
+#include "core/grace.h"
+
+#include "config/built_in.h"
+#if !DD_HAS_RCU
+
 #include <errno.h>
 #include <stddef.h>
-
-#include "core/grace.h"
 
 int dd_grace_use(struct dd_grace *grace)
 {
@@ -126,3 +129,5 @@ bool dd_grace_survive(struct dd_grace *grace, bool is_worker)
 	(void)is_worker;
 	return true;
 }
+
+#endif

@@ -10,6 +10,7 @@
 
 #include "base/latch.h"
 #include "base/report.h"
+#include "config/built_in.h"
 #include "config/environment.h"
 #include "core/registry.h"
 #include "core/worker.h"

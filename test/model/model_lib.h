@@ -87,6 +87,7 @@ static void model_clear(dd_slot *slots, std::size_t bytes)
 // These files free what they have allocated themselves, whose fields have the checker's types.
 #define free(memory) delete memory
 #ifdef MODEL_RCU
+#define DD_HAS_RCU           1
 #define calloc(count, bytes) new dd_grace_thread()
 #include "core/grace.c"
 #else
