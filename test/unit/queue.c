@@ -59,6 +59,9 @@ static void be_nobody(void)
 	struct rlimit none = {0, 0};
 	struct defer_drop_queue *queue;
 
+	/* A process that is preferred already may ask for that much again. */
+	if (setpriority(PRIO_PROCESS, 0, 0))
+		_exit(2);
 	setrlimit(RLIMIT_RTPRIO, &none);
 	setrlimit(RLIMIT_NICE, &none);
 	if (!getuid() && setuid(65534))
