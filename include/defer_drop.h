@@ -67,6 +67,12 @@
  *     _put, _put_many                          give references back
  *     _take, _retarget                         take the object back; change the strategy
  *     _is_unique, _count                       whether there is one; how many there are
+ *   <defer_drop/os.h>: what the kernel takes long to destroy
+ *   defer_drop_os_munmap, _close, _fclose      memory, descriptors and streams, as the system's calls
+ *     _unlink, _unlinkat                       names of files, and the files
+ *     _discard                                 the memory of a range that stays mapped
+ *     _hold, _hold_at, _let_go                 a file, around any other system call
+ *     _flush, _set_limits, _stats              wait for all; how much may wait; all counters
  *   <defer_drop/pool.h>: memory that comes home
  *   defer_drop_pool_take, _give                a block of a pool, instead of malloc(3) and free(3)
  *     _create, _free, _trim, _stats            pools; give blocks at rest back; all counters

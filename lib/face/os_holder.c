@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The holder's thread, its lists, and the queue whose worker destroys.
+ *
+ * All that callers and the holder share is under one lock, and signals are blocked while a thread
+ * has it, so that a handler may call what its thread was in the middle of.
+ */
+#include "face/os_holder.h"
+
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "base/counter.h"
+#include "base/fork.h"
+#include "base/mutex.h"
+#include "config/versioned.h"
+
+/* Not in the headers of older systems. */
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+#define CLOSE_RANGE_UNSHARED (1u << 1)
+
+/* What is built in of max_bytes: four of the largest objects that were measured. */
+#define MAX_BYTES (UINT64_C(8) << 30)
+/* So long after the last drop the threads end: a process whose main thread has ended by
+ * pthread_exit(3) must not live on for them. */
+#define IDLE_NS (50 * DD_MS)
+/* A full ring has room again when the worker has destroyed something. */
+#define FULL_NS DD_MS
+
+DD_FIRST_VERSION(struct defer_drop_os_stats, pending_bytes, 104);
+
+static struct dd_mutex lock;
+
+/* Under the lock. */
+static sigset_t signals; /* of the thread that forks, until it has forked */
+/* That the holder runs in, or 0. It is not getpid() after vfork(2), nor after a fork of which no
+ * handler heard. */
+static pid_t process;
+static struct dd_os_request *asked;
+static struct dd_os_drop *waiting;
+static pid_t home;       /* the process that has heard of each fork */
+static bool is_unable;   /* to have a holder, for good */
+static unsigned flushes; /* threads that wait for all: nothing rests meanwhile */
+
+/* Made once, and stopped while there is no holder. */
+static struct defer_drop_queue *queue;
+/* 1: exit has closed the queue; what is pending is the kernel's. */
+static _Atomic(uint32_t) is_over;
+
+/* Counts what the holder has to look at; a futex word. */
+static _Atomic(uint32_t) bell;
+/* Objects. */
+static _Atomic(uint32_t) pending;
+/* Counts what flushes wait for: nothing is pending, or exit has closed the queue. A futex word. */
+static _Atomic(uint32_t) ends;
+static _Atomic(uint64_t) pending_bytes;
+static _Atomic(uint64_t) max_bytes = MAX_BYTES;
+static _Atomic(uint64_t) exit_timeout_ns;
+
+static struct {
+	_Atomic(uint64_t) deferred, bytes, in_place, caller_ns, worker_ns;
+} counts[DD_OS_KINDS];
+
+/* ---- The lock ---------------------------------------------------------------------------------- */
+
+static void lock_all(sigset_t *before)
+{
+	dd_fork_hold_signals(before);
+	dd_mutex_lock(&lock);
+}
+
+static void unlock_all(const sigset_t *before)
+{
+	dd_mutex_unlock(&lock);
+	dd_fork_let_signals(before);
+}
+
+static void before_fork(void)
+{
+	sigset_t before;
+
+	lock_all(&before);
+	signals = before;
+}
+
+static void after_fork_in_parent(void)
+{
+	sigset_t before = signals;
+
+	unlock_all(&before);
+}
+
+/* What was pending is the parent's: its mappings are not in the child, nor are its descriptors. */
+static void after_fork_in_child(void)
+{
+	sigset_t before = signals;
+
+	process = 0;
+	home = getpid();
+	asked = NULL;
+	waiting = NULL;
+	flushes = 0;
+	atomic_store_explicit(&pending, 0, memory_order_relaxed);
+	atomic_store_explicit(&pending_bytes, 0, memory_order_relaxed);
+	memset(counts, 0, sizeof counts);
+	dd_mutex_init(&lock);
+	dd_fork_let_signals(&before);
+}
+
+/* Later than the handlers of queues are set: so fork takes this lock before theirs. */
+__attribute__((constructor(102))) static void hear_of_fork(void)
+{
+	is_unable = !dd_fork_hear(before_fork, after_fork_in_parent, after_fork_in_child);
+	home = getpid();
+}
+
+/* ---- The budget and the statistics ------------------------------------------------------------- */
+
+static void tell_flushes(void)
+{
+	atomic_fetch_add_explicit(&ends, 1, memory_order_relaxed);
+	dd_futex_wake(&ends, INT_MAX);
+}
+
+bool dd_os_reserve(uint64_t bytes)
+{
+	uint64_t before = atomic_fetch_add_explicit(&pending_bytes, bytes, memory_order_relaxed);
+
+	atomic_fetch_add_explicit(&pending, 1, memory_order_relaxed);
+	if (before + bytes <= dd_read(&max_bytes))
+		return true;
+	dd_os_give_back(bytes);
+	return false;
+}
+
+void dd_os_give_back(uint64_t bytes)
+{
+	atomic_fetch_sub_explicit(&pending_bytes, bytes, memory_order_relaxed);
+	if (atomic_fetch_sub_explicit(&pending, 1, memory_order_relaxed) == 1)
+		tell_flushes();
+}
+
+uint64_t dd_os_pending_bytes(void)
+{
+	return dd_read(&pending_bytes);
+}
+
+int defer_drop_os_set_limits(uint64_t most_bytes, uint64_t timeout_ns)
+{
+	int error = dd_timeout_check(timeout_ns);
+
+	if (most_bytes > UINT64_C(1) << 62)
+		return -EINVAL;
+	if (error)
+		return error;
+	atomic_store_explicit(&max_bytes, most_bytes, memory_order_relaxed);
+	atomic_store_explicit(&exit_timeout_ns, timeout_ns, memory_order_relaxed);
+	return 0;
+}
+
+void dd_os_count_deferred(enum dd_os_kind kind, uint64_t bytes, uint64_t caller_ns)
+{
+	dd_add_shared(&counts[kind].deferred, 1);
+	dd_add_shared(&counts[kind].bytes, bytes);
+	dd_add_shared(&counts[kind].caller_ns, caller_ns);
+}
+
+void dd_os_count_in_place(enum dd_os_kind kind)
+{
+	dd_add_shared(&counts[kind].in_place, 1);
+}
+
+static struct defer_drop_os_counts counts_of(enum dd_os_kind kind)
+{
+	struct defer_drop_os_counts read = {
+		.deferred_total = dd_read(&counts[kind].deferred),
+		.deferred_bytes_total = dd_read(&counts[kind].bytes),
+		.in_place_total = dd_read(&counts[kind].in_place),
+		.caller_ns_total = dd_read(&counts[kind].caller_ns),
+		.worker_ns_total = dd_read(&counts[kind].worker_ns),
+	};
+
+	return read;
+}
+
+int defer_drop_os_stats(struct defer_drop_os_stats *stats)
+{
+	struct defer_drop_os_stats values = {
+		.mappings = counts_of(DD_OS_MAPPING),
+		.files = counts_of(DD_OS_FILE),
+		.pending = dd_read_32(&pending),
+		.pending_bytes = dd_os_pending_bytes(),
+	};
+
+	return stats ? dd_versioned_fill(stats, sizeof values, &values, sizeof values) : -EINVAL;
+}
+
+/* ---- The worker -------------------------------------------------------------------------------- */
+
+static void ring(void)
+{
+	atomic_fetch_add_explicit(&bell, 1, memory_order_relaxed);
+	dd_futex_wake(&bell, 1);
+}
+
+/* Under the lock. At the end: drops that are due are served in their order. */
+static void enlist(struct dd_os_drop *drop)
+{
+	struct dd_os_drop **at = &waiting;
+
+	while (*at)
+		at = &(*at)->next;
+	drop->next = NULL;
+	*at = drop;
+}
+
+static void put_to_rest(struct dd_os_drop *drop, uint64_t until_ns)
+{
+	sigset_t before;
+
+	drop->due_ns = until_ns;
+	lock_all(&before);
+	enlist(drop);
+	unlock_all(&before);
+	ring();
+}
+
+/* Returns how long to rest after a slice. */
+static uint64_t rest_ns(const struct dd_os_drop *drop, uint64_t slice_ns)
+{
+	uint64_t paced_ns = drop->bytes_per_second ? (uint64_t)((double)drop->slice_bytes * 1e9 /
+								(double)drop->bytes_per_second)
+						   : 0;
+	uint64_t polite_ns = drop->is_polite ? slice_ns : 0;
+
+	paced_ns = paced_ns > slice_ns ? paced_ns - slice_ns : 0;
+	return paced_ns > polite_ns ? paced_ns : polite_ns;
+}
+
+/* Destroys a slice: the destructor of every drop. A rest is not spent here: the drop goes back to
+ * the holder, so that the worker goes on with what else is pending. */
+static int destroy(void *object)
+{
+	struct dd_os_drop *drop = object;
+	enum dd_os_kind kind = drop->kind;
+	uint64_t bytes = drop->bytes;
+	uint64_t begin_ns = dd_now_ns();
+	bool is_last = drop->destroy_some(drop);
+	uint64_t now_ns = dd_now_ns();
+	uint64_t pause_ns;
+
+	dd_add_shared(&counts[kind].worker_ns, now_ns - begin_ns);
+	if (is_last) {
+		dd_os_give_back(bytes);
+		return 0;
+	}
+	pause_ns = rest_ns(drop, now_ns - begin_ns);
+	if (!pause_ns)
+		return DEFER_DROP_AGAIN;
+	put_to_rest(drop, now_ns + pause_ns);
+	return 0;
+}
+
+/* ---- Waiting for all --------------------------------------------------------------------------- */
+
+/* Adds to the number of threads that flush. */
+static void flush_begin_or_end(unsigned more)
+{
+	sigset_t before;
+
+	lock_all(&before);
+	flushes += more;
+	unlock_all(&before);
+	ring();
+}
+
+/* Looks once. Returns 0 if nothing is pending, -EINPROGRESS if to wait makes sense, or an error. */
+static int look(uint64_t deadline_ns)
+{
+	if (!dd_read_32(&pending))
+		return 0;
+	if (dd_read_32(&is_over))
+		return -ESHUTDOWN;
+	return dd_deadline_has_come(deadline_ns) ? dd_deadline_error(deadline_ns) : -EINPROGRESS;
+}
+
+int defer_drop_os_flush(uint64_t timeout_ns)
+{
+	uint64_t deadline_ns = dd_deadline_after(timeout_ns);
+	int result = dd_timeout_check(timeout_ns);
+	uint32_t seen;
+
+	if (result)
+		return result;
+	flush_begin_or_end(1);
+	do {
+		seen = dd_read_32(&ends);
+		result = look(deadline_ns);
+	} while (result == -EINPROGRESS && !dd_futex_wait(&ends, seen, deadline_ns));
+	flush_begin_or_end(-1u);
+	return result == -EINPROGRESS ? look(deadline_ns) : result;
+}
+
+/* Runs before the library's own handler of exit, since it is set later. */
+static void at_exit(void)
+{
+	defer_drop_os_flush(dd_read(&exit_timeout_ns));
+}
+
+/* ---- The holder -------------------------------------------------------------------------------- */
+
+/*
+ * Makes the queue, or starts it again: on this thread, whose table of descriptors the worker shares.
+ * Exit leaves what is pending to the kernel, which destroys it when the process has ended. The
+ * caller that starts the holder has its lock meanwhile: locks of queues may be taken under it, since
+ * fork takes it first.
+ */
+static bool open_queue(void)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+
+	if (queue)
+		return !defer_drop_queue_start(queue);
+	config.name = "defer_drop_os";
+	config.exit_timeout_ns = 0;
+	if (defer_drop_queue_create(&queue, &config))
+		return false;
+	atexit(at_exit);
+	return true;
+}
+
+/* Has the worker destroy a slice. False if there is no room for now, or exit has closed the queue. */
+static bool push(struct dd_os_drop *drop)
+{
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	int error;
+
+	options.destroy_status = destroy;
+	options.bytes = dd_least(drop->bytes, DEFER_DROP_BYTES_END - 1);
+	options.flags = DEFER_DROP_EXCEED_BUDGET; /* dd_os_reserve has seen to that */
+	error = defer_drop_queue_push_with(queue, drop, NULL, 0, &options);
+	if (error == -ESHUTDOWN && !atomic_exchange_explicit(&is_over, 1, memory_order_relaxed))
+		tell_flushes();
+	return !error;
+}
+
+/* Takes a drop whose time has come, or returns NULL and lowers the time to that of the first one.
+ * Under the lock. */
+static struct dd_os_drop *take_due(uint64_t *next_ns)
+{
+	uint64_t now_ns = dd_now_ns();
+
+	for (struct dd_os_drop **at = &waiting; *at; at = &(*at)->next) {
+		struct dd_os_drop *drop = *at;
+
+		if (drop->due_ns <= now_ns || flushes) {
+			*at = drop->next;
+			return drop;
+		}
+		*next_ns = dd_least(*next_ns, drop->due_ns);
+	}
+	return NULL;
+}
+
+static struct dd_os_request *take_request(void)
+{
+	struct dd_os_request *request = asked;
+
+	if (request)
+		asked = request->next;
+	return request;
+}
+
+/* Serves a request, or pushes a drop that is due. False if there is neither. Under the lock, except
+ * meanwhile. */
+static bool serve_one(uint64_t *next_ns)
+{
+	struct dd_os_request *request = take_request();
+	struct dd_os_drop *drop = request ? NULL : take_due(next_ns);
+	bool is_late = false;
+
+	if (!request && !drop)
+		return false;
+	dd_mutex_unlock(&lock);
+	if (request) {
+		request->serve(request);
+		dd_latch_open(&request->served);
+	} else if (!push(drop)) {
+		drop->due_ns = dd_now_ns() + FULL_NS;
+		is_late = true;
+	}
+	dd_mutex_lock(&lock);
+	if (is_late)
+		enlist(drop);
+	return !is_late;
+}
+
+/* Serves until nothing has been pending for a while. Under the lock, except meanwhile. */
+static void serve(void)
+{
+	uint64_t busy_ns = dd_now_ns();
+
+	for (;;) {
+		uint32_t seen = atomic_load_explicit(&bell, memory_order_relaxed);
+		uint64_t next_ns = dd_now_ns() + IDLE_NS;
+
+		while (serve_one(&next_ns))
+			;
+		if (dd_read_32(&pending))
+			busy_ns = dd_now_ns();
+		else if (dd_now_ns() - busy_ns >= IDLE_NS)
+			return;
+		dd_mutex_unlock(&lock);
+		dd_futex_wait(&bell, seen, next_ns);
+		dd_mutex_lock(&lock);
+	}
+}
+
+struct start {
+	struct dd_latch is_over;
+	bool is_able;
+};
+
+/* Prepares the thread. Its table of descriptors begins empty: the peers of the program's pipes and
+ * sockets would wait for this thread too, if it kept copies. */
+static bool prepare(void)
+{
+	prctl(PR_SET_NAME, "defer_drop_hold");
+	is_unable = syscall(SYS_close_range, 0, ~0u, CLOSE_RANGE_UNSHARED) != 0;
+	return !is_unable && open_queue();
+}
+
+static void *run(void *argument)
+{
+	struct start *start = argument;
+	bool is_able = prepare();
+
+	start->is_able = is_able;
+	dd_latch_open(&start->is_over);
+	if (!is_able)
+		return NULL;
+	dd_mutex_lock(&lock);
+	serve();
+	defer_drop_queue_stop(queue, DEFER_DROP_FOREVER);
+	process = 0;
+	dd_mutex_unlock(&lock);
+	return NULL;
+}
+
+/* Starts the holder, and waits until it is able. Under the lock. */
+static bool start_holder(void)
+{
+	struct start start = {0};
+	pthread_t thread;
+
+	if (is_unable || dd_thread_create(&thread, NULL, run, &start))
+		return false;
+	pthread_detach(thread);
+	while (!dd_latch_is_open(&start.is_over))
+		dd_latch_wait(&start.is_over, DEFER_DROP_FOREVER);
+	if (start.is_able)
+		process = getpid();
+	return start.is_able;
+}
+
+/* True if there is a holder, from now on. Under the lock. A process that was made by vfork(2), or by
+ * a fork of which no handler heard, has none, and may not start one in memory that it shares. */
+static bool has_holder(void)
+{
+	pid_t own = getpid();
+
+	return own == home && (process == own || (!process && start_holder()));
+}
+
+bool dd_os_ask(struct dd_os_request *request)
+{
+	sigset_t before;
+	bool is_heard;
+
+	dd_latch_close(&request->served);
+	lock_all(&before);
+	is_heard = has_holder();
+	if (is_heard) {
+		request->next = asked;
+		asked = request;
+	}
+	unlock_all(&before);
+	if (!is_heard)
+		return false;
+	ring();
+	while (!dd_latch_is_open(&request->served))
+		dd_latch_wait(&request->served, DEFER_DROP_FOREVER);
+	return true;
+}
+
+bool dd_os_hand_over(struct dd_os_drop *drop)
+{
+	sigset_t before;
+	bool is_heard;
+
+	lock_all(&before);
+	is_heard = has_holder();
+	if (is_heard)
+		enlist(drop);
+	unlock_all(&before);
+	if (is_heard)
+		ring();
+	return is_heard;
+}
