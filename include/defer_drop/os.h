@@ -158,7 +158,7 @@ DEFER_DROP_API int defer_drop_os_unlinkat(
 /* ---- Everything else that can destroy a file --------------------------------------------------- */
 
 /* A file that is held for a moment. Its fields are the library's own. */
-struct defer_drop_os_hold {
+struct defer_drop_os_held {
 	uint64_t bytes; /* of the file; 0: there is nothing to hold */
 	uint64_t begin_ns;
 	uint64_t device;
@@ -186,8 +186,8 @@ struct defer_drop_os_hold {
  * Ordering: none.
  */
 DEFER_DROP_API int defer_drop_os_hold(
-	struct defer_drop_os_hold *hold, int fd, const struct defer_drop_os_options *options);
-DEFER_DROP_API int defer_drop_os_hold_at(struct defer_drop_os_hold *hold, int folder,
+	struct defer_drop_os_held *hold, int fd, const struct defer_drop_os_options *options);
+DEFER_DROP_API int defer_drop_os_hold_at(struct defer_drop_os_held *hold, int folder,
 	const char *path, const struct defer_drop_os_options *options);
 
 /*
@@ -195,7 +195,7 @@ DEFER_DROP_API int defer_drop_os_hold_at(struct defer_drop_os_hold *hold, int fo
  *
  * Threads: that of defer_drop_os_hold. Blocks: briefly.
  */
-DEFER_DROP_API void defer_drop_os_let_go(struct defer_drop_os_hold *hold);
+DEFER_DROP_API void defer_drop_os_let_go(struct defer_drop_os_held *hold);
 
 /* ---- All that is pending ----------------------------------------------------------------------- */
 
@@ -229,7 +229,7 @@ DEFER_DROP_API int defer_drop_os_flush(uint64_t timeout_ns);
 DEFER_DROP_API int defer_drop_os_set_limits(uint64_t max_bytes, uint64_t exit_timeout_ns);
 
 /* What the calls did with objects of one kind. */
-struct defer_drop_os_counts {
+struct defer_drop_os_kind {
 	uint64_t deferred_total;       /* destroyed in the background, or pending */
 	uint64_t deferred_bytes_total; /* of these: resident, or on disk */
 	uint64_t in_place_total;       /* large enough, and destroyed in place nevertheless */
@@ -238,10 +238,10 @@ struct defer_drop_os_counts {
 };
 
 /* Counters since the process began, or since it was forked. */
-struct defer_drop_os_stats {
-	size_t size; /* sizeof(struct defer_drop_os_stats), set by the caller; then what was filled in */
-	struct defer_drop_os_counts mappings;
-	struct defer_drop_os_counts files;
+struct defer_drop_os_counts {
+	size_t size; /* sizeof(struct defer_drop_os_counts), set by the caller; then what was filled in */
+	struct defer_drop_os_kind mappings;
+	struct defer_drop_os_kind files;
 	uint64_t pending;       /* objects */
 	uint64_t pending_bytes; /* of these */
 };
@@ -252,7 +252,7 @@ struct defer_drop_os_stats {
  * Threads: any. Blocks: never.
  * Errors: -EINVAL if stats is NULL, or its size is smaller than that of the first version.
  */
-DEFER_DROP_API int defer_drop_os_stats(struct defer_drop_os_stats *stats);
+DEFER_DROP_API int defer_drop_os_stats(struct defer_drop_os_counts *stats);
 
 #ifdef __cplusplus
 }
@@ -267,13 +267,13 @@ inline struct defer_drop_os_options defer_drop_os_default()
 }
 
 #define DEFER_DROP_OS_OPTIONS_INIT defer_drop_os_default()
-#define DEFER_DROP_OS_STATS_INIT   defer_drop_sized<struct defer_drop_os_stats>()
+#define DEFER_DROP_OS_COUNTS_INIT  defer_drop_sized<struct defer_drop_os_counts>()
 #else
 /* clang-format off */
 #define DEFER_DROP_OS_OPTIONS_INIT                                                     \
 	{.size = sizeof(struct defer_drop_os_options), .least_bytes = DEFER_DROP_UNSET, \
 		.slice_bytes = UINT64_C(32) << 20}
-#define DEFER_DROP_OS_STATS_INIT {.size = sizeof(struct defer_drop_os_stats)}
+#define DEFER_DROP_OS_COUNTS_INIT {.size = sizeof(struct defer_drop_os_counts)}
 /* clang-format on */
 #endif
 

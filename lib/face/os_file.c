@@ -213,7 +213,7 @@ static bool is_big(
 }
 
 /* Holds a big file, if that pays and is possible. */
-static void hold(struct defer_drop_os_hold *hold, int fd, const struct stat *about,
+static void hold(struct defer_drop_os_held *hold, int fd, const struct stat *about,
 	const struct defer_drop_os_options *terms)
 {
 	struct request request = {
@@ -236,7 +236,7 @@ static void hold(struct defer_drop_os_hold *hold, int fd, const struct stat *abo
 }
 
 /* Begins a hold that holds nothing yet. */
-static int prepare(struct defer_drop_os_hold *hold, const struct defer_drop_os_options *options,
+static int prepare(struct defer_drop_os_held *hold, const struct defer_drop_os_options *options,
 	struct defer_drop_os_options *terms)
 {
 	if (!hold)
@@ -245,7 +245,7 @@ static int prepare(struct defer_drop_os_hold *hold, const struct defer_drop_os_o
 	return dd_os_terms(options, terms);
 }
 
-static void note_big(struct defer_drop_os_hold *hold, const struct stat *about, uint64_t begin_ns)
+static void note_big(struct defer_drop_os_held *hold, const struct stat *about, uint64_t begin_ns)
 {
 	hold->bytes = bytes_of(about);
 	hold->device = about->st_dev;
@@ -253,7 +253,7 @@ static void note_big(struct defer_drop_os_hold *hold, const struct stat *about, 
 }
 
 int defer_drop_os_hold(
-	struct defer_drop_os_hold *held, int fd, const struct defer_drop_os_options *options)
+	struct defer_drop_os_held *held, int fd, const struct defer_drop_os_options *options)
 {
 	struct dd_os_caller caller = dd_os_begin();
 	struct defer_drop_os_options terms;
@@ -267,7 +267,7 @@ int defer_drop_os_hold(
 	return dd_os_end(&caller, error);
 }
 
-int defer_drop_os_hold_at(struct defer_drop_os_hold *held, int folder, const char *path,
+int defer_drop_os_hold_at(struct defer_drop_os_held *held, int folder, const char *path,
 	const struct defer_drop_os_options *options)
 {
 	struct dd_os_caller caller = dd_os_begin();
@@ -288,7 +288,7 @@ int defer_drop_os_hold_at(struct defer_drop_os_hold *held, int folder, const cha
 	return dd_os_end(&caller, error);
 }
 
-void defer_drop_os_let_go(struct defer_drop_os_hold *hold)
+void defer_drop_os_let_go(struct defer_drop_os_held *hold)
 {
 	struct file *file = hold ? hold->held : NULL;
 	uint64_t took_ns;
@@ -313,7 +313,7 @@ void defer_drop_os_let_go(struct defer_drop_os_hold *hold)
 int defer_drop_os_close(int fd, const struct defer_drop_os_options *options)
 {
 	struct dd_os_caller caller = dd_os_begin();
-	struct defer_drop_os_hold held;
+	struct defer_drop_os_held held;
 	int result = defer_drop_os_hold(&held, fd, options);
 
 	if (!result) {
@@ -326,7 +326,7 @@ int defer_drop_os_close(int fd, const struct defer_drop_os_options *options)
 int defer_drop_os_fclose(FILE *stream, const struct defer_drop_os_options *options)
 {
 	struct dd_os_caller caller = dd_os_begin();
-	struct defer_drop_os_hold held;
+	struct defer_drop_os_held held;
 	int result = stream ? defer_drop_os_hold(&held, fileno(stream), options) : -EINVAL;
 
 	if (!result) {
@@ -340,7 +340,7 @@ int defer_drop_os_unlinkat(
 	int folder, const char *path, int flags, const struct defer_drop_os_options *options)
 {
 	struct dd_os_caller caller = dd_os_begin();
-	struct defer_drop_os_hold held;
+	struct defer_drop_os_held held;
 	int result = defer_drop_os_hold_at(&held, folder, path, options);
 
 	if (!result) {

@@ -29,7 +29,7 @@
 /* A full ring has room again when the worker has destroyed something. */
 #define FULL_NS DD_MS
 
-DD_FIRST_VERSION(struct defer_drop_os_stats, pending_bytes, 104);
+DD_FIRST_VERSION(struct defer_drop_os_counts, pending_bytes, 104);
 
 static struct dd_mutex lock;
 
@@ -172,9 +172,9 @@ void dd_os_count_in_place(enum dd_os_kind kind)
 	dd_add_shared(&counts[kind].in_place, 1);
 }
 
-static struct defer_drop_os_counts counts_of(enum dd_os_kind kind)
+static struct defer_drop_os_kind counts_of(enum dd_os_kind kind)
 {
-	struct defer_drop_os_counts read = {
+	struct defer_drop_os_kind read = {
 		.deferred_total = dd_read(&counts[kind].deferred),
 		.deferred_bytes_total = dd_read(&counts[kind].bytes),
 		.in_place_total = dd_read(&counts[kind].in_place),
@@ -185,9 +185,9 @@ static struct defer_drop_os_counts counts_of(enum dd_os_kind kind)
 	return read;
 }
 
-int defer_drop_os_stats(struct defer_drop_os_stats *stats)
+int defer_drop_os_stats(struct defer_drop_os_counts *stats)
 {
-	struct defer_drop_os_stats values = {
+	struct defer_drop_os_counts values = {
 		.mappings = counts_of(DD_OS_MAPPING),
 		.files = counts_of(DD_OS_FILE),
 		.pending = dd_read_32(&pending),

@@ -89,7 +89,7 @@ static uint64_t resident_bytes(char *address, uint64_t bytes)
 /* True if the process has no limit that memory would count for after it was given back. */
 static bool has_no_limit(void)
 {
-	static const int limits[] = {RLIMIT_AS, RLIMIT_DATA};
+	static const __typeof__(RLIMIT_AS) limits[] = {RLIMIT_AS, RLIMIT_DATA};
 	struct rlimit limit;
 
 	for (unsigned i = 0; i < sizeof limits / sizeof limits[0]; i++)

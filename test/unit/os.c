@@ -114,9 +114,9 @@ static bool is_open(int fd)
 	return fcntl(fd, F_GETFD) >= 0;
 }
 
-static struct defer_drop_os_stats stats(void)
+static struct defer_drop_os_counts stats(void)
 {
-	struct defer_drop_os_stats values = DEFER_DROP_OS_STATS_INIT;
+	struct defer_drop_os_counts values = DEFER_DROP_OS_COUNTS_INIT;
 
 	answers(0, defer_drop_os_stats(&values));
 	return values;
@@ -227,7 +227,7 @@ Test(os, unlink_has_the_errors_of_the_system)
 
 Test(os, a_file_whose_unlink_fails_stays_whole)
 {
-	struct defer_drop_os_hold hold;
+	struct defer_drop_os_held hold;
 	struct defer_drop_os_options options = always();
 	int fd;
 
@@ -242,7 +242,7 @@ Test(os, a_file_whose_unlink_fails_stays_whole)
 
 Test(os, a_rename_over_a_held_file_destroys_it_later)
 {
-	struct defer_drop_os_hold hold;
+	struct defer_drop_os_held hold;
 	struct defer_drop_os_options options = slowly();
 	int fd;
 
@@ -516,7 +516,7 @@ Test(os, a_loop_that_closes_all_closes_none_that_is_held)
 static bool has_nothing(void *mapped)
 {
 	struct defer_drop_os_options options = always();
-	struct defer_drop_os_stats now = stats();
+	struct defer_drop_os_counts now = stats();
 
 	if (now.pending || now.files.deferred_total || defer_drop_os_flush(FOREVER))
 		return false;
