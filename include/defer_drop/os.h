@@ -157,12 +157,12 @@ DEFER_DROP_API int defer_drop_os_unlinkat(
 
 /* ---- Everything else that can destroy a file --------------------------------------------------- */
 
-/* A file that is held for a moment. Its fields are the library's own. */
+/* A file that is held for a moment. Its fields are the library's own; held may be read. */
 struct defer_drop_os_held {
-	uint64_t bytes; /* of the file; 0: there is nothing to hold */
+	uint64_t bytes;
 	uint64_t begin_ns;
 	uint64_t device;
-	void *held;
+	void *held; /* NULL: there is no file, or it is destroyed in place */
 	void *reserved;
 };
 
@@ -200,11 +200,11 @@ DEFER_DROP_API void defer_drop_os_let_go(struct defer_drop_os_held *hold);
 /* ---- All that is pending ----------------------------------------------------------------------- */
 
 /*
- * Waits until nothing is pending here, without the rests between slices: before umount(2), or for
- * the space of a file.
+ * Waits until nothing is pending here, without the rests between slices, and until the threads have
+ * ended: before umount(2) or unshare(2), or for the space of a file.
  *
  * Threads: any. What others drop meanwhile prolongs it.
- * Blocks: until then, until timeout_ns is over; with 0 it looks once.
+ * Blocks: until then, until timeout_ns is over; with 0 it looks once whether something is pending.
  * Errors:
  *   -EAGAIN     something is pending, and timeout_ns is 0
  *   -ETIMEDOUT  something is still pending

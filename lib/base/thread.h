@@ -46,22 +46,28 @@ static inline int dd_thread_create(pthread_t *thread, const pthread_attr_t *attr
 	return error;
 }
 
+/* Waits until the kernel has ended a thread, the gettid(2) of which is given: for a moment longer
+ * than it runs, unshare(2) and others still count it. */
+static inline void dd_thread_await(pid_t thread_id)
+{
+	uint64_t until_ns = dd_now_ns() + DD_THREAD_END_NS;
+
+	while (!syscall(SYS_tgkill, getpid(), thread_id, 0) && !dd_deadline_has_come(until_ns))
+		sched_yield();
+}
+
 /*
  * Joins as pthread_join(3) does, but is not a cancellation point, and waits until the kernel has
- * ended the thread: for a moment longer, unshare(2) and others still count it. thread_id: the
- * gettid(2) that the thread stored.
+ * ended the thread. thread_id: the gettid(2) that the thread stored.
  */
 static inline void dd_thread_join(pthread_t thread, const pid_t *thread_id)
 {
-	uint64_t until_ns = dd_now_ns() + DD_THREAD_END_NS;
 	int before = errno;
 	int state;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	if (!pthread_join(thread, NULL))
-		while (!syscall(SYS_tgkill, getpid(), *thread_id, 0) &&
-			!dd_deadline_has_come(until_ns))
-			sched_yield();
+		dd_thread_await(*thread_id);
 	pthread_setcancelstate(state, NULL);
 	errno = before;
 }

@@ -53,6 +53,15 @@ static uint64_t bytes_of(const struct stat *about)
 
 /* ---- Destroying, on the worker ----------------------------------------------------------------- */
 
+/* Takes a write lease. Should somebody break it, as by dropping the same file twice, the signal goes to
+ * this thread alone, which blocks it: SIGIO would end the program. */
+static bool take_lease(int fd)
+{
+	struct f_owner_ex owner = {F_OWNER_TID, gettid()};
+
+	return !fcntl(fd, F_SETOWN_EX, &owner) && !fcntl(fd, F_SETLEASE, F_WRLCK);
+}
+
 /* Opens the file for truncating, if nobody else can see that: it has no name, and a write lease says
  * that nobody else has it open, nor will. The lease ends with the close. */
 static int open_truncatable(int held)
@@ -62,7 +71,7 @@ static int open_truncatable(int held)
 
 	snprintf(path, sizeof path, "/proc/thread-self/fd/%d", held);
 	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	if (fd >= 0 && fcntl(fd, F_SETLEASE, F_WRLCK)) {
+	if (fd >= 0 && !take_lease(fd)) {
 		close_own(fd);
 		fd = -1;
 	}

@@ -40,20 +40,24 @@ static sigset_t signals; /* of the thread that forks, until it has forked */
 static pid_t process;
 static struct dd_os_request *asked;
 static struct dd_os_drop *waiting;
-static pid_t home;       /* the process that has heard of each fork */
-static bool is_unable;   /* to have a holder, for good */
-static unsigned flushes; /* threads that wait for all: nothing rests meanwhile */
+static pid_t home;     /* the process that has heard of each fork */
+static bool is_unable; /* to have a holder, for good */
 
-/* Made once, and stopped while there is no holder. */
+/* The holder's own. The queue is made once, and stopped while there is no holder. */
 static struct defer_drop_queue *queue;
+static bool is_open;
 /* 1: exit has closed the queue; what is pending is the kernel's. */
 static _Atomic(uint32_t) is_over;
 
 /* Counts what the holder has to look at; a futex word. */
 static _Atomic(uint32_t) bell;
+/* Threads that wait for all; nothing rests meanwhile. Written under the lock. */
+static _Atomic(uint32_t) flushes;
 /* Objects. */
 static _Atomic(uint32_t) pending;
-/* Counts what flushes wait for: nothing is pending, or exit has closed the queue. A futex word. */
+/* The holder's thread, or 0; written under the lock. */
+static _Atomic(uint32_t) thread_id;
+/* Counts what flushes wait for: the holder has ended, or exit has closed the queue. A futex word. */
 static _Atomic(uint32_t) ends;
 static _Atomic(uint64_t) pending_bytes;
 static _Atomic(uint64_t) max_bytes = MAX_BYTES;
@@ -101,7 +105,9 @@ static void after_fork_in_child(void)
 	home = getpid();
 	asked = NULL;
 	waiting = NULL;
-	flushes = 0;
+	is_open = false;
+	atomic_store_explicit(&flushes, 0, memory_order_relaxed);
+	atomic_store_explicit(&thread_id, 0, memory_order_relaxed);
 	atomic_store_explicit(&pending, 0, memory_order_relaxed);
 	atomic_store_explicit(&pending_bytes, 0, memory_order_relaxed);
 	memset(counts, 0, sizeof counts);
@@ -117,6 +123,12 @@ __attribute__((constructor(102))) static void hear_of_fork(void)
 }
 
 /* ---- The budget and the statistics ------------------------------------------------------------- */
+
+static void ring(void)
+{
+	atomic_fetch_add_explicit(&bell, 1, memory_order_relaxed);
+	dd_futex_wake(&bell, 1);
+}
 
 static void tell_flushes(void)
 {
@@ -138,8 +150,9 @@ bool dd_os_reserve(uint64_t bytes)
 void dd_os_give_back(uint64_t bytes)
 {
 	atomic_fetch_sub_explicit(&pending_bytes, bytes, memory_order_relaxed);
-	if (atomic_fetch_sub_explicit(&pending, 1, memory_order_relaxed) == 1)
-		tell_flushes();
+	if (atomic_fetch_sub_explicit(&pending, 1, memory_order_relaxed) == 1 &&
+		dd_read_32(&flushes))
+		ring();
 }
 
 uint64_t dd_os_pending_bytes(void)
@@ -198,12 +211,6 @@ int defer_drop_os_stats(struct defer_drop_os_counts *stats)
 }
 
 /* ---- The worker -------------------------------------------------------------------------------- */
-
-static void ring(void)
-{
-	atomic_fetch_add_explicit(&bell, 1, memory_order_relaxed);
-	dd_futex_wake(&bell, 1);
-}
 
 /* Under the lock. At the end: drops that are due are served in their order. */
 static void enlist(struct dd_os_drop *drop)
@@ -271,15 +278,22 @@ static void flush_begin_or_end(unsigned more)
 	sigset_t before;
 
 	lock_all(&before);
-	flushes += more;
+	atomic_fetch_add_explicit(&flushes, more, memory_order_relaxed);
 	unlock_all(&before);
 	ring();
 }
 
-/* Looks once. Returns 0 if nothing is pending, -EINPROGRESS if to wait makes sense, or an error. */
+/* True if the holder has ended, for the kernel too: unshare(2) counts its thread for a moment longer.
+ * While a thread flushes it ends as soon as nothing is pending. */
+static bool has_ended(void)
+{
+	return !dd_read_32(&pending) && !dd_read_32(&thread_id);
+}
+
+/* Looks once. Returns 0 if all is over, -EINPROGRESS if to wait makes sense, or an error. */
 static int look(uint64_t deadline_ns)
 {
-	if (!dd_read_32(&pending))
+	if (has_ended())
 		return 0;
 	if (dd_read_32(&is_over))
 		return -ESHUTDOWN;
@@ -290,17 +304,24 @@ int defer_drop_os_flush(uint64_t timeout_ns)
 {
 	uint64_t deadline_ns = dd_deadline_after(timeout_ns);
 	int result = dd_timeout_check(timeout_ns);
+	pid_t last = (pid_t)dd_read_32(&thread_id);
 	uint32_t seen;
 
 	if (result)
 		return result;
+	if (!timeout_ns)
+		return dd_read_32(&pending) ? -EAGAIN : 0;
 	flush_begin_or_end(1);
 	do {
 		seen = dd_read_32(&ends);
 		result = look(deadline_ns);
 	} while (result == -EINPROGRESS && !dd_futex_wait(&ends, seen, deadline_ns));
 	flush_begin_or_end(-1u);
-	return result == -EINPROGRESS ? look(deadline_ns) : result;
+	if (result == -EINPROGRESS)
+		result = look(deadline_ns);
+	if (!result && last)
+		dd_thread_await(last);
+	return result;
 }
 
 /* Runs before the library's own handler of exit, since it is set later. */
@@ -313,34 +334,45 @@ static void at_exit(void)
 
 /*
  * Makes the queue, or starts it again: on this thread, whose table of descriptors the worker shares.
- * Exit leaves what is pending to the kernel, which destroys it when the process has ended. The
- * caller that starts the holder has its lock meanwhile: locks of queues may be taken under it, since
- * fork takes it first.
+ * Not before something is to be pushed, since the first queue of a process with threads waits some ms
+ * for the kernel (membarrier(2)), and a caller waits for this thread. Exit leaves what is pending to
+ * the kernel, which destroys it when the process has ended.
  */
-static bool open_queue(void)
+static int open_queue(void)
 {
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
-
-	if (queue)
-		return !defer_drop_queue_start(queue);
-	config.name = "defer_drop_os";
-	config.exit_timeout_ns = 0;
-	if (defer_drop_queue_create(&queue, &config))
-		return false;
-	atexit(at_exit);
-	return true;
-}
-
-/* Has the worker destroy a slice. False if there is no room for now, or exit has closed the queue. */
-static bool push(struct dd_os_drop *drop)
-{
-	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
 	int error;
 
+	if (queue)
+		return defer_drop_queue_start(queue);
+	config.name = "defer_drop_os";
+	config.exit_timeout_ns = 0;
+	error = defer_drop_queue_create(&queue, &config);
+	if (!error)
+		atexit(at_exit);
+	return error;
+}
+
+static int try_to_push(struct dd_os_drop *drop)
+{
+	struct defer_drop_options options = DEFER_DROP_OPTIONS_INIT;
+	int error = is_open ? 0 : open_queue();
+
+	if (error)
+		return error;
+	is_open = true;
 	options.destroy_status = destroy;
 	options.bytes = dd_least(drop->bytes, DEFER_DROP_BYTES_END - 1);
 	options.flags = DEFER_DROP_EXCEED_BUDGET; /* dd_os_reserve has seen to that */
-	error = defer_drop_queue_push_with(queue, drop, NULL, 0, &options);
+	return defer_drop_queue_push_with(queue, drop, NULL, 0, &options);
+}
+
+/* Has the worker destroy a slice. False if there is no room or no worker for now, or exit has closed
+ * the queue. */
+static bool push(struct dd_os_drop *drop)
+{
+	int error = try_to_push(drop);
+
 	if (error == -ESHUTDOWN && !atomic_exchange_explicit(&is_over, 1, memory_order_relaxed))
 		tell_flushes();
 	return !error;
@@ -355,7 +387,7 @@ static struct dd_os_drop *take_due(uint64_t *next_ns)
 	for (struct dd_os_drop **at = &waiting; *at; at = &(*at)->next) {
 		struct dd_os_drop *drop = *at;
 
-		if (drop->due_ns <= now_ns || flushes) {
+		if (drop->due_ns <= now_ns || dd_read_32(&flushes)) {
 			*at = drop->next;
 			return drop;
 		}
@@ -410,7 +442,7 @@ static void serve(void)
 			;
 		if (dd_read_32(&pending))
 			busy_ns = dd_now_ns();
-		else if (dd_now_ns() - busy_ns >= IDLE_NS)
+		else if (dd_now_ns() - busy_ns >= IDLE_NS || dd_read_32(&flushes))
 			return;
 		dd_mutex_unlock(&lock);
 		dd_futex_wait(&bell, seen, next_ns);
@@ -420,32 +452,34 @@ static void serve(void)
 
 struct start {
 	struct dd_latch is_over;
-	bool is_able;
+	uint32_t thread_id;
 };
-
-/* Prepares the thread. Its table of descriptors begins empty: the peers of the program's pipes and
- * sockets would wait for this thread too, if it kept copies. */
-static bool prepare(void)
-{
-	prctl(PR_SET_NAME, "defer_drop_hold");
-	is_unable = syscall(SYS_close_range, 0, ~0u, CLOSE_RANGE_UNSHARED) != 0;
-	return !is_unable && open_queue();
-}
 
 static void *run(void *argument)
 {
 	struct start *start = argument;
-	bool is_able = prepare();
+	bool is_able;
 
-	start->is_able = is_able;
+	/* The table of descriptors begins empty: the peers of the program's pipes and sockets would
+	 * wait for this thread too, if it kept copies. */
+	is_unable = syscall(SYS_close_range, 0, ~0u, CLOSE_RANGE_UNSHARED) != 0;
+	start->thread_id = (uint32_t)gettid();
+	is_able = !is_unable;
 	dd_latch_open(&start->is_over);
 	if (!is_able)
 		return NULL;
+	prctl(PR_SET_NAME, "defer_drop_hold");
 	dd_mutex_lock(&lock);
 	serve();
-	defer_drop_queue_stop(queue, DEFER_DROP_FOREVER);
+	/* Under the lock, so that the next holder finds the queue stopped; fork takes it before
+	 * those of queues. */
+	if (is_open)
+		defer_drop_queue_stop(queue, DEFER_DROP_FOREVER);
+	is_open = false;
 	process = 0;
+	atomic_store_explicit(&thread_id, 0, memory_order_relaxed);
 	dd_mutex_unlock(&lock);
+	tell_flushes();
 	return NULL;
 }
 
@@ -460,9 +494,11 @@ static bool start_holder(void)
 	pthread_detach(thread);
 	while (!dd_latch_is_open(&start.is_over))
 		dd_latch_wait(&start.is_over, DEFER_DROP_FOREVER);
-	if (start.is_able)
-		process = getpid();
-	return start.is_able;
+	if (is_unable)
+		return false;
+	process = getpid();
+	atomic_store_explicit(&thread_id, start.thread_id, memory_order_relaxed);
+	return true;
 }
 
 /* True if there is a holder, from now on. Under the lock. A process that was made by vfork(2), or by

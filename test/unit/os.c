@@ -318,6 +318,20 @@ Test(os, an_empty_file_is_unlinked_in_place)
 	cr_assert_eq(stats().files.deferred_total, 0);
 }
 
+Test(os, a_file_may_be_dropped_twice)
+{
+	struct defer_drop_os_options options = slowly();
+	int fd;
+
+	need_files();
+	fd = make("file");
+	/* The second one is opened while the first one has a lease. */
+	answers(0, defer_drop_os_unlink(path_of("file"), &options));
+	answers(0, defer_drop_os_close(fd, &options));
+	await(stats().pending == 1);
+	answers(0, defer_drop_os_flush(FOREVER));
+}
+
 /* ---- close ----------------------------------------------------------------------------------- */
 
 Test(os, close_frees_the_number_at_once)
@@ -724,12 +738,14 @@ Test(os, a_pace_holds_up_nothing_else)
 
 Test(os, the_threads_end_when_nothing_is_pending)
 {
+	struct defer_drop_os_options options = always();
 	unsigned before = entries("/proc/self/task");
 
-	need_mappings();
+	answers(0, defer_drop_os_munmap(map(MIB), MIB, &options));
 	await(entries("/proc/self/task") == before);
-	need_mappings();
-	await(entries("/proc/self/task") == before);
+	answers(0, defer_drop_os_munmap(map(MIB), MIB, &options));
+	answers(0, defer_drop_os_flush(FOREVER));
+	cr_assert_eq(entries("/proc/self/task"), before);
 }
 
 Test(os, options_are_checked)
