@@ -45,7 +45,8 @@
  * - files of a file system that is not local, or that the library does not know: it knows ext2 to
  *   ext4, xfs, btrfs, f2fs, tmpfs and overlayfs;
  * - shared mappings and those of files, whose last user alone pays; locked memory (mlock(2)); huge
- *   pages of hugetlbfs; ranges of several mappings. Transparent huge pages are moved whole;
+ *   pages of hugetlbfs. Of ranges of several mappings a sample is looked at, and what it misses is
+ *   moved too. Transparent huge pages are moved whole;
  * - memory that was never touched: what counts is how much is resident, by a sample (mincore(2)).
  *   So reservations cost what they always did;
  * - what is smaller than least_bytes, or beyond the limit of what may be pending;
@@ -113,7 +114,7 @@ DEFER_DROP_API int defer_drop_os_munmap(
  * Threads: any, as long as no other uses the range. Blocks: as defer_drop_os_munmap.
  * Errors (no memory was given back):
  *   -EINVAL, -E2BIG  as for defer_drop_os_munmap
- *   -EAGAIN          it was not deferred. What the first and last page hold is undefined
+ *   -EAGAIN          it was not deferred. What the range holds is undefined
  * Ordering: none.
  */
 DEFER_DROP_API int defer_drop_os_discard(
@@ -163,7 +164,7 @@ struct defer_drop_os_held {
 	uint64_t begin_ns;
 	uint64_t device;
 	void *held; /* NULL: there is no file, or it is destroyed in place */
-	void *reserved;
+	uint64_t process;
 };
 
 /*

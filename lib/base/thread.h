@@ -51,9 +51,11 @@ static inline int dd_thread_create(pthread_t *thread, const pthread_attr_t *attr
 static inline void dd_thread_await(pid_t thread_id)
 {
 	uint64_t until_ns = dd_now_ns() + DD_THREAD_END_NS;
+	int before = errno;
 
 	while (!syscall(SYS_tgkill, getpid(), thread_id, 0) && !dd_deadline_has_come(until_ns))
 		sched_yield();
+	errno = before;
 }
 
 /*
@@ -62,14 +64,12 @@ static inline void dd_thread_await(pid_t thread_id)
  */
 static inline void dd_thread_join(pthread_t thread, const pid_t *thread_id)
 {
-	int before = errno;
 	int state;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	if (!pthread_join(thread, NULL))
 		dd_thread_await(*thread_id);
 	pthread_setcancelstate(state, NULL);
-	errno = before;
 }
 
 #endif

@@ -34,6 +34,7 @@ struct file {
 	int held;        /* with O_PATH */
 	int truncatable; /* the same file, with a write lease; -1: none */
 	bool has_begun;
+	bool is_kept; /* by others: to close it says nothing about its cost */
 	uint64_t device;
 	uint64_t left_bytes;  /* of its size */
 	uint64_t slice_bytes; /* of its size: more than those of the drop if it has holes */
@@ -64,14 +65,15 @@ static bool take_lease(int fd)
 
 /* Opens the file for truncating, if nobody else can see that: it has no name, and a write lease says
  * that nobody else has it open, nor will. The lease ends with the close. */
-static int open_truncatable(int held)
+static int open_truncatable(int held, bool *is_kept)
 {
 	char path[PATH_BYTES];
 	int fd;
 
 	snprintf(path, sizeof path, "/proc/thread-self/fd/%d", held);
 	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	if (fd >= 0 && !take_lease(fd)) {
+	*is_kept = fd >= 0 && !take_lease(fd);
+	if (*is_kept) {
 		close_own(fd);
 		fd = -1;
 	}
@@ -85,9 +87,10 @@ static void begin(struct file *file)
 
 	file->has_begun = true;
 	file->left_bytes = 0;
-	if (fstat(file->held, &about) || about.st_nlink || !bytes_of(&about))
+	file->is_kept = fstat(file->held, &about) || about.st_nlink || !bytes_of(&about);
+	if (file->is_kept)
 		return;
-	file->truncatable = open_truncatable(file->held);
+	file->truncatable = open_truncatable(file->held, &file->is_kept);
 	if (file->truncatable < 0)
 		return;
 	file->left_bytes = (uint64_t)about.st_size;
@@ -122,7 +125,8 @@ static bool destroy_some(struct dd_os_drop *drop)
 	file->took_ns += dd_now_ns() - begin_ns;
 	if (is_left)
 		return false;
-	dd_os_cost_note(file->device, file->drop.bytes, file->took_ns);
+	if (!file->is_kept)
+		dd_os_cost_note(file->device, file->drop.bytes, file->took_ns);
 	free(file);
 	return true;
 }
@@ -258,6 +262,7 @@ static void note_big(struct defer_drop_os_held *hold, const struct stat *about, 
 {
 	hold->bytes = bytes_of(about);
 	hold->device = about->st_dev;
+	hold->process = (uint64_t)getpid();
 	hold->begin_ns = begin_ns;
 }
 
@@ -302,7 +307,8 @@ void defer_drop_os_let_go(struct defer_drop_os_held *hold)
 	struct file *file = hold ? hold->held : NULL;
 	uint64_t took_ns;
 
-	if (!hold || !hold->bytes)
+	/* After a fork the file is the parent's: the child has no such descriptor. */
+	if (!hold || !hold->bytes || hold->process != (uint64_t)getpid())
 		return;
 	took_ns = dd_now_ns() - hold->begin_ns;
 	if (file) {

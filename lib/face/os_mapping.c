@@ -70,7 +70,8 @@ static bool is_private(char *page)
 	return !madvise(page, page_bytes(), MADV_FREE);
 }
 
-/* Estimates how much of a range is resident. */
+/* Estimates how much of a range is resident. Returns 0 if a part of it may not be moved: from Linux 6.17
+ * on mremap(2) moves several mappings at once. */
 static uint64_t resident_bytes(char *address, uint64_t bytes)
 {
 	uint64_t step = bytes / SAMPLES & ~(page_bytes() - 1);
@@ -79,7 +80,8 @@ static uint64_t resident_bytes(char *address, uint64_t bytes)
 	for (unsigned i = 0; i < SAMPLES; i++) {
 		unsigned char is_resident = 0;
 
-		if (mincore(address + i * step, page_bytes(), &is_resident))
+		if (mincore(address + i * step, page_bytes(), &is_resident) ||
+			(is_resident && !is_private(address + i * step)))
 			return 0;
 		found += is_resident & 1;
 	}
@@ -174,8 +176,7 @@ static int discard(char *address, uint64_t bytes, const struct defer_drop_os_opt
 	found_bytes = resident_bytes(address, bytes);
 	if (!found_bytes || found_bytes < least_bytes)
 		return -EAGAIN;
-	if (!is_private(address) || !is_private(address + bytes - page_bytes()) ||
-		!dd_os_reserve(found_bytes)) {
+	if (!dd_os_reserve(found_bytes)) {
 		dd_os_count_in_place(DD_OS_MAPPING);
 		return -EAGAIN;
 	}

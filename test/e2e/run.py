@@ -84,6 +84,30 @@ print("in the end", os.listdir("."))
 sys.exit(5)
 """
 
+# A process that makes a namespace of users must have one thread; what was dropped before must not matter.
+NAMESPACE = r"""
+import ctypes, os
+open("file", "wb").write(b"x" * (1 << 20))
+os.unlink("file")
+big = bytearray(b"x") * (64 << 20)
+del big
+libc = ctypes.CDLL(None, use_errno=True)
+print(libc.unshare(0x10000000), ctypes.get_errno())
+"""
+
+# A filter that allows only read, write, exit and a return from a handler kills for everything else.
+FILTERED = r"""
+import ctypes, os
+open("file", "wb").write(b"x" * (1 << 20))
+fd = os.open("file", os.O_RDWR)
+os.unlink("file")
+libc = ctypes.CDLL(None)
+word = ctypes.c_char_p(b"filtered\n")
+libc.prctl(22, 1)
+libc.write(1, word, 9)
+libc.syscall(60, 6)
+"""
+
 
 def expect(claim, what):
     if not claim:
@@ -177,12 +201,24 @@ def check_helper():
     expect((ran.returncode, ran.stdout, ran.stderr) == (4, "done\n", ""), f"helper: {ran}")
 
 
+def check_twice(folder):
+    """Two copies of the library in one program: the second one leaves everything to the first."""
+    library = pathlib.Path(command).parent / "libdefer_drop_preload.so"
+    copy = shutil.copy(library, pathlib.Path(folder, "copy.so"))
+    ran = run("sh", "-c", "head -c 3000000 /dev/zero >a && rm a && ls", cwd=folder,
+              env={**os.environ, "LD_PRELOAD": f"{library}:{copy}", "DEFER_DROP_RUN": "file_bytes=1,memory_bytes=4k"})
+    expect(ran.returncode == 0 and ran.stdout.split()[0] == "copy.so" and not ran.stderr, f"twice: {ran}")
+
+
 with tempfile.TemporaryDirectory() as scratch:
+    check_twice(scratch)
     check_refusals(scratch)
     check_report(scratch)
 check_variable()
 check_helper()
 both("python", sys.executable, "-c", SUBJECT)
+both("a namespace", sys.executable, "-c", NAMESPACE)
+both("a filter of system calls", sys.executable, "-c", FILTERED)
 both("rm", "sh", "-c", "head -c 3000000 /dev/zero >a; rm a; rm a; rm -rf b; ls")
 both("mv", "sh", "-c", "head -c 3000000 /dev/zero >a; echo word >b; mv b a; cat a")
 both("cp", "sh", "-c", "head -c 3000000 /dev/zero >a; echo word >b; cp b a; cat a; cp --remove-destination b a; cat a")

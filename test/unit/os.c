@@ -204,7 +204,9 @@ Test(os, unlink_frees_the_name_at_once)
 	cr_assert_eq(unlink(path_of("file")), 0);
 	cr_assert_eq(rmdir(folder), 0);
 	answers(-EAGAIN, defer_drop_os_flush(0));
+	errno = 77;
 	answers(0, defer_drop_os_flush(FOREVER));
+	cr_assert_eq(errno, 77);
 	cr_assert_eq(stats().pending, 0);
 	cr_assert_eq(stats().pending_bytes, 0);
 }
@@ -666,6 +668,17 @@ Test(os, a_range_with_a_hole_is_unmapped_in_place)
 	char *address = map(4 * MIB);
 
 	cr_assert_eq(munmap(address + MIB, 2 * MIB), 0);
+	assert_in_place(address, 4 * MIB);
+}
+
+Test(os, a_range_of_several_kinds_is_unmapped_in_place)
+{
+	char *address = map(4 * MIB);
+
+	cr_assert_eq(mmap(address + MIB, MIB, PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+		address + MIB);
+	memset(address + MIB, 1, MIB);
 	assert_in_place(address, 4 * MIB);
 }
 
