@@ -91,13 +91,11 @@ static uint64_t resident_bytes(char *address, uint64_t bytes)
 /* True if the process has no limit that memory would count for after it was given back. */
 static bool has_no_limit(void)
 {
-	static const __typeof__(RLIMIT_AS) limits[] = {RLIMIT_AS, RLIMIT_DATA};
-	struct rlimit limit;
+	struct rlimit addresses;
+	struct rlimit data;
 
-	for (unsigned i = 0; i < sizeof limits / sizeof limits[0]; i++)
-		if (getrlimit(limits[i], &limit) || limit.rlim_cur != RLIM_INFINITY)
-			return false;
-	return true;
+	return !getrlimit(RLIMIT_AS, &addresses) && addresses.rlim_cur == RLIM_INFINITY &&
+	       !getrlimit(RLIMIT_DATA, &data) && data.rlim_cur == RLIM_INFINITY;
 }
 
 static bool is_range(const void *address, size_t bytes)

@@ -79,7 +79,8 @@ static void add(char *text, const char *option, const char *value)
 
 	snprintf(one, sizeof one, "%s=%s", option, value ? value : "-");
 	for (char *at = one; *at && *at != '='; at++)
-		*at = *at == '-' ? '_' : *at;
+		if (*at == '-')
+			*at = '_';
 	if (strchr(one, ','))
 		stop(USAGE_STATUS, "--%s=%s: want a value without a comma", option, value);
 	dd_settings_init(&settings);

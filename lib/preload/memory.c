@@ -24,13 +24,15 @@ static size_t least_freed = SIZE_MAX;
 static uintptr_t page_mask;
 static struct defer_drop_os_options options;
 
-static enum { UNKNOWN, GLIBC, OTHER } allocator;
+enum allocator { UNKNOWN, GLIBC, OTHER };
+
+static enum allocator allocator;
 
 /* Allocators that give large blocks back at once, from which size: those of others are used again,
  * and their pages would have to be faulted in again. tcmalloc is such. */
 static const struct {
 	const char *file;
-	int kind;
+	enum allocator kind;
 	size_t least;
 } allocators[] = {
 	{"libc.so", GLIBC, 0},

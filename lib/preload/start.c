@@ -30,7 +30,7 @@ static void leave_children_alone(void)
 	char *rest = preload ? strchr(preload, ':') : NULL;
 
 	if (rest)
-		memmove(preload, rest + 1, strlen(rest));
+		memmove(preload, rest + 1, strlen(rest + 1) + 1);
 	else
 		unsetenv("LD_PRELOAD");
 	unsetenv(DD_SETTINGS_VARIABLE);
