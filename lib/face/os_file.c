@@ -5,8 +5,9 @@
  *
  * A file is held by a descriptor with O_PATH in the holder's table. It is no duplicate of the
  * program's: it has no part in locks, leases or the position of the file, and its close reports
- * nothing. Closes here are system calls of our own, since a program may replace close(2) by a
- * function that drops (LD_PRELOAD).
+ * nothing. For descriptors of that table there are system calls here, and no functions of the C
+ * library: ThreadSanitizer takes such a descriptor for the program's of the same number, and a
+ * program may replace close(2) by a function that drops (LD_PRELOAD).
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -47,6 +48,17 @@ static void close_own(int fd)
 		syscall(SYS_close, fd);
 }
 
+static int open_own(const char *path, int flags)
+{
+	return (int)syscall(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, 0);
+}
+
+/* The kernel's struct is that of the C library on 64-bit machines. */
+static bool look_at(int fd, struct stat *about)
+{
+	return !syscall(SYS_newfstatat, fd, "", about, AT_EMPTY_PATH);
+}
+
 static uint64_t bytes_of(const struct stat *about)
 {
 	return (uint64_t)about->st_blocks * 512;
@@ -60,7 +72,8 @@ static bool take_lease(int fd)
 {
 	struct f_owner_ex owner = {F_OWNER_TID, gettid()};
 
-	return !fcntl(fd, F_SETOWN_EX, &owner) && !fcntl(fd, F_SETLEASE, F_WRLCK);
+	return !syscall(SYS_fcntl, fd, F_SETOWN_EX, &owner) &&
+	       !syscall(SYS_fcntl, fd, F_SETLEASE, F_WRLCK);
 }
 
 /* Opens the file for truncating, if nobody else can see that: it has no name, and a write lease says
@@ -71,7 +84,7 @@ static int open_truncatable(int held, bool *is_kept)
 	int fd;
 
 	snprintf(path, sizeof path, "/proc/thread-self/fd/%d", held);
-	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	fd = open_own(path, O_RDWR | O_NONBLOCK);
 	*is_kept = fd >= 0 && !take_lease(fd);
 	if (*is_kept) {
 		close_own(fd);
@@ -87,7 +100,7 @@ static void begin(struct file *file)
 
 	file->has_begun = true;
 	file->left_bytes = 0;
-	file->is_kept = fstat(file->held, &about) || about.st_nlink || !bytes_of(&about);
+	file->is_kept = !look_at(file->held, &about) || about.st_nlink || !bytes_of(&about);
 	if (file->is_kept)
 		return;
 	file->truncatable = open_truncatable(file->held, &file->is_kept);
@@ -106,7 +119,7 @@ static bool truncate_some(struct file *file)
 	if (file->left_bytes <= file->slice_bytes)
 		return false;
 	file->left_bytes -= file->slice_bytes;
-	return !ftruncate(file->truncatable, (off_t)file->left_bytes);
+	return !syscall(SYS_ftruncate, file->truncatable, file->left_bytes);
 }
 
 static bool destroy_some(struct dd_os_drop *drop)
@@ -146,7 +159,7 @@ static bool is_same(int fd, const struct stat *about)
 {
 	struct stat opened;
 
-	return !fstat(fd, &opened) && opened.st_dev == about->st_dev &&
+	return look_at(fd, &opened) && opened.st_dev == about->st_dev &&
 	       opened.st_ino == about->st_ino;
 }
 
@@ -177,7 +190,7 @@ static void serve(struct dd_os_request *asked)
 
 	snprintf(
 		path, sizeof path, "/proc/self/task/%ld/fd/%d", (long)request->thread, request->fd);
-	fd = open(path, O_PATH | O_CLOEXEC);
+	fd = open_own(path, O_PATH);
 	if (fd < 0)
 		return;
 	if (is_same(fd, request->about))

@@ -28,6 +28,7 @@ static const struct {
 	{"give_up", scenario_give_up},
 	{"nested", scenario_nested},
 	{"options", scenario_options},
+	{"os", scenario_os},
 	{"pool", scenario_pool},
 	{"share", scenario_share},
 	{"shutdown", scenario_shutdown},
