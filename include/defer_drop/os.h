@@ -45,8 +45,8 @@
  * - files of a file system that is not local, or that the library does not know: it knows ext2 to
  *   ext4, xfs, btrfs, f2fs, tmpfs and overlayfs;
  * - shared mappings and those of files, whose last user alone pays; locked memory (mlock(2)); huge
- *   pages of hugetlbfs. Of ranges of several mappings a sample is looked at, and what it misses is
- *   moved too. Transparent huge pages are moved whole;
+ *   pages of hugetlbfs; before Linux 6.17 ranges of several mappings. Transparent huge pages are moved
+ *   whole;
  * - memory that was never touched: what counts is how much is resident, by a sample (mincore(2)).
  *   So reservations cost what they always did;
  * - what is smaller than least_bytes, or beyond the limit of what may be pending;
@@ -57,7 +57,8 @@
  * with userfaultfd(2) loses its registration, so unmap such a range yourself.
  *
  * System calls, beside those of the header defer_drop.h. Callers make newfstatat, fstatfs, openat,
- * close, unlinkat, mincore, madvise, mmap, mprotect, mremap, munmap, prlimit64, gettid, getpid and
+ * close, unlinkat, mincore, msync, madvise, mmap,
+ * mprotect, mremap, munmap, prlimit64, gettid, getpid and
  * rt_sigprocmask, and those that start a thread; the library's threads close_range, openat, close,
  * newfstatat, fcntl and ftruncate.
  *
@@ -114,7 +115,7 @@ DEFER_DROP_API int defer_drop_os_munmap(
  * Threads: any, as long as no other uses the range. Blocks: as defer_drop_os_munmap.
  * Errors (no memory was given back):
  *   -EINVAL, -E2BIG  as for defer_drop_os_munmap
- *   -EAGAIN          it was not deferred. What the range holds is undefined
+ *   -EAGAIN          it was not deferred, and holds what it held
  * Ordering: none.
  */
 DEFER_DROP_API int defer_drop_os_discard(

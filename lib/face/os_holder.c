@@ -40,12 +40,14 @@ static sigset_t signals; /* of the thread that forks, until it has forked */
 static pid_t process;
 static struct dd_os_request *asked;
 static struct dd_os_drop *waiting;
-static pid_t home;     /* the process that has heard of each fork */
-static bool is_unable; /* to have a holder, for good */
+static pid_t home;      /* the process that has heard of each fork */
+static bool is_deaf;    /* to fork: then nothing is deferred; set once, if at all */
+static pid_t thread_id; /* the holder's, once it runs */
 
-/* The holder's own. The queue is made once, and stopped while there is no holder. */
+/* The holder's own. Without a table of descriptors of its own it holds no files. The queue is made once, and stopped while there is no holder. */
 static struct defer_drop_queue *queue;
 static bool is_open;
+static bool has_table;
 /* 1: exit has closed the queue; what is pending is the kernel's. */
 static _Atomic(uint32_t) is_over;
 
@@ -55,8 +57,8 @@ static _Atomic(uint32_t) bell;
 static _Atomic(uint32_t) flushes;
 /* Objects. */
 static _Atomic(uint32_t) pending;
-/* The holder's thread, or 0; written under the lock. */
-static _Atomic(uint32_t) thread_id;
+/* 1: there is a holder. Written under the lock. */
+static _Atomic(uint32_t) is_here;
 /* Counts what flushes wait for: the holder has ended, or exit has closed the queue. A futex word. */
 static _Atomic(uint32_t) ends;
 static _Atomic(uint64_t) pending_bytes;
@@ -105,9 +107,10 @@ static void after_fork_in_child(void)
 	home = getpid();
 	asked = NULL;
 	waiting = NULL;
+	thread_id = 0;
 	is_open = false;
 	atomic_store_explicit(&flushes, 0, memory_order_relaxed);
-	atomic_store_explicit(&thread_id, 0, memory_order_relaxed);
+	atomic_store_explicit(&is_here, 0, memory_order_relaxed);
 	atomic_store_explicit(&pending, 0, memory_order_relaxed);
 	atomic_store_explicit(&pending_bytes, 0, memory_order_relaxed);
 	memset(counts, 0, sizeof counts);
@@ -118,7 +121,7 @@ static void after_fork_in_child(void)
 /* Later than the handlers of queues are set: so fork takes this lock before theirs. */
 __attribute__((constructor(102))) static void hear_of_fork(void)
 {
-	is_unable = !dd_fork_hear(before_fork, after_fork_in_parent, after_fork_in_child);
+	is_deaf = !dd_fork_hear(before_fork, after_fork_in_parent, after_fork_in_child);
 	home = getpid();
 }
 
@@ -272,22 +275,25 @@ static int destroy(void *object)
 
 /* ---- Waiting for all --------------------------------------------------------------------------- */
 
-/* Adds to the number of threads that flush. */
-static void flush_begin_or_end(unsigned more)
+/* Adds to the number of threads that flush. Returns the last holder's thread. */
+static pid_t flush_begin_or_end(unsigned more)
 {
 	sigset_t before;
+	pid_t holder;
 
 	lock_all(&before);
 	atomic_fetch_add_explicit(&flushes, more, memory_order_relaxed);
+	holder = thread_id;
 	unlock_all(&before);
 	ring();
+	return holder;
 }
 
-/* True if the holder has ended, for the kernel too: unshare(2) counts its thread for a moment longer.
- * While a thread flushes it ends as soon as nothing is pending. */
+/* True if nothing is pending, and the holder has ended, which while a thread flushes waits for no
+ * more. */
 static bool has_ended(void)
 {
-	return !dd_read_32(&pending) && !dd_read_32(&thread_id);
+	return !dd_read_32(&pending) && !dd_read_32(&is_here);
 }
 
 /* Looks once. Returns 0 if all is over, -EINPROGRESS if to wait makes sense, or an error. */
@@ -304,10 +310,10 @@ int defer_drop_os_flush(uint64_t timeout_ns)
 {
 	uint64_t deadline_ns = dd_deadline_after(timeout_ns);
 	int result = dd_timeout_check(timeout_ns);
-	pid_t last = (pid_t)dd_read_32(&thread_id);
 	uint32_t seen;
+	pid_t holder;
 
-	if (result)
+	if (result || has_ended())
 		return result;
 	if (!timeout_ns)
 		return dd_read_32(&pending) ? -EAGAIN : 0;
@@ -316,11 +322,12 @@ int defer_drop_os_flush(uint64_t timeout_ns)
 		seen = dd_read_32(&ends);
 		result = look(deadline_ns);
 	} while (result == -EINPROGRESS && !dd_futex_wait(&ends, seen, deadline_ns));
-	flush_begin_or_end(-1u);
+	holder = flush_begin_or_end(-1u);
 	if (result == -EINPROGRESS)
 		result = look(deadline_ns);
-	if (!result && last)
-		dd_thread_await(last);
+	/* unshare(2) counts it for a moment longer. */
+	if (!result)
+		dd_thread_await(holder);
 	return result;
 }
 
@@ -417,7 +424,8 @@ static bool serve_one(uint64_t *next_ns)
 		return false;
 	dd_mutex_unlock(&lock);
 	if (request) {
-		request->serve(request);
+		if (has_table)
+			request->serve(request);
 		dd_latch_open(&request->served);
 	} else if (!push(drop)) {
 		drop->due_ns = dd_now_ns() + FULL_NS;
@@ -450,26 +458,14 @@ static void serve(void)
 	}
 }
 
-struct start {
-	struct dd_latch is_over;
-	uint32_t thread_id;
-};
-
-static void *run(void *argument)
+static void *run(void *unused)
 {
-	struct start *start = argument;
-	bool is_able;
-
 	/* The table of descriptors begins empty: the peers of the program's pipes and sockets would
 	 * wait for this thread too, if it kept copies. */
-	is_unable = syscall(SYS_close_range, 0, ~0u, CLOSE_RANGE_UNSHARED) != 0;
-	start->thread_id = (uint32_t)gettid();
-	is_able = !is_unable;
-	dd_latch_open(&start->is_over);
-	if (!is_able)
-		return NULL;
+	has_table = !syscall(SYS_close_range, 0, ~0u, CLOSE_RANGE_UNSHARED);
 	prctl(PR_SET_NAME, "defer_drop_hold");
 	dd_mutex_lock(&lock);
+	thread_id = gettid();
 	serve();
 	/* Under the lock, so that the next holder finds the queue stopped; fork takes it before
 	 * those of queues. */
@@ -477,27 +473,22 @@ static void *run(void *argument)
 		defer_drop_queue_stop(queue, DEFER_DROP_FOREVER);
 	is_open = false;
 	process = 0;
-	atomic_store_explicit(&thread_id, 0, memory_order_relaxed);
+	atomic_store_explicit(&is_here, 0, memory_order_relaxed);
 	dd_mutex_unlock(&lock);
 	tell_flushes();
-	return NULL;
+	return unused;
 }
 
-/* Starts the holder, and waits until it is able. Under the lock. */
+/* Starts the holder. Under the lock. */
 static bool start_holder(void)
 {
-	struct start start = {0};
 	pthread_t thread;
 
-	if (is_unable || dd_thread_create(&thread, NULL, run, &start))
+	if (is_deaf || dd_thread_create(&thread, NULL, run, NULL))
 		return false;
 	pthread_detach(thread);
-	while (!dd_latch_is_open(&start.is_over))
-		dd_latch_wait(&start.is_over, DEFER_DROP_FOREVER);
-	if (is_unable)
-		return false;
 	process = getpid();
-	atomic_store_explicit(&thread_id, start.thread_id, memory_order_relaxed);
+	atomic_store_explicit(&is_here, 1, memory_order_relaxed);
 	return true;
 }
 
