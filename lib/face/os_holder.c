@@ -44,10 +44,10 @@ static pid_t home;      /* the process that has heard of each fork */
 static bool is_deaf;    /* to fork: then nothing is deferred; set once, if at all */
 static pid_t thread_id; /* the holder's, once it runs */
 
-/* The holder's own. Without a table of descriptors of its own it holds no files. The queue is made once, and stopped while there is no holder. */
-static struct defer_drop_queue *queue;
-static bool is_open;
-static bool has_table;
+/* The holder's own. */
+static struct defer_drop_queue *queue; /* made once */
+static bool is_open;                   /* false: it is stopped */
+static bool has_table;                 /* of descriptors; without, it holds no files */
 /* 1: exit has closed the queue; what is pending is the kernel's. */
 static _Atomic(uint32_t) is_over;
 

@@ -189,9 +189,11 @@ DD_STANDS_BEFORE FILE *tmpfile64(void)
 /* Reads the mode, which only some flags bring along. */
 static mode_t mode_of(int flags, va_list list)
 {
-	if ((flags & O_TMPFILE) == O_TMPFILE)
+	bool is_nameless = (flags & O_TMPFILE) == O_TMPFILE;
+
+	if (is_nameless)
 		watch_closes();
-	return flags & (O_CREAT | O_TMPFILE) ? va_arg(list, mode_t) : 0;
+	return is_nameless || flags & O_CREAT ? va_arg(list, mode_t) : 0;
 }
 
 #define READ_MODE(mode, flags)               \
