@@ -64,7 +64,9 @@
  *
  * By default a file is destroyed in slices of 32 MiB, the first after 5 ms, and after each slice the
  * library rests for as long as the slice took: other users of the disk get the other half of its
- * time. It rests without holding up what else is pending.
+ * time. It rests without holding up what else is pending: the object goes back to a list until its
+ * time has come. DEFER_DROP_OPTIONS tunes the queue, whose name is defer_drop_os, as in
+ * "defer_drop_os:niceness=19".
  */
 #ifndef DEFER_DROP_OS_H
 #define DEFER_DROP_OS_H

@@ -12,6 +12,7 @@
 #include <sys/vfs.h>
 
 #include "defer_drop/os.h"
+#include "face/os_cost.h"
 
 #define MIB  (size_t)1048576
 #define PAGE (size_t) sysconf(_SC_PAGESIZE)
@@ -705,6 +706,45 @@ Test(os, discard_leaves_the_range_mapped_and_zero)
 	options.least_bytes = DEFER_DROP_UNSET;
 	answers(-EAGAIN, defer_drop_os_discard(address, MIB, &options));
 	cr_assert_eq(address[0], 3);
+}
+
+/* ---- What pays ------------------------------------------------------------------------------- */
+
+Test(os, a_file_system_that_is_not_known_yet_is_worth_it)
+{
+	cr_assert(dd_os_cost_pays(1, 8 * MIB));
+	cr_assert_not(dd_os_cost_pays(1, 1));
+}
+
+Test(os, a_file_system_that_is_quick_is_not_worth_it_until_it_is_slow_again)
+{
+	unsigned noted = 0;
+
+	while (dd_os_cost_pays(1, 8 * MIB)) {
+		dd_os_cost_note(1, 8 * MIB, 1000);
+		cr_assert_lt(++noted, 100);
+	}
+	cr_assert_gt(noted, 1);
+	cr_assert(dd_os_cost_pays(2, 8 * MIB));
+	dd_os_cost_note(1, 8 * MIB, 100 * MS);
+	cr_assert(dd_os_cost_pays(1, 8 * MIB));
+	/* Another one with the same place. */
+	dd_os_cost_note(9, 8 * MIB, 1000);
+	dd_os_cost_note(9, 0, 1000);
+	cr_assert(dd_os_cost_pays(1, 8 * MIB));
+}
+
+Test(os, a_big_file_is_dropped_by_default)
+{
+	int fd;
+
+	need_files();
+	fd = make("file");
+	cr_assert_eq(posix_fallocate(fd, 0, (off_t)(16 * MIB)), 0);
+	close(fd);
+	answers(0, defer_drop_os_unlink(path_of("file"), NULL));
+	cr_assert_eq(stats().files.deferred_total, 2);
+	answers(0, defer_drop_os_flush(FOREVER));
 }
 
 /* ---- Limits, paces and the end --------------------------------------------------------------- */
