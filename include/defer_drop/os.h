@@ -225,7 +225,7 @@ DEFER_DROP_API int defer_drop_os_flush(uint64_t timeout_ns);
  *   in are 8 GiB; with 0 everything is destroyed in place.
  * exit_timeout_ns: how long exit(3) waits for what is pending, without rests between slices. The
  *   kernel destroys the rest when the process ends. Built in is 0.
- * Threads: any. Blocks: never.
+ * Threads: any. Blocks: briefly.
  * Errors (nothing was changed):
  *   -EINVAL     max_bytes is out of its range
  *   -EOVERFLOW  exit_timeout_ns, as for defer_drop_timed

@@ -40,7 +40,8 @@ static sigset_t signals; /* of the thread that forks, until it has forked */
 static pid_t process;
 static struct dd_os_request *asked;
 static struct dd_os_drop *waiting;
-static pid_t home;      /* the process that has heard of each fork */
+static pid_t home;      /* the process, since it first came here: not at load, which writes to few
+			   pages */
 static bool is_deaf;    /* to fork: then nothing is deferred; set once, if at all */
 static pid_t thread_id; /* the holder's, once it runs */
 
@@ -98,13 +99,23 @@ static void after_fork_in_parent(void)
 	unlock_all(&before);
 }
 
+/* Notes the process that comes here first. Returns the calling one. Under the lock. */
+static pid_t note_home(void)
+{
+	pid_t own = getpid();
+
+	if (!home)
+		home = own;
+	return own;
+}
+
 /* What was pending is the parent's: its mappings are not in the child, nor are its descriptors. */
 static void after_fork_in_child(void)
 {
 	sigset_t before = signals;
 
 	process = 0;
-	home = getpid();
+	home = 0;
 	asked = NULL;
 	waiting = NULL;
 	thread_id = 0;
@@ -121,8 +132,8 @@ static void after_fork_in_child(void)
 /* Later than the handlers of queues are set: so fork takes this lock before theirs. */
 __attribute__((constructor(102))) static void hear_of_fork(void)
 {
-	is_deaf = !dd_fork_hear(before_fork, after_fork_in_parent, after_fork_in_child);
-	home = getpid();
+	if (!dd_fork_hear(before_fork, after_fork_in_parent, after_fork_in_child))
+		is_deaf = true;
 }
 
 /* ---- The budget and the statistics ------------------------------------------------------------- */
@@ -166,11 +177,15 @@ uint64_t dd_os_pending_bytes(void)
 int defer_drop_os_set_limits(uint64_t most_bytes, uint64_t timeout_ns)
 {
 	int error = dd_timeout_check(timeout_ns);
+	sigset_t before;
 
 	if (most_bytes > UINT64_C(1) << 62)
 		return -EINVAL;
 	if (error)
 		return error;
+	lock_all(&before);
+	note_home(); /* before a child of vfork(2) can come first */
+	unlock_all(&before);
 	atomic_store_explicit(&max_bytes, most_bytes, memory_order_relaxed);
 	atomic_store_explicit(&exit_timeout_ns, timeout_ns, memory_order_relaxed);
 	return 0;
@@ -496,7 +511,7 @@ static bool start_holder(void)
  * a fork of which no handler heard, has none, and may not start one in memory that it shares. */
 static bool has_holder(void)
 {
-	pid_t own = getpid();
+	pid_t own = note_home();
 
 	return own == home && (process == own || (!process && start_holder()));
 }

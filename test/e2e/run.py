@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 
-command = sys.argv[1]
+command = os.path.abspath(sys.argv[1])
 EVERYTHING = ["--file-bytes=1", "--memory-bytes=4k"]
 failures = []
 
