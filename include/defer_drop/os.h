@@ -23,14 +23,17 @@
  *   child inherits them. defer_drop_os_hold_at alone has one in the program's table for a moment.
  * - what others have open: their file is not truncated. The library truncates a file in slices only
  *   if the file has no name left and a write lease is granted (fcntl(2), F_SETLEASE), which means
- *   that nobody else has it open.
- * - events of inotify(7), except that IN_DELETE_SELF of a file comes when it is destroyed.
+ *   that nobody else has it open. Descriptors with O_PATH do not count for that: whoever keeps one,
+ *   to open the file or link it again, closes the file by close(2).
+ * - events of inotify(7), except for watches of a file itself: they see it opened and truncated, and
+ *   IN_DELETE_SELF when it is destroyed.
  *
  * What is different, until the object is destroyed (defer_drop_os_flush waits for that):
  * - The space of a file is not free, as statvfs(3) and quotas tell, and its file system is busy for
  *   umount(2) and for remounting read-only. If less is free than is pending, the calls act in
  *   place.
- * - The memory of a mapping counts for the process, and so do its addresses. If the process has a
+ * - The memory of a mapping counts for the process, and so do its addresses: for its control group,
+ *   and if the system commits no more than it has (vm.overcommit_memory=2). If the process has a
  *   limit of addresses or data (RLIMIT_AS, RLIMIT_DATA), the calls act in place.
  * - The process has two threads more, until 50 ms after the last object was destroyed. unshare(2)
  *   and setns(2) of some kinds want one thread; and a plugin with the static library inside may not
