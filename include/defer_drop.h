@@ -74,6 +74,12 @@
  *     _flush, _end, _abandon                   wait for what is its own; and refuse pushes; give up
  *                                              what is pending
  *     _backlog, _stats                         how many drops are pending; all counters
+ *   <defer_drop/os.h>: what the kernel takes long to destroy
+ *   defer_drop_os_munmap, _close, _fclose      memory, descriptors and streams, as the system's calls
+ *     _unlink, _unlinkat                       names of files, and the files
+ *     _discard                                 the memory of a range that stays mapped
+ *     _hold, _hold_at, _let_go                 a file, around any other system call
+ *     _flush, _set_limits, _stats              wait for all; how much may wait; all counters
  *   <defer_drop/pool.h>: memory that comes home
  *   defer_drop_pool_take, _give                a block of a pool, instead of malloc(3) and free(3)
  *     _create, _free, _trim, _stats            pools; give blocks at rest back; all counters

@@ -81,7 +81,7 @@ bool dd_fork_is_heard(void)
 
 /* Runs after all parts were added, and before the constructors of a program that has the static
  * library inside, which may set handlers too. */
-__attribute__((constructor(102))) static void hear_of_fork(void)
+__attribute__((constructor(103))) static void hear_of_fork(void)
 {
 	/* Some allocators set their handlers when they are used for the first time. */
 	void *volatile memory = malloc(1);

@@ -24,6 +24,7 @@ struct dd_fork_part {
 /* Of a function that adds a part. */
 #define DD_AT_LOAD __attribute__((constructor(101)))
 
+/* The part that was added last holds its locks first. */
 void dd_fork_add(struct dd_fork_part *part);
 
 /* False if there was no memory for the handlers. */

@@ -46,25 +46,31 @@ static inline int dd_thread_create(pthread_t *thread, const pthread_attr_t *attr
 	return error;
 }
 
-/*
- * Joins as pthread_join(3) does, but is not a cancellation point, and waits until the kernel has
- * ended the thread: for a moment longer, unshare(2) and others still count it. thread_id: the
- * gettid(2) that the thread stored. Does nothing in that thread itself, which may be in exit: it
- * called it, or it is the last thread of a process.
- */
-static inline void dd_thread_join(pthread_t thread, const pid_t *thread_id)
+/* Waits until the kernel has ended a thread, the gettid(2) of which is given: for a moment longer
+ * than it runs, unshare(2) and others still count it. */
+static inline void dd_thread_await(pid_t thread_id)
 {
 	uint64_t until_ns = dd_now_ns() + DD_THREAD_END_NS;
 	int before = errno;
+
+	while (!syscall(SYS_tgkill, getpid(), thread_id, 0) && !dd_deadline_has_come(until_ns))
+		sched_yield();
+	errno = before;
+}
+
+/*
+ * Joins as pthread_join(3) does, but is not a cancellation point, and waits until the kernel has
+ * ended the thread. thread_id: the gettid(2) that the thread stored. Does nothing in that thread
+ * itself, which may be in exit: it called it, or it is the last thread of a process.
+ */
+static inline void dd_thread_join(pthread_t thread, const pid_t *thread_id)
+{
 	int state;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	if (!pthread_equal(thread, pthread_self()) && !pthread_join(thread, NULL))
-		while (!syscall(SYS_tgkill, getpid(), *thread_id, 0) &&
-			!dd_deadline_has_come(until_ns))
-			sched_yield();
+		dd_thread_await(*thread_id);
 	pthread_setcancelstate(state, NULL);
-	errno = before;
 }
 
 #endif

@@ -29,6 +29,7 @@ static const struct {
 	{"group", scenario_group},
 	{"nested", scenario_nested},
 	{"options", scenario_options},
+	{"os", scenario_os},
 	{"pool", scenario_pool},
 	{"share", scenario_share},
 	{"shutdown", scenario_shutdown},

@@ -55,6 +55,7 @@ void scenario_give_up(struct stress *stress);
 void scenario_group(struct stress *stress);
 void scenario_nested(struct stress *stress);
 void scenario_options(struct stress *stress);
+void scenario_os(struct stress *stress);
 void scenario_pool(struct stress *stress);
 void scenario_share(struct stress *stress);
 void scenario_shutdown(struct stress *stress);

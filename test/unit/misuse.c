@@ -9,6 +9,7 @@
 
 #include "defer_drop/group.h"
 #include "defer_drop/guard.h"
+#include "defer_drop/os.h"
 #include "defer_drop/ref.h"
 #include "defer_drop/strategy.h"
 
@@ -304,6 +305,20 @@ Test(misuse, a_trouble_is_needed)
 {
 	defer_drop_trouble_abort(NULL, NULL);
 	defer_drop_trouble_handle(NULL, NULL);
+}
+
+/* ---- os.h ------------------------------------------------------------------------------------ */
+
+Test(misuse, calls_on_what_the_kernel_destroys_need_it)
+{
+	answers(-EINVAL, defer_drop_os_fclose(NULL, NULL));
+	answers(-EINVAL, defer_drop_os_hold(NULL, 0, NULL));
+	answers(-EINVAL, defer_drop_os_hold_at(NULL, 0, "", NULL));
+	answers(-EINVAL, defer_drop_os_stats(NULL));
+	answers(-EFAULT, defer_drop_os_unlink(NULL, NULL));
+	answers(-EINVAL, defer_drop_os_munmap(NULL, 0, NULL));
+	answers(-EAGAIN, defer_drop_os_discard(NULL, 0, NULL));
+	defer_drop_os_let_go(NULL);
 }
 
 /* ---- ref.h ----------------------------------------------------------------------------------- */
