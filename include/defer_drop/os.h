@@ -34,7 +34,8 @@
  *   place.
  * - The memory of a mapping counts for the process, and so do its addresses: for its control group,
  *   and if the system commits no more than it has (vm.overcommit_memory=2). If the process has a
- *   limit of addresses or data (RLIMIT_AS, RLIMIT_DATA), the calls act in place.
+ *   limit of addresses or data (RLIMIT_AS, RLIMIT_DATA), or less memory is free than was pending
+ *   before, the calls act in place.
  * - The process has two threads more, until 50 ms after the last object was destroyed. unshare(2)
  *   and setns(2) of some kinds want one thread; and a plugin with the static library inside may not
  *   be closed before (defer_drop_os_flush). They are scheduled as the thread that drops first.
@@ -61,8 +62,8 @@
  * with userfaultfd(2) loses its registration, so unmap such a range yourself.
  *
  * System calls, beside those of the header defer_drop.h. Callers make newfstatat, fstatfs, openat,
- * close, unlinkat, mincore, msync, madvise, mmap, mprotect, mremap, munmap, prlimit64, gettid, getpid
- * and rt_sigprocmask, and those that start a thread; the library's threads close_range, openat,
+ * close, unlinkat, mincore, msync, madvise, mmap, mprotect, mremap, munmap, prlimit64, sysinfo, gettid,
+ * getpid and rt_sigprocmask, and those that start a thread; the library's threads close_range, openat,
  * close, newfstatat, fcntl and ftruncate.
  *
  * By default a file is destroyed in slices of 32 MiB, the first after 5 ms, and after each slice the

@@ -7,6 +7,7 @@
  */
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/sysinfo.h>
 
 #include "base/futex.h"
 #include "face/os_holder.h"
@@ -110,6 +111,16 @@ static bool has_no_limit(void)
 	       !getrlimit(RLIMIT_DATA, &data) && data.rlim_cur == RLIM_INFINITY;
 }
 
+/* True if as much memory is free as is not back yet. What the page cache holds does not count: it can be
+ * had, but a thread that wants it waits. */
+static bool may_wait(void)
+{
+	struct sysinfo system;
+
+	return !sysinfo(&system) &&
+	       (uint64_t)system.freeram * system.mem_unit >= dd_os_pending_bytes();
+}
+
 static bool is_range(const void *address, size_t bytes)
 {
 	return !((uintptr_t)address % page_bytes()) && !(bytes % page_bytes());
@@ -165,7 +176,7 @@ static struct mapping *try_to_move(char *address, uint64_t bytes, uint64_t found
 {
 	struct mapping *mapping;
 
-	if (!is_unlocked(address, bytes) || !dd_os_reserve(found_bytes))
+	if (!may_wait() || !is_unlocked(address, bytes) || !dd_os_reserve(found_bytes))
 		return NULL;
 	mapping = move(address, bytes);
 	if (!mapping)
