@@ -62,7 +62,7 @@ static bool destroy_some(struct dd_os_drop *drop)
 	return true;
 }
 
-/* ---- What may be moved, and what pays ---------------------------------------------------------- */
+/* ---- What may be moved, and what pays -------------------------------------------------------- */
 
 /* True if no part of a range is locked, or unmapped: msync(2) tells, and does nothing else. */
 static bool is_unlocked(char *address, uint64_t bytes)
@@ -71,9 +71,9 @@ static bool is_unlocked(char *address, uint64_t bytes)
 }
 
 /*
- * Marks a range for a moment, which only private mappings without a file accept. The mark means that
- * a forked child sees zeros there: nobody needs what the range holds. MADV_FREE tells the same, but
- * splits huge pages, which took 20 ms for 64 of them.
+ * Marks a range for a moment, which only private mappings without a file accept. The mark means
+ * that a forked child sees zeros there: nobody needs what the range holds. MADV_FREE tells the
+ * same, but splits huge pages, which took 20 ms for 64 of them.
  */
 static bool mark_private(char *address, uint64_t bytes)
 {
@@ -111,8 +111,8 @@ static bool has_no_limit(void)
 	       !getrlimit(RLIMIT_DATA, &data) && data.rlim_cur == RLIM_INFINITY;
 }
 
-/* True if as much memory is free as is not back yet. What the page cache holds does not count: it can be
- * had, but a thread that wants it waits. */
+/* True if as much memory is free as is not back yet. What the page cache holds does not count: it
+ * can be had, but a thread that wants it waits. */
 static bool may_wait(void)
 {
 	struct sysinfo system;
@@ -126,7 +126,7 @@ static bool is_range(const void *address, size_t bytes)
 	return !((uintptr_t)address % page_bytes()) && !(bytes % page_bytes());
 }
 
-/* ---- Moving ------------------------------------------------------------------------------------ */
+/* ---- Moving ---------------------------------------------------------------------------------- */
 
 /* Reserves addresses for the range, with its place among huge pages, behind a page for the drop.
  * The child of a fork does not get them. */
@@ -150,8 +150,8 @@ static struct mapping *reserve(char *address, uint64_t bytes)
 	return mapping;
 }
 
-/* Moves the pages of a range away, if that is possible. Several mappings are moved at once from Linux
- * 6.17 on. */
+/* Moves the pages of a range away, if that is possible. Several mappings are moved at once from
+ * Linux 6.17 on. */
 static struct mapping *move(char *address, uint64_t bytes)
 {
 	struct mapping *mapping = reserve(address, bytes);
