@@ -17,6 +17,10 @@
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#define MADV_KEEPONFORK 19
+#endif
 
 /* munmap of 4 MiB took 188 us, and to move them 28; of 1 MiB 40 and 63. Beside that a thread is
  * woken, and malloc(3) of many a program maps and unmaps some MiB again and again. */
