@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a user would pick instead: a thread with a mutex and a list, and io_uring. Both leave the name
- * of a file, the number of a descriptor or the addresses of a mapping in use until the work is done.
+ * What a user would pick instead: a thread with a mutex and a list, and io_uring. Both leave the
+ * name of a file, the number of a descriptor or the addresses of a mapping in use until the work is
+ * done.
  */
 #include <pthread.h>
 #include <stdlib.h>

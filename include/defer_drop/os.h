@@ -2,9 +2,9 @@
  *
  * What the kernel takes long to destroy: big files and big mappings.
  *
- *     defer_drop_os_unlink("old.db", NULL);           instead of unlink("old.db")
- *     defer_drop_os_close(fd, NULL);                  instead of close(fd), of a file without a name
- *     defer_drop_os_munmap(table, bytes, NULL);       instead of munmap(table, bytes)
+ *     defer_drop_os_unlink("old.db", NULL);       instead of unlink("old.db")
+ *     defer_drop_os_close(fd, NULL);              instead of close(fd), of a file without a name
+ *     defer_drop_os_munmap(table, bytes, NULL);   instead of munmap(table, bytes)
  *
  * Each call does what its namesake does, with the same result, before it returns: the path is gone,
  * the descriptor's number is free, the addresses may be mapped again. Only the cost comes later.
@@ -25,8 +25,8 @@
  *   if the file has no name left and a write lease is granted (fcntl(2), F_SETLEASE), which means
  *   that nobody else has it open. Descriptors with O_PATH do not count for that: whoever keeps one,
  *   to open the file or link it again, closes the file by close(2).
- * - events of inotify(7), except for watches of a file itself: they see it opened and truncated, and
- *   IN_DELETE_SELF when it is destroyed.
+ * - events of inotify(7), except for watches of a file itself: they see it opened and truncated,
+ *   and IN_DELETE_SELF when it is destroyed.
  *
  * What is different, until the object is destroyed (defer_drop_os_flush waits for that):
  * - The space of a file is not free, as statvfs(3) and quotas tell, and its file system is busy for
@@ -34,7 +34,8 @@
  *   place.
  * - The memory of a mapping counts for the process, and so do its addresses: for its control group,
  *   and if the system commits no more than it has (vm.overcommit_memory=2). If the process has a
- *   limit of addresses or data (RLIMIT_AS, RLIMIT_DATA), the calls act in place.
+ *   limit of addresses or data (RLIMIT_AS, RLIMIT_DATA), or less memory is free than was pending
+ *   before, the calls act in place.
  * - The process has two threads more, until 50 ms after the last object was destroyed. unshare(2)
  *   and setns(2) of some kinds want one thread; and a plugin with the static library inside may not
  *   be closed before (defer_drop_os_flush). They are scheduled as the thread that drops first.
@@ -49,8 +50,8 @@
  * - files of a file system that is not local, or that the library does not know: it knows ext2 to
  *   ext4, xfs, btrfs, f2fs, tmpfs and overlayfs;
  * - shared mappings and those of files, whose last user alone pays; locked memory (mlock(2)); huge
- *   pages of hugetlbfs; before Linux 6.17 ranges of several mappings. Transparent huge pages are moved
- *   whole;
+ *   pages of hugetlbfs; before Linux 6.17 ranges of several mappings. Transparent huge pages are
+ *   moved whole;
  * - memory that was never touched: what counts is how much is resident, by a sample (mincore(2)).
  *   So reservations cost what they always did;
  * - what is smaller than least_bytes, or beyond the limit of what may be pending;
@@ -61,14 +62,14 @@
  * with userfaultfd(2) loses its registration, so unmap such a range yourself.
  *
  * System calls, beside those of the header defer_drop.h. Callers make newfstatat, fstatfs, openat,
- * close, unlinkat, mincore, msync, madvise, mmap, mprotect, mremap, munmap, prlimit64, gettid, getpid
- * and rt_sigprocmask, and those that start a thread; the library's threads close_range, openat,
- * close, newfstatat, fcntl and ftruncate.
+ * close, unlinkat, mincore, msync, madvise, mmap, mprotect, mremap, munmap, prlimit64, sysinfo,
+ * gettid, getpid and rt_sigprocmask, and those that start a thread; the library's threads
+ * close_range, openat, close, newfstatat, fcntl and ftruncate.
  *
- * By default a file is destroyed in slices of 32 MiB, the first after 5 ms, and after each slice the
- * library rests for as long as the slice took: other users of the disk get the other half of its
- * time. It rests without holding up what else is pending: the object goes back to a list until its
- * time has come. DEFER_DROP_OPTIONS tunes the queue, whose name is defer_drop_os, as in
+ * By default a file is destroyed in slices of 32 MiB, the first after 5 ms, and after each slice
+ * the library rests for as long as the slice took: other users of the disk get the other half of
+ * its time. It rests without holding up what else is pending: the object goes back to a list until
+ * its time has come. DEFER_DROP_OPTIONS tunes the queue, whose name is defer_drop_os, as in
  * "defer_drop_os:niceness=19".
  */
 #ifndef DEFER_DROP_OS_H
@@ -84,10 +85,10 @@ extern "C" {
 /* How to destroy. Begin with DEFER_DROP_OS_OPTIONS_INIT. */
 struct defer_drop_os_options {
 	size_t size; /* sizeof(struct defer_drop_os_options) */
-	/* What holds fewer bytes than this, in memory or on disk, is destroyed in place: 0..2^62, or
-	 * [DEFER_DROP_UNSET], the measured break-even: 16 MiB of memory that is resident, 8 MiB of
-	 * a file. With DEFER_DROP_UNSET the library also measures what each file system takes, and
-	 * destroys in place where that is less than to defer: 300 us. */
+	/* What holds fewer bytes than this, in memory or on disk, is destroyed in place: 0..2^62,
+	 * or [DEFER_DROP_UNSET], the measured break-even: 16 MiB of memory that is resident, 8 MiB
+	 * of a file. With DEFER_DROP_UNSET the library also measures what each file system takes,
+	 * and destroys in place where that is less than to defer: 300 us. */
 	uint64_t least_bytes;
 	/* Bytes that are destroyed at a time, 4096..2^62 [33554432, 32 MiB]. */
 	uint64_t slice_bytes;
@@ -162,7 +163,7 @@ DEFER_DROP_API int defer_drop_os_unlink(
 DEFER_DROP_API int defer_drop_os_unlinkat(
 	int folder, const char *path, int flags, const struct defer_drop_os_options *options);
 
-/* ---- Everything else that can destroy a file --------------------------------------------------- */
+/* ---- Everything else that can destroy a file ------------------------------------------------- */
 
 /* A file that is held for a moment. Its fields are the library's own; held may be read. */
 struct defer_drop_os_held {
@@ -204,7 +205,7 @@ DEFER_DROP_API int defer_drop_os_hold_at(struct defer_drop_os_held *hold, int fo
  */
 DEFER_DROP_API void defer_drop_os_let_go(struct defer_drop_os_held *hold);
 
-/* ---- All that is pending ----------------------------------------------------------------------- */
+/* ---- All that is pending --------------------------------------------------------------------- */
 
 /*
  * Waits until nothing is pending here, without the rests between slices, and until the threads have
@@ -224,8 +225,8 @@ DEFER_DROP_API int defer_drop_os_flush(uint64_t timeout_ns);
 /*
  * Sets limits, for the whole process.
  *
- * max_bytes: that may be pending here together, 0..2^62; what is beyond is destroyed in place. Built
- *   in are 8 GiB; with 0 everything is destroyed in place.
+ * max_bytes: that may be pending here together, 0..2^62; what is beyond is destroyed in place.
+ *   Built in are 8 GiB; with 0 everything is destroyed in place.
  * exit_timeout_ns: how long exit(3) waits for what is pending, without rests between slices. The
  *   kernel destroys the rest when the process ends. Built in is 0.
  * Threads: any. Blocks: briefly.
@@ -246,7 +247,8 @@ struct defer_drop_os_kind {
 
 /* Counters since the process began, or since it was forked. */
 struct defer_drop_os_counts {
-	size_t size; /* sizeof(struct defer_drop_os_counts), set by the caller; then what was filled in */
+	/* sizeof(struct defer_drop_os_counts), set by the caller; then what was filled in. */
+	size_t size;
 	struct defer_drop_os_kind mappings;
 	struct defer_drop_os_kind files;
 	uint64_t pending;       /* objects */

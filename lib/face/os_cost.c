@@ -2,16 +2,16 @@
  *
  * The measured cost of a MiB, for the file systems that were used last.
  *
- * The same file system takes 0.1 us or 37 us for a MiB (ext4 with a journal, not cached and cached):
- * so a higher figure is believed at once, and a lower one by and by. Where destroying is found to be
- * cheap it is done in place, which is measured too, so that the figure can rise again.
+ * The same file system takes 0.1 us or 37 us for a MiB (ext4 with a journal, not cached and
+ * cached): so a higher figure is believed at once, and a lower one by and by. Where destroying is
+ * found to be cheap it is done in place, which is measured too, so that the figure can rise again.
  */
 #include "face/os_cost.h"
 
 #include "base/counter.h"
 
 #define PLACES 8
-/* Deferring takes the caller 100 to 250 us, mostly for the thread that is woken to hold the file. */
+/* Deferring takes the caller 100 to 250 us, mostly until the thread that holds files wakes up. */
 #define WORTH_NS UINT64_C(300000)
 /* ext4 with discard, not cached: 220 us. What is not known yet is worth deferring. */
 #define UNKNOWN_NS UINT64_C(220000)

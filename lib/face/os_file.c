@@ -64,10 +64,10 @@ static uint64_t bytes_of(const struct stat *about)
 	return (uint64_t)about->st_blocks * 512;
 }
 
-/* ---- Destroying, on the worker ----------------------------------------------------------------- */
+/* ---- Destroying, on the worker --------------------------------------------------------------- */
 
-/* Takes a write lease. Should somebody break it, as by dropping the same file twice, the signal goes to
- * this thread alone, which blocks it: SIGIO would end the program. */
+/* Takes a write lease. Should somebody break it, as by dropping the same file twice, the signal
+ * goes to this thread alone, which blocks it: SIGIO would end the program. */
 static bool take_lease(int fd)
 {
 	struct f_owner_ex owner = {F_OWNER_TID, gettid()};
@@ -76,8 +76,8 @@ static bool take_lease(int fd)
 	       !syscall(SYS_fcntl, fd, F_SETLEASE, F_WRLCK);
 }
 
-/* Opens the file for truncating, if nobody else can see that: it has no name, and a write lease says
- * that nobody else has it open, nor will. The lease ends with the close. */
+/* Opens the file for truncating, if nobody else can see that: it has no name, and a write lease
+ * says that nobody else has it open, nor will. The lease ends with the close. */
 static int open_truncatable(int held, bool *is_kept)
 {
 	char path[PATH_BYTES];
@@ -112,8 +112,8 @@ static void begin(struct file *file)
 			    1;
 }
 
-/* Truncates by a slice. False if the file is to be closed as it is: the last slice, or an error, such
- * as of a disk. */
+/* Truncates by a slice. False if the file is to be closed as it is: the last slice, or an error,
+ * such as of a disk. */
 static bool truncate_some(struct file *file)
 {
 	if (file->left_bytes <= file->slice_bytes)
@@ -144,7 +144,7 @@ static bool destroy_some(struct dd_os_drop *drop)
 	return true;
 }
 
-/* ---- Holding ----------------------------------------------------------------------------------- */
+/* ---- Holding --------------------------------------------------------------------------------- */
 
 struct request {
 	struct dd_os_request request;
@@ -336,7 +336,7 @@ void defer_drop_os_let_go(struct defer_drop_os_held *hold)
 	memset(hold, 0, sizeof *hold);
 }
 
-/* ---- The calls --------------------------------------------------------------------------------- */
+/* ---- The calls ------------------------------------------------------------------------------- */
 
 int defer_drop_os_close(int fd, const struct defer_drop_os_options *options)
 {

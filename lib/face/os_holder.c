@@ -62,7 +62,7 @@ static _Atomic(uint32_t) flushes;
 static _Atomic(uint32_t) pending;
 /* 1: there is a holder. Written under the lock. */
 static _Atomic(uint32_t) is_here;
-/* Counts what flushes wait for: the holder has ended, or exit has closed the queue. A futex word. */
+/* Counts what flushes wait for: the end of the holder, or of the queue. A futex word. */
 static _Atomic(uint32_t) ends;
 static _Atomic(uint64_t) pending_bytes;
 static _Atomic(uint64_t) max_bytes = MAX_BYTES;
@@ -72,7 +72,7 @@ static struct {
 	_Atomic(uint64_t) deferred, bytes, in_place, caller_ns, worker_ns;
 } counts[DD_OS_KINDS];
 
-/* ---- The lock ---------------------------------------------------------------------------------- */
+/* ---- The lock -------------------------------------------------------------------------------- */
 
 /* A signal's handler may come here too. */
 static void lock_all(sigset_t *before)
@@ -135,7 +135,7 @@ __attribute__((constructor(102))) static void hear_of_fork(void)
 	dd_fork_add(&fork_part);
 }
 
-/* ---- The budget and the statistics ------------------------------------------------------------- */
+/* ---- The budget and the statistics ----------------------------------------------------------- */
 
 static void ring(void)
 {
@@ -227,7 +227,7 @@ int defer_drop_os_stats(struct defer_drop_os_counts *stats)
 	return stats ? dd_versioned_fill(stats, sizeof values, &values, sizeof values) : -EINVAL;
 }
 
-/* ---- The worker -------------------------------------------------------------------------------- */
+/* ---- The worker ------------------------------------------------------------------------------ */
 
 /* Under the lock. At the end: drops that are due are served in their order. */
 static void enlist(struct dd_os_drop *drop)
@@ -287,7 +287,7 @@ static int destroy(void *object)
 	return 0;
 }
 
-/* ---- Waiting for all --------------------------------------------------------------------------- */
+/* ---- Waiting for all ------------------------------------------------------------------------- */
 
 /* Adds to the number of threads that flush. Returns the last holder's thread. */
 static pid_t flush_begin_or_end(unsigned more)
@@ -351,13 +351,13 @@ static void at_exit(void)
 	defer_drop_os_flush(dd_read(&exit_timeout_ns));
 }
 
-/* ---- The holder -------------------------------------------------------------------------------- */
+/* ---- The holder ------------------------------------------------------------------------------ */
 
 /*
- * Makes the queue, or starts it again: on this thread, whose table of descriptors the worker shares.
- * Not before something is to be pushed, since the first queue of a process with threads waits some ms
- * for the kernel (membarrier(2)), and a caller waits for this thread. Exit leaves what is pending to
- * the kernel, which destroys it when the process has ended.
+ * Makes the queue, or starts it again: on this thread, whose table of descriptors the worker
+ * shares. Not before something is to be pushed, since the first queue of a process with threads
+ * waits some ms for the kernel (membarrier(2)), and a caller waits for this thread. Exit leaves
+ * what is pending to the kernel, which destroys it when the process has ended.
  */
 static int open_queue(void)
 {
@@ -388,8 +388,8 @@ static int try_to_push(struct dd_os_drop *drop)
 	return defer_drop_queue_push_with(queue, drop, NULL, 0, &options);
 }
 
-/* Has the worker destroy a slice. False if there is no room or no worker for now, or exit has closed
- * the queue. */
+/* Has the worker destroy a slice. False if there is no room or no worker for now, or exit has
+ * closed the queue. */
 static bool push(struct dd_os_drop *drop)
 {
 	int error = try_to_push(drop);
@@ -506,8 +506,8 @@ static bool start_holder(void)
 	return true;
 }
 
-/* True if there is a holder, from now on. Under the lock. A process that was made by vfork(2), or by
- * a fork of which no handler heard, has none, and may not start one in memory that it shares. */
+/* True if there is a holder, from now on. Under the lock. A process that was made by vfork(2), or
+ * by a fork of which no handler heard, has none, and may not start one in memory that it shares. */
 static bool has_holder(void)
 {
 	pid_t own = note_home();

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The holder: a thread with a table of descriptors of its own, which holds files for callers, and
- * gives what they drop to a queue whose worker shares that table. It starts when it is needed, rests
- * between the slices of a drop, and ends when nothing has been pending for a while.
+ * gives what they drop to a queue whose worker shares that table. It starts when it is needed,
+ * rests between the slices of a drop, and ends when nothing has been pending for a while.
  *
  * Callers may be in a signal handler: they take no memory here, unless the holder must be started.
  */
@@ -17,7 +17,7 @@
 
 enum dd_os_kind { DD_OS_MAPPING, DD_OS_FILE, DD_OS_KINDS };
 
-/* Something of the kernel's that is destroyed in slices. Embedded at the beginning of what it is. */
+/* Something of the kernel's that is destroyed in slices. Embedded at its beginning. */
 struct dd_os_drop {
 	struct dd_os_drop *next; /* in the holder's list */
 	/* Destroys a slice, on the worker. True if that was the last one: then the drop's memory is

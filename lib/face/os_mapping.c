@@ -7,6 +7,7 @@
  */
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/sysinfo.h>
 
 #include "base/futex.h"
 #include "face/os_holder.h"
@@ -15,6 +16,10 @@
 /* Not in the headers of other C libraries. */
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
+#endif
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#define MADV_KEEPONFORK 19
 #endif
 
 /* munmap of 4 MiB took 188 us, and to move them 28; of 1 MiB 40 and 63. Beside that a thread is
@@ -61,7 +66,7 @@ static bool destroy_some(struct dd_os_drop *drop)
 	return true;
 }
 
-/* ---- What may be moved, and what pays ---------------------------------------------------------- */
+/* ---- What may be moved, and what pays -------------------------------------------------------- */
 
 /* True if no part of a range is locked, or unmapped: msync(2) tells, and does nothing else. */
 static bool is_unlocked(char *address, uint64_t bytes)
@@ -70,9 +75,9 @@ static bool is_unlocked(char *address, uint64_t bytes)
 }
 
 /*
- * Marks a range for a moment, which only private mappings without a file accept. The mark means that
- * a forked child sees zeros there: nobody needs what the range holds. MADV_FREE tells the same, but
- * splits huge pages, which took 20 ms for 64 of them.
+ * Marks a range for a moment, which only private mappings without a file accept. The mark means
+ * that a forked child sees zeros there: nobody needs what the range holds. MADV_FREE tells the
+ * same, but splits huge pages, which took 20 ms for 64 of them.
  */
 static bool mark_private(char *address, uint64_t bytes)
 {
@@ -110,12 +115,22 @@ static bool has_no_limit(void)
 	       !getrlimit(RLIMIT_DATA, &data) && data.rlim_cur == RLIM_INFINITY;
 }
 
+/* True if as much memory is free as is not back yet. What the page cache holds does not count: it
+ * can be had, but a thread that wants it waits. */
+static bool may_wait(void)
+{
+	struct sysinfo system;
+
+	return !sysinfo(&system) &&
+	       (uint64_t)system.freeram * system.mem_unit >= dd_os_pending_bytes();
+}
+
 static bool is_range(const void *address, size_t bytes)
 {
 	return !((uintptr_t)address % page_bytes()) && !(bytes % page_bytes());
 }
 
-/* ---- Moving ------------------------------------------------------------------------------------ */
+/* ---- Moving ---------------------------------------------------------------------------------- */
 
 /* Reserves addresses for the range, with its place among huge pages, behind a page for the drop.
  * The child of a fork does not get them. */
@@ -139,8 +154,8 @@ static struct mapping *reserve(char *address, uint64_t bytes)
 	return mapping;
 }
 
-/* Moves the pages of a range away, if that is possible. Several mappings are moved at once from Linux
- * 6.17 on. */
+/* Moves the pages of a range away, if that is possible. Several mappings are moved at once from
+ * Linux 6.17 on. */
 static struct mapping *move(char *address, uint64_t bytes)
 {
 	struct mapping *mapping = reserve(address, bytes);
@@ -165,7 +180,7 @@ static struct mapping *try_to_move(char *address, uint64_t bytes, uint64_t found
 {
 	struct mapping *mapping;
 
-	if (!is_unlocked(address, bytes) || !dd_os_reserve(found_bytes))
+	if (!may_wait() || !is_unlocked(address, bytes) || !dd_os_reserve(found_bytes))
 		return NULL;
 	mapping = move(address, bytes);
 	if (!mapping)

@@ -51,7 +51,7 @@ _Noreturn __attribute__((format(printf, 2, 3))) static void stop(
 	exit(status);
 }
 
-/* ---- Options ----------------------------------------------------------------------------------- */
+/* ---- Options --------------------------------------------------------------------------------- */
 
 /* The names of the settings; those of the options have - for _. */
 static const struct option options[] = {
@@ -124,7 +124,7 @@ static void read_options(int count, char **arguments, char *text, bool *has_help
 	}
 }
 
-/* ---- Running ----------------------------------------------------------------------------------- */
+/* ---- Running --------------------------------------------------------------------------------- */
 
 /* Finds the library beside the command, where it is built, or else where it is installed. */
 static void find_library(char *path)

@@ -166,7 +166,7 @@ DD_STANDS_BEFORE int fclose(FILE *stream)
 	return let_go(&held, dd_next_all()->fclose(stream));
 }
 
-/* ---- Files that never had a name --------------------------------------------------------------- */
+/* ---- Files that never had a name ------------------------------------------------------------- */
 
 DD_STANDS_BEFORE int memfd_create(const char *name, unsigned flags)
 {

@@ -9,7 +9,7 @@
 
 #include <stddef.h>
 
-/* ---- For the command (helper.c) ---------------------------------------------------------------- */
+/* ---- For the command (helper.c) -------------------------------------------------------------- */
 
 /*
  * Starts a helper, which ends when this process, or what it becomes by execve(2), has ended and all
@@ -19,10 +19,10 @@
  */
 int dd_helper_start(char *name, size_t name_bytes);
 
-/* ---- For the preload library (client.c) -------------------------------------------------------- */
+/* ---- For the preload library (client.c) ------------------------------------------------------ */
 
-/* Has the helper of that name hold a file, the path of which is not followed. Returns a connection to
- * be closed when its name is removed, or -1. */
+/* Has the helper of that name hold a file, the path of which is not followed. Returns a connection
+ * to be closed when its name is removed, or -1. */
 int dd_helper_hold(const char *name, int folder, const char *path);
 
 #endif

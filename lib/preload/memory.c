@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Memory: munmap, and blocks of malloc that have a mapping of their own. Before a block is freed, the
- * pages inside of it are moved away; the allocator finds a mapping without pages, whatever it does
- * with that.
+ * Memory: munmap, and blocks of malloc that have a mapping of their own. Before a block is freed,
+ * the pages inside of it are moved away; the allocator finds a mapping without pages, whatever it
+ * does with that.
  */
 #include <dlfcn.h>
 #include <errno.h>

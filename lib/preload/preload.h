@@ -9,9 +9,9 @@
  *     client.c     files that a helper holds (helper.h)
  *     report.c     the report at exit
  *
- * Each function asks first whether the object is big, without a system call where there can be many;
- * then it calls the next function of its name, and returns its result. So a program misses nothing
- * that the next function does, and another preload library has its turn.
+ * Each function asks first whether the object is big, without a system call where there can be
+ * many; then it calls the next function of its name, and returns its result. So a program misses
+ * nothing that the next function does, and another preload library has its turn.
  */
 #ifndef DD_PRELOAD_H
 #define DD_PRELOAD_H
@@ -21,8 +21,8 @@
 #include "defer_drop/os.h"
 #include "preload/settings.h"
 
-/* What is deferred, of enum dd_what; 0 before the constructor has run, in a program that filters its
- * system calls, and in copies of this library that were loaded twice. */
+/* What is deferred, of enum dd_what; 0 before the constructor has run, in a program that filters
+ * its system calls, and in copies of this library that were loaded twice. */
 extern atomic_uint dd_preload_what;
 
 static inline bool dd_preload_defers(enum dd_what kind)

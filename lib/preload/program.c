@@ -147,7 +147,8 @@ static int check(const char *path, const struct why *why)
 
 /* ---- Where it is ----------------------------------------------------------------------------- */
 
-/* Puts the first file of that name in the folders of PATH that may be run, or else the first one. */
+/* Puts the first file of that name in the folders of PATH that may be run, or else the first
+ * one. */
 static bool search(const char *name, char *path, size_t path_bytes)
 {
 	const char *folders = getenv("PATH");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What defer-drop run is asked for: one text, which the command checks and passes on in one variable
- * of the environment, and the preload library reads.
+ * What defer-drop run is asked for: one text, which the command checks and passes on in one
+ * variable of the environment, and the preload library reads.
  */
 #ifndef DD_SETTINGS_H
 #define DD_SETTINGS_H

@@ -71,7 +71,7 @@ __attribute__((destructor)) static void end(void)
 		dd_preload_report();
 }
 
-/* ---- Programs that want one thread, or few system calls ---------------------------------------- */
+/* ---- Programs that want one thread, or few system calls -------------------------------------- */
 
 /* Waits until the library has no thread. */
 static void end_threads(void)

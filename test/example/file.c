@@ -1,4 +1,4 @@
-/* A file of 64 MiB is removed and a mapping is unmapped: name and addresses are free at once, the rest comes later. */
+/* A big file is removed, and big memory unmapped: the caller waits for neither. */
 #include <defer_drop/os.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Threads drop files and mappings, and use the name, the number and the addresses again at once. What
- * they make there is theirs: the library destroys none of it, and at the end nothing is left.
+ * Threads drop files and mappings, and use the name, the number and the addresses again at once.
+ * What they make there is theirs: the library destroys none of it, and at the end nothing is left.
  */
 #include "stress.h"
 
