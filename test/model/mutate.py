@@ -37,6 +37,9 @@ FILES = {
     "lib/face/ref.c": ["ref"],
     "include/defer_drop/ref.h": ["ref"],
     "lib/core/record.h": ["record"],
+    "lib/core/age.h": ["age"],
+    "lib/core/times.h": ["costs"],
+    "lib/core/costs.h": ["costs"],
     "lib/core/watchdog.c": ["watchdog"],
     "lib/calls/completion.c": ["completion", "give_up"],
     "lib/core/grace.c": ["grace"],
@@ -62,6 +65,18 @@ FILES = {
 # Steps that are left out. Each has the file, a label, the lines in the file, and the lines that replace them; and
 # the models that must catch it, if they are not those of the file.
 STEPS = [
+    ("lib/core/costs.h", "a place changes hands and no reader sees it",
+     "atomic_store_explicit(&cost->number, number, memory_order_relaxed);", ""),
+    ("lib/core/costs.h", "a place keeps the times of the function before", "dd_times_clear(&cost->times);", ""),
+    ("lib/core/costs.h", "a reader does not look at the number again",
+     "if (!(number % 2) && atomic_load_explicit(&cost->number, memory_order_relaxed) == number) return destroy;",
+     "if (!(number % 2))\n\t\t\treturn destroy;"),
+    ("lib/core/age.h", "the time of a mark is shown after its position",
+     "atomic_store_explicit(&age->before_ns, mark->before_ns, memory_order_relaxed); /* MARKED->: without release this position could be read with the time of the mark before. */ atomic_store_explicit(&age->position, mark->position, memory_order_release);",
+     "atomic_store_explicit(&age->position, mark->position, memory_order_release);\n\tatomic_store_explicit(&age->before_ns, mark->before_ns, memory_order_relaxed);"),
+    ("lib/core/age.h", "a position that has passed the mark proves something",
+     "return dd_is_before(done, position) ? before_ns : 0;", "return before_ns;"),
+    ("lib/core/age.h", "a mark is not shown", "if (age->count == 1) dd_age_publish(age);", ""),
     ("lib/pool/list.c", "a thread that frees a pool waits for no visitor",
      "while ((visitors = atomic_load_explicit(&pool->visitors, memory_order_acquire)))",
      "while (false && (visitors = atomic_load_explicit(&pool->visitors, memory_order_acquire)))"),

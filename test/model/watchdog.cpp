@@ -45,7 +45,7 @@ struct watched_model {
 	void make()
 	{
 		told.store(nullptr, rl::mo_relaxed, $);
-		model.queue.has_watchdog = model.queue.is_observed = true;
+		model.queue.has_watchdog = model.queue.is_next_observed = true;
 		model.queue.config.values.watchdog = tell_of;
 		told_of = &told;
 	}
