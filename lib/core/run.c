@@ -584,6 +584,7 @@ uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
 	queue->running_lane = lane;
 	queue->next_words[lane->index] = NULL;
 	run_all(lane, queue, &turn);
+	end_turn(queue, &turn);
 	if (!lane->is_unfinished)
 		queue->next_words[lane->index] = dd_ring_next_word(&lane->ring);
 	/* Otherwise the lane is empty, or has to be set aside. */
@@ -595,7 +596,6 @@ uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
 		dd_ring_recycle(&lane->ring);
 	if ((ran_in(&turn) || was_unfinished) && dd_unlikely(dd_alarm_is_due_at_last(lane)))
 		dd_wait_wake(lane);
-	end_turn(queue, &turn);
 	note_age(lane);
 	return ran_in(&turn);
 }

@@ -16,13 +16,14 @@
 #include "base/atomic.h"
 #include "base/deadline.h"
 
-/* Models have fewer powers of two: each word costs them time. */
+/* Models have fewer buckets: each costs them time. */
 #ifndef DD_TIMES_POWERS
 #define DD_TIMES_POWERS 44 /* 2^44 ns are nearly five hours */
+#define DD_TIMES_BITS   3  /* of a time, below its first, that tell its bucket */
 #endif
 
-#define DD_TIMES_PARTS   8 /* buckets of a power of two */
-#define DD_TIMES_BUCKETS ((DD_TIMES_POWERS - 2) * DD_TIMES_PARTS)
+#define DD_TIMES_PARTS   (1 << DD_TIMES_BITS) /* buckets of a power of two */
+#define DD_TIMES_BUCKETS ((DD_TIMES_POWERS - DD_TIMES_BITS + 1) * DD_TIMES_PARTS)
 
 struct dd_times {
 	_Atomic(uint64_t) counted_total;
@@ -63,7 +64,8 @@ static inline uint32_t dd_times_bucket(uint64_t ns)
 		return (uint32_t)ns;
 	if (power >= DD_TIMES_POWERS)
 		return DD_TIMES_BUCKETS - 1;
-	return (power - 2) * DD_TIMES_PARTS + (uint32_t)(ns >> (power - 3)) % DD_TIMES_PARTS;
+	return (power - DD_TIMES_BITS + 1) * DD_TIMES_PARTS +
+	       (uint32_t)(ns >> (power - DD_TIMES_BITS)) % DD_TIMES_PARTS;
 }
 
 /* Returns the middle of a bucket. */
