@@ -10,9 +10,9 @@
  * deep sleep, if that was later: then no drop was pending at all.
  *
  * Edges:
- *   LOOKED  end: looked_ns, release -> since: looked_ns, acquire
+ *   LOOKED  look: looked_ns, release -> since: looked_ns, acquire
  *           carries the marks that the look made: a lane that seems to have none had none then
- *   AGED  publish: after_ns, release -> after: after_ns, acquire
+ *   AGED    publish: after_ns, release -> after: after_ns, acquire
  *           carries the head: this time is not taken for that of a drop which is pending no more
  *   MARKED  publish: position, release -> before: position, acquire
  *           carries the time before which the drops before this position were pushed

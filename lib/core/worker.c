@@ -676,8 +676,8 @@ int dd_worker_ensure(struct defer_drop_queue *queue)
 
 void dd_worker_wake(struct defer_drop_queue *queue)
 {
-	/* Nothing was pending before this push. Relaxed is enough: a time that is too early is a
-	 * bound too. */
+	/* Nothing was pending before this push, except in lanes that are set aside, which have
+	 * marks. Relaxed is enough: a time that is too early is a bound too. */
 	atomic_store_explicit(&queue->ages.woken_ns, dd_now_ns(), memory_order_relaxed);
 	if (!dd_queue_has_worker(queue)) {
 		dd_worker_tell_pending(queue);
