@@ -1430,7 +1430,8 @@ DEFER_DROP_API int defer_drop_stats_print(
  *     }
  *
  * The worker prints between two rounds of its lanes, so not before a destructor that is running has
- * returned; one that is not running, when it starts. Without a worker, the next thread that has
+ * returned, except that a watchdog prints meanwhile, after a quarter of watchdog_ns at most; a
+ * worker that is not running prints when it starts. Without a worker, the next thread that has
  * drained prints. Of several requests that are made before it prints, the last one counts.
  *
  * Threads: any. It is async-signal-safe (signal-safety(7)), the only call that is: it allocates

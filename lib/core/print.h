@@ -27,7 +27,7 @@ static inline void dd_print_pools(dd_next_pool_fn next)
  */
 int dd_print(defer_drop_write_fn write, void *context, enum defer_drop_format format);
 
-/* Prints to stderr if that was asked for. By the consumer. */
+/* Prints to stderr if that was asked for. By the consumer, or the watchdog: the first one prints. */
 void dd_print_asked(struct defer_drop_queue *queue);
 
 #endif

@@ -25,6 +25,10 @@ void dd_escape_look()
 {
 }
 
+void dd_print_asked(defer_drop_queue *)
+{
+}
+
 namespace
 {
 

@@ -249,7 +249,9 @@ static void on_signal(int signal)
 
 static void ask_by_signal(void)
 {
-	signal(SIGUSR1, on_signal);
+	struct sigaction action = {.sa_handler = on_signal};
+
+	cr_assert_eq(sigaction(SIGUSR1, &action, NULL), 0);
 	asked = make_named("asked", DEFER_DROP_TIMES_OFF);
 	await(is_asleep(asked));
 	for (unsigned i = 0; i < 3; i++) {
@@ -264,6 +266,28 @@ Test(print, a_handler_has_the_worker_print_though_it_sleeps)
 {
 	cr_assert_eq(run_child(ask_by_signal), 0);
 	cr_assert_eq(times_said("\"asked\": open"), 3);
+}
+
+static void ask_held_up(void)
+{
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	struct gate gate;
+
+	config.watchdog_ns = MS;
+	config.watchdog = ignore_slow;
+	asked = create_queue(&config);
+	hold_up(asked, &gate);
+	answers(0, defer_drop_stats_ask(asked, TEXT));
+	await(!atomic_load(&asked->print_asked));
+	let_go(&gate);
+	end_queue(asked);
+}
+
+Test(print, the_watchdog_prints_while_a_destructor_holds_the_worker_up)
+{
+	cr_assert_eq(run_child(ask_held_up), 0);
+	cr_assert_eq(times_said("statistics of process"), 1);
+	cr_assert_eq(times_said("pending      1 drops"), 1);
 }
 
 static void ask_caller(void)
