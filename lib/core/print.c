@@ -158,9 +158,10 @@ __attribute__((format(printf, 2, 3))) static void emit(
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
+/* Names lie in the tables themselves: a pointer would cost each program a page when it is loaded. */
 struct field {
-	const char *name;
-	size_t offset;
+	char name[22];
+	uint16_t offset;
 };
 
 #define FIELD(type, field)                    \
@@ -188,7 +189,7 @@ static const struct field stats_fields[] = {
 	FIELD(struct defer_drop_stats, oldest_ns),
 	FIELD(struct defer_drop_stats, oldest_least_ns),
 	FIELD(struct defer_drop_stats, mapped_bytes),
-	{NULL, 0},
+	{"", 0},
 };
 
 static const struct field times_fields[] = {
@@ -199,7 +200,7 @@ static const struct field times_fields[] = {
 	FIELD(struct dd_reading, p90_ns),
 	FIELD(struct dd_reading, p99_ns),
 	FIELD(struct dd_reading, p999_ns),
-	{NULL, 0},
+	{"", 0},
 };
 
 static const struct field pool_fields[] = {
@@ -212,13 +213,13 @@ static const struct field pool_fields[] = {
 	FIELD(struct defer_drop_pool_counts, at_rest),
 	FIELD(struct defer_drop_pool_counts, out_bytes),
 	FIELD(struct defer_drop_pool_counts, at_rest_bytes),
-	{NULL, 0},
+	{"", 0},
 };
 
 /* Prints fields, which are not the first of their object. */
 static void json_fields(struct printer *printer, const struct field *fields, const void *from)
 {
-	for (const struct field *at = fields; at->name; at++) {
+	for (const struct field *at = fields; *at->name; at++) {
 		uint64_t value;
 
 		memcpy(&value, (const char *)from + at->offset, sizeof value);
@@ -256,8 +257,8 @@ static void json_times(struct printer *printer, const char *name, const struct d
 	emit(printer, "}");
 }
 
-static const char *const times_names[] = {"off", "sampled", "exact"};
-static const char *const state_names[] = {
+static const char times_names[][8] = {"off", "sampled", "exact"};
+static const char state_names[][10] = {
 	[DD_OPEN] = "open",
 	[DD_STOPPED] = "stopped",
 	[DD_CLOSING] = "closing",
@@ -265,7 +266,7 @@ static const char *const state_names[] = {
 	[DD_FINISHED] = "finished",
 	[DD_JOINED] = "shut down",
 };
-static const char *const runner_names[] = {
+static const char runner_names[][8] = {
 	[DEFER_DROP_RUNNER_WORKER] = "worker",
 	[DEFER_DROP_RUNNER_CALLER] = "caller",
 	[DEFER_DROP_RUNNER_DRAINER] = "drainer",
@@ -310,12 +311,12 @@ static void json_queue(struct printer *printer, const struct snapshot *from)
 
 /* Prints a number with its unit, the greatest that leaves it at 1 or more, with three digits. */
 static void text_amount(
-	struct printer *printer, uint64_t amount, const char *const units[], double factor)
+	struct printer *printer, uint64_t amount, const char units[][6], double factor)
 {
 	double shown = (double)amount;
 	unsigned unit = 0;
 
-	while (shown >= factor && units[unit + 1]) {
+	while (shown >= factor && *units[unit + 1]) {
 		shown /= factor;
 		unit++;
 	}
@@ -328,7 +329,7 @@ static void text_amount(
 
 static void text_ns(struct printer *printer, const char *before, uint64_t ns)
 {
-	static const char *const units[] = {"ns", "us", "ms", "s", NULL};
+	static const char units[][6] = {"ns", "us", "ms", "s", ""};
 
 	emit(printer, "%s", before);
 	text_amount(printer, ns, units, 1000);
@@ -336,7 +337,7 @@ static void text_ns(struct printer *printer, const char *before, uint64_t ns)
 
 static void text_bytes(struct printer *printer, uint64_t bytes, const char *after)
 {
-	static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", NULL};
+	static const char units[][6] = {"bytes", "KiB", "MiB", "GiB", "TiB", ""};
 
 	text_amount(printer, bytes, units, 1024);
 	emit(printer, "%s", after);
