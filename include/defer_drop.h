@@ -767,8 +767,8 @@ struct defer_drop_config {
 	/* enum defer_drop_times: which destructors are timed, for defer_drop_stats_print [OFF]. */
 	uint32_t destructor_times;
 	/* enum defer_drop_format: at exit, when it has dealt with all queues, prints the statistics
-	 * of the process to stderr, as defer_drop_stats_print does; of several queues the one that
-	 * exit deals with last decides the format [NONE]. */
+	 * of the process to stderr, as defer_drop_stats_print does, in a forked child too; of
+	 * several queues the one that exit deals with last decides the format [NONE]. */
 	uint32_t stats_print;
 	uint32_t reserved; /* 0 */
 };
@@ -825,14 +825,15 @@ DEFER_DROP_API int defer_drop_config_check(
  *   every queue that is set up. Names are those of the fields. A name alone is for the default
  *   queue; NAME:option is for queues of that name. Times are in ns, or have a unit: ns, us, ms, s,
  *   m; sizes and counts may end in k, M or G, powers of 1024. Choices are written as other, batch,
- *   idle, fifo, rr, default, empty, keep, forever, never, unset and inherited. The environment
- *   overrides the program, except for what the program decides for the sake of its correctness:
- *   runner, pending_eventfd and name are the program's alone; exit_timeout_ns and at_fork if the
- *   program has set them. A name with a comma cannot be reached, nor one that begins with a digit,
- *   except as the first. A wrong name or value is reported with what is accepted and what stays in
- *   force, when the queue is set up. The option "help" reports all names with their values. All of
- *   it is ignored in set-user-ID programs (secure_getenv(3)). Values from the environment can make
- *   this call fail as the program's own can: with -EPERM, -EINVAL, -ESRCH or -ENOMEM.
+ *   idle, fifo, rr, default, empty, keep, forever, never, unset, inherited, off, sampled, exact,
+ *   none, text and json. The environment overrides the program, except for what the program decides
+ *   for the sake of its correctness: runner, pending_eventfd and name are the program's alone;
+ *   exit_timeout_ns and at_fork if the program has set them. A name with a comma cannot be reached,
+ *   nor one that begins with a digit, except as the first. A wrong name or value is reported with
+ *   what is accepted and what stays in force, when the queue is set up. The option "help" reports
+ *   all names with their values. All of it is ignored in set-user-ID programs (secure_getenv(3)).
+ *   Values from the environment can make this call fail as the program's own can: with -EPERM,
+ *   -EINVAL, -ESRCH or -ENOMEM.
  * Threads: any. Asking again for the values in force returns 0, and starts a queue that was
  *   stopped.
  * Blocks: until the worker runs; and briefly.
@@ -1348,13 +1349,14 @@ struct defer_drop_stats {
 
 	/*
 	 * How long the oldest pending drop has waited, at most and at least; both 0 if there is
-	 * none, the second also if it is not known. No push reads a clock. The worker notes the
-	 * time when it wakes up, and each time that it has run some 1,000 destructors, but not
-	 * twice in 100 us; a caller, when it calls defer_drop_queue_drain; a push that finds the
-	 * worker asleep, or the pending_eventfd due, notes it too. The two figures lie as far apart
-	 * as two such times: a nap (longest_delay_ns), or as long as the worker has been busy. If a
-	 * backlog has lasted through more than 16 of them, they can lie further apart. A child that
-	 * keeps drops counts their time in the parent.
+	 * none, the second also if it is not known. Drops have no times of their own. The worker
+	 * notes the time when it wakes up, and each time that it has run some 1,000 destructors, but
+	 * not twice in 100 us; a caller, when it calls defer_drop_queue_drain. A push that finds the
+	 * worker asleep, or a drain due, notes the time too. The two figures lie as far apart as the
+	 * notes before and after the push: a nap (longest_delay_ns), or what 1,000 destructors take.
+	 * While nothing was noted after the push, because a destructor holds the worker up or no
+	 * caller drains, the second is 0. If more than 16 notes were made of one lane's backlog,
+	 * they lie further apart. A child that keeps drops counts their time in the parent.
 	 */
 	uint64_t oldest_ns;
 	uint64_t oldest_least_ns;
