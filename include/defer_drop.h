@@ -132,15 +132,15 @@
  *   configuration too: the library calls them on the thread that runs destructors.
  * - The default queue is set up at its first use. These calls leave an unused queue as it is, and
  *   find it empty: defer_drop_queue_flush, _wait_backlog, _backlog, _stats, _lane_stats and their
- *   short forms; defer_drop_stats_print and defer_drop_stats_ask. Every other call on it is a use. Setting it up never fails for want of memory,
- *   except in defer_drop_start.
+ *   short forms; defer_drop_stats_print and defer_drop_stats_ask. Every other call on it is a use.
+ *   Setting it up never fails for want of memory, except in defer_drop_start.
  * - When exit has dealt with all queues, the default queue can no longer be set up, nor another be
  *   made: -ESHUTDOWN. In a child that is forked during exit neither is possible.
  *
  * The rules of all programs:
  *
- * - Nothing here is async-signal-safe, except for defer_drop_stats_ask, and nothing may be called by
- *   the handlers of pthread_atfork(3).
+ * - Nothing here is async-signal-safe, except for defer_drop_stats_ask, and nothing may be called
+ *   by the handlers of pthread_atfork(3).
  * - No call is a cancellation point (pthreads(7)), and a deferred cancellation waits until the call
  *   has returned. A thread whose cancelability type is asynchronous may call everything. Only the
  *   cancellation itself must not strike inside a call: it would leave the thread's lane, or a lock,
