@@ -38,6 +38,7 @@
  *     _end                                     shut down and free, as a destructor (strategy.h)
  *   defer_drop_ticket_wait, _notify            "this drop": wait for it; have an eventfd signalled
  *   defer_drop_completion_wait                 the end and the status of drops with a completion
+ *   defer_drop_stats_print, _ask               print all statistics; have the worker print them
  *   defer_drop_report_handle                   sets where the library's lines of report go
  *
  *   <defer_drop/strategy.h>: how an object is destroyed, by a pointer
@@ -144,15 +145,15 @@
  *   configuration too: the library calls them on the thread that runs destructors.
  * - The default queue is set up at its first use. These calls leave an unused queue as it is, and
  *   find it empty: defer_drop_queue_flush, _wait_backlog, _backlog, _stats, _lane_stats and their
- *   short forms. Every other call on it is a use. Setting it up never fails for want of memory,
- *   except in defer_drop_start.
+ *   short forms; defer_drop_stats_print and defer_drop_stats_ask. Every other call on it is a use.
+ *   Setting it up never fails for want of memory, except in defer_drop_start.
  * - When exit has dealt with all queues, the default queue can no longer be set up, nor another be
  *   made: -ESHUTDOWN. In a child that is forked during exit neither is possible.
  *
  * The rules of all programs:
  *
- * - Nothing here is async-signal-safe, and nothing may be called by the handlers of
- *   pthread_atfork(3).
+ * - Nothing here is async-signal-safe, except for defer_drop_stats_ask, and nothing may be called
+ *   by the handlers of pthread_atfork(3).
  * - No call is a cancellation point (pthreads(7)), and a deferred cancellation waits until the call
  *   has returned. A thread whose cancelability type is asynchronous may call everything. Only the
  *   cancellation itself must not strike inside a call: it would leave the thread's lane, or a lock,
@@ -255,7 +256,7 @@
  *   scheduling, CPUs: sched_getaffinity, sched_setaffinity
  *   cpus in the configuration: openat, read, close
  *   eventfds: fcntl, poll, ppoll, write, close
- *   lines of report, guards, an abort: getpid, gettid, write, rt_sigprocmask, tgkill
+ *   lines of report, statistics, guards, an abort: getpid, gettid, write, rt_sigprocmask, tgkill
  *
  * Versions. The version is MAJOR.MINOR.PATCH, by the rules of semantic versioning (semver.org):
  *
@@ -644,6 +645,30 @@ enum defer_drop_scheduling {
 	DEFER_DROP_SCHEDULING_INHERITED = 6,
 };
 
+/*
+ * Which destructors a queue times. A time is that of CLOCK_MONOTONIC from the call to the return,
+ * waits and lost CPUs included, and one reading of the clock, some 20 ns, too long. A destructor
+ * that is called again (DEFER_DROP_AGAIN) counts with each call.
+ */
+enum defer_drop_times {
+	DEFER_DROP_TIMES_OFF = 0, /* none */
+	/* Some, chosen at random, each of which stands for those since the one before it: the
+	 * fewer, the less they take, one in 1,024 on average if they do next to nothing, and every
+	 * one while they take 20 us or more. Counts and sums are estimates, and a slow destructor
+	 * among many fast ones may be missed: watchdog_ns finds it. */
+	DEFER_DROP_TIMES_SAMPLED = 1,
+	DEFER_DROP_TIMES_EXACT = 2, /* every one: two readings of the clock each */
+};
+
+/* How statistics are printed. */
+enum defer_drop_format {
+	DEFER_DROP_FORMAT_NONE = 0, /* not at all */
+	DEFER_DROP_FORMAT_TEXT = 1, /* lines for people; they may change with each version */
+	/* One object of JSON, in ASCII. Its members queues and pools are arrays; fields have the
+	 * names and units of the structs; later versions add members. */
+	DEFER_DROP_FORMAT_JSON = 2,
+};
+
 /* exit_timeout_ns, low_drops, low_bytes: the program does not say. */
 #define DEFER_DROP_UNSET (UINT64_MAX - 1)
 /* niceness: that of the process, if the system lets the worker have it. */
@@ -761,6 +786,13 @@ struct defer_drop_config {
 	 * page: one push in 256 takes a page fault then. The shared lane of the default queue is
 	 * not populated [0]. */
 	uint32_t populate_lanes;
+
+	/* enum defer_drop_times: which destructors are timed, for defer_drop_stats_print [OFF]. */
+	uint32_t destructor_times;
+	/* enum defer_drop_format: at exit, when it has dealt with all queues, prints the statistics
+	 * of the process to stderr, as defer_drop_stats_print does, in a forked child too; of
+	 * several queues the one that exit deals with last decides the format [NONE]. */
+	uint32_t stats_print;
 	uint32_t reserved; /* 0 */
 };
 
@@ -816,14 +848,15 @@ DEFER_DROP_API int defer_drop_config_check(
  *   every queue that is set up. Names are those of the fields. A name alone is for the default
  *   queue; NAME:option is for queues of that name. Times are in ns, or have a unit: ns, us, ms, s,
  *   m; sizes and counts may end in k, M or G, powers of 1024. Choices are written as other, batch,
- *   idle, fifo, rr, default, empty, keep, forever, never, unset and inherited. The environment
- *   overrides the program, except for what the program decides for the sake of its correctness:
- *   runner, pending_eventfd and name are the program's alone; exit_timeout_ns and at_fork if the
- *   program has set them. A name with a comma cannot be reached, nor one that begins with a digit,
- *   except as the first. A wrong name or value is reported with what is accepted and what stays in
- *   force, when the queue is set up. The option "help" reports all names with their values. All of
- *   it is ignored in set-user-ID programs (secure_getenv(3)). Values from the environment can make
- *   this call fail as the program's own can: with -EPERM, -EINVAL, -ESRCH or -ENOMEM.
+ *   idle, fifo, rr, default, empty, keep, forever, never, unset, inherited, off, sampled, exact,
+ *   none, text and json. The environment overrides the program, except for what the program decides
+ *   for the sake of its correctness: runner, pending_eventfd and name are the program's alone;
+ *   exit_timeout_ns and at_fork if the program has set them. A name with a comma cannot be reached,
+ *   nor one that begins with a digit, except as the first. A wrong name or value is reported with
+ *   what is accepted and what stays in force, when the queue is set up. The option "help" reports
+ *   all names with their values. All of it is ignored in set-user-ID programs (secure_getenv(3)).
+ *   Values from the environment can make this call fail as the program's own can: with -EPERM,
+ *   -EINVAL, -ESRCH or -ENOMEM.
  * Threads: any. Asking again for the values in force returns 0, and starts a queue that was
  *   stopped.
  * Blocks: until the worker runs; and briefly.
@@ -1344,6 +1377,21 @@ struct defer_drop_stats {
 	uint64_t failed_total;
 	uint64_t grace_periods_total; /* waited for */
 	uint64_t slow_total;          /* destructors that ran for watchdog_ns */
+
+	/*
+	 * How long the oldest pending drop has waited, at most and at least; both 0 if there is
+	 * none, the second also if it is not known. Drops have no times of their own. The worker
+	 * notes the time when it wakes up, and each time that it has run some 1,000 destructors, but
+	 * not twice in 100 us; a caller, when it calls defer_drop_queue_drain. A push that finds the
+	 * worker asleep, or a drain due, notes the time too. The two figures lie as far apart as the
+	 * notes before and after the push: a nap (longest_delay_ns), or what 1,000 destructors take.
+	 * While nothing was noted after the push, because a destructor holds the worker up or no
+	 * caller drains, the second is 0. If more than 16 notes were made of one lane's backlog,
+	 * they lie further apart. A child that keeps drops counts their time in the parent.
+	 */
+	uint64_t oldest_ns;
+	uint64_t oldest_least_ns;
+	uint64_t mapped_bytes; /* of rings, lanes and the queue; untouched pages take no memory */
 };
 
 /*
@@ -1375,6 +1423,58 @@ DEFER_DROP_API int defer_drop_queue_stats(
  */
 DEFER_DROP_API int defer_drop_queue_lane_stats(
 	struct defer_drop_queue *queue, uint32_t lane, struct defer_drop_stats *stats);
+
+/*
+ * Takes some of a text that is printed, a line or less; text ends with 0. context is the caller's.
+ * Returns 0, or a negative errno, which ends the printing.
+ *
+ * Threads: called on the thread that prints, which holds no lock of the library's.
+ */
+typedef int (*defer_drop_write_fn)(void *context, const char *text, size_t bytes);
+
+/*
+ * Prints the statistics of the process: of each queue in use the fields of defer_drop_stats; how
+ * long its drops have waited (delays); with destructor_times, how long its destructors took, all,
+ * the 16 functions or so that cost most, by symbol, and the others; and the counts of all pools.
+ *
+ * Of times there are their number, their sum, the longest, and percentiles, wrong by a sixteenth at
+ * most. Delays count slots (a drop with options takes two). The delay of a drop is the longest
+ * that it can be: too long by the time between the two notes before and after its push (see
+ * oldest_ns), and by the rest of its turn, some 100 us and one destructor. Drops that a call other
+ * than drain destroys, or a shutdown, have none.
+ *
+ * write: writes the text; NULL writes it to stderr.
+ * format: TEXT or JSON.
+ * Threads: any, beside every other call; destructors too. What it prints was true a moment ago.
+ * Blocks: briefly, as write does, and on a lock of the dynamic linker's, to find the symbols.
+ * Errors: -EINVAL if format is none of these; or what write returned, and the text is not complete.
+ */
+DEFER_DROP_API int defer_drop_stats_print(
+	defer_drop_write_fn write, void *context, uint32_t format);
+
+/*
+ * Asks a queue's worker to print the statistics of the process to stderr, as defer_drop_stats_print
+ * does: for a signal handler.
+ *
+ *     static void on_signal(int signal)
+ *     {
+ *             (void)signal;
+ *             defer_drop_stats_ask(defer_drop_queue_default(), DEFER_DROP_FORMAT_TEXT);
+ *     }
+ *
+ * The worker prints between two rounds of its lanes, so not before a destructor that is running has
+ * returned, except that a watchdog prints meanwhile, after a quarter of watchdog_ns at most; a
+ * worker that is not running prints when it starts. Without a worker, the next thread that has
+ * drained prints. Of several requests that are made before it prints, the last one counts.
+ *
+ * Threads: any. It is async-signal-safe (signal-safety(7)), the only call that is: it allocates
+ *   nothing, takes no lock, and leaves errno as it was.
+ * Blocks: never.
+ * Errors:
+ *   -EINVAL     queue is NULL, or format neither TEXT nor JSON
+ *   -ESHUTDOWN  the queue was shut down, by a call or by exit
+ */
+DEFER_DROP_API int defer_drop_stats_ask(struct defer_drop_queue *queue, uint32_t format);
 
 #ifdef __cplusplus
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The calls that read the statistics of a queue.
+ * The calls that read statistics, and print them.
  */
 #include <errno.h>
 
 #include "config/versioned.h"
 #include "core/group.h"
+#include "core/print.h"
 #include "core/stats.h"
 #include "life/default.h"
 
@@ -59,4 +60,29 @@ int defer_drop_group_stats(struct defer_drop_group *group, struct defer_drop_sta
 	stats.backlog = dd_group_backlog(group);
 	stats.pushed_total = stats.destroyed_total + stats.abandoned_total + stats.backlog;
 	return give(&stats, to);
+}
+
+static bool is_format(uint32_t format)
+{
+	return format == DEFER_DROP_FORMAT_TEXT || format == DEFER_DROP_FORMAT_JSON;
+}
+
+int defer_drop_stats_print(defer_drop_write_fn write, void *context, uint32_t format)
+{
+	return is_format(format) ? dd_print(write, context, format) : -EINVAL;
+}
+
+int defer_drop_stats_ask(struct defer_drop_queue *queue, uint32_t format)
+{
+	int errno_before = errno;
+
+	if (!queue || !is_format(format))
+		return -EINVAL;
+	if (dd_queue_state(queue) >= DD_CLOSING)
+		return -ESHUTDOWN;
+	/* Relaxed is enough: WAKE carries it. */
+	atomic_store_explicit(&queue->print_asked, format, memory_order_relaxed);
+	dd_bell_ring(&queue->park.bell);
+	errno = errno_before;
+	return 0;
 }

@@ -21,7 +21,7 @@ _Static_assert(DD_QUEUE_SIZE >= 2 && DD_QUEUE_SIZE <= DD_MAX_QUEUE_SIZE &&
 /* Size of the first version of the struct; later versions add to it. */
 #define DD_CONFIG_SIZE_0 200
 
-DD_FIRST_VERSION(struct defer_drop_config, reserved, DD_CONFIG_SIZE_0);
+DD_FIRST_VERSION(struct defer_drop_config, destructor_times, DD_CONFIG_SIZE_0);
 
 /* ---- The table ------------------------------------------------------------------------------- */
 
@@ -113,6 +113,16 @@ const struct dd_option dd_options[] = {
 	{FIELD(context), DD_POINTER, DD_OF_PROGRAM},
 	{FIELD(rcu_flavor), DD_POINTER, DD_OF_PROGRAM},
 	{FIELD(populate_lanes), DD_COUNT, .least = 0, .most = 1, .built_in = 0},
+	{FIELD(destructor_times), DD_CHOICE,
+		.words = WORDS(
+			{"off", DEFER_DROP_TIMES_OFF},
+			{"sampled", DEFER_DROP_TIMES_SAMPLED},
+			{"exact", DEFER_DROP_TIMES_EXACT})},
+	{FIELD(stats_print), DD_CHOICE,
+		.words = WORDS(
+			{"none", DEFER_DROP_FORMAT_NONE},
+			{"text", DEFER_DROP_FORMAT_TEXT},
+			{"json", DEFER_DROP_FORMAT_JSON})},
 };
 /* clang-format on */
 

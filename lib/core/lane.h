@@ -13,6 +13,7 @@
 #define DD_LANE_H
 
 #include "base/tls.h"
+#include "core/age.h"
 #include "core/escape.h"
 #include "core/grace.h"
 #include "core/nested.h"
@@ -74,6 +75,7 @@ struct dd_lane {
 	_Atomic(uint64_t) abandoned_total;
 	_Atomic(uint64_t) passed_over_total; /* abandoned with their group: the position passed */
 	_Atomic(uint64_t) highest_backlog;
+	struct dd_age age;
 
 	/* Written by waiters, read by the consumer after each drop: see wait.h. */
 	alignas(DD_LINE) _Atomic(uint64_t) alarm;
@@ -156,6 +158,12 @@ uint64_t dd_lane_give_back(struct dd_lane *lane);
  */
 struct dd_slot *dd_slots_map(uint64_t capacity, bool is_populated);
 void dd_slots_unmap(struct dd_slot *slots, uint64_t capacity);
+
+/* Returns the position before which all is destroyed. By the consumer, between two drops. */
+static inline uint64_t dd_lane_done(struct dd_lane *lane)
+{
+	return dd_plain_load(&lane->ring.cursor) - (lane->is_unfinished ? lane->current.width : 0);
+}
 
 /* True if the calling thread is inside a destructor that this queue runs. */
 static inline bool dd_is_running(const struct defer_drop_queue *queue)

@@ -30,6 +30,7 @@
 #include "base/thread.h"
 #include "config/config.h"
 #include "core/budget.h"
+#include "core/figures.h"
 #include "core/lane.h"
 #include "core/wait.h"
 #include "core/watch.h"
@@ -91,6 +92,10 @@ struct defer_drop_queue {
 	bool has_more;
 	/* The queue closes, and only drops that wait for grace periods are left. */
 	bool is_waiting_out;
+	/* The next plain drop takes the slow way: it is timed, or is_observed. */
+	bool is_next_observed;
+	struct dd_timing timing;
+	struct dd_figures *figures; /* set once */
 	struct dd_grace grace;
 	struct dd_watch watch;
 	/* The lane at which a round begins, so that short rounds starve none. */
@@ -116,6 +121,9 @@ struct defer_drop_queue {
 	uint32_t generation;          /* forks that it went through; a child adds one */
 
 	alignas(DD_LINE) _Atomic(uint64_t) wakes_total; /* any thread */
+	struct dd_ages ages;
+	_Atomic(uint32_t)
+		print_asked; /* enum defer_drop_format; any thread, until the consumer prints */
 	struct dd_mutex waiters_lock;
 	struct dd_waiters completion_waiters; /* under it */
 	struct dd_waiters group_waiters;      /* too */

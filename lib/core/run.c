@@ -35,8 +35,9 @@
 
 /* What a turn may do. A destructor that is called again counts again. */
 struct turn {
-	uint64_t left;      /* destructors that may run before the next read of the clock */
-	uint64_t granted;   /* left, and those that have run */
+	uint64_t left;      /* destructors that may run before the next look */
+	uint64_t later;     /* and after that, before the next read of the clock */
+	uint64_t granted;   /* these, and those that have run */
 	uint64_t most;      /* destructors that may run altogether */
 	uint64_t looked_ns; /* at the last read; 0: there was none */
 	uint64_t until_ns;  /* when other lanes are to have their turn */
@@ -56,16 +57,27 @@ static inline bool is_over(struct defer_drop_queue *queue)
 
 /* ---- How long a turn is ---------------------------------------------------------------------- */
 
-static inline void grant(struct turn *turn, uint64_t count)
+/* Returns how many may run before the next one that is timed; later: how many of `count` remain. */
+static inline uint64_t cut(struct defer_drop_queue *queue, uint64_t count, uint64_t *later)
+{
+	if (dd_unlikely(count > queue->timing.until_next))
+		return dd_timing_cut_short(queue, count, later);
+	queue->timing.until_next -= count;
+	*later = 0;
+	return count;
+}
+
+static inline void grant(struct turn *turn, struct defer_drop_queue *queue, uint64_t count)
 {
 	turn->is_long = turn->granted >= PREFETCH_AFTER;
-	turn->left = dd_least(count, turn->most - turn->granted);
-	turn->granted += turn->left;
+	count = dd_least(count, turn->most - turn->granted);
+	turn->granted += count;
+	turn->left = cut(queue, count, &turn->later);
 }
 
 static inline uint64_t ran_in(const struct turn *turn)
 {
-	return turn->granted - turn->left;
+	return turn->granted - turn->left - turn->later;
 }
 
 /* Runs no more than a ring's worth: a lane that producers keep full must not starve the others. */
@@ -76,7 +88,13 @@ static inline void begin_turn(
 	turn->granted = turn->looked_ns = turn->until_ns = 0;
 	turn->deadline_ns = deadline_ns;
 	turn->has_deadline = deadline_ns != DEFER_DROP_FOREVER;
-	grant(turn, dd_least(lane->stride, FIRST_STRIDE));
+	grant(turn, lane->queue, dd_least(lane->stride, FIRST_STRIDE));
+}
+
+/* Ends a turn: what it has not run does not count on the way to the next drop that is timed. */
+static inline void end_turn(struct defer_drop_queue *queue, const struct turn *turn)
+{
+	queue->timing.until_next += turn->left;
 }
 
 /* Returns how many destructors would take a quarter of a turn, as far as the last ones tell. */
@@ -89,12 +107,16 @@ static uint32_t next_stride(uint32_t stride, uint64_t took_ns)
 	return stride ? stride : 1;
 }
 
-/* Reads the clock. False if the turn is over. */
+/* Reads the clock, unless the next drop is timed. False if the turn is over. */
 static bool look(struct dd_lane *lane, struct turn *turn)
 {
 	uint64_t most = MOST_STRIDE;
 	uint64_t now_ns;
 
+	if (turn->later) {
+		turn->left = cut(lane->queue, turn->later, &turn->later);
+		return true;
+	}
 	if (turn->granted == turn->most)
 		return false;
 	now_ns = dd_now_ns();
@@ -107,7 +129,7 @@ static bool look(struct dd_lane *lane, struct turn *turn)
 	turn->looked_ns = now_ns;
 	if (now_ns >= turn->until_ns)
 		return false;
-	grant(turn, dd_least(lane->stride, most));
+	grant(turn, lane->queue, dd_least(lane->stride, most));
 	return true;
 }
 
@@ -163,7 +185,7 @@ static int destroy(const struct dd_options *options, const struct dd_drop *drop)
 }
 
 /* Calls the destructor, recorded for the watchdog if there is one. Returns its status. */
-static int destroy_observed(struct defer_drop_queue *queue, const struct dd_options *options,
+static int destroy_recorded(struct defer_drop_queue *queue, const struct dd_options *options,
 	const struct dd_drop *drop)
 {
 	int status;
@@ -173,6 +195,21 @@ static int destroy_observed(struct defer_drop_queue *queue, const struct dd_opti
 	dd_record_begin(&queue->watchdog.record, drop, options->word);
 	status = destroy(options, drop);
 	dd_record_end(&queue->watchdog.record);
+	return status;
+}
+
+/* Calls the destructor, and times it if it is the next one that is timed. Returns its status. */
+static int destroy_observed(struct defer_drop_queue *queue, const struct dd_options *options,
+	const struct dd_drop *drop)
+{
+	uint64_t began_ns;
+	int status;
+
+	if (!queue->timing.is_armed)
+		return destroy_recorded(queue, options, drop);
+	began_ns = dd_now_ns();
+	status = destroy_recorded(queue, options, drop);
+	dd_timing_note(queue, drop->destroy, began_ns);
 	return status;
 }
 
@@ -484,7 +521,7 @@ static bool is_held_up(struct dd_lane *lane, const struct dd_drop *taken)
 	       !dd_grace_covers(lane, dd_plain_load(&lane->ring.cursor));
 }
 
-/* Runs a plain drop that the watchdog is to know of, or a tool that looks for races. */
+/* Runs a plain drop that is timed, or that the watchdog or a tool that looks for races must see. */
 static void run_plain_observed(struct dd_lane *lane, const struct dd_drop *taken)
 {
 	const struct dd_options none = {0};
@@ -513,7 +550,7 @@ static inline bool run(struct dd_lane *lane, struct defer_drop_queue *queue,
 	turn->left--;
 	if (dd_unlikely(dd_is_options(taken->destroy)))
 		return run_with_options(lane, taken, turn);
-	if (dd_unlikely(queue->is_observed))
+	if (dd_unlikely(queue->is_next_observed))
 		run_plain_observed(lane, taken);
 	else
 		dd_untagged(taken->destroy)(taken->object);
@@ -575,6 +612,16 @@ static void run_all(struct dd_lane *lane, struct defer_drop_queue *queue, struct
 	}
 }
 
+/* Notes the delays of what was destroyed. What waits or goes on beyond this turn is marked now: the
+ * next look may take it for empty. */
+static inline void note_age(struct dd_lane *lane)
+{
+	if (dd_unlikely(dd_age_is_due(&lane->age, dd_lane_done(lane))))
+		dd_figures_pass(lane);
+	if (dd_unlikely(lane->is_set_aside || lane->is_unfinished) && !lane->age.count)
+		dd_figures_mark(lane, dd_ring_tail(&lane->ring), dd_now_ns());
+}
+
 uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
 {
 	struct defer_drop_queue *queue = lane->queue;
@@ -590,10 +637,11 @@ uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
 	queue->running_lane = lane;
 	queue->next_words[lane->index] = NULL;
 	run_all(lane, queue, &turn);
+	end_turn(queue, &turn);
 	if (!lane->is_unfinished)
 		queue->next_words[lane->index] = dd_ring_next_word(&lane->ring);
 	/* Otherwise the lane is empty, or has to be set aside. */
-	if (lane->is_unfinished ? !lane->is_set_aside : !turn.left)
+	if (lane->is_unfinished ? !lane->is_set_aside : !turn.left && !turn.later)
 		queue->has_more = true;
 	if (dd_unlikely(lane->is_unfinished) && queue->has_watchdog)
 		record_left(lane);
@@ -601,6 +649,7 @@ uint64_t dd_run_turn(struct dd_lane *lane, uint64_t most, uint64_t deadline_ns)
 		dd_ring_recycle(&lane->ring);
 	if ((ran_in(&turn) || was_unfinished) && dd_unlikely(dd_alarm_is_due_at_last(lane)))
 		dd_wait_wake(lane);
+	note_age(lane);
 	return ran_in(&turn);
 }
 
@@ -699,6 +748,7 @@ bool dd_run_last(struct dd_lane *lane)
 	lane->is_set_aside = false;
 	lane->queue->running_lane = lane;
 	is_done = resume_last(lane, &turn) && run_all_last(lane, &turn);
+	end_turn(lane->queue, &turn);
 	if (lane->queue->has_watchdog)
 		record_left(lane);
 	return is_done;

@@ -22,9 +22,24 @@ static uint64_t done_position(struct dd_lane *lane)
 	return at;
 }
 
-static void add_lane(struct dd_lane *lane, struct defer_drop_stats *stats)
+/* Notes since when a drop waits, which is pending at this position, if that is the oldest. */
+static void add_age(struct dd_lane *lane, struct defer_drop_stats *stats, uint64_t after_ns,
+	uint64_t done, uint64_t now_ns)
 {
-	uint64_t done = done_position(lane) - lane->first;
+	uint64_t before_ns = dd_age_before(&lane->age, done);
+
+	/* A mark may have been made since the clock was read. */
+	if (difference(now_ns, after_ns) > stats->oldest_ns)
+		stats->oldest_ns = now_ns - after_ns;
+	if (before_ns && difference(now_ns, before_ns) > stats->oldest_least_ns)
+		stats->oldest_least_ns = now_ns - before_ns;
+}
+
+static void add_lane(struct dd_lane *lane, struct defer_drop_stats *stats, uint64_t now_ns)
+{
+	uint64_t after_ns = dd_age_after(&lane->age, dd_ages_since(&lane->queue->ages));
+	uint64_t at = done_position(lane);
+	uint64_t done = at - lane->first;
 	/* A drop with options that is done while we look may be missed, never counted twice. */
 	uint64_t passed_over = dd_read(&lane->passed_over_total);
 	uint64_t destroyed = difference(done,
@@ -40,6 +55,9 @@ static void add_lane(struct dd_lane *lane, struct defer_drop_stats *stats)
 	stats->refused_total += dd_read(&lane->refused_total);
 	stats->waits_total += dd_read(&lane->waits_total);
 	stats->wait_ns_total += dd_read(&lane->wait_ns_total);
+	stats->mapped_bytes += lane->mapped_bytes;
+	if (pushed > destroyed + dd_read(&lane->abandoned_total))
+		add_age(lane, stats, after_ns, at, now_ns);
 }
 
 static void add_nested(struct defer_drop_queue *queue, struct defer_drop_stats *stats)
@@ -60,14 +78,18 @@ static void set_backlog(struct defer_drop_stats *stats)
 
 void dd_stats_get(struct defer_drop_queue *queue, struct defer_drop_stats *stats)
 {
+	uint64_t now_ns = dd_now_ns();
+
 	*stats = (struct defer_drop_stats){.size = sizeof *stats, .lanes = dd_queue_lanes(queue)};
 	for (uint32_t i = 0; i < stats->lanes; i++)
-		add_lane(queue->lanes[i], stats);
+		add_lane(queue->lanes[i], stats, now_ns);
 	add_nested(queue, stats);
 	stats->wakes_total = dd_read(&queue->wakes_total);
 	stats->naps_total = dd_read(&queue->naps_total);
 	stats->deep_sleeps_total = dd_read(&queue->deep_sleeps_total);
 	stats->highest_backlog = dd_read(&queue->highest_backlog);
+	stats->mapped_bytes += sizeof *queue + sizeof *queue->figures +
+			       queue->config.values.queue_size * sizeof(struct dd_slot);
 	stats->backlog_bytes = dd_budget_pending(&queue->budget);
 	stats->failed_total = dd_read(&queue->failed_total);
 	stats->grace_periods_total = dd_read(&queue->grace.begun_total);
@@ -78,7 +100,7 @@ void dd_stats_get(struct defer_drop_queue *queue, struct defer_drop_stats *stats
 void dd_stats_get_lane(struct dd_lane *lane, struct defer_drop_stats *stats)
 {
 	*stats = (struct defer_drop_stats){.size = sizeof *stats};
-	add_lane(lane, stats);
+	add_lane(lane, stats, dd_now_ns());
 	stats->highest_backlog = dd_read(&lane->highest_backlog);
 	set_backlog(stats);
 }

@@ -9,6 +9,7 @@
 
 #include "base/report.h"
 #include "base/symbol.h"
+#include "core/print.h"
 #include "core/queue.h"
 #include "core/scheduling.h"
 #include "core/stats.h"
@@ -163,6 +164,8 @@ static void *watchdog(void *argument)
 
 		if (!dd_self.watched)
 			break; /* the function that was told has forked, and this is the child */
+		if (dd_unlikely(dd_read_32(&queue->print_asked)))
+			dd_print_asked(queue); /* the worker may be in a long destructor */
 		if (has_changed || !sleep_spared(&queue->watchdog))
 			nap(queue, &sight);
 	}

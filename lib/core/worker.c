@@ -27,6 +27,7 @@
 
 #include "base/eventfd.h"
 #include "base/report.h"
+#include "core/print.h"
 #include "core/rest.h"
 #include "core/run.h"
 #include "core/scheduling.h"
@@ -109,8 +110,9 @@ void dd_running_leave(struct dd_running *frame)
 
 /* ---- Rounds ---------------------------------------------------------------------------------- */
 
-/* Returns the backlog of a lane. Reads the producers' line, which costs them a cache miss. */
-static uint64_t look_at_backlog(struct dd_lane *lane)
+/* Returns the backlog of a lane, and marks it. Reads the producers' line, which costs them a cache
+ * miss. now_ns: 0 to make no marks. */
+static uint64_t look_at_backlog(struct dd_lane *lane, uint64_t now_ns)
 {
 	uint64_t tail = dd_ring_tail(&lane->ring);
 	uint64_t cursor = dd_plain_load(&lane->ring.cursor);
@@ -123,18 +125,23 @@ static uint64_t look_at_backlog(struct dd_lane *lane)
 
 	if (backlog > dd_read(&lane->highest_backlog))
 		atomic_store_explicit(&lane->highest_backlog, backlog, memory_order_relaxed);
+	if (backlog && now_ns)
+		dd_figures_mark(lane, tail, now_ns);
 	return backlog;
 }
 
 void dd_worker_look(struct defer_drop_queue *queue)
 {
+	uint64_t now_ns = dd_figures_look(queue);
 	uint32_t count = dd_queue_lanes(queue);
 	uint64_t backlog = dd_read(&queue->nested_total) - dd_read(&queue->nested_destroyed_total) -
 			   dd_read(&queue->nested_abandoned_total);
 
 	for (uint32_t i = 0; i < count; i++)
 		if (dd_queue_may_have_backlog(queue, i))
-			backlog += look_at_backlog(queue->lanes[i]);
+			backlog += look_at_backlog(queue->lanes[i], now_ns);
+	if (now_ns)
+		dd_ages_look(&queue->ages, now_ns);
 	if (backlog > dd_read(&queue->highest_backlog))
 		atomic_store_explicit(&queue->highest_backlog, backlog, memory_order_relaxed);
 }
@@ -251,6 +258,8 @@ void dd_consumer_release(struct defer_drop_queue *queue)
 
 void dd_consumer_leave(struct defer_drop_queue *queue, struct dd_running *frame)
 {
+	if (dd_unlikely(dd_read_32(&queue->print_asked)))
+		dd_print_asked(queue);
 	dd_rest(false);
 	if (!queue->has_more)
 		dd_lanes_trim(queue);
@@ -486,6 +495,8 @@ static void drain_until_closed(struct defer_drop_queue *queue)
 	while (dd_queue_state(queue) == DD_OPEN) {
 		uint64_t ran;
 
+		if (dd_unlikely(dd_read_32(&queue->print_asked)))
+			dd_print_asked(queue);
 		if (rest.has_slept)
 			dd_worker_look(queue);
 		rest.has_slept = false;
@@ -667,6 +678,9 @@ int dd_worker_ensure(struct defer_drop_queue *queue)
 
 void dd_worker_wake(struct defer_drop_queue *queue)
 {
+	/* Nothing was pending before this push, except in lanes that are set aside, which have
+	 * marks. Relaxed is enough: a time that is too early is a bound too. */
+	atomic_store_explicit(&queue->ages.woken_ns, dd_now_ns(), memory_order_relaxed);
 	if (!dd_queue_has_worker(queue)) {
 		dd_worker_tell_pending(queue);
 		return;

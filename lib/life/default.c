@@ -24,6 +24,7 @@
  */
 struct defer_drop_queue dd_default_queue;
 static struct dd_slot the_slots[DD_QUEUE_SIZE];
+static struct dd_figures the_figures;
 
 static struct dd_latch is_open;
 
@@ -43,7 +44,7 @@ static void make_config(
 static int init(const struct dd_config *config)
 {
 	atomic_store_explicit(&dd_default_queue.id, DD_DEFAULT_ID, memory_order_relaxed);
-	return dd_queue_init(&dd_default_queue, config,
+	return dd_queue_init(&dd_default_queue, config, &the_figures,
 		config->values.queue_size <= DD_QUEUE_SIZE ? the_slots : NULL);
 }
 

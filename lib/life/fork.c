@@ -86,6 +86,8 @@ void dd_queue_survive(struct defer_drop_queue *queue, bool is_exiting)
 	is_kept = is_kept && dd_queue_state(queue) <= DD_STOPPED;
 	survive_nested_counts(queue, is_kept);
 	dd_lanes_survive(queue, is_kept);
+	dd_figures_survive(queue, is_kept);
+	atomic_store_explicit(&queue->print_asked, 0, memory_order_relaxed);
 	queue->completion_waiters = queue->group_waiters = (struct dd_waiters){0};
 	dd_watch_forget(queue);
 	dd_watchdog_survive(queue);

@@ -18,8 +18,14 @@ void dd_queue_tell(const char *line)
 	dd_report(NULL, "%s", line);
 }
 
-int dd_queue_init(
-	struct defer_drop_queue *queue, const struct dd_config *config, struct dd_slot *slots)
+/* A queue that was made, in one mapping. */
+struct made {
+	struct defer_drop_queue queue;
+	struct dd_figures figures;
+};
+
+int dd_queue_init(struct defer_drop_queue *queue, const struct dd_config *config,
+	struct dd_figures *figures, struct dd_slot *slots)
 {
 	uint32_t attention = 0;
 	const struct defer_drop_config *values = &config->values;
@@ -49,6 +55,7 @@ int dd_queue_init(
 	dd_lane_init(&queue->shared, queue, slots, true);
 	queue->lanes[0] = &queue->shared;
 	atomic_store_explicit(&queue->lane_count, 1, memory_order_relaxed);
+	dd_figures_begin(queue, figures);
 	return 0;
 }
 
@@ -56,8 +63,8 @@ static void unmap(struct defer_drop_queue *queue)
 {
 	if (queue->shared_slots)
 		dd_slots_unmap(queue->shared_slots, queue->config.values.queue_size);
-	dd_tools_unmapped(queue, sizeof *queue);
-	munmap(queue, sizeof *queue);
+	dd_tools_unmapped(queue, sizeof(struct made));
+	munmap(queue, sizeof(struct made));
 }
 
 /* Starts the worker, and makes the queue known to fork and exit. */
@@ -75,27 +82,27 @@ static int begin_queue(struct defer_drop_queue *queue)
 
 int defer_drop_queue_create(struct defer_drop_queue **queue, const struct defer_drop_config *asked)
 {
-	struct defer_drop_queue *made;
+	struct made *made;
 	struct dd_config config;
 	int result = queue ? dd_config_make(asked, &config) : -EINVAL;
 
 	if (result)
 		return result;
 	dd_environment_apply(&config, asked, config.values.name, false, dd_queue_tell);
-	/* Mapped, not allocated: lanes that are never made cost no memory. */
+	/* Mapped, not allocated: lanes that are never made, and figures, cost no memory. */
 	made = mmap(NULL, sizeof *made, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (made == MAP_FAILED)
 		return -ENOMEM;
 	dd_tools_mapped(made, sizeof *made);
-	atomic_store_explicit(&made->id, dd_registry_new_id(), memory_order_relaxed);
-	result = dd_queue_init(made, &config, NULL);
+	atomic_store_explicit(&made->queue.id, dd_registry_new_id(), memory_order_relaxed);
+	result = dd_queue_init(&made->queue, &config, &made->figures, NULL);
 	if (!result)
-		result = begin_queue(made);
+		result = begin_queue(&made->queue);
 	if (result) {
-		dd_watchdog_end(made);
-		unmap(made);
+		dd_watchdog_end(&made->queue);
+		unmap(&made->queue);
 	} else {
-		*queue = made;
+		*queue = &made->queue;
 	}
 	return result;
 }

@@ -7,9 +7,12 @@
 
 #include "core/queue.h"
 
-/* Sets a zeroed queue up. slots: for the shared lane, or NULL to map them. Returns 0 or -ENOMEM. */
-int dd_queue_init(
-	struct defer_drop_queue *queue, const struct dd_config *config, struct dd_slot *slots);
+/*
+ * Sets a zeroed queue up. figures: zeroed too. slots: for the shared lane, or NULL to map them.
+ * Returns 0 or -ENOMEM.
+ */
+int dd_queue_init(struct defer_drop_queue *queue, const struct dd_config *config,
+	struct dd_figures *figures, struct dd_slot *slots);
 
 /* Reports what is wrong in the environment. */
 void dd_queue_tell(const char *line);

@@ -11,6 +11,7 @@
 #include "base/fork.h"
 #include "base/report.h"
 #include "core/group.h"
+#include "core/print.h"
 #include "core/registry.h"
 #include "life/closing.h"
 #include "life/fork.h"
@@ -93,6 +94,7 @@ static struct defer_drop_queue *next_to_exit(void)
 static void at_exit(void)
 {
 	struct defer_drop_queue *queue;
+	uint32_t format = DEFER_DROP_FORMAT_NONE;
 
 	dd_fork_break_off();
 	while ((queue = next_to_exit())) {
@@ -103,7 +105,11 @@ static void at_exit(void)
 		if (abandoned && timeout_ns)
 			dd_report(queue->config.values.name, "exit abandons %llu drops",
 				(unsigned long long)abandoned);
+		if (queue->config.values.stats_print)
+			format = queue->config.values.stats_print;
 	}
+	if (format)
+		dd_print(NULL, NULL, format);
 }
 
 /* ---- The first queue ------------------------------------------------------------------------- */

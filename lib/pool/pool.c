@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "config/versioned.h"
+#include "core/print.h"
 #include "core/rest.h"
 
 /* Sizes of the first version of each struct; later versions add to them. */
@@ -121,6 +122,7 @@ int dd_pool_begin(struct defer_drop_pool *pool, const struct defer_drop_pool_con
 	else
 		pool->fast_index = pool->checks ? 0 : pool->index;
 	dd_rest_begin(dd_pools_rest);
+	dd_print_pools(dd_pools_next);
 	return result;
 }
 
@@ -201,6 +203,19 @@ void dd_pool_add_stats(struct defer_drop_pool *pool, struct defer_drop_pool_coun
 	stats->at_rest += difference(in_use, out);
 	stats->out_bytes += dd_pool_bytes(pool, out);
 	stats->at_rest_bytes += dd_pool_bytes(pool, difference(in_use, out));
+}
+
+bool dd_pools_next(uint32_t *index, struct defer_drop_pool_counts *counts, size_t *block_bytes)
+{
+	struct defer_drop_pool *pool = dd_pools_visit(index);
+
+	if (!pool)
+		return false;
+	*counts = (struct defer_drop_pool_counts){.size = sizeof *counts};
+	*block_bytes = pool->config.block_bytes;
+	dd_pool_add_stats(pool, counts);
+	dd_pool_leave(pool);
+	return true;
 }
 
 int dd_pool_give_stats(

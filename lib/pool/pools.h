@@ -82,6 +82,8 @@ uint32_t dd_pools_place(struct defer_drop_pool *pool);
  * pool is not freed before dd_pool_leave. */
 struct defer_drop_pool *dd_pools_visit(uint32_t *index);
 void dd_pool_leave(struct defer_drop_pool *pool);
+/* Reads the counts of the next pool, see core/print.h. */
+bool dd_pools_next(uint32_t *index, struct defer_drop_pool_counts *counts, size_t *block_bytes);
 /* Waits for the visitors of a pool that was removed. */
 void dd_pool_await(struct defer_drop_pool *pool);
 

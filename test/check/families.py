@@ -24,7 +24,7 @@ for line in re.findall(r"^ \*   (\S.*| {2}\S.*)$", table, re.M):
     calls = re.split(r" {2,}|(?<=_init) (?=\w+:)", line.strip())[0]
     for name in re.findall(r"(?<!<)\bdefer_drop\w*|(?<![\w/])_\w+", calls):
         if name.startswith("defer_drop"):
-            found = re.match(r"defer_drop_(config|queue|group|ticket|completion|report|strategy|trace|guard|trouble|ref|pool|classes|os)_", name)
+            found = re.match(r"defer_drop_(config|queue|group|ticket|completion|report|strategy|trace|stats|guard|trouble|ref|pool|classes|os)_", name)
             noun = found.group(0)[:-1] if found else "defer_drop"
             listed.append(name)
         else:

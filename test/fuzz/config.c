@@ -73,6 +73,8 @@ static void check_range(const struct defer_drop_config *shown)
 		is_within(shown->quiet_spell_ns, 1000000, MOST_62));
 	CHECK(is_within(shown->longest_delay_ns, 1000, 1000000000));
 	CHECK(shown->populate_lanes <= 1);
+	CHECK(shown->destructor_times <= DEFER_DROP_TIMES_EXACT);
+	CHECK(shown->stats_print <= DEFER_DROP_FORMAT_JSON);
 	CHECK(is_within(shown->max_bytes, 1, MOST_62));
 	CHECK(shown->watermark_interval_ns <= MOST_62);
 	CHECK(!shown->watchdog_ns || is_within(shown->watchdog_ns, 1000000, MOST_62));
@@ -172,6 +174,8 @@ static void take_config(
 	asked->name = take_text(input, name, 17, asked->name);
 	asked->cpus = take_text(input, cpus, 255, NULL);
 	asked->populate_lanes = (uint32_t)take_value(input, asked->populate_lanes);
+	asked->destructor_times = (uint32_t)take_value(input, asked->destructor_times);
+	asked->stats_print = (uint32_t)take_value(input, asked->stats_print);
 }
 
 #define KEPT(field)               CHECK(shown->field == asked->field)
@@ -193,6 +197,8 @@ static void check_kept(const struct defer_drop_config *asked, const struct defer
 	KEPT(quiet_spell_ns);
 	KEPT(longest_delay_ns);
 	KEPT(populate_lanes);
+	KEPT(destructor_times);
+	KEPT(stats_print);
 	KEPT(max_bytes);
 	KEPT(high_drops);
 	KEPT_UNLESS(low_drops, DEFER_DROP_UNSET);

@@ -65,6 +65,7 @@ static void fork_with_history(bool is_closed, uint32_t at_fork)
 	child = fork_bounded();
 	if (!child) {
 		none.lanes = stats.lanes;
+		none.mapped_bytes = stats.mapped_bytes;
 		stats = stats_of(queue);
 		/* Padding is the initializer's, here and in the library. */
 		/* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */

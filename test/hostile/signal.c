@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -920,6 +921,64 @@ static void run_crash(void)
 		run_good_child(be_crashing, (void *)way);
 }
 
+/* ---- Statistics that a handler asks for ------------------------------------------------------ */
+
+static void ask(int signal)
+{
+	int errno_before = errno;
+
+	(void)signal;
+	errno = UNTOUCHED;
+	CHECK(!defer_drop_stats_ask(queue, DEFER_DROP_FORMAT_JSON));
+	CHECK(errno == UNTOUCHED);
+	errno = errno_before;
+	atomic_fetch_add(&handled, 1);
+}
+
+/* Returns how often the words stand in a file. */
+static unsigned times_in(int file, const char *words)
+{
+	off_t bytes = lseek(file, 0, SEEK_END);
+	char *text = calloc(1, (size_t)bytes + 1);
+	unsigned times = 0;
+
+	CHECK(text && pread(file, text, (size_t)bytes, 0) == bytes);
+	for (const char *at = text; (at = strstr(at, words)); at++)
+		times++;
+	free(text);
+	return times;
+}
+
+/* The signals interrupt pushes, flushes, and the calls that wake the worker. */
+static void run_asked(void)
+{
+	struct storm storm = {.targets = {pthread_self()}, .count = 1};
+	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
+	int file = memfd_create("stderr", MFD_CLOEXEC);
+	int stderr_before = dup(STDERR_FILENO);
+
+	config.quiet_spell_ns = 1000000;
+	config.destructor_times = DEFER_DROP_TIMES_EXACT;
+	queue = create_queue(&config);
+	CHECK(file >= 0 && dup2(file, STDERR_FILENO) == STDERR_FILENO);
+	atomic_store(&working, 1);
+	storm_begin(&storm, 0);
+	handle(SIGUSR1, ask, 0);
+	for (unsigned i = 0; i < 2000 || !times_in(file, "]}\n"); i++) {
+		ANSWERS(0, defer_drop_queue_push(queue, NULL, ignore, DEFER_DROP_FOREVER));
+		if (i % 100 == 0)
+			ANSWERS(0, defer_drop_queue_flush(queue, DEFER_DROP_FOREVER));
+	}
+	atomic_store(&working, 0);
+	storm_end(&storm);
+	ANSWERS(0, defer_drop_queue_shutdown(queue, DEFER_DROP_FOREVER));
+	CHECK(dup2(stderr_before, STDERR_FILENO) == STDERR_FILENO);
+	CHECK(times_in(file, "{\"pid\"") == times_in(file, "]}\n"));
+	close(file);
+	close(stderr_before);
+	ANSWERS(0, defer_drop_queue_free(queue));
+}
+
 const struct hostile_case hostile_cases[] = {
 	{"storm", "Signals interrupt every call, and none shows it: no EINTR, nothing lost.",
 		run_storm},
@@ -939,5 +998,7 @@ const struct hostile_case hostile_cases[] = {
 	{"held", "A thread that a handler holds while it pushes holds up no other.", run_held},
 	{"crash", "A crash handler stops the worker: asleep, napping, busy, inside a destructor.",
 		run_crash},
+	{"asked", "Handlers ask for statistics anywhere, and the worker prints them whole.",
+		run_asked},
 	{NULL, NULL, NULL},
 };

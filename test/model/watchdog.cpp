@@ -25,6 +25,10 @@ void dd_escape_look()
 {
 }
 
+void dd_print_asked(defer_drop_queue *)
+{
+}
+
 namespace
 {
 
@@ -45,7 +49,7 @@ struct watched_model {
 	void make()
 	{
 		told.store(nullptr, rl::mo_relaxed, $);
-		model.queue.has_watchdog = model.queue.is_observed = true;
+		model.queue.has_watchdog = model.queue.is_next_observed = true;
 		model.queue.config.values.watchdog = tell_of;
 		told_of = &told;
 	}

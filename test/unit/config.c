@@ -14,10 +14,10 @@
 #define MOST (UINT64_C(1) << 62)
 
 /* Options that a program or a user can write as text: all except pointers. */
-#define WRITTEN 22
+#define WRITTEN 24
 
 /* Size of the first version of the struct, which ended with this field. */
-#define FIRST_BYTES (offsetof(struct defer_drop_config, reserved) + sizeof(uint32_t))
+#define FIRST_BYTES (offsetof(struct defer_drop_config, destructor_times) + sizeof(uint32_t))
 
 TestSuite(config, .timeout = 60);
 
@@ -99,6 +99,8 @@ Test(config, built_in_values_are_those_of_the_manual)
 	cr_assert(!config.watermark && !config.error && !config.watchdog && !config.worker_start);
 	cr_assert(!config.context && !config.rcu_flavor);
 	cr_assert_eq(config.populate_lanes, 0);
+	cr_assert_eq(config.destructor_times, DEFER_DROP_TIMES_OFF);
+	cr_assert_eq(config.stats_print, DEFER_DROP_FORMAT_NONE);
 }
 
 Test(config, what_the_program_leaves_open_is_resolved)
@@ -167,6 +169,10 @@ Test(config, numbers_keep_to_their_ranges)
 	refuses(high_bytes, DEFER_DROP_UNSET);
 	accepts(populate_lanes, 0);
 	ends_at(populate_lanes, 1);
+	accepts(destructor_times, DEFER_DROP_TIMES_OFF);
+	ends_at(destructor_times, DEFER_DROP_TIMES_EXACT);
+	accepts(stats_print, DEFER_DROP_FORMAT_NONE);
+	ends_at(stats_print, DEFER_DROP_FORMAT_JSON);
 }
 
 Test(config, a_stack_is_the_systems_or_at_least_what_the_system_says)
@@ -470,6 +476,8 @@ Test(config, each_field_makes_a_difference)
 	differs(context, &plain);
 	differs(rcu_flavor, (const struct rcu_flavor_struct *)(const void *)&plain);
 	differs(populate_lanes, 1);
+	differs(destructor_times, DEFER_DROP_TIMES_SAMPLED);
+	differs(stats_print, DEFER_DROP_FORMAT_TEXT);
 #undef differs
 	answers(0, make_with_marks(100, 1, 100, 1));
 	dd_config_copy(&plain, &made);
@@ -688,6 +696,12 @@ Test(config, options_set_their_fields)
 	sets(quiet_spell_ns, "1000000", MS);
 	sets(longest_delay_ns, "1000000000", S);
 	sets(populate_lanes, "1", 1);
+	sets(destructor_times, "off", DEFER_DROP_TIMES_OFF);
+	sets(destructor_times, "sampled", DEFER_DROP_TIMES_SAMPLED);
+	sets(destructor_times, "exact", DEFER_DROP_TIMES_EXACT);
+	sets(stats_print, "none", DEFER_DROP_FORMAT_NONE);
+	sets(stats_print, "text", DEFER_DROP_FORMAT_TEXT);
+	sets(stats_print, "json", DEFER_DROP_FORMAT_JSON);
 	sets(max_bytes, "4611686018427387904", MOST);
 	sets(watermark_interval_ns, "0", 0);
 	sets(watchdog_ns, "1000000", MS);
@@ -857,7 +871,7 @@ Test(config, a_refusal_says_what_is_accepted_and_what_stays_in_force)
 		"stack_size_bytes, quiet_spell_ns, longest_delay_ns, max_bytes, high_drops, "
 		"low_drops, "
 		"high_bytes, low_bytes, watermark_interval_ns, watchdog_ns, populate_lanes, "
-		"followed by = and a value, or help");
+		"destructor_times, stats_print, followed by = and a value, or help");
 }
 
 Test(config, a_line_about_an_option_has_no_newline)

@@ -119,6 +119,7 @@ Test(misuse, every_call_on_a_queue_needs_one)
 	answers(-EINVAL, defer_drop_queue_ticket(NULL, &ticket));
 	answers(-EINVAL, defer_drop_queue_stats(NULL, &stats));
 	answers(-EINVAL, defer_drop_queue_lane_stats(NULL, 0, &stats));
+	answers(-EINVAL, defer_drop_stats_ask(NULL, DEFER_DROP_FORMAT_TEXT));
 	cr_assert_eq(defer_drop_queue_backlog(NULL), 0);
 	defer_drop_queue_end(NULL);
 	cr_assert_eq(atomic_load(&forbidden_count), 0);

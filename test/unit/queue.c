@@ -198,7 +198,7 @@ Test(queue, config_answers_einval_to_less_than_the_first_version)
 	struct defer_drop_queue *queue = make_queue(WORKER, 8, LANES);
 	struct defer_drop_config config = DEFER_DROP_CONFIG_INIT;
 	/* The first version ended with this field. */
-	size_t first = offsetof(struct defer_drop_config, reserved) + sizeof(uint32_t);
+	size_t first = offsetof(struct defer_drop_config, destructor_times) + sizeof(uint32_t);
 
 	answers(-EINVAL, defer_drop_queue_config(queue, NULL));
 	config.size = 0;

@@ -221,6 +221,20 @@ Test(stats, fill_in_no_more_than_the_caller_knows)
 	end_queue(queue);
 }
 
+Test(stats, know_what_is_mapped)
+{
+	struct defer_drop_queue *queue = make_queue(CALLER, 64, 2);
+	uint64_t bytes = stats_of(queue).mapped_bytes;
+	struct defer_drop_stats lane = DEFER_DROP_STATS_INIT;
+
+	cr_assert_geq(bytes, 64 * sizeof(struct dd_slot));
+	answers(0, defer_drop_queue_attach(queue));
+	answers(0, defer_drop_queue_lane_stats(queue, 1, &lane));
+	cr_assert_geq(lane.mapped_bytes, 64 * sizeof(struct dd_slot));
+	cr_assert_eq(stats_of(queue).mapped_bytes, bytes + lane.mapped_bytes);
+	end_queue(queue);
+}
+
 Test(stats, know_the_highest_backlog_that_was_seen)
 {
 	struct defer_drop_queue *queue = make_queue(CALLER, 64, LANES);
