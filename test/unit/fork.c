@@ -842,7 +842,7 @@ Test(fork, a_child_does_not_go_on_with_a_nested_drop_of_its_parent)
 static void *fork_while_cancelled(void *argument)
 {
 	pid_t child;
-	int status;
+	int status = 0;
 
 	(void)argument;
 	pthread_cancel(pthread_self()); /* acts at the next cancellation point: fork(2) is none */
