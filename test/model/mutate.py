@@ -511,7 +511,7 @@ def copy_tree(folder, texts):
 
 
 def build(folder, model):
-    subprocess.run([compiler, "-std=c++17", "-Og", "-w", "-fpermissive", "-include", folder / "mutant.h",
+    subprocess.run([*compiler.split(), "-std=c++17", "-Og", "-w", "-fpermissive", "-include", folder / "mutant.h",
                     "-I", folder / "lib", "-I", folder / "include", "-I", models[model].parent,
                     models[model], "-o", folder / model], check=True)
 
