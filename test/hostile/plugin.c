@@ -98,18 +98,27 @@ static int push_grouped(unsigned count, atomic_uint *destroyed)
 	return result;
 }
 
+/* The plugin may stay loaded after dlclose(3): its next drops are in a new group. */
+static int free_group(void)
+{
+	struct defer_drop_group *ended = group;
+
+	group = NULL;
+	return defer_drop_group_free(ended);
+}
+
 static int end_group(void)
 {
 	int result = defer_drop_group_end(group, DEFER_DROP_FOREVER);
 
-	return result ? result : defer_drop_group_free(group);
+	return result ? result : free_group();
 }
 
 static int abandon_group(void)
 {
 	int result = defer_drop_group_abandon(group, NULL, NULL, DEFER_DROP_FOREVER);
 
-	return result ? result : defer_drop_group_free(group);
+	return result ? result : free_group();
 }
 
 const struct plugin plugin = {push_pieces, defer_drop_flush, defer_drop_queue_default,

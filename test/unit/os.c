@@ -469,7 +469,7 @@ Test(os, fclose_writes_out_what_is_buffered)
 	FILE *stream = fdopen(fd, "r+");
 	char found[6];
 
-	cr_assert_eq(fputs("words", stream), 1);
+	cr_assert_geq(fputs("words", stream), 0);
 	answers(0, defer_drop_os_fclose(stream, &options));
 	answers(0, defer_drop_os_flush(FOREVER));
 	cr_assert(!is_open(fd));
