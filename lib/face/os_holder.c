@@ -345,10 +345,14 @@ int defer_drop_os_flush(uint64_t timeout_ns)
 	return result;
 }
 
-/* Runs before the library's own handler of exit, since it is set later. */
+/*
+ * Runs before the library's own handler of exit, since it is set later; unless exit began between
+ * the two. Then the queue is closed, and what is pending is the kernel's.
+ */
 static void at_exit(void)
 {
-	defer_drop_os_flush(dd_read(&exit_timeout_ns));
+	if (defer_drop_queue_start(queue) != -ESHUTDOWN)
+		defer_drop_os_flush(dd_read(&exit_timeout_ns));
 }
 
 /* ---- The holder ------------------------------------------------------------------------------ */
