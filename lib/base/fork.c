@@ -28,10 +28,8 @@ static sigset_t signals;
 static void hold(void)
 {
 	sigset_t before;
-	sigset_t mask;
 
-	dd_thread_mask(&mask);
-	pthread_sigmask(SIG_BLOCK, &mask, &before);
+	dd_thread_hold_signals(&before);
 	for (const struct dd_fork_part *at = parts; at; at = at->next)
 		at->hold();
 	signals = before;

@@ -31,6 +31,15 @@ static inline void dd_thread_mask(sigset_t *mask)
 		sigdelset(mask, faults[i]);
 }
 
+/* Blocks signals, except those of faults, until `before` is set again. */
+static inline void dd_thread_hold_signals(sigset_t *before)
+{
+	sigset_t mask;
+
+	dd_thread_mask(&mask);
+	pthread_sigmask(SIG_BLOCK, &mask, before);
+}
+
 /* Calls pthread_create(3) with signals blocked from the start. */
 static inline int dd_thread_create(pthread_t *thread, const pthread_attr_t *attributes,
 	void *(*run)(void *argument), void *argument)

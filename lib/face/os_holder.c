@@ -77,10 +77,7 @@ static struct {
 /* A signal's handler may come here too. */
 static void lock_all(sigset_t *before)
 {
-	sigset_t mask;
-
-	dd_thread_mask(&mask);
-	pthread_sigmask(SIG_BLOCK, &mask, before);
+	dd_thread_hold_signals(before);
 	dd_mutex_lock(&lock);
 }
 
